@@ -1,0 +1,98 @@
+"""Images a second: decoding aligned 512x256 JPEGs for training, against what a small training step consumes.
+
+Prints one JSON object; ``--out FILE`` writes it to a file as well.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import torch
+from PIL import Image
+from torch import nn
+
+from pocketgan.data import DataConfig, Images, open_data, train_batches
+
+FILES, BATCH, SIZE, LOAD_SIZE = 64, 4, 256, 286
+WARM_UP, SECONDS, REPEATS = 5, 1.0, 3  # steps before timing; length and number of the timed stretches
+
+
+def write_pairs(folder: Path) -> None:
+    """Drawn pairs with noise, so that the files are as large as photographs (about 50 kB)."""
+    pairs = open_data(DataConfig(path="shapes", size=SIZE, limit=FILES), "paired", "train")
+    for index in range(len(pairs)):
+        both = np.concatenate(list(pairs.load(index, None).values()), axis=1)
+        noise = np.random.default_rng(index).normal(0, 12, both.shape)
+        Image.fromarray(np.clip(both + noise, 0, 255).astype(np.uint8)).save(folder / f"{index}.jpg", quality=90)
+
+
+def rate(steps: Iterator[Any]) -> dict[str, float]:
+    """Images a second over several stretches: median, least and most."""
+    for _ in range(WARM_UP):
+        next(steps)
+    rates = []
+    for _ in range(REPEATS):
+        start, count = time.perf_counter(), 0
+        while time.perf_counter() - start < SECONDS:
+            next(steps)
+            count += BATCH
+        rates.append(count / (time.perf_counter() - start))
+    return {"median": round(statistics.median(rates), 1), "min": round(min(rates), 1), "max": round(max(rates), 1)}
+
+
+def training_steps(images: Images) -> Iterator[None]:
+    """Forward and backward of a six-layer stand-in for a small generator, on one batch again and again."""
+    widths = (3, 16, 32, 32, 32, 16, 3)
+    convolutions = [nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths)]
+    network = nn.Sequential(*(layer for conv in convolutions for layer in (conv, nn.ReLU())))
+    while True:
+        (network(images["source"]) - images["target"]).abs().mean().backward()
+        yield
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "train").mkdir()
+        write_pairs(Path(folder) / "train")
+        size = statistics.mean(path.stat().st_size for path in Path(folder).rglob("*.jpg"))
+        config = DataConfig(path=folder, size=SIZE, load_size=LOAD_SIZE, flip=True)
+        data = open_data(config, "paired", "train")
+        loaded = {str(w): rate(train_batches(data, batch=BATCH, seed=0, workers=w)) for w in (0, 1, 2)}
+        consumed = rate(training_steps(next(train_batches(data, batch=BATCH, seed=0, workers=0))))
+    result = {
+        "what": "pairs per second, aligned 512x256 JPEG -> 286 -> random 256 crop and flip, as float batches",
+        "batch": BATCH,
+        "mean_file_bytes": round(size),
+        "loaded_by_workers": loaded,
+        "consumed_by_step": consumed,
+        "ratio_loaded_to_consumed": {w: round(r["median"] / consumed["median"], 2) for w, r in loaded.items()},
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "pillow": PIL.__version__},
+        "cpu": {"machine": platform.machine(), "name": _cpu(), "cores": os.cpu_count()},
+        "threads": torch.get_num_threads(),
+    }
+    text = json.dumps(result, indent=2)
+    print(text)
+    if "--out" in sys.argv:
+        Path(sys.argv[sys.argv.index("--out") + 1]).write_text(text + "\n")
+
+
+def _cpu() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+if __name__ == "__main__":
+    main()

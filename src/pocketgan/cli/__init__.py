@@ -1,0 +1,58 @@
+"""The command line: one file a verb, no logic. Only the verb that is asked for is imported."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+VERBS = {
+    "quickstart": "the main job on built-in data: train, compress, evaluate, export, report",
+    "train": "train a teacher on paired (pix2pix) or unpaired (CycleGAN) images",
+    "compress": "make a small generator from a trained one, within a budget",
+    "compare": "several methods, budgets and seeds: one table, one plot",
+    "evaluate": "measure an artifact's pictures on data",
+    "stats": "statistics of real images for the Frechet distance, once",
+    "export": "write an artifact for a device, verified",
+    "inspect": "groups, widths, costs in both counts, floor of the budget",
+    "latency": "milliseconds of several artifacts, interleaved in one run",
+    "report": "one HTML page from one or more runs",
+    "models": "the architectures there are",
+    "methods": "the methods and objectives there are",
+    "recipes": "complete configurations to begin from",
+    "data": "list, describe and check data sets",
+}
+"""Every verb and what it is for."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb; 0 if all went well, 2 for a mistake of the user, 130 when interrupted."""
+    from pocketgan.cli.console import show_error, show_verbs
+
+    verb, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if verb in ("-h", "--help", "help"):
+        show_verbs(VERBS)
+        return 0
+    if verb in ("-V", "--version"):
+        from importlib.metadata import version
+
+        print(version("pocketgan"))
+        return 0
+    try:
+        if verb not in VERBS:
+            from pocketgan.core.errors import unknown
+
+            raise unknown("verb", verb, VERBS)
+        import tyro
+
+        module = importlib.import_module(f"pocketgan.cli.{verb}")
+        summary = module.run.__doc__.split("\n\n")[0]
+        config = (tyro.conf.FlagCreatePairsOff,)  # --resume, and not --no-resume beside it
+        tyro.cli(module.run, prog=f"pocketgan {verb}", args=rest, description=summary, config=config)
+    except ValueError as error:
+        show_error(str(error))
+        return 2
+    except KeyboardInterrupt:
+        show_error("interrupted; the same command with --resume goes on from the last checkpoint")
+        return 130
+    return 0

@@ -1,0 +1,93 @@
+"""``pocketgan compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from pocketgan.cli.console import Overrides, configured, say, show_config, show_table
+
+
+def run(
+    teacher: Annotated[str, tyro.conf.Positional],
+    overrides: Overrides = (),
+    /,
+    *,
+    data: str,
+    out: Path,
+    methods: str,
+    budgets: str = "10x",
+    objectives: str | None = None,
+    weights: str | None = None,
+    seeds: int = 1,
+    task: Literal["paired", "unpaired", "inputs"] = "paired",
+    size: int | None = None,
+    direction: Literal["AtoB", "BtoA"] | None = None,
+    steps: int | None = None,
+    batch: int | None = None,
+    features: str | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Compress with every method, budget, objective and seed; one table and one page with the Pareto front.
+
+    Args:
+        teacher: an artifact of ours (.safetensors) or a published checkpoint.
+        data: a folder in one of the ecosystem's layouts, or a built-in set: shapes, textures.
+        out: a directory for the runs and the page.
+        methods: names of `pocketgan methods`, separated by commas.
+        budgets: as in compress, separated by commas.
+        objectives: as in compress, separated by commas.
+        weights: inherit, fresh or both, separated by commas.
+        seeds: how many; mean and spread over them are shown.
+        task: paired (the truth is the target), unpaired or inputs (the truth is the teacher's picture).
+        size: side of the square images; by default what the teacher's file says.
+        direction: which side is the source.
+        steps: training steps of each fit.
+        batch: images a step.
+        features: an ONNX file for the Frechet and kernel distances.
+        device: auto, cpu, cuda, ...
+        resume: do what is not yet done.
+        dry_run: print the resolved configuration and stop.
+    """
+    from pocketgan.core.progress import ConsoleReporter
+    from pocketgan.data.config import DataConfig
+    from pocketgan.pipeline.compare import CompareConfig, compare
+    from pocketgan.pipeline.config import CompressConfig
+    from pocketgan.pipeline.sources import load
+    from pocketgan.report import comparison_table
+
+    base = configured(
+        CompressConfig(teacher=teacher, data=DataConfig(path=data), task=task, device=device),
+        {
+            "data.size": size or load(teacher).size,
+            "data.direction": direction,
+            "fit.steps": steps,
+            "search.steps": steps,
+            "fit.batch": batch,
+            "search.batch": batch,
+            "judge.features": features,
+        },
+        overrides,
+    )
+    config = CompareConfig(
+        base=base,
+        methods=tuple(methods.split(",")),
+        budgets=tuple(budgets.split(",")),
+        objectives=tuple(objectives.split(",")) if objectives else (),
+        weights=tuple(weights.split(",")) if weights else (),  # type: ignore[arg-type]
+        seeds=seeds,
+    )
+    if dry_run:
+        show_config(config)
+        return
+    runs, failures = compare(config, out, resume=resume, reporter=ConsoleReporter())
+    if runs:
+        table = comparison_table(runs)
+        show_table("", table.columns, [[cell.text for cell in row] for row in table.rows])
+        say(f"{out / 'report.html'}")
+    if failures:
+        raise ValueError(f"{len(failures)} of {len(runs) + len(failures)} runs failed: {'; '.join(failures)}")

@@ -1,0 +1,35 @@
+"""``pocketgan export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from pocketgan.cli.console import say
+
+
+def run(
+    artifact: Annotated[str, tyro.conf.Positional],
+    /,
+    *,
+    out: Path,
+    format: str = "onnx",
+    size: int | None = None,
+    verify: bool = True,
+) -> None:
+    """Write an artifact for a device and check that it computes the same.
+
+    Args:
+        artifact: an artifact of ours (.safetensors) or a published checkpoint.
+        out: the file to write.
+        format: onnx (any batch, height and width).
+        size: side of the square images that it is meant for; by default what the file says.
+        verify: compare with PyTorch on several sizes, odd ones too, and write nothing if they differ.
+    """
+    from pocketgan.pipeline.measure import export
+
+    done = export(artifact, out, format=format, size=size, verify=verify)
+    checked = f", at most {done.verification.max_abs_diff:.1e} from PyTorch" if done.verification else ""
+    say(f"{done.path}: {done.bytes:,} bytes{checked}")

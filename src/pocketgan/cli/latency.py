@@ -1,0 +1,46 @@
+"""``pocketgan latency``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import tyro
+
+from pocketgan.cli.console import show_json, show_table
+
+
+def run(
+    artifacts: Annotated[tuple[str, ...], tyro.conf.Positional],
+    /,
+    *,
+    runtime: tuple[str, ...] = ("torch", "onnxruntime"),
+    size: int | None = None,
+    threads: int = 1,
+    repeats: int = 50,
+    json: bool = False,
+) -> None:
+    """Milliseconds for one image on the CPU, all artifacts and runtimes interleaved in one run.
+
+    Args:
+        artifacts: artifacts of ours or published checkpoints; the first is what the others are compared with.
+        runtime: torch, onnxruntime.
+        size: side of the square image; by default what the files say.
+        threads: of every runtime.
+        repeats: rounds; each runs every candidate once.
+        json: print one JSON object.
+    """
+    from pocketgan.evaluate import JudgeConfig
+    from pocketgan.pipeline.measure import measure_latency_of
+
+    config = JudgeConfig(runtimes=runtime, threads=threads, repeats=repeats)
+    found = measure_latency_of(artifacts, config, size=size)
+    if json:
+        show_json(found)
+        return
+    first = found[artifacts[0]]
+    rows = [
+        (name, engine, f"{t['median']:.2f}", f"{t['p10']:.2f}-{t['p90']:.2f}", f"{first[engine]['median'] / t['median']:.2f}x")
+        for name, engines in found.items()
+        for engine, t in engines.items()
+    ]
+    show_table(f"one image, {threads} thread(s), median of {repeats}", ("artifact", "runtime", "ms", "p10-p90", "faster"), rows)

@@ -1,0 +1,40 @@
+"""``pocketgan recipes``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from pocketgan.cli.console import Overrides, configured, show_config, show_table
+
+
+def run(
+    name: Annotated[str | None, tyro.conf.Positional] = None,
+    overrides: Overrides = (),
+    /,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+) -> None:
+    """The recipes there are; with a name, its complete configuration; with --out too, run it.
+
+    Args:
+        name: a recipe.
+        out: the run directory.
+        resume: go on with the run in --out.
+    """
+    from pocketgan.recipes import RECIPES
+    from pocketgan.recipes.base import cook
+
+    if name is None:
+        show_table("", ("recipe", "what it makes"), [(key, (f.__doc__ or "").splitlines()[0]) for key, f in RECIPES.items()])
+        return
+    config = configured(RECIPES[name](), {}, overrides)
+    if out is None:
+        show_config(config)
+        return
+    from pocketgan.core.progress import ConsoleReporter
+
+    cook(config, out, resume=resume, reporter=ConsoleReporter())

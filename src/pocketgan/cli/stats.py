@@ -1,0 +1,46 @@
+"""``pocketgan stats``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from pocketgan.cli.console import say
+
+
+def run(
+    data: Annotated[str, tyro.conf.Positional],
+    /,
+    *,
+    side: Literal["A", "B"],
+    features: str,
+    out: Path,
+    split: Literal["train", "test", "train+test"] = "test",
+    size: int = 256,
+) -> None:
+    """Mean and covariance of the features of real images, computed once, for the Frechet distance.
+
+    Args:
+        data: a folder in one of the ecosystem's layouts, or a built-in set: shapes, textures.
+        side: which domain.
+        features: an ONNX file, RGB in [0, 1] to N x D features.
+        out: the .npz file: mu, sigma, and whose features they are.
+        split: which images; the published CycleGAN numbers compare with train+test.
+        size: side of the square that the images are brought to first, as in evaluation.
+    """
+    from pocketgan.core.progress import ConsoleReporter
+    from pocketgan.data.config import DataConfig
+    from pocketgan.pipeline.measure import save_statistics
+
+    splits = tuple(split.split("+"))
+    count = save_statistics(
+        DataConfig(path=data, size=size),
+        out,
+        domain=side,
+        splits=splits,  # type: ignore[arg-type]
+        features=features,
+        reporter=ConsoleReporter(),
+    )
+    say(f"{out}: {count} images")

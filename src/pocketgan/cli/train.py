@@ -1,0 +1,72 @@
+"""``pocketgan train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pocketgan.cli.console import Overrides, configured, say, show_config
+
+
+def run(
+    overrides: Overrides = (),
+    /,
+    *,
+    task: Literal["paired", "unpaired"],
+    data: str,
+    out: Path,
+    arch: str = "resnet",
+    size: int | None = None,
+    direction: Literal["AtoB", "BtoA"] | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    batch: int | None = None,
+    gan: Literal["lsgan", "hinge", "vanilla"] | None = None,
+    features: str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    resume: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Train a teacher and measure it.
+
+    Args:
+        task: paired (pix2pix) or unpaired (CycleGAN, both directions).
+        data: a folder in one of the ecosystem's layouts, or a built-in set: shapes (paired), textures (unpaired).
+        out: the run directory: generator and discriminator, samples, log, report.
+        arch: a name of `pocketgan models`; its numbers are arch_options.ngf=32 and so on.
+        size: side of the square images that the networks see.
+        direction: which side is the source.
+        steps: training steps.
+        epochs: passes over the data, instead of steps.
+        batch: images a step.
+        gan: the adversarial loss; by default hinge for paired, lsgan for unpaired.
+        features: an ONNX file for the Frechet and kernel distances.
+        device: auto, cpu, cuda, ...
+        seed: of the weights, the order of the images and all else that is drawn.
+        resume: go on with the run in --out; ends in the same weights as an uninterrupted run.
+        dry_run: print the resolved configuration and stop.
+    """
+    from pocketgan.core.progress import ConsoleReporter
+    from pocketgan.data.config import DataConfig
+    from pocketgan.pipeline.config import TrainConfig
+    from pocketgan.pipeline.train import train
+
+    config = configured(
+        TrainConfig(task=task, data=DataConfig(path=data), arch=arch, device=device, seed=seed),
+        {
+            "data.size": size,
+            "data.direction": direction,
+            "fit.steps": steps,
+            "fit.epochs": epochs,
+            "fit.batch": batch,
+            "gan": gan,
+            "judge.features": features,
+        },
+        overrides,
+    )
+    if dry_run:
+        show_config(config)
+        return
+    path = train(config, out, resume=resume, reporter=ConsoleReporter())
+    say(f"{path / 'report.html'}")

@@ -1,0 +1,1 @@
+"""The algebra on widths: selection, gates, elastic views, importance, budgets."""

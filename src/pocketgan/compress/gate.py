@@ -1,0 +1,98 @@
+"""Gates: multipliers on channels, after the norm, that can close a channel without removing it.
+
+A gate is a child module of the layer whose output it scales, applied by a module-level hook: it lies in ``state_dict``,
+survives ``deepcopy``, compile and export, and shifts no name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pocketgan.compress.selection import Selection, check_selection, positions
+from pocketgan.core.dims import Dim, is_depthwise
+
+
+class Seat(NamedTuple):
+    """Where a gate can sit."""
+
+    module: str
+    """Name of the module whose output the gate scales: the norm, or the convolution where there is none."""
+    producer: str
+    """Name of the layer that made the channels."""
+    dim: Dim
+    """The channels."""
+    carrier: bool
+    """The layer passes the channels of its input on (depthwise): it follows the group, it does not decide for it."""
+
+
+class Gate(nn.Module):
+    """y = x * mask, one number a channel, in [0, 1] (DMAD, section III-B, placed after the norm: there is no way round
+    an instance norm, which would cancel a mask before it)."""
+
+    AXES = {"mask": ("channels",)}  # noqa: RUF012
+
+    def __init__(self, channels: Dim):
+        super().__init__()
+        self.channels = channels
+        self.register_buffer("mask", torch.ones(channels))
+        self.mask: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W, scaled a channel."""
+        return x * self.mask[:, None, None]
+
+
+def seats(model: nn.Module) -> list[Seat]:
+    """Every place for a gate, in the order of the modules. Layers whose channels are fixed (the head) have none."""
+    found = []
+    for name, module in model.named_modules():
+        declared: Mapping[str, str] = getattr(module, "SEATS", {})
+        for seat, producer in declared.items():
+            layer = module.get_submodule(producer)
+            dim = getattr(layer, "out_channels", None)
+            if isinstance(dim, Dim):
+                path = (f"{name}.{seat}".strip("."), f"{name}.{producer}".strip("."))
+                found.append(Seat(*path, dim, is_depthwise(layer)))
+    return found
+
+
+def add_gates_(model: nn.Module) -> dict[str, Gate]:
+    """Put an open gate on every seat that has none, in place; ``{seat module: Gate}``."""
+    gates = {}
+    for seat in seats(model):
+        module = model.get_submodule(seat.module)
+        if not hasattr(module, "gate"):
+            module.gate = Gate(seat.dim)
+            module.register_forward_hook(_apply_gate)
+        gates[seat.module] = module.gate
+    return gates  # type: ignore[return-value]
+
+
+def remove_gates_(model: nn.Module) -> None:
+    """Take every gate away, in place; what they scaled is whole again."""
+    for module in model.modules():
+        if isinstance(getattr(module, "gate", None), Gate):
+            del module.gate
+            for key in [key for key, hook in module._forward_hooks.items() if hook is _apply_gate]:
+                del module._forward_hooks[key]
+
+
+def close_gates_(model: nn.Module, selection: Selection) -> None:
+    """Set every gate, in place: 1 for the selected channels, 0 for the others; carriers follow their group.
+
+    Raises ``ValueError`` as `check_selection` does.
+    """
+    check_selection(model, selection)
+    for gate in add_gates_(model).values():
+        kept = positions(gate.channels, selection)
+        gate.mask.fill_(1 if kept is None else 0)
+        if kept is not None:
+            gate.mask[kept] = 1
+
+
+def _apply_gate(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    return module.gate(output)  # type: ignore[operator, no-any-return]

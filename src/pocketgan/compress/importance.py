@@ -1,0 +1,112 @@
+"""How much each channel matters, one score a channel and group, comparable across groups (mean about 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pocketgan.core.dims import Dim, is_depthwise, widths_of
+from pocketgan.core.registry import Registry
+
+Scores = dict[str, Tensor]
+"""``{group: float64 score of each channel}``."""
+
+IMPORTANCES: Registry[Any] = Registry("importance")
+"""``(model, images) -> Scores`` by name."""
+
+_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
+
+@IMPORTANCES.register("contribution")
+def contribution(model: nn.Module, images: Iterable[Tensor]) -> Scores:
+    """The share of a channel in what the next layers compute, measured on ``images`` (each N x C x H x W).
+
+    For output o and input channel c of a layer, share = E[x_c^2] |W_oc|^2 / sum over c of the same: the part of the
+    output's energy that the channel brings. A score is the mean share over the outputs, times the number of channels the
+    layer reads, averaged over the layers that read the group. It is gauge-free: neither a rescaling of a filter before a
+    norm, nor one moved from a layer into the next, changes it (filter norms under instance norm change with both).
+    """
+    energies: dict[str, list[Tensor]] = {}
+    was_training = model.training
+    with _recorded(model.eval(), energies), torch.inference_mode():
+        for image in images:
+            model(image)
+    model.train(was_training)
+    shares: dict[str, list[Tensor]] = {}
+    for name, layer, dim in _readers(model):
+        if name not in energies:
+            continue
+        energy = torch.stack(energies[name]).mean(0)
+        brought = energy * _weight_energy(layer)
+        share = (brought / brought.sum(1, keepdim=True).clamp_min(1e-300)).mean(0) * int(dim)
+        for group, piece in _split(share, dim):
+            shares.setdefault(group, []).append(piece)
+    return {group: torch.stack(pieces).mean(0) for group, pieces in _all_groups(model, shares).items()}
+
+
+@IMPORTANCES.register("l1")
+def l1(model: nn.Module, images: Iterable[Tensor]) -> Scores:
+    """The published score: L1 norm of the filters that make a channel (GAN Compression, section 3.2), mean 1 a layer.
+
+    Not gauge-free: under instance norm the scale of a filter means nothing. Here for comparison.
+    """
+    del images
+    norms: dict[str, list[Tensor]] = {}
+    for module in model.modules():
+        dim = getattr(module, "out_channels", None)
+        if isinstance(module, _LAYERS) and isinstance(dim, Dim) and not is_depthwise(module):
+            axis = 1 if isinstance(module, nn.ConvTranspose2d) else 0
+            norm = module.weight.detach().double().abs().transpose(0, axis).flatten(1).sum(1)
+            for group, piece in _split(norm / norm.mean().clamp_min(1e-300), dim):
+                norms.setdefault(group, []).append(piece)
+    return {group: torch.stack(pieces).mean(0) for group, pieces in _all_groups(model, norms).items()}
+
+
+def _all_groups(model: nn.Module, found: dict[str, list[Tensor]]) -> dict[str, list[Tensor]]:
+    """Every group in the model's order; one that no layer speaks for counts as average."""
+    return {group: found.get(group, [torch.ones(width).double()]) for group, width in widths_of(model).items() if width}
+
+
+def _readers(model: nn.Module) -> Iterator[tuple[str, nn.Module, Dim]]:
+    """The layers that mix the channels of named groups, with what they read."""
+    for name, module in model.named_modules():
+        dim = getattr(module, "in_channels", getattr(module, "in_features", None))
+        if isinstance(module, _LAYERS) and isinstance(dim, Dim) and not is_depthwise(module):
+            yield name, module, dim
+
+
+def _weight_energy(layer: nn.Module) -> Tensor:
+    """Squared norm of each (output, input) kernel: out x in, float64."""
+    weight = layer.weight.detach().double().cpu()  # type: ignore[operator]
+    weight = weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight
+    return weight.square().flatten(2).sum(2) if weight.ndim > 2 else weight.square()
+
+
+def _split(values: Tensor, dim: Dim) -> Iterator[tuple[str, Tensor]]:
+    """The values along a composed width, cut into its groups: one number a channel."""
+    start = 0
+    for group, width, each in dim.parts:
+        yield group, values[start : start + width * each].reshape(width, each).sum(1)
+        start += width * each
+
+
+@contextmanager
+def _recorded(model: nn.Module, energies: dict[str, list[Tensor]]) -> Iterator[None]:
+    def hook(name: str) -> Any:
+        def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            x = inputs[0].double()
+            axes = [axis for axis in range(x.ndim) if axis != (1 if x.ndim > 2 else x.ndim - 1)]
+            energies.setdefault(name, []).append(x.square().mean(axes).cpu())
+
+        return record
+
+    handles = [layer.register_forward_pre_hook(hook(name)) for name, layer, _ in _readers(model)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

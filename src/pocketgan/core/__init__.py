@@ -1,0 +1,1 @@
+"""Named widths, configurations, registries, artifacts and run directories. Knows no GAN."""

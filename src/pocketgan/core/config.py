@@ -1,0 +1,94 @@
+"""Configurations are frozen dataclasses: JSON both ways, ``a.b=value`` overrides, nearest spelling on error."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import pydantic
+
+from pocketgan.core.errors import unknown
+
+T = TypeVar("T")
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """The configuration as plain JSON data (nested dicts, lists, numbers, strings)."""
+    assert dataclasses.is_dataclass(config), config
+    dumped: dict[str, Any] = pydantic.TypeAdapter(type(config)).dump_python(config, mode="json")
+    return dumped
+
+
+def from_json(cls: type[T], data: Mapping[str, Any]) -> T:
+    """The configuration that ``data`` describes; missing fields take their defaults.
+
+    Raises ``ValueError`` naming the field, its value and what is allowed for an unknown field or a wrong value.
+    """
+    _check_fields(cls, data, "")
+    try:
+        return pydantic.TypeAdapter(cls).validate_python(dict(data))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{where}={first['input']!r}: {first['msg']}") from None
+
+
+def override(config: T, assignments: Sequence[str]) -> T:
+    """``config`` with ``field.inner=value`` applied in order; values are read as JSON where they are, else as text.
+
+    Raises ``ValueError`` for anything that is not of that form, for an unknown field and for a value of a wrong type.
+    """
+    data = to_json(config)
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"'{assignment}' is not an override: write field=value, for example optimizer.lr=1e-4")
+        *parents, leaf = path.split(".")
+        inner = data
+        _check_path(type(config), path)
+        for parent in parents:
+            if inner.get(parent) is None:
+                inner[parent] = {}
+            inner = inner[parent]
+            if not isinstance(inner, dict):
+                raise ValueError(f"'{path}': {parent} is {inner!r}, there is no field inside it")
+        inner[leaf] = _value(text)
+    return from_json(type(config), data)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _nested(cls: Any) -> dict[str, Any]:
+    """``{field: its dataclass, or None}`` of a dataclass type."""
+    hints = get_type_hints(cls)
+    return {
+        field.name: next((t for t in (hints[field.name], *get_args(hints[field.name])) if dataclasses.is_dataclass(t)), None)
+        for field in dataclasses.fields(cls)
+    }
+
+
+def _check_fields(cls: Any, data: Mapping[str, Any], prefix: str) -> None:
+    fields = _nested(cls)
+    for key, value in data.items():
+        if key not in fields:
+            raise unknown("field", prefix + key, [prefix + name for name in fields])
+        if fields[key] is not None and isinstance(value, Mapping):
+            _check_fields(fields[key], value, f"{prefix}{key}.")
+
+
+def _check_path(cls: Any, path: str) -> None:
+    prefix = ""
+    for part in path.split("."):
+        if cls is None:
+            return  # inside a plain dict: any key
+        fields = _nested(cls)
+        if part not in fields:
+            raise unknown("field", prefix + part, [prefix + name for name in fields])
+        cls, prefix = fields[part], f"{prefix}{part}."

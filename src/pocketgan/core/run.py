@@ -1,0 +1,108 @@
+"""A run directory: everything that one run writes, atomically, so that it can be killed at any moment and resumed.
+
+``config.json``, ``log.jsonl``, ``samples/``, ``pictures/``, ``checkpoints/``, artifacts, ``result.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pocketgan.core.config import to_json
+from pocketgan.core.files import atomic, read_json, write_json
+from pocketgan.core.progress import Reporter
+
+KEPT_CHECKPOINTS = 2
+
+
+class Run:
+    """A run directory that is open for writing."""
+
+    def __init__(self, path: Path, reporter: Reporter | None = None):
+        self.path = path
+        self.reporter = reporter or Reporter()
+
+    @classmethod
+    def open(cls, path: Path, config: Any, *, resume: bool = False, reporter: Reporter | None = None) -> Run:
+        """Begin a run, or with ``resume`` continue it.
+
+        Raises ``ValueError`` if there is a run already and ``resume`` is not set, or if it was begun with another
+        configuration: the fields that differ are named.
+        """
+        file, wanted = path / "config.json", to_json(config)
+        if file.exists():
+            if not resume:
+                raise ValueError(f"{path} holds a run already: --resume continues it, another --out begins a new one")
+            differing = _differences(read_json(file), wanted)
+            if differing:
+                raise ValueError(f"{path} was begun with another configuration; it differs in {'; '.join(differing[:5])}")
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+            write_json(file, wanted)
+        return cls(path, reporter)
+
+    def log(self, entry: Mapping[str, Any]) -> None:
+        """Append one line to ``log.jsonl``."""
+        with open(self.path / "log.jsonl", "a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def rewind_log(self, stage: str, step: int) -> None:
+        """Forget what ``stage`` logged after ``step``, and any line that a crash cut short."""
+        file = self.path / "log.jsonl"
+        if not file.exists():
+            return
+        kept = [line for line in file.read_text().splitlines() if _survives(line, stage, step)]
+        with atomic(file) as temporary:
+            temporary.write_text("".join(line + "\n" for line in kept))
+
+    def save_checkpoint(self, stage: str, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Path:
+        """Write the state of ``stage`` after ``step`` steps; the newest few are kept."""
+        file = self.path / "checkpoints" / f"{stage}-{step:08d}.safetensors"
+        with atomic(file) as temporary:
+            plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+            save_file(plain, temporary, metadata={"facts": json.dumps(facts)})
+        for old in self._checkpoints(stage)[:-KEPT_CHECKPOINTS]:
+            old.unlink()
+        return file
+
+    def load_checkpoint(self, stage: str) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
+        """The newest whole state of ``stage``: steps done, tensors, facts; None where there is none."""
+        for file in reversed(self._checkpoints(stage)):
+            try:
+                with safe_open(file, "pt") as opened:
+                    tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+                    facts = json.loads(opened.metadata()["facts"])
+            except (SafetensorError, OSError):
+                continue  # a disk's fault: the one before it is whole
+            return int(file.stem.rpartition("-")[2]), tensors, facts
+        return None
+
+    def drop_checkpoints(self, stage: str) -> None:
+        """Free the space of a stage whose result is safe in another file."""
+        for file in self._checkpoints(stage):
+            file.unlink()
+
+    def _checkpoints(self, stage: str) -> list[Path]:
+        return sorted((self.path / "checkpoints").glob(f"{stage}-*.safetensors"))
+
+
+def _survives(line: str, stage: str, step: int) -> bool:
+    try:
+        entry = json.loads(line)
+    except json.JSONDecodeError:
+        return False
+    return bool(entry.get("stage") != stage or entry.get("step", 0) <= step)
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """``field: old -> new`` for every leaf that differs."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted({*old, *new})
+        return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))]
+    return [] if old == new else [f"{prefix}: {old!r} -> {new!r}"]

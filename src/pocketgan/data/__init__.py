@@ -1,0 +1,30 @@
+"""From files on disk to batches of tensors: NCHW, float32, RGB, in [-1, 1]."""
+
+from pocketgan.data.builtin import BUILTIN
+from pocketgan.data.check import Problem, Report, check
+from pocketgan.data.config import DataConfig, Direction, Pairing, Preprocess, Split
+from pocketgan.data.decode import BadImage
+from pocketgan.data.images import ImageData, open_data
+from pocketgan.data.loader import Batch, Images, eval_batches, train_batches
+from pocketgan.data.values import to_bytes, to_float
+
+__all__ = [
+    "BUILTIN",
+    "BadImage",
+    "Batch",
+    "DataConfig",
+    "Direction",
+    "ImageData",
+    "Images",
+    "Pairing",
+    "Preprocess",
+    "Problem",
+    "Report",
+    "Split",
+    "check",
+    "eval_batches",
+    "open_data",
+    "to_bytes",
+    "to_float",
+    "train_batches",
+]

@@ -1,0 +1,79 @@
+"""The built-in sets: drawn on demand, the same on every machine, without a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from pocketgan.data.config import DataConfig, Pairing, Split
+from pocketgan.data.geometry import Geometry, Size
+from pocketgan.data.layout import Side
+from pocketgan.data.pictures import Role
+from pocketgan.data.shapes import drawing, painting, scene
+from pocketgan.data.textures import texture
+from pocketgan.data.values import Pixels
+
+BUILTIN: dict[str, Pairing] = {"shapes": "paired", "textures": "unpaired"}
+"""The built-in sets and the task that each is made for."""
+
+IMAGES: dict[Split, int] = {"train": 2000, "test": 200}
+"""Images of each side of a built-in set."""
+
+_ROLES: tuple[Role, Role] = ("source", "target")
+
+
+class DrawnPictures:
+    """Pictures of a built-in set. Raises ``ValueError`` for pairs of a set that has none."""
+
+    kind = "built-in"
+
+    def __init__(self, config: DataConfig, task: Pairing, split: Split):
+        if config.path == "textures" and task == "paired":
+            raise ValueError("the built-in set textures has no pairs: use shapes, or train unpaired")
+        # Drawn at the size that they would be scaled to, so that nothing is.
+        size = (config.load_size or config.size) if split == "train" else config.size
+        sides: tuple[Side, Side] = ("A", "B") if config.direction == "AtoB" else ("B", "A")
+        self._drawings = {role: _Drawing(config.path, split, side, size) for role, side in zip(_ROLES, sides, strict=True)}
+        count = min(IMAGES[split], config.limit or IMAGES[split])
+        self.names = tuple(f"{index:04d}" for index in range(count))
+        self.counts: dict[Role, int] = {role: count for role in _ROLES if role == "source" or task != "inputs"}
+
+    def open(self, wanted: Mapping[Role, int]) -> OpenedDrawings:
+        """Nothing is drawn yet."""
+        return OpenedDrawings({role: (self._drawings[role], index) for role, index in wanted.items()})
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """One side of one split of a set, at a size."""
+
+    name: str
+    split: Split
+    side: Side
+    size: int
+
+    def draw(self, index: int) -> Pixels:
+        split = ("train", "test").index(self.split)
+        if self.name == "textures":
+            return texture(np.random.default_rng((1, split, "AB".index(self.side), index)), self.side, self.size)
+        drawn = scene(np.random.default_rng((0, split, index)))  # one seed for both sides: they are a pair
+        return drawing(drawn, self.size) if self.side == "A" else painting(drawn, self.size)
+
+
+class OpenedDrawings:
+    """Pictures about to be drawn."""
+
+    def __init__(self, drawings: Mapping[Role, tuple[_Drawing, int]]):
+        self._drawings = drawings
+
+    def size(self, role: Role) -> Size:
+        """Width and height: they are square."""
+        side = self._drawings[role][0].size
+        return side, side
+
+    def pixels(self, geometries: Mapping[Role, Geometry]) -> dict[Role, Image.Image]:
+        """Draw the pictures."""
+        return {role: Image.fromarray(drawing.draw(index)) for role, (drawing, index) in self._drawings.items()}

@@ -1,0 +1,81 @@
+"""What to read and how to prepare it: plain JSON-able fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from pocketgan.core.errors import unknown
+
+Direction = Literal["AtoB", "BtoA"]
+Preprocess = Literal["resize", "scale_shorter", "scale_width", "crop", "none"]
+Pairing = Literal["paired", "unpaired", "inputs"]
+Split = Literal["train", "test"]
+
+_SCALES_TO_LOAD_SIZE = ("resize", "scale_shorter")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where the images are and how they become what the networks see.
+
+    Raises ``ValueError`` for a value that is not allowed and for a setting that would have no effect.
+    """
+
+    path: str
+    """A folder, or a built-in set: ``shapes`` (paired) or ``textures`` (unpaired). Write ``./shapes`` for a folder."""
+    direction: Direction = "AtoB"
+    """Which side is the source: A, or B."""
+    size: int = 256
+    """Side, in pixels, of the square that the networks see (with ``scale_width``: the width)."""
+    load_size: int | None = None
+    """Scale to this before the random crop in training; ``None`` is ``size``. Published: 286 for a size of 256."""
+    flip: bool = False
+    """Mirror half of the training images left to right, both images of a pair alike."""
+    preprocess: Preprocess = "resize"
+    """How an image comes to its size.
+
+    - ``resize``: to a square of ``load_size``, whatever its shape (published as ``resize_and_crop``); then cropped.
+    - ``scale_shorter``: the shorter side to ``load_size``, the shape kept; then cropped.
+    - ``scale_width``: the width to ``size``, the height in proportion; no crop.
+    - ``crop``: not scaled; cropped.
+    - ``none``: whole, at its own size, rounded to multiples of 4. Images of different sizes need batch 1.
+
+    Crops are random in training and central otherwise. Evaluation scales to ``size`` instead of ``load_size``.
+    """
+    aligned: bool | None = None
+    """Whether each file holds A and B side by side, where the folders do not tell. ``None`` decides: yes if the task is
+    paired or if the first images are exactly twice as wide as high."""
+    workers: int = 2
+    """Processes that decode; 0 decodes in the calling process. The batches do not depend on it."""
+    limit: int | None = None
+    """Use only the first N images of each side."""
+
+    def __post_init__(self) -> None:
+        _known("direction", self.direction, get_args(Direction))
+        _known("preprocess", self.preprocess, get_args(Preprocess))
+        _at_least("size", self.size, 2)
+        _at_least("workers", self.workers, 0)
+        if self.limit is not None:
+            _at_least("limit", self.limit, 1)
+        if self.load_size is not None:
+            self._check_load_size(self.load_size)
+
+    def _check_load_size(self, load_size: int) -> None:
+        if load_size < self.size:
+            raise ValueError(f"load_size={load_size} is smaller than size={self.size}: a crop cannot be larger than that")
+        if self.preprocess not in _SCALES_TO_LOAD_SIZE:
+            allowed = " or ".join(_SCALES_TO_LOAD_SIZE)
+            raise ValueError(
+                f"load_size={load_size} has no effect with preprocess={self.preprocess}: leave it out, or use {allowed}"
+            )
+
+
+def _known(kind: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise unknown(kind, value, allowed)
+
+
+def _at_least(field: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{field}={value} must be at least {least}")

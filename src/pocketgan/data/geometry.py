@@ -1,0 +1,93 @@
+"""Where the pixels that a network sees come from: scale, crop, mirror, kept apart from decoding.
+
+A ``Geometry`` is planned once from the size of an image and can be applied to everything that lies under the same
+pixels: both images of a pair, or a picture and its label map with another resampling filter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from pocketgan.data.config import DataConfig
+
+Size = tuple[int, int]
+"""Width and height in pixels, as Pillow orders them."""
+
+_MULTIPLE = 4  # sizes that are not cropped are rounded to this, as published
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Scale the whole image to ``scaled``, cut out ``box`` (left, top, right, bottom), mirror if ``flip``."""
+
+    scaled: Size
+    box: tuple[int, int, int, int]
+    flip: bool
+
+    @property
+    def size(self) -> Size:
+        """Size of the result."""
+        left, top, right, bottom = self.box
+        return right - left, bottom - top
+
+
+def plan(size: Size, config: DataConfig, rng: np.random.Generator | None) -> Geometry:
+    """The geometry for an image of ``size``; random in training, central and unmirrored with ``rng=None``.
+
+    Follows pytorch-CycleGAN-and-pix2pix: scale to ``load_size``, cut a random square of ``size``, mirror every second
+    image. Raises ``ValueError`` when the image is smaller than the crop.
+    """
+    scaled = _scaled(size, config, training=rng is not None)
+    crop = scaled if config.preprocess in ("none", "scale_width") else (config.size, config.size)
+    room = scaled[0] - crop[0], scaled[1] - crop[1]
+    if min(room) < 0:
+        raise ValueError(
+            f"is {size[0]}x{size[1]}, smaller than the {crop[0]}x{crop[1]} crop: use a smaller size or preprocess=resize"
+        )
+    if rng is None:
+        left, top, flip = room[0] // 2, room[1] // 2, False
+    else:
+        left, top = int(rng.integers(room[0] + 1)), int(rng.integers(room[1] + 1))
+        flip = config.flip and bool(rng.integers(2))
+    return Geometry(scaled, (left, top, left + crop[0], top + crop[1]), flip)
+
+
+def apply(image: Image.Image, geometry: Geometry, *, filter: Image.Resampling = Image.Resampling.BICUBIC) -> Image.Image:
+    """The part of ``image`` that ``geometry`` describes. The image may have been decoded at any reduced size.
+
+    Only the crop is computed. It equals scaling first and cropping second, because the filter still sees the pixels
+    around the box.
+    """
+    if image.size == geometry.scaled:
+        part = image if geometry.size == image.size else image.crop(geometry.box)
+    else:
+        across, down = image.width / geometry.scaled[0], image.height / geometry.scaled[1]
+        left, top, right, bottom = geometry.box
+        # The far edge must not leave the image by a rounding error: Pillow refuses such a box.
+        box = left * across, top * down, min(right * across, image.width), min(bottom * down, image.height)
+        part = image.resize(geometry.size, filter, box=box)
+    return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if geometry.flip else part
+
+
+def _scaled(size: Size, config: DataConfig, *, training: bool) -> Size:
+    width, height = size
+    side = (config.load_size or config.size) if training else config.size
+    match config.preprocess:
+        case "resize":
+            return side, side
+        case "scale_shorter":
+            shorter = min(size)
+            return round(width * side / shorter), round(height * side / shorter)
+        case "scale_width":
+            return config.size, _rounded(height * config.size / width)
+        case "crop":
+            return size
+        case "none":
+            return _rounded(width), _rounded(height)
+
+
+def _rounded(length: float) -> int:
+    return max(_MULTIPLE, round(length / _MULTIPLE) * _MULTIPLE)

@@ -1,0 +1,140 @@
+"""Which files make the sources and targets of a task."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pocketgan.data.config import DataConfig, Pairing, Split
+from pocketgan.data.decode import BadImage, Half, Picture
+from pocketgan.data.folders import shortened, stems
+from pocketgan.data.layout import Place, Side, locate
+
+_PROBED = 8  # files whose shape decides whether a folder holds A|B images
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image: a file, or one half of an aligned file."""
+
+    path: str
+    half: Half | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of one task and split. For a pair, source and target stand at the same index."""
+
+    kind: str
+    place: Place
+    names: tuple[str, ...]
+    sources: tuple[Item, ...]
+    targets: tuple[Item, ...]
+    """Empty for the task ``inputs``."""
+
+
+def list_files(config: DataConfig, task: Pairing, split: Split) -> Listing:
+    """The files that ``task`` needs. Raises ``ValueError`` for an empty side and for names without a partner."""
+    place = locate(Path(config.path), split)
+    source: Side = "A" if config.direction == "AtoB" else "B"
+    target: Side = "B" if source == "A" else "A"
+    if place.shared is not None:
+        return _shared(place, config, task, source)
+    if task == "paired":
+        return _pairs(place, config, source, target)
+    names, sources = _one_side(place, source, config.limit)
+    if task == "inputs":
+        return Listing(f"folder {place.sides[source].relative_to(place.root).as_posix()}", place, names, sources, ())
+    return Listing(_kind(place), place, names, sources, _one_side(place, target, config.limit)[1])
+
+
+def guess_task(config: DataConfig) -> Pairing:
+    """The task that a folder looks made for: the one its layout and names allow."""
+    place = _any_place(config)
+    if place.shared is not None:
+        return "paired" if _is_aligned(place.files("A"), config, "inputs") else "inputs"
+    if not all(folder.is_dir() for folder in place.sides.values()):
+        return "unpaired"
+    names = {side: set(_keys(place, side)) for side in place.sides}
+    return "paired" if names["A"] & names["B"] else "unpaired"
+
+
+def _any_place(config: DataConfig) -> Place:
+    try:
+        return locate(Path(config.path), "train")
+    except ValueError:
+        return locate(Path(config.path), "test")
+
+
+def _shared(place: Place, config: DataConfig, task: Pairing, source: Side) -> Listing:
+    assert place.shared is not None
+    paths = place.files(source)[: config.limit]
+    names = stems(paths, str(place.shared))
+    if _is_aligned(paths, config, task):
+        halves: tuple[Half, Half] = ("left", "right") if source == "A" else ("right", "left")
+        sources, others = (tuple(Item(path, half) for path in paths) for half in halves)
+        if task == "inputs":
+            return Listing(f"side {source} of aligned A|B files", place, names, sources, ())
+        return Listing("aligned A|B", place, names, sources, others)
+    if task != "inputs":
+        raise ValueError(
+            f"{place.shared} holds single pictures, but the task is {task}: put the two sides into "
+            f"{place.split or 'train'}A and {place.split or 'train'}B, or set aligned=true if each file is A|B"
+        )
+    return Listing("single pictures", place, names, tuple(Item(path, None) for path in paths), ())
+
+
+def _is_aligned(paths: tuple[str, ...], config: DataConfig, task: Pairing) -> bool:
+    if config.aligned is not None:
+        return config.aligned
+    return task == "paired" or all(_is_double_square(path) for path in paths[:_PROBED])
+
+
+def _is_double_square(path: str) -> bool:
+    try:
+        width, height = Picture(path).size
+    except BadImage:
+        return True  # a damaged file decides nothing here; it is named when it is checked or read
+    return width == 2 * height
+
+
+def _pairs(place: Place, config: DataConfig, source: Side, target: Side) -> Listing:
+    sources, targets = _keys(place, source), _keys(place, target)
+    lonely = [f"{place.sides[target]}/{key}" for key in sources if key not in targets]
+    lonely += [f"{place.sides[source]}/{key}" for key in targets if key not in sources]
+    if lonely:
+        raise ValueError(
+            f"{place.root}: pairs need the same names on both sides; {len(lonely)} missing: "
+            f"{shortened(lonely)}. Add them, remove their counterparts, or train unpaired"
+        )
+    names = tuple(sources)[: config.limit]
+    kind = f"{_kind(place)}, paired by name"
+    return Listing(
+        kind, place, names, tuple(Item(sources[n], None) for n in names), tuple(Item(targets[n], None) for n in names)
+    )
+
+
+def _keys(place: Place, side: Side) -> dict[str, str]:
+    """``{name of the pair: path}`` of one side. ``3_A`` and ``3_B`` are the pair ``3``, as published scripts write."""
+    paths = place.files(side)
+    keys = [key.removesuffix(f"_{side}") for key in _bare(paths, str(place.sides[side]))]
+    found: dict[str, str] = {}
+    for key, path in zip(keys, paths, strict=True):
+        if key in found:
+            raise ValueError(f"{found[key]} and {path} have the same name: a pair needs one image on each side")
+        found[key] = path
+    return found
+
+
+def _bare(paths: tuple[str, ...], folder: str) -> list[str]:
+    return [os.path.splitext(Path(os.path.relpath(path, folder)).as_posix())[0] for path in paths]
+
+
+def _one_side(place: Place, side: Side, limit: int | None) -> tuple[tuple[str, ...], tuple[Item, ...]]:
+    paths = place.files(side)[:limit]
+    return stems(paths, str(place.sides[side])), tuple(Item(path, None) for path in paths)
+
+
+def _kind(place: Place) -> str:
+    return "two folders " + " and ".join(path.relative_to(place.root).as_posix() for path in place.sides.values())

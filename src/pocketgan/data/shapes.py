@@ -1,0 +1,201 @@
+"""The built-in paired task ``shapes``: a line drawing (A) becomes a painted scene (B).
+
+Everything in the painting follows from the drawing, most of it from far away in the picture:
+
+- A black dot is the sun. Its direction from the centre lights every shape and throws every shadow; it also sets the
+  colours of the sky and the direction of its bands.
+- The kind of a shape sets its hue, turning shifts it; size sets its lightness. The filling is shaded like a dome, so it
+  depends on the outline all around.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketgan.data import sdf
+from pocketgan.data.sdf import Field
+from pocketgan.data.values import Pixels
+
+_Distance = Callable[[Field, Field], Field]
+_Window = tuple[slice, slice]
+Colour = NDArray[np.floating]
+"""Red, green, blue from 0 to 1, shaped 3 x H x W or 3 x 1 x 1."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    distance: _Distance
+    hue: float
+    """In turns."""
+    symmetry: int
+    """How many times it looks the same when turned once around; 0: always."""
+    depth: float
+    """The largest distance from the outline, for a radius of 1."""
+
+
+_KINDS = (
+    _Kind(sdf.circle, 0.02, 0, 1.0),
+    _Kind(sdf.ring, 0.50, 0, 0.25),
+    _Kind(sdf.box, 0.60, 2, 0.54),
+    _Kind(partial(sdf.polygon, corners=3), 0.35, 3, 0.5),
+    _Kind(partial(sdf.polygon, corners=6), 0.80, 6, 0.87),
+    _Kind(partial(sdf.star, points=5), 0.13, 5, 0.4),
+)
+_SUN_RADIUS, _SUN_DISTANCE = 0.075, 0.86
+_SHADOW, _SOFT = 0.16, 0.14  # how far a shadow falls and how wide its edge is; the picture spans -1 to 1
+_LIGHT = math.cos(math.radians(40)), math.sin(math.radians(40))  # the light's share along the picture and towards us
+_WHITE: Colour = np.ones((3, 1, 1), np.float32)
+_GLINT = math.cos(math.radians(65)), math.sin(math.radians(65))  # half way between the light and us
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape: its kind, centre and radius (the picture spans -1 to 1), and turn in radians."""
+
+    kind: int
+    x: float
+    y: float
+    radius: float
+    turn: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A sun at an angle (radians) and shapes from back to front."""
+
+    sun: float
+    shapes: tuple[Shape, ...]
+
+
+def scene(rng: np.random.Generator) -> Scene:
+    """A random scene of four to six shapes."""
+    shapes = [
+        Shape(
+            kind=int(rng.integers(len(_KINDS))),
+            x=float(rng.uniform(-0.7, 0.7)),
+            y=float(rng.uniform(-0.7, 0.7)),
+            radius=float(rng.uniform(0.22, 0.48)),
+            turn=float(rng.uniform(0, 2 * math.pi)),
+        )
+        for _ in range(rng.integers(4, 7))
+    ]
+    shapes.sort(key=lambda shape: -shape.radius)  # small ones in front, so that none is wholly hidden
+    return Scene(float(rng.uniform(0, 2 * math.pi)), tuple(shapes))
+
+
+def drawing(scene: Scene, size: int) -> Pixels:
+    """The source: black outlines on white, ``size`` x ``size``. Hidden lines are not drawn."""
+    pixel = 2 / size
+    line = max(0.5 * pixel, 0.014)
+    ink = np.zeros((size, size), np.float32)
+    for shape in scene.shapes:
+        window = _window(shape.x, shape.y, shape.radius + line + pixel, size)
+        distance = _distance(shape, *_grid(size, window))
+        part = ink[window]
+        part *= 1 - sdf.coverage(distance, pixel)
+        np.maximum(part, sdf.coverage(np.abs(distance) - line, pixel), out=part)
+    window, sun = _sun(scene, size)
+    np.maximum(ink[window], sun, out=ink[window])
+    return np.repeat(_bytes(1 - ink)[..., None], 3, axis=2)
+
+
+def painting(scene: Scene, size: int) -> Pixels:
+    """The target: the lit and coloured scene, ``size`` x ``size``."""
+    pixel = 2 / size
+    canvas = _sky(scene, size)
+    light = math.cos(scene.sun), math.sin(scene.sun)
+    for shape in scene.shapes:
+        shadow = replace(shape, x=shape.x - _SHADOW * light[0], y=shape.y - _SHADOW * light[1])
+        window = _window(shadow.x, shadow.y, shape.radius + _SOFT, size)
+        canvas[:, *window] *= 1 - 0.45 * sdf.coverage(_distance(shadow, *_grid(size, window)), _SOFT)
+        window = _window(shape.x, shape.y, shape.radius + 2 * pixel, size)
+        distance = _distance(shape, *_grid(size, window))
+        _blend(canvas[:, *window], _lit(shape, distance, light, pixel), sdf.coverage(distance, pixel))
+    window, sun = _sun(scene, size)
+    _blend(canvas[:, *window], _WHITE, sun)
+    return np.ascontiguousarray(_bytes(canvas).transpose(1, 2, 0))
+
+
+def _lit(shape: Shape, distance: Field, light: tuple[float, float], pixel: float) -> Colour:
+    """The filling: rounded like a ball or a tube, shaded by Lambert's law, with Blinn's highlight."""
+    outwards_y, outwards_x = np.gradient(distance, pixel)
+    towards = outwards_x * light[0] + outwards_y * light[1]
+    depth = _KINDS[shape.kind].depth * shape.radius
+    tilt = np.minimum(np.maximum(1 + distance / depth, 0), 1)
+    up = np.sqrt(1 - tilt**2)
+    leaning = tilt * towards
+    facing = np.maximum(_LIGHT[0] * leaning + _LIGHT[1] * up, 0)
+    highlight = np.maximum(_GLINT[0] * leaning + _GLINT[1] * up, 0)
+    for _ in range(4):
+        highlight *= highlight  # to the power of 16
+    lit: Colour = _colour(shape) * (0.3 + 0.8 * facing) + 0.5 * highlight
+    return lit
+
+
+def _colour(shape: Shape) -> Colour:
+    kind = _KINDS[shape.kind]
+    shift = 0.05 * math.cos(kind.symmetry * shape.turn) if kind.symmetry else 0.0
+    return _hsl(kind.hue + shift, 0.75, 0.68 - 0.6 * (shape.radius - 0.22))
+
+
+def _sky(scene: Scene, size: int) -> Colour:
+    """Bands across the light, from the hue of the sun's height to its neighbour."""
+    x, y = _grid(size, (slice(None), slice(None)))
+    along = x * math.cos(scene.sun) + y * math.sin(scene.sun)
+    hue = 0.58 + 0.5 * (0.5 + 0.5 * math.sin(scene.sun))  # blue when the sun is high, red when it is low
+    far, near = _hsl(hue, 0.35, 0.42), _hsl(hue + 0.06, 0.6, 0.86)
+    nearness = 0.5 + 0.35 * along + 0.05 * np.sin(14 * along)
+    sky: Colour = far + (near - far) * nearness
+    return sky
+
+
+def _distance(shape: Shape, x: Field, y: Field) -> Field:
+    cos, sin = math.cos(shape.turn) / shape.radius, math.sin(shape.turn) / shape.radius
+    right, down = x - shape.x, y - shape.y
+    distance: Field = shape.radius * _KINDS[shape.kind].distance(right * cos + down * sin, down * cos - right * sin)
+    return distance
+
+
+def _sun(scene: Scene, size: int) -> tuple[_Window, Field]:
+    """Where the dot of the sun lies, and its coverage there."""
+    sun_x, sun_y = _SUN_DISTANCE * math.cos(scene.sun), _SUN_DISTANCE * math.sin(scene.sun)
+    window = _window(sun_x, sun_y, _SUN_RADIUS + 2 / size, size)
+    x, y = _grid(size, window)
+    return window, sdf.coverage(np.hypot(x - sun_x, y - sun_y) - _SUN_RADIUS, 2 / size)
+
+
+def _blend(canvas: Colour, colour: Colour, alpha: Field) -> None:
+    canvas += (colour - canvas) * alpha
+
+
+def _window(x: float, y: float, reach: float, size: int) -> _Window:
+    """Rows and columns around a point; at least two of each, even outside the picture, so that slopes exist."""
+
+    def span(centre: float) -> slice:
+        first = math.floor((centre - reach + 1) * size / 2)
+        last = math.ceil((centre + reach + 1) * size / 2)
+        return slice(min(max(first, 0), size - 2), max(min(last, size), 2))
+
+    return span(y), span(x)
+
+
+def _grid(size: int, window: _Window) -> tuple[Field, Field]:
+    """Coordinates of the pixel centres in a window: x as a row, y (pointing down) as a column."""
+    line = (np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1
+    return line[None, window[1]], line[window[0], None]
+
+
+def _hsl(hue: float, saturation: float, lightness: float) -> Colour:
+    return np.array(colorsys.hls_to_rgb(hue % 1.0, lightness, saturation), dtype=np.float32)[:, None, None]
+
+
+def _bytes(values: NDArray[np.floating]) -> Pixels:
+    pixels: Pixels = (np.minimum(np.maximum(values, 0), 1) * 255 + 0.5).astype(np.uint8)
+    return pixels

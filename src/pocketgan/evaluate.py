@@ -1,0 +1,219 @@
+"""Measuring generators on data: how good their pictures are, and how quickly they paint them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pocketgan.core.progress import Reporter
+from pocketgan.data.config import Direction, Pairing, Split
+from pocketgan.data.images import ImageData, open_data
+from pocketgan.data.loader import eval_batches
+from pocketgan.export import RUNTIMES, frozen
+from pocketgan.metrics.cost import CostModel
+from pocketgan.metrics.features import Extractor, OnnxFeatures, distance_name
+from pocketgan.metrics.frechet import frechet_distance
+from pocketgan.metrics.image import RunningMean, psnr, ssim
+from pocketgan.metrics.kernel import FeatureSample, kernel_distance
+from pocketgan.metrics.latency import measure_latency
+from pocketgan.metrics.statistics import FeatureStatistics, Moments
+from pocketgan.train.samples import save_picture
+
+METRICS = ("psnr", "ssim", "frechet", "kernel")
+"""What ``--metrics`` may name; the last two need an extractor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """How generators are judged."""
+
+    metrics: tuple[str, ...] = METRICS
+    """Which of psnr, ssim (to the truth where there is one, and to the teacher), frechet, kernel."""
+    features: str | None = None
+    """An ONNX file whose features frechet and kernel are measured on; without one they are left out."""
+    stats: str | None = None
+    """Statistics of the real pictures (``pocketgan stats``) for frechet, instead of computing them from the data."""
+    batch: int = 8
+    """Pictures painted at a time; no figure depends on it."""
+    pictures: int = 8
+    """How many examples are kept as files."""
+    runtimes: tuple[str, ...] = ("torch", "onnxruntime")
+    """Engines whose latency is measured, one image at a time."""
+    threads: int = 1
+    """Threads of every engine."""
+    repeats: int = 30
+    """Rounds of the latency measurement; each runs every candidate once."""
+
+    def __post_init__(self) -> None:
+        for name in self.metrics:
+            if name not in METRICS:
+                raise ValueError(f"no metric named '{name}'; there is: {', '.join(METRICS)}")
+
+
+@dataclass
+class Result:
+    """The measured facts of one artifact; one JSON object."""
+
+    params: int
+    macs: int
+    macs_paper: int
+    size: int
+    """Side of the square input that the counts and latencies hold for."""
+    bytes: int = 0
+    latency_ms: dict[str, dict[str, float | int]] = field(default_factory=dict)
+    quality: dict[str, float] = field(default_factory=dict)
+    spread: dict[str, float] = field(default_factory=dict)
+    """Standard error of those figures of ``quality`` that have one."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        return dataclasses.asdict(self)
+
+
+def cost_result(model: nn.Module, size: int) -> Result:
+    """The facts that need no data: the costs."""
+    cost = CostModel(model, size)()
+    return Result(params=cost.params, macs=cost.macs, macs_paper=cost.macs_paper, size=size)
+
+
+class Judge:
+    """What is known of one generator's pictures so far."""
+
+    def __init__(self, config: JudgeConfig, extractor: Extractor | None):
+        self.config, self.extractor = config, extractor
+        self.means: dict[str, RunningMean] = {}
+        self.statistics, self.sample = FeatureStatistics(), FeatureSample()
+
+    def compare(self, picture: Tensor, other: Tensor, suffix: str = "") -> None:
+        """Add the pictures' likeness to ``other``."""
+        for name, measure in (("psnr", psnr), ("ssim", ssim)):
+            if name in self.config.metrics:
+                self.means.setdefault(name + suffix, RunningMean()).update(measure(picture, other))
+
+    def look(self, picture: Tensor) -> None:
+        """Add the pictures' features."""
+        if self.extractor is not None:
+            rows = self.extractor(picture)
+            self.statistics.update(rows)
+            self.sample.update(rows)
+
+    def quality(self, reals: Judge, stats: Moments | None) -> tuple[dict[str, float], dict[str, float]]:
+        """Every figure, and the standard error of those that have one."""
+        values = {name: mean.mean for name, mean in self.means.items()}
+        errors = {name: mean.std / mean.count**0.5 for name, mean in self.means.items() if mean.count > 1}
+        if self.extractor is None:
+            return values, errors
+        if "frechet" in self.config.metrics:
+            real = stats or reals.statistics.moments()
+            values[distance_name("frechet", self.extractor)] = frechet_distance(self.statistics.moments(), real)
+        if "kernel" in self.config.metrics:
+            name = distance_name("kernel", self.extractor)
+            distance = kernel_distance(self.sample.rows(), reals.sample.rows())
+            values[name], errors[name] = distance.value, distance.spread
+        return values, errors
+
+
+def evaluate(
+    generators: Mapping[str, nn.Module],
+    data: ImageData,
+    config: JudgeConfig,
+    *,
+    device: torch.device,
+    teacher: str | None = None,
+    keep: Path | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+    """Paint all of ``data`` with every generator; ``{name: (quality, standard errors)}``.
+
+    Paired data: PSNR and SSIM to the truth. With a ``teacher`` among the generators, the others' to its pictures too.
+    Distances are to all real targets of the split; where there are none, to the teacher's pictures. The first few pictures
+    go to ``keep`` as ``000_source.png``, ``000_target.png``, ``000_<name>.png``.
+    """
+    extractor = _extractor(config)
+    judges = {name: Judge(config, extractor) for name in generators}
+    reals, paired = Judge(config, extractor), data.task == "paired"
+    painters = {name: frozen(generator).to(device) for name, generator in generators.items()}
+    shown = 0
+    with (reporter or Reporter()).task("evaluate", len(data)) as tick, torch.inference_mode():
+        done = 0
+        for batch in eval_batches(data, batch=config.batch):
+            pictures = {name: painter(batch.images["source"].to(device)).float().cpu() for name, painter in painters.items()}
+            for name, picture in pictures.items():
+                if paired:
+                    judges[name].compare(picture, batch.images["target"])
+                if teacher is not None and name != teacher:
+                    judges[name].compare(picture, pictures[teacher], "_to_teacher")
+                judges[name].look(picture)
+            if paired:
+                reals.look(batch.images["target"])
+            if keep is not None:
+                columns = {str(role): images for role, images in batch.images.items() if role == "source" or paired}
+                shown += _keep(keep, {**columns, **pictures}, shown, config.pictures - shown)
+            done += len(batch.names)
+            tick(done)
+    if extractor is not None and not paired:
+        reals = _reals(data, reals) if data.task == "unpaired" else judges[teacher or next(iter(judges))]
+    stats = Moments.load(config.stats, features=extractor.name) if config.stats and extractor else None
+    return {name: judge.quality(reals, stats) for name, judge in judges.items()}
+
+
+def latencies(generators: Mapping[str, nn.Module], size: int, config: JudgeConfig) -> dict[str, dict[str, Any]]:
+    """``{name: {runtime: milliseconds}}`` for one image, all candidates interleaved in one run on the CPU."""
+    runs = {}
+    for name, generator in generators.items():
+        model = frozen(generator).to("cpu")
+        image = torch.rand(1, int(model.in_channels), size, size) * 2 - 1  # type: ignore[arg-type]
+        for runtime in config.runtimes:
+            runs[name, runtime] = RUNTIMES[runtime](model, image, threads=config.threads)
+    measured = measure_latency(
+        {"/".join(key): run for key, run in runs.items()}, repeats=config.repeats, threads=config.threads
+    )
+    found: dict[str, dict[str, Any]] = {name: {} for name in generators}
+    for name, runtime in runs:
+        found[name][runtime] = measured[f"{name}/{runtime}"].to_json()
+    return found
+
+
+def source_statistics(
+    data: ImageData, extractor: Extractor, *, batch: int = 32, reporter: Reporter | None = None
+) -> FeatureStatistics:
+    """Mean and covariance of the features of all source images of ``data``."""
+    statistics, done = FeatureStatistics(features=extractor.name), 0
+    with (reporter or Reporter()).task("statistics", len(data)) as tick:
+        for images in eval_batches(data, batch=batch):
+            statistics.update(extractor(images.images["source"]))
+            done += len(images.names)
+            tick(done)
+    return statistics
+
+
+def side_data(data: ImageData, *, task: Pairing = "inputs", split: Split | None = None) -> ImageData:
+    """The target side of ``data`` as images of their own."""
+    direction: Direction = "BtoA" if data.config.direction == "AtoB" else "AtoB"
+    return open_data(dataclasses.replace(data.config, direction=direction), task, split or data.split)
+
+
+def _reals(data: ImageData, judge: Judge) -> Judge:
+    for batch in eval_batches(side_data(data), batch=judge.config.batch):
+        judge.look(batch.images["source"])
+    return judge
+
+
+def _extractor(config: JudgeConfig) -> OnnxFeatures | None:
+    if config.features is None or not {"frechet", "kernel"} & set(config.metrics):
+        return None
+    return OnnxFeatures(config.features)
+
+
+def _keep(folder: Path, columns: Mapping[str, Tensor], first: int, room: int) -> int:
+    count = max(0, min(room, len(next(iter(columns.values())))))
+    for index in range(count):
+        for role, images in columns.items():
+            save_picture(folder / f"{first + index:03d}_{role}.png", images[index])
+    return count

@@ -1,0 +1,107 @@
+"""A generator as a device meets it: frozen, in float32 on the CPU, and for pictures of any size."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+MOST_UNITS = 64
+
+
+class Deployable(nn.Module):
+    """A generator that takes any height and width from ``min_side`` up.
+
+    The picture is padded at the bottom and right to the next multiple of the generator's stride, and the output is
+    cropped back. A picture whose sides are multiples already is passed on untouched. The padding is a reflection:
+    it keeps the statistics that instance norm takes over the whole picture near those of the picture itself, and it
+    is one node in an exported graph.
+
+    Args:
+        generator: a module N x C x H x W -> N x D x H x W; it, or its ``spec``, says ``stride`` and ``in_channels``.
+
+    Raises:
+        ValueError: one of the two is missing, or the generator paints at no size, or paints another size.
+    """
+
+    def __init__(self, generator: nn.Module):
+        super().__init__()
+        self.generator = generator
+        self.stride = _attribute(generator, "stride")
+        self.in_channels = _attribute(generator, "in_channels")
+        self.units = smallest_units(generator, stride=self.stride, channels=self.in_channels)
+
+    @property
+    def min_side(self) -> int:
+        """The smallest height and width, in pixels; below it a reflection would be longer than the picture."""
+        return self.stride // 2 + 1 if self.units == 1 else self.stride * (self.units - 1) + 1
+
+    def forward(self, image: Tensor) -> Tensor:
+        """N x C x H x W in [-1, 1] -> N x D x H x W in [-1, 1], for H and W from ``min_side`` up."""
+        height, width = image.shape[-2:]
+        if min(height, width) < self.min_side:
+            raise ValueError(
+                f"a picture of {height}x{width} pixels is too small: this generator takes {self.min_side} or more"
+                " a side; enlarge the picture"
+            )
+        below, right = -height % self.stride, -width % self.stride
+        if not below and not right:
+            return _painted(self.generator, image)
+        padded = F.pad(image, (0, right, 0, below), mode="reflect")
+        return _painted(self.generator, padded)[..., :height, :width]
+
+
+def frozen(generator: nn.Module) -> nn.Module:
+    """A copy in evaluation mode, in float32, on the CPU, without gradients; the original is not touched."""
+    return copy.deepcopy(generator).to(device="cpu", dtype=torch.float32).eval().requires_grad_(False)
+
+
+@torch.inference_mode()
+def smallest_units(generator: nn.Module, *, stride: int, channels: int) -> int:
+    """The smallest n for which a square of n * ``stride`` pixels goes through the generator.
+
+    Found by trying, on a copy: reflection pads and instance norm refuse maps that are too small for them, and only
+    they know.
+
+    Raises:
+        ValueError: no n up to 64 works, or the output has another size than the input.
+    """
+    model = frozen(generator)
+    error: Exception | None = None
+    for units in range(1, MOST_UNITS + 1):
+        side = units * stride
+        try:
+            picture = _painted(model, torch.zeros(1, channels, side, side))
+        except (RuntimeError, ValueError) as refused:
+            error = refused
+            continue
+        if picture.shape[-2:] != (side, side):
+            raise ValueError(
+                f"the generator makes {'x'.join(map(str, picture.shape[-2:]))} of {side}x{side} pixels, but a picture"
+                f" must keep its size; is its stride of {stride} right?"
+            )
+        return units
+    reason = str(error).splitlines()[0]
+    raise ValueError(
+        f"the generator paints no square of {channels} channels and up to {MOST_UNITS * stride} pixels"
+        f" (multiples of its stride {stride}): {reason}"
+    )
+
+
+def _painted(generator: nn.Module, image: Tensor) -> Tensor:
+    picture = generator(image)
+    assert isinstance(picture, Tensor), "a generator returns one tensor"
+    return picture
+
+
+def _attribute(generator: nn.Module, name: str) -> int:
+    value = getattr(generator, name, getattr(getattr(generator, "spec", None), name, None))
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(
+            f"{type(generator).__name__}.{name} is {value!r}, but must be a whole number from 1 up; set it on the"
+            " generator before exporting (stride: the sides it takes are multiples of it)"
+        )
+    # A plain int: a named width would ride along into the traced graph.
+    return int(value)

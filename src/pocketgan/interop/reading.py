@@ -1,0 +1,112 @@
+"""Read the tensors of a foreign file without ever running code from it, and say plainly why one cannot be read."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pocketgan.core.artifact import read_header
+from pocketgan.interop.layout import State
+
+DEPTH = 3
+"""How deep a state dict is looked for inside a training checkpoint."""
+
+
+def read_state(path: Path) -> tuple[State, str]:
+    """The tensors of the one network in the file, on the CPU, and the key under which they lay (``""``: at the top).
+
+    Reads ``torch.save`` files of both formats, weights only, and ``.safetensors``. Raises ``ValueError`` that names the
+    file and says what is wrong: absent, empty, cut short, no checkpoint, code inside,
+    no network or several, weights that are not dense, not floating-point or not finite.
+    """
+    _check_file(path)
+    data = _load(path)
+    found = _state_dicts(data)
+    if len(found) == 1:
+        key, state = next(iter(found.items()))
+        _check_tensors(path, state)
+        return state, key
+    if not found:
+        raise ValueError(f"{path} holds {_content(data)}, not a state dict: names to tensors only, as net.state_dict() is")
+    keys = ", ".join(f"'{key}'" for key in found)
+    raise ValueError(f"{path} holds {len(found)} networks, under {keys}: save the one that you mean to its own file")
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name the file in it, for example {path / 'latest_net_G.pth'}")
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty (0 bytes): fetch or save it again")
+
+
+def _check_tensors(path: Path, state: State) -> None:
+    for name, tensor in state.items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if not tensor.is_floating_point() or tensor.layout != torch.strided:
+            kind = f"{tensor.layout} {tensor.dtype}".replace("torch.", "")
+            raise ValueError(f"{path} has {name} as {kind}: only dense floating-point weights are read")
+        if not tensor.isfinite().all():
+            raise ValueError(f"{path} has numbers in {name} that are not finite: its training diverged; take an older one")
+
+
+def _load(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        if read_header(path) is not None:
+            raise ValueError(f"{path} is an artifact of pocketgan, not a published checkpoint: use pocketgan.load")
+        return load_file(path)
+    with path.open("rb") as file:
+        start = file.read(4)
+    if not start.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive (since PyTorch 1.6), a bare pickle (before)
+        raise ValueError(f"{path} is not a checkpoint: no torch.save file begins with {start!r}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on archives that are refused below
+            return torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch raises nearly everything here, KeyError and EOFError among them
+        raise ValueError(f"{path} {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """Why ``torch.load`` refused, in words that follow the file's name."""
+    text = str(error)
+    code = re.search(r"GLOBAL ([\w.]+)", text)
+    if code or "TorchScript" in text:
+        what = code[1] if code else "TorchScript"
+        return (
+            f"is more than weights ({what}): loading it would run code from the file, which pocketgan never does; where "
+            "you trust it, load it yourself and save the weights alone by torch.save(net.state_dict(), FILE)"
+        )
+    if isinstance(error, pickle.UnpicklingError | KeyError):
+        return "is not a checkpoint: it is no pickle that torch.save writes"
+    return f"is cut short or damaged: fetch or save it again ({text.split('.')[0] or type(error).__name__})"
+
+
+def _state_dicts(data: Any, key: str = "", depth: int = DEPTH) -> dict[str, State]:
+    """``{dotted key: state dict}`` of all networks inside nested dicts; the states of optimizers are none."""
+    if not isinstance(data, Mapping) or depth < 0:
+        return {}
+    if any(str(name).endswith("weight") for name in data) and all(isinstance(v, Tensor) for v in data.values()):
+        return {key: {str(name): tensor for name, tensor in data.items()}}
+    return {
+        path: state
+        for name, value in data.items()
+        for path, state in _state_dicts(value, f"{key}.{name}".lstrip("."), depth - 1).items()
+    }
+
+
+def _content(data: Any) -> str:
+    """What was loaded, in a few words."""
+    if not isinstance(data, Mapping):
+        return f"one {type(data).__name__}"
+    return f"a dict of {', '.join(map(str, list(data)[:6]))}" if data else "an empty dict"

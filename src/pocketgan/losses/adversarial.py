@@ -1,0 +1,36 @@
+"""The adversarial games: what the discriminator and the generator each minimise, from logits of any shape."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+GanMode = Literal["lsgan", "hinge", "vanilla"]
+
+
+def discriminator_loss(mode: GanMode, real: Tensor, fake: Tensor) -> Tensor:
+    """Half the sum of the loss on real and on fake logits; the half slows D down (pix2pix, section 3.3).
+
+    ``lsgan``: squares to 1 and 0 (Mao et al. 2017, eq. 9); ``hinge``: (Lim and Ye 2017); ``vanilla``: cross-entropy
+    (Goodfellow et al. 2014, eq. 1).
+    """
+    match mode:
+        case "lsgan":
+            return 0.5 * ((real - 1).square().mean() + fake.square().mean())
+        case "hinge":
+            return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
+        case "vanilla":
+            return 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())
+
+
+def generator_loss(mode: GanMode, fake: Tensor) -> Tensor:
+    """What the generator minimises; for ``vanilla`` the non-saturating form (Goodfellow et al. 2014, section 3)."""
+    match mode:
+        case "lsgan":
+            return (fake - 1).square().mean()
+        case "hinge":
+            return -fake.mean()
+        case "vanilla":
+            return F.softplus(-fake).mean()

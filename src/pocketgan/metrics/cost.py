@@ -1,0 +1,229 @@
+"""Parameters and multiply-accumulates as a closed form in the widths: computed without building anything.
+
+Every layer's cost is a coefficient times the width it reads times the width it writes, so the cost of a network is a
+polynomial of degree two in its widths, times indicators for the branches that an empty group removes. The coefficients
+(kernel sizes, positions) are read off the model once, by one forward on the meta device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from pocketgan.core.dims import Dim, conditions, is_depthwise, named_tensors, widths_of
+from pocketgan.core.errors import unknown
+
+FIXED = "(fixed)"
+"""What layers that write no named group (the head) are filed under."""
+
+
+class Cost(NamedTuple):
+    """What one image costs."""
+
+    params: int
+    """Trainable numbers."""
+    macs: int
+    """Exact multiply-accumulates of convolutions and linear layers; what ``torch.utils.flop_counter`` counts, halved."""
+    macs_paper: int
+    """The literature's count (torchprofile in 2020): a transposed convolution is charged for every *output* position, so
+    stride 2 costs four times too much, and every element that leaves a norm costs one."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """``cost * reads * writes`` while none of the groups in ``needs`` is empty."""
+
+    layer: str
+    group: str
+    """The first group that the layer writes."""
+    cost: Cost
+    reads: Dim | int
+    writes: Dim | int
+    needs: frozenset[str]
+
+    def at(self, widths: Mapping[str, int]) -> Cost:
+        """The term's value at those widths."""
+        if any(widths[group] == 0 for group in self.needs):
+            return Cost(0, 0, 0)
+        reads, writes = (d.resized(widths) if isinstance(d, Dim) else d for d in (self.reads, self.writes))
+        return Cost(*(part * int(reads) * int(writes) for part in self.cost))
+
+
+class CostModel:
+    """The cost of a network at any widths. ``size`` is the input's (height, width), and the channels of a layer are exact.
+
+    ``uncounted`` names modules that hold parameters and are of no known kind: their parameters count, their MACs do not.
+    """
+
+    def __init__(self, model: nn.Module, size: int | tuple[int, int], *, in_channels: int | None = None):
+        self.size = (size, size) if isinstance(size, int) else size
+        self.widths = widths_of(model)
+        self.terms, self.uncounted = _terms(model, self.size, in_channels)
+
+    def __call__(self, widths: Mapping[str, int] | None = None) -> Cost:
+        """The cost at ``widths``; groups that it does not name are whole. ``ValueError`` for an unknown group."""
+        return _total(term.at(self._complete(widths)) for term in self.terms)
+
+    def by_group(self, widths: Mapping[str, int] | None = None) -> dict[str, Cost]:
+        """The cost filed under the group that each layer writes; `FIXED` for layers that write none."""
+        complete, shares = self._complete(widths), {}
+        for group in (*self.widths, FIXED):
+            shares[group] = _total(term.at(complete) for term in self.terms if term.group == group)
+        return shares
+
+    def many(self, table: np.ndarray, *, chunk: int = 16384) -> np.ndarray:
+        """The costs of many configurations at once: N x groups integers (order of ``widths``) -> N x 3 int64.
+
+        Exact: every value stays below 2**53.
+        """
+        order = {group: column for column, group in enumerate(self.widths)}
+        if table.ndim != 2 or table.shape[1] != len(order):
+            raise ValueError(f"the table is {table.shape}, wanted N x {len(order)}: {', '.join(order)}")
+        plans = [_Polynomial(terms, needs, order) for needs, terms in _by_needs(self.terms).items()]
+        out = np.empty((len(table), 3), np.int64)
+        for start in range(0, len(table), chunk):
+            columns = np.ascontiguousarray(table[start : start + chunk].T, dtype=np.float64)
+            out[start : start + chunk] = sum(plan(columns) for plan in plans)
+        return out
+
+    def _complete(self, widths: Mapping[str, int] | None) -> dict[str, int]:
+        for group in widths or {}:
+            if group not in self.widths:
+                raise unknown("group", group, self.widths)
+        return {**self.widths, **(widths or {})}
+
+
+class _Polynomial:
+    """The sum of the terms that need the same branches, as coefficients over the distinct products of widths."""
+
+    def __init__(self, terms: list[Term], needs: frozenset[str], order: Mapping[str, int]):
+        self.needs = [order[group] for group in needs]
+        table: dict[tuple[int, ...], np.ndarray] = {}
+        for term in terms:
+            for key, factor in _product(_linear(term.reads, order), _linear(term.writes, order)).items():
+                table[key] = table.get(key, np.zeros(3)) + factor * np.array(term.cost, dtype=np.float64)
+        self.products = list(table)
+        self.coefficients = np.stack([table[key] for key in self.products])
+
+    def __call__(self, columns: np.ndarray) -> np.ndarray:
+        features = np.empty((len(self.products), columns.shape[1]))
+        for row, key in zip(features, self.products, strict=True):
+            match key:
+                case ():
+                    row.fill(1.0)
+                case (i,):
+                    row[:] = columns[i]
+                case (i, j):
+                    np.multiply(columns[i], columns[j], out=row)
+        total: np.ndarray = features.T @ self.coefficients
+        for column in self.needs:
+            total[columns[column] == 0] = 0.0
+        return total
+
+
+def _linear(dim: Dim | int, order: Mapping[str, int]) -> dict[tuple[int, ...], float]:
+    """A width as ``{(column of the group,): numbers per channel}``, a bare number as ``{(): number}``."""
+    if not isinstance(dim, Dim):
+        return {(): float(dim)}
+    form: dict[tuple[int, ...], float] = {}
+    for group, _, each in dim.parts:
+        form[(order[group],)] = form.get((order[group],), 0.0) + each
+    return form
+
+
+def _product(a: dict[tuple[int, ...], float], b: dict[tuple[int, ...], float]) -> dict[tuple[int, ...], float]:
+    result: dict[tuple[int, ...], float] = {}
+    for (left, x), (right, y) in ((p, q) for p in a.items() for q in b.items()):
+        key = tuple(sorted(left + right))
+        result[key] = result.get(key, 0.0) + x * y
+    return result
+
+
+def _by_needs(terms: Iterable[Term]) -> dict[frozenset[str], list[Term]]:
+    table: dict[frozenset[str], list[Term]] = {}
+    for term in terms:
+        table.setdefault(term.needs, []).append(term)
+    return table
+
+
+def _total(costs: Iterable[Cost]) -> Cost:
+    return Cost(*(sum(column) for column in zip(Cost(0, 0, 0), *costs, strict=True)))
+
+
+def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> tuple[list[Term], tuple[str, ...]]:
+    """One term a layer and kind of work, and the names of the modules that no rule covers."""
+    terms, uncounted, needs = [], [], conditions(model)
+    shapes = _shapes(model, size, in_channels)
+    for name, module in model.named_modules():
+        own = dict(module.named_parameters(recurse=False))
+        work = shapes.get(name)
+
+        def add(cost: Cost, reads: Dim | int, writes: Dim | int, name: str = name) -> None:
+            group = writes.groups[0] if isinstance(writes, Dim) and writes.groups else FIXED
+            terms.append(Term(name, group, cost, reads, writes, needs[name]))
+
+        match module:
+            case nn.Conv2d() | nn.ConvTranspose2d():
+                taps, outs = prod(module.kernel_size), 0 if work is None else prod(work[1][2:])
+                ins = 0 if work is None else prod(work[0][2:])
+                exact = ins if isinstance(module, nn.ConvTranspose2d) else outs
+                reads = 1 if is_depthwise(module) else module.in_channels // module.groups
+                add(Cost(taps, taps * exact, taps * outs), reads, module.out_channels)
+                if module.bias is not None:
+                    add(Cost(1, 0, 0), 1, module.out_channels)
+            case nn.Linear():
+                rows = 0 if work is None else prod(work[1][1:-1])
+                add(Cost(1, rows, rows), module.in_features, module.out_features)
+                if module.bias is not None:
+                    add(Cost(1, 0, 0), 1, module.out_features)
+            case nn.BatchNorm2d() | nn.InstanceNorm2d():
+                elements = 0 if work is None else prod(work[1][2:])
+                add(Cost(len(own), 0, elements), 1, module.num_features)
+            case _ if own:
+                uncounted.append(name)
+                for parameter in own.values():
+                    add(Cost(parameter.numel(), 0, 0), 1, 1)
+    return terms, tuple(uncounted)
+
+
+def _shapes(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> dict[str, tuple[torch.Size, torch.Size]]:
+    """``{layer: (shape of what it reads, shape of what it writes)}`` for one image of that size."""
+    channels = in_channels if in_channels is not None else image_channels(model)
+    shapes: dict[str, tuple[torch.Size, torch.Size]] = {}
+    with _recorded(model, shapes), torch.no_grad():
+        empty = {name: torch.empty_like(tensor, device="meta") for name, tensor in named_tensors(model)}
+        functional_call(model, empty, (torch.empty(1, channels, *size, device="meta"),))
+    return shapes
+
+
+@contextmanager
+def _recorded(model: nn.Module, shapes: dict[str, tuple[torch.Size, torch.Size]]) -> Iterator[None]:
+    def hook(name: str) -> Any:
+        def record(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            shapes[name] = (inputs[0].shape, output.shape)
+
+        return record
+
+    leaves = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d, nn.InstanceNorm2d)
+    handles = [m.register_forward_hook(hook(n)) for n, m in model.named_modules() if isinstance(m, leaves)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def image_channels(model: nn.Module) -> int:
+    """How many channels the first convolution reads."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            return int(module.in_channels)
+    raise ValueError(f"{type(model).__name__} has no convolution: say how many channels its input has")

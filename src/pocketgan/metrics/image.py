@@ -1,0 +1,126 @@
+"""PSNR and SSIM between pictures, and the streaming mean that they are reported by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+PSNR_CAP = 100.0  # decibels; beyond what 8-bit pictures of 256 x 256 can reach without being equal
+WINDOW, SIGMA = 11, 1.5
+DATA_RANGE = 2.0
+
+
+def check_images(images: Tensor) -> Tensor:
+    """The pictures, if they are N x 3 (or 1) x H x W floats in [-1, 1]; ``ValueError`` otherwise."""
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.is_floating_point():
+        raise ValueError(f"pictures must be N x 3 x H x W floats; found {images.dtype} of shape {tuple(images.shape)}")
+    if images.numel():
+        low, high = (float(bound) for bound in torch.aminmax(images.detach()))
+        if not (low >= -1.001 and high <= 1.001):  # also true of NaN
+            raise ValueError(f"pictures must lie in [-1, 1]; found values from {low:.4g} to {high:.4g}")
+    return images
+
+
+def to_8bit(images: Tensor) -> Tensor:
+    """Pictures in [-1, 1] as a saved file would hold them: float32 in [0, 1], rounded to multiples of 1/255.
+
+    Rounds to the nearest level. The published GAN Compression and pytorch-CycleGAN code cuts off instead, which
+    darkens every picture by half a level. A picture that was read from an 8-bit file comes out unchanged.
+    """
+    return images.detach().float().add(1.0).mul(127.5).round().clamp(0.0, 255.0).div(255.0)
+
+
+def psnr(images: Tensor, targets: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each of N pictures in decibels, a float64 tensor of shape (N,).
+
+    ``10 log10(4 / MSE)`` for N x C x H x W in [-1, 1] (data range 2), capped at 100 dB, which is also the value
+    of equal pictures (theirs is infinite, and one of them would make any mean infinite).
+    """
+    x, y = _pair(images, targets)
+    mse = (x - y).square().flatten(1).mean(dim=1)
+    return (10.0 * torch.log10(DATA_RANGE**2 / mse)).clamp(max=PSNR_CAP)
+
+
+def ssim(images: Tensor, targets: Tensor) -> Tensor:
+    """Structural similarity of each of N pictures, a float64 tensor of shape (N,) with values up to 1.
+
+    Wang et al. 2004: Gaussian window 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, data range 2, mean over channels and
+    over the places where the whole window fits (as in their code and scikit-image; torchmetrics adds a reflected
+    border). Pictures smaller than 11 x 11 raise ``ValueError``.
+    """
+    x, y = _pair(images, targets)
+    if min(x.shape[-2:]) < WINDOW:
+        raise ValueError(f"ssim needs pictures of at least {WINDOW}x{WINDOW}, found {x.shape[-2]}x{x.shape[-1]}")
+    mean_x, mean_y = _blur(x), _blur(y)
+    var_x, var_y = (_blur(x * x) - mean_x**2).clamp(min=0), (_blur(y * y) - mean_y**2).clamp(min=0)
+    covariance = _blur(x * y) - mean_x * mean_y
+    c1, c2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return (luminance * (2 * covariance + c2) / (var_x + var_y + c2)).flatten(1).mean(dim=1)
+
+
+@dataclass
+class RunningMean:
+    """Mean and standard deviation of values that arrive in batches, in float64; mergeable (Chan et al. 1983)."""
+
+    count: int = 0
+    mean: float = math.nan
+    _scatter: float = 0.0
+
+    @property
+    def std(self) -> float:
+        """Standard deviation (divisor count - 1); NaN for fewer than 2 values."""
+        return math.sqrt(self._scatter / (self.count - 1)) if self.count > 1 else math.nan
+
+    def update(self, values: Tensor) -> None:
+        """Add values, one an image; NaN raises ``ValueError``."""
+        batch = values.detach().cpu().double().flatten()
+        if batch.isnan().any():
+            raise ValueError("a value to average is NaN: check the pictures it was measured on")
+        if len(batch):
+            scatter = float((batch - batch.mean()).square().sum())
+            self._join(len(batch), float(batch.mean()), scatter)
+
+    def merge(self, other: RunningMean) -> RunningMean:
+        """Mean of both sets of values together, a new object."""
+        merged = RunningMean(self.count, self.mean, self._scatter)
+        if other.count:
+            merged._join(other.count, other.mean, other._scatter)
+        return merged
+
+    def _join(self, count: int, mean: float, scatter: float) -> None:
+        if self.count == 0:
+            self.count, self.mean, self._scatter = count, mean, scatter
+            return
+        total, gap = self.count + count, mean - self.mean
+        self._scatter += scatter + gap * gap * self.count * count / total
+        self.mean += gap * count / total
+        self.count = total
+
+
+def _pair(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    if images.shape != targets.shape:
+        raise ValueError(f"pictures of shape {tuple(images.shape)} cannot be compared with {tuple(targets.shape)}")
+    return _float64(check_images(images)), _float64(check_images(targets))
+
+
+def _float64(images: Tensor) -> Tensor:
+    # Apple's GPU has no float64.
+    return (images.detach().cpu() if images.device.type == "mps" else images.detach()).double()
+
+
+def _blur(x: Tensor) -> Tensor:
+    """Gaussian window at every place where it fits, as two banded matrix products (no float64 convolution is quick)."""
+    return _band(x.shape[-2], like=x) @ x @ _band(x.shape[-1], like=x).T
+
+
+def _band(size: int, *, like: Tensor) -> Tensor:
+    at = torch.arange(WINDOW, dtype=like.dtype, device=like.device) - WINDOW // 2
+    window = torch.exp(-(at**2) / (2 * SIGMA**2))
+    matrix = like.new_zeros(size - WINDOW + 1, size)
+    for i, value in enumerate(window / window.sum()):
+        matrix.diagonal(i).fill_(value)
+    return matrix

@@ -1,0 +1,232 @@
+"""Mean and covariance of features: streamed, mergeable, in float64, with bounded memory."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pocketgan.core.files import atomic
+
+F64 = npt.NDArray[np.float64]
+
+
+def feature_rows(features: npt.ArrayLike | torch.Tensor) -> F64:
+    """Features as a finite N x D float64 array.
+
+    Raises ``ValueError`` for another rank, no columns, or a NaN or infinite value (naming the first bad row).
+    """
+    array = features.detach().cpu().numpy() if isinstance(features, torch.Tensor) else features
+    rows = np.asarray(array, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] == 0:
+        raise ValueError(f"features must be N x D, one row an image; found shape {rows.shape}")
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"feature row {bad[0]} of {len(rows)} holds NaN or infinity ({len(bad)} such rows): "
+            "check that picture, or the generator that made it"
+        )
+    return rows
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Mean and covariance (divisor n - 1) of a set of features, D numbers each.
+
+    Either ``covariance`` (D x D) or ``factor`` (r x D, with ``factor.T @ factor`` the covariance) is given. Few samples
+    come with a factor, which makes the Frechet distance quick. ``n`` is the number of samples and ``features`` the
+    name of the extractor; both are None where a file does not say.
+    """
+
+    mu: F64
+    covariance: F64 | None = None
+    factor: F64 | None = None
+    n: int | None = None
+    features: str | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.covariance is None) != (self.factor is None)
+        if self.n is not None and self.n < 2:
+            raise ValueError(f"a covariance needs at least 2 images, found {self.n}")
+
+    @property
+    def dim(self) -> int:
+        """D, the number of features of an image."""
+        return len(self.mu)
+
+    @cached_property
+    def sigma(self) -> F64:
+        """The covariance, D x D."""
+        if self.covariance is not None:
+            return self.covariance
+        assert self.factor is not None
+        return self.factor.T @ self.factor
+
+    @cached_property
+    def root(self) -> F64:
+        """An r x D matrix R with ``R.T @ R == sigma``, r its numerical rank; from ``eigh`` where no factor is kept.
+
+        Eigenvalues below ``D * eps`` times the largest are rounding noise (numpy's ``matrix_rank`` rule) and dropped.
+        """
+        if self.factor is not None:
+            return self.factor
+        values, vectors = np.linalg.eigh(self.sigma)
+        kept = values > self.dim * np.finfo(np.float64).eps * max(values[-1], 0.0)
+        root: F64 = np.sqrt(values[kept])[:, None] * vectors[:, kept].T
+        return root
+
+    @property
+    def trace(self) -> float:
+        """Sum of the variances."""
+        return float(np.sum(self.factor**2) if self.factor is not None else np.trace(self.sigma))
+
+    @classmethod
+    def of(cls, rows: npt.ArrayLike | torch.Tensor, *, features: str | None = None) -> Moments:
+        """Moments of N x D features that are all at hand."""
+        statistics = FeatureStatistics(features=features)
+        statistics.update(rows)
+        return statistics.moments()
+
+    def save(self, path: str | Path) -> None:
+        """Write ``mu`` and ``sigma`` (the ecosystem's names), ``n`` and ``features`` to an ``.npz``, all or nothing.
+
+        Raises ``ValueError`` where the disk refuses; an older file is kept then.
+        """
+        content: dict[str, npt.NDArray[np.generic]] = {"mu": self.mu, "sigma": self.sigma}
+        if self.n is not None:
+            content["n"] = np.asarray(self.n, dtype=np.int64)
+        if self.features is not None:
+            content["features"] = np.asarray(self.features)
+        with atomic(Path(path)) as temporary, temporary.open("wb") as file:
+            np.savez(file, **content)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: str | Path, *, features: str | None = None) -> Moments:
+        """Read an ``.npz`` with ``mu`` (D) and ``sigma`` (D x D), ours or anybody's.
+
+        With ``features``, a file that names another extractor is refused. Raises ``ValueError`` for a file that is no
+        ``.npz``, lacks a name, or holds shapes or values that cannot be moments; ``FileNotFoundError`` for none.
+        """
+        content = _read_npz(Path(path))
+        missing = [name for name in ("mu", "sigma") if name not in content]
+        if missing:
+            raise ValueError(f"{path} lacks {' and '.join(missing)}; it holds: {', '.join(content) or 'nothing'}")
+        mu = np.asarray(content["mu"], dtype=np.float64)
+        sigma = np.asarray(content["sigma"], dtype=np.float64)
+        _check_moments(mu, sigma, where=str(path))
+        n = int(content["n"]) if "n" in content else None
+        name = str(content["features"]) if "features" in content else None
+        if features is not None and name is not None and name != features:
+            raise ValueError(f"{path} holds features of '{name}', not of '{features}': compute them with that one")
+        # Symmetrised: files written in float32, or by others, may differ across the diagonal by rounding.
+        return cls(mu, covariance=(sigma + sigma.T) / 2, n=n, features=name or features)
+
+
+class FeatureStatistics:
+    """Accumulates ``Moments`` of features that arrive in batches.
+
+    Holds at most D rows and one D x D matrix, whatever the number of images. Up to D rows are kept as they are, so few
+    samples give a low-rank factor; more are folded into mean and scatter (Chan, Golub and LeVeque 1983, eq. 2.1,
+    centred, so no digits are lost to a large mean). The order of batches and merges changes the last bits only.
+    """
+
+    def __init__(self, *, features: str | None = None) -> None:
+        self.features = features
+        self._rows: list[F64] = []
+        self._folded: tuple[int, F64, F64] | None = None  # count, mean, scatter about it
+
+    @property
+    def count(self) -> int:
+        """How many images were seen."""
+        return sum(map(len, self._rows)) + (self._folded[0] if self._folded else 0)
+
+    def update(self, features: npt.ArrayLike | torch.Tensor) -> None:
+        """Add N x D features (NaN, infinity or another D raise ``ValueError``, and nothing is added)."""
+        rows = feature_rows(features)
+        self._check_dim(rows.shape[1])
+        self._append(rows)
+
+    def merge(self, other: FeatureStatistics) -> FeatureStatistics:
+        """Statistics of both sets together, a new object; the two stay as they are."""
+        check_same_extractor(self.features, other.features)
+        merged = FeatureStatistics(features=self.features or other.features)
+        for part in (self, other):
+            if part._dim is not None:
+                merged._check_dim(part._dim)
+            merged._folded = _combine(merged._folded, part._folded)
+            for rows in part._rows:
+                merged._append(rows)
+        return merged
+
+    def moments(self) -> Moments:
+        """Mean and covariance of what was seen; ``ValueError`` for fewer than 2 images."""
+        if self.count < 2:
+            raise ValueError(f"a covariance needs at least 2 images, found {self.count}")
+        if self._folded is None:
+            rows = np.concatenate(self._rows)
+            mu = rows.mean(axis=0)
+            factor = (rows - mu) / np.sqrt(len(rows) - 1)
+            return Moments(mu, factor=factor, n=len(rows), features=self.features)
+        total = _combine(self._folded, _scatter(np.concatenate(self._rows)) if self._rows else None)
+        assert total is not None
+        return Moments(total[1], covariance=total[2] / (total[0] - 1), n=total[0], features=self.features)
+
+    @property
+    def _dim(self) -> int | None:
+        return len(self._folded[1]) if self._folded else self._rows[0].shape[1] if self._rows else None
+
+    def _check_dim(self, dim: int) -> None:
+        if self._dim not in (None, dim):
+            raise ValueError(f"features of {dim} numbers cannot join features of {self._dim}: use one extractor")
+
+    def _append(self, rows: F64) -> None:
+        if len(rows) == 0:
+            return
+        self._rows.append(rows.copy())  # the caller may reuse its buffer
+        if sum(map(len, self._rows)) > rows.shape[1]:
+            self._folded = _combine(self._folded, _scatter(np.concatenate(self._rows)))
+            self._rows = []
+
+
+def _scatter(rows: F64) -> tuple[int, F64, F64]:
+    mu = rows.mean(axis=0)
+    centred = rows - mu
+    return len(rows), mu, centred.T @ centred
+
+
+def _combine(a: tuple[int, F64, F64] | None, b: tuple[int, F64, F64] | None) -> tuple[int, F64, F64] | None:
+    if a is None or b is None:
+        return a or b
+    n = a[0] + b[0]
+    gap = b[1] - a[1]
+    return n, a[1] + gap * (b[0] / n), a[2] + b[2] + np.outer(gap, gap) * (a[0] * b[0] / n)
+
+
+def check_same_extractor(a: str | None, b: str | None) -> None:
+    """``ValueError`` if both names are known and differ."""
+    if a is not None and b is not None and a != b:
+        raise ValueError(f"features of '{a}' cannot be compared with features of '{b}': use one extractor for both")
+
+
+def _check_moments(mu: F64, sigma: F64, *, where: str) -> None:
+    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
+        raise ValueError(f"{where}: mu must have shape (D,) and sigma (D, D); found {mu.shape} and {sigma.shape}")
+    if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
+        raise ValueError(f"{where}: mu or sigma holds NaN or infinity: compute the statistics again")
+    if not np.allclose(sigma, sigma.T, rtol=1e-4, atol=1e-6 * float(np.abs(sigma).max(initial=0.0))):
+        raise ValueError(f"{where}: sigma is not symmetric, so it is no covariance")
+
+
+def _read_npz(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no statistics file {path}; `pocketgan stats` writes one") from None
+    except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no readable .npz of plain arrays ({error})") from error

@@ -1,0 +1,174 @@
+"""The ResNet generator of CycleGAN and pix2pix, dense or separable ("mobile")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from pocketgan.core.dims import Widths
+from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
+from pocketgan.models.layers import Norm, Separable, Shift, Unit, make_norm, needs_bias
+
+
+@ARCHITECTURES.register("resnet")
+@dataclass(frozen=True, kw_only=True)
+class ResnetSpec(Spec):
+    """Stem, two downsamplings, residual blocks on one trunk, two upsamplings, head (Johnson et al. 2016; CycleGAN, 7.1).
+
+    Groups: ``stem``, ``down1``, ``trunk`` (the output of the second downsampling and of every block), ``block0`` ...
+    (each block's hidden width; 0 removes the block), ``up1``, ``up2``.
+    """
+
+    blocks: int = 9
+    in_channels: int = 3
+    out_channels: int = 3
+    norm: Norm = "instance"
+    dropout: float = 0.0
+    """Rate of the dropout inside each block."""
+    separable: bool = False
+    """Decompose the two convolutions of every block (GAN Compression's mobile ResNet)."""
+    depthwise_norm: Norm = "instance"
+    """The norm between the halves of a decomposed convolution; published: instance, whatever ``norm`` is."""
+
+    name: ClassVar[str] = "resnet"
+
+    def groups(self) -> tuple[str, ...]:
+        """From input to output."""
+        return ("stem", "down1", "trunk", *(f"block{i}" for i in range(self.blocks)), "up1", "up2")
+
+    def optional(self) -> frozenset[str]:
+        """Any block may be absent."""
+        return frozenset(f"block{i}" for i in range(self.blocks))
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """After the last downsampling and after each third of the blocks (GAN Compression, section 3.1)."""
+        thirds = sorted({round(self.blocks * k / 3) - 1 for k in (1, 2, 3)} - {-1})
+        return ("down2", *(f"block{i}" for i in thirds))
+
+    def module(self) -> nn.Module:
+        """The network."""
+        return ResnetGenerator(self)
+
+
+class Block(nn.Module):
+    """``x + b(a(x))``. With a hidden width of 0 only what the empty branch would add remains: a constant a channel."""
+
+    BRANCHES = {"a": ("hidden",), "b": ("hidden",)}  # noqa: RUF012
+
+    def __init__(self, trunk: int, hidden: int, spec: ResnetSpec):
+        super().__init__()
+        self.trunk, self.hidden = trunk, hidden
+        affine = spec.norm != "instance"  # an instance norm without parameters maps a constant to 0
+        self.shift = Shift(trunk) if hidden == 0 and affine else None
+        self.a = self.b = None
+        if hidden == 0:
+            return
+        bias = needs_bias(spec.norm)
+
+        def conv(i: int, o: int) -> nn.Module:
+            if spec.separable:
+                return Separable(i, o, norm=spec.depthwise_norm, bias=bias)
+            return nn.Conv2d(i, o, 3, padding=1, padding_mode="reflect", bias=bias)
+
+        self.a = Unit(conv(trunk, hidden), make_norm(spec.norm, hidden), nn.ReLU(), dropout=spec.dropout)
+        self.b = Unit(conv(hidden, trunk), make_norm(spec.norm, trunk))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x trunk x H x W -> the same shape."""
+        if self.hidden != 0:
+            assert self.a is not None
+            assert self.b is not None
+            return x + self.b(self.a(x))  # type: ignore[no-any-return]
+        residue = self.residue()
+        return x if residue is None else x + residue
+
+    def residue(self) -> Tensor | None:
+        """What the block adds once its hidden width is 0, trunk x 1 x 1; None where that is nothing."""
+        if self.b is not None and self.b.norm.affine:  # type: ignore[union-attr]
+            return self.b.constant()[:, None, None]
+        return None if self.shift is None else self.shift()
+
+    def remove_branches_(self) -> None:
+        """Keep the residue, drop the layers; called once the hidden width has become 0."""
+        if self.b is not None and (residue := self.residue()) is not None:
+            self.shift = Shift(self.trunk)
+            self.shift.value = residue.detach().flatten()
+        self.a = self.b = None
+
+
+class ResnetGenerator(nn.Module):
+    """N x in x H x W in [-1, 1] -> N x out x H x W in [-1, 1]; H and W multiples of 4."""
+
+    stride = 4
+
+    def __init__(self, spec: ResnetSpec):
+        super().__init__()
+        self.in_channels = spec.in_channels
+        w, bias = Widths(spec.widths), needs_bias(spec.norm)
+
+        def unit(conv: nn.Module, width: int) -> Unit:
+            return Unit(conv, make_norm(spec.norm, width), nn.ReLU())
+
+        def up(i: int, o: int) -> Unit:
+            return unit(nn.ConvTranspose2d(i, o, 3, 2, 1, 1, bias=bias), o)
+
+        self.stem = unit(nn.Conv2d(spec.in_channels, w.stem, 7, 1, 3, padding_mode="reflect", bias=bias), w.stem)
+        self.down1 = unit(nn.Conv2d(w.stem, w.down1, 3, 2, 1, bias=bias), w.down1)
+        self.down2 = unit(nn.Conv2d(w.down1, w.trunk, 3, 2, 1, bias=bias), w.trunk)
+        self.block_names = [f"block{i}" for i in range(spec.blocks)]
+        for name in self.block_names:
+            self.add_module(name, Block(w.trunk, w[name], spec))
+        self.up1 = up(w.trunk, w.up1)
+        self.up2 = up(w.up1, w.up2)
+        self.head = nn.Conv2d(w.up2, spec.out_channels, 7, padding=3, padding_mode="reflect")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The picture for the image."""
+        x = self.down2(self.down1(self.stem(x)))
+        for name in self.block_names:
+            x = self.get_submodule(name)(x)
+        return self.head(self.up2(self.up1(x))).tanh()  # type: ignore[no-any-return]
+
+
+def _resnet(ngf: int, *, blocks: int, **choices: object) -> ResnetSpec:
+    widths = {"stem": ngf, "down1": 2 * ngf, "trunk": 4 * ngf, "up1": 2 * ngf, "up2": ngf}
+    return ResnetSpec(widths=widths | {f"block{i}": 4 * ngf for i in range(blocks)}, blocks=blocks, **choices)  # type: ignore[arg-type]
+
+
+@MODELS.register("resnet")
+def resnet(
+    ngf: int = 64,
+    blocks: int = 9,
+    norm: Norm = "instance",
+    in_channels: int = 3,
+    out_channels: int = 3,
+    dropout: float = 0.0,
+) -> ResnetSpec:
+    """The published generator: widths ngf, 2 ngf, 4 ngf; 9 blocks for 256 x 256, 6 for 128 x 128."""
+    return _resnet(ngf, blocks=blocks, norm=norm, in_channels=in_channels, out_channels=out_channels, dropout=dropout)
+
+
+@MODELS.register("mobile-resnet")
+def mobile_resnet(
+    ngf: int = 64,
+    blocks: int = 9,
+    norm: Norm = "instance",
+    in_channels: int = 3,
+    out_channels: int = 3,
+    dropout: float = 0.0,
+    depthwise_norm: Norm = "instance",
+) -> ResnetSpec:
+    """The same with separable blocks: 5.7x fewer parameters, 4.5x fewer MACs at equal ngf (GAN Compression)."""
+    return _resnet(
+        ngf,
+        blocks=blocks,
+        norm=norm,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        dropout=dropout,
+        separable=True,
+        depthwise_norm=depthwise_norm,
+    )

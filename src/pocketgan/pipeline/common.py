@@ -1,0 +1,92 @@
+"""What the pipelines share."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from pocketgan.core.spec import MODELS
+from pocketgan.data.check import check
+from pocketgan.data.config import DataConfig, Pairing
+from pocketgan.data.images import ImageData, open_data
+from pocketgan.data.loader import eval_batches, train_batches
+from pocketgan.losses import GanMode
+from pocketgan.train.config import FitConfig
+
+Batches = Callable[[int], Iterator[dict[str, Tensor]]]
+SHOWN = 4  # rows of a sample grid
+
+
+def batches_of(data: ImageData, fit: FitConfig, seed: int) -> Batches:
+    """The training batches from any step on."""
+    return partial(_batches, data, fit.batch, seed)
+
+
+def _batches(data: ImageData, batch: int, seed: int, start: int) -> Iterator[dict[str, Tensor]]:
+    return train_batches(data, batch=batch, seed=seed, start=start)  # type: ignore[return-value]
+
+
+def first_batch(data: ImageData, count: int = SHOWN) -> dict[str, Tensor]:
+    """The first few images, unaugmented."""
+    return dict(next(iter(eval_batches(data, batch=min(count, len(data)), workers=0))).images)  # type: ignore[arg-type]
+
+
+def open_splits(config: DataConfig, task: Pairing) -> tuple[ImageData, ImageData]:
+    """The training images and the images to judge on; their headers are read first.
+
+    Raises one ``ValueError`` that names the first files that cannot be used, and why.
+    """
+    check(config, task=task, full=False).raise_if_bad()
+    return open_data(config, task, "train"), open_data(config, task, "test")
+
+
+def check_stride(model: nn.Module, size: int) -> None:
+    """Raise ``ValueError`` if square images of that side do not fit the network's stride."""
+    stride = int(getattr(model, "stride", 1))
+    if size % stride:
+        below, above = size // stride * stride, -(-size // stride) * stride
+        raise ValueError(f"size={size} is no multiple of {stride}, the generator's stride: take {below or stride} or {above}")
+
+
+def default_gan(gan: GanMode | None, task: str) -> GanMode:
+    """The published choice: hinge for paired, lsgan for unpaired data."""
+    return gan or ("hinge" if task == "paired" else "lsgan")
+
+
+def make_discriminator(name: str, options: dict[str, object], in_channels: int) -> nn.Module:
+    """A discriminator of that name for inputs of so many channels."""
+    return MODELS[name](in_channels=in_channels, **options).build()
+
+
+def resolved_steps(fit: FitConfig, length: int) -> FitConfig:
+    """``fit`` with its epochs, if it counts in those, turned into steps of ``length`` images an epoch."""
+    if fit.epochs is None:
+        return fit
+    return replace(fit, epochs=None, steps=max(1, round(fit.epochs * length / fit.batch)))
+
+
+def versions() -> dict[str, str]:
+    """What the figures were made with."""
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("pocketgan", "torch", "numpy", "onnxruntime")}
+
+
+def machine(device: torch.device) -> dict[str, object]:
+    """Where the figures were made."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    return {"device": device.type, "name": name, "threads": torch.get_num_threads(), "system": platform.platform()}
+
+
+def processor() -> str:
+    """The processor's own name where the system tells it."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,79 @@
+"""Methods x objectives x budgets x seeds on one teacher and one data set: resumable, one table, one page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+from pocketgan.core.progress import Reporter
+from pocketgan.core.run import Run
+from pocketgan.pipeline.compress import compress
+from pocketgan.pipeline.config import CompressConfig
+from pocketgan.pipeline.sources import load
+from pocketgan.report import write_report
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """What is compared."""
+
+    base: CompressConfig
+    """Everything that the runs share."""
+    methods: tuple[str, ...]
+    budgets: tuple[str, ...]
+    objectives: tuple[str, ...] = ()
+    """Empty for the base's own."""
+    weights: tuple[Literal["inherit", "fresh"], ...] = ()
+    """``inherit`` and / or ``fresh``; empty for the base's own."""
+    seeds: int = 1
+    """How many, from the base's seed on."""
+
+
+def plan(config: CompareConfig) -> dict[str, CompressConfig]:
+    """``{run name: its configuration}``, seeds innermost last, so that every comparison is whole as early as can be."""
+    base, runs = config.base, {}
+    objectives, weights = config.objectives or (base.objective,), config.weights or (base.weights,)
+    for seed in range(base.seed, base.seed + config.seeds):
+        for method, budget, objective, start in product(config.methods, config.budgets, objectives, weights):
+            parts = [method, budget]
+            parts += [objective] if len(objectives) > 1 else []
+            parts += [start] if len(weights) > 1 else []
+            name = "-".join([*parts, f"s{seed}"])
+            runs[name] = replace(
+                base,
+                method=method,
+                budget=budget,
+                objective=objective,
+                weights=start,
+                seed=seed,
+            )
+    return runs
+
+
+def compare(
+    config: CompareConfig, out: Path, *, resume: bool = False, reporter: Reporter | None = None
+) -> tuple[list[Path], list[str]]:
+    """Run what is not yet done; the run directories that are whole, and what went wrong in the others.
+
+    ``report.html`` is written anew after every run. A run that fails for a reason of its own (a budget below its method's
+    floor, a loss that diverges) is told at the end and does not stop the others.
+    """
+    teacher = load(config.base.teacher)
+    overall = Run.open(out, config, resume=resume, reporter=reporter)
+    done: list[Path] = []
+    failures: list[str] = []
+    runs = plan(config)
+    for index, (name, settings) in enumerate(runs.items(), 1):
+        overall.reporter.say(f"[{index}/{len(runs)}] {name}")
+        path = out / name
+        try:
+            compress(settings, path, resume=(path / "config.json").exists(), reporter=reporter, teacher=teacher)
+        except ValueError as error:
+            failures.append(f"{name}: {error}")
+            overall.reporter.say(failures[-1])
+            continue
+        done.append(path)
+        write_report(done, out / "report.html")
+    return done, failures

@@ -1,0 +1,280 @@
+"""Compress a trained generator: prepare, fit, select, shrink, fit; then judge, export, report."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pocketgan.compress.budget import Budget, parse_budget
+from pocketgan.compress.fit_budget import floor_widths
+from pocketgan.compress.selection import shrink
+from pocketgan.core.artifact import load_artifact, save_artifact
+from pocketgan.core.files import read_json, write_json
+from pocketgan.core.progress import Reporter
+from pocketgan.core.run import Run
+from pocketgan.core.spec import init_weights_, spec_of
+from pocketgan.data.images import ImageData
+from pocketgan.data.loader import train_batches
+from pocketgan.evaluate import Result, cost_result, evaluate, latencies
+from pocketgan.export import export_onnx
+from pocketgan.methods import METHODS, Method, Setting, make_method
+from pocketgan.metrics.cost import CostModel
+from pocketgan.pipeline.common import (
+    batches_of,
+    check_stride,
+    default_gan,
+    first_batch,
+    machine,
+    make_discriminator,
+    open_splits,
+    resolved_steps,
+    versions,
+)
+from pocketgan.pipeline.config import CompressConfig
+from pocketgan.pipeline.sources import Source, discriminator_beside, load
+from pocketgan.report import write_report
+from pocketgan.train.loop import choose_device, fit
+from pocketgan.train.task import Task
+from pocketgan.train.translation import Translation
+
+IMPORTANCE_IMAGES, IMPORTANCE_BATCH = 32, 4
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What a compression gives back."""
+
+    student: nn.Module
+    """The small generator: on the CPU, in evaluation mode."""
+    result: dict[str, Any]
+    """``result.json``: teacher and student measured side by side."""
+    path: Path
+    """The run directory."""
+
+
+@dataclass
+class _Work:
+    """One compression in progress."""
+
+    config: CompressConfig
+    run: Run
+    teacher: Source
+    method: Method
+    cost: CostModel
+    budget: Budget
+    data: ImageData
+    test: ImageData
+    device: torch.device
+    seconds: dict[str, float]
+    notes: list[str]
+
+    def file(self, name: str) -> Path:
+        """A file of the run."""
+        return self.run.path / name
+
+
+def compress(
+    config: CompressConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    teacher: Source | None = None,
+) -> Compressed:
+    """Run all stages, each skipped where its file is there already.
+
+    ``selected.safetensors`` (cut, not yet recovered), ``student.safetensors``, ``student.onnx`` (verified), ``result.json``,
+    ``pictures/``, ``report.html``. ``teacher`` replaces loading ``config.teacher``. Raises ``ValueError`` before any work
+    for data, names, budgets and sizes that do not fit; the student is never above the budget.
+    """
+    work = _begin(config, out, resume, reporter, teacher)
+    if not work.file("student.safetensors").exists():
+        if not work.file("selected.safetensors").exists():
+            _timed(work, "search", _select)
+        _timed(work, "recover", _recover)
+    student = load_artifact(work.file("student.safetensors")).model
+    if not work.file("result.json").exists():
+        exported = export_onnx(student, work.file("student.onnx"), size=config.data.size)
+        _timed(work, "evaluate", partial(_judge, student=student, exported=exported.summary()))
+        for stage in ("search", "recover"):
+            work.run.drop_checkpoints(stage)
+    write_report([out], work.file("report.html"))
+    return Compressed(student, read_json(work.file("result.json")), out)
+
+
+def _begin(config: CompressConfig, out: Path, resume: bool, reporter: Reporter | None, teacher: Source | None) -> _Work:
+    """Everything that can fail for a user's mistake, before any work is done or any file written."""
+    METHODS[config.method]
+    method = make_method(config.method, config.method_options)
+    source = teacher or load(config.teacher)
+    check_stride(source.model, config.data.size)
+    cost = CostModel(source.model, config.data.size)
+    budget = parse_budget(config.budget, cost())
+    data, test = open_splits(config.data, config.task)
+    fit_config, search = (resolved_steps(part, len(data)) for part in (config.fit, config.search))
+    config = replace(config, fit=fit_config, search=search)
+    device = choose_device(config.device)
+    run = Run.open(out, config, resume=resume, reporter=reporter)
+    run.reporter.say(f"teacher: {source.message}")
+    begun = out / "begun.json"
+    seconds = read_json(begun)["seconds"] if begun.exists() else {}
+    return _Work(config, run, source, method, cost, budget, data, test, device, seconds, [])
+
+
+def _timed(work: _Work, stage: str, job: Any) -> None:
+    began = monotonic()
+    job(work)
+    work.seconds[stage] = work.seconds.get(stage, 0.0) + monotonic() - began
+    write_json(work.file("begun.json"), {"seconds": work.seconds})
+
+
+def _select(work: _Work) -> None:
+    """Prepare, fit if the method learns, select, shrink."""
+    config = work.config
+    torch.manual_seed(config.seed)
+    model = work.method.prepare(copy.deepcopy(work.teacher.model).requires_grad_(True))
+    if work.method.learns:
+        _fit(work, model, "search")
+    setting = Setting(work.budget, work.cost, config.multiple, partial(_images, work.data, config.seed))
+    student = shrink(model.cpu(), work.method.select(model, setting))
+    assert work.budget.allows(CostModel(student, config.data.size)())
+    if config.weights == "fresh":
+        init_weights_(student)
+    save_artifact(work.file("selected.safetensors"), student, size=config.data.size)
+
+
+def _recover(work: _Work) -> None:
+    """Train the cut network against the teacher."""
+    torch.manual_seed(work.config.seed)
+    student = load_artifact(work.file("selected.safetensors")).model
+    task = _fit(work, student, "recover")
+    provenance = {
+        "method": work.config.method,
+        "objective": work.config.objective,
+        "budget": work.config.budget,
+        "seed": work.config.seed,
+        "teacher": work.config.teacher,
+        "versions": versions(),
+    }
+    save_artifact(work.file("student.safetensors"), student, size=work.config.data.size, provenance=provenance)
+    if "D" in task.players:
+        save_artifact(work.file("student_discriminator.safetensors"), task.players["D"], size=work.config.data.size)
+
+
+def _fit(work: _Work, student: nn.Module, stage: str) -> Task:
+    config = work.config
+    settings = config.search if stage == "search" else config.fit
+    task = make_task(config, student, work.teacher.model, work.data, work.device)
+    terms = partial(work.method.terms, student, steps=settings.steps) if stage == "search" else None
+    fit(
+        task,
+        batches_of(work.data, settings, config.seed),
+        settings,
+        work.run,
+        stage=stage,
+        device=work.device,
+        show=first_batch(work.test),
+        terms=terms,
+    )
+    return task
+
+
+def make_task(config: CompressConfig, student: nn.Module, teacher: nn.Module, data: ImageData, device: torch.device) -> Task:
+    """The student's game: the data's own truth where it is paired, the teacher's pictures where it is not."""
+    paired = config.task == "paired"
+    gan = default_gan(config.gan, config.task)
+    discriminator = None if config.task == "inputs" else _discriminator(config, paired)
+    taught = config.objective != "none" or not paired
+    return Translation(
+        student.to(device),
+        discriminator,
+        gan=gan,
+        conditional=paired,
+        truth="target" if paired else "teacher",
+        teacher=teacher.to(device) if taught else None,
+        objective=config.objective,
+        layers=config.layers or _shared_layers(student, teacher),
+        example=first_batch(data, 1)["source"].to(device),
+    )
+
+
+def _shared_layers(student: nn.Module, teacher: nn.Module) -> tuple[str, ...]:
+    """The teacher's own layers to distil that the student still has (a U-Net may have lost a level)."""
+    present = dict(student.named_modules())
+    return tuple(name for name in spec_of(teacher).taps if name in present)
+
+
+def _discriminator(config: CompressConfig, conditional: bool) -> nn.Module:
+    """A copy of the teacher's (GAN Compression, section 3.1), or a new one where there is none that fits."""
+    channels = 6 if conditional else 3
+    file = Path(config.teacher_discriminator) if config.teacher_discriminator else discriminator_beside(Path(config.teacher))
+    if file is None:
+        return make_discriminator("patchgan", {}, channels)
+    model = load(file).model
+    if getattr(model, "in_channels", channels) != channels:
+        raise ValueError(f"{file} judges {model.in_channels} channels, this task needs {channels}: give another or none")
+    return model.requires_grad_(True)
+
+
+def _images(data: ImageData, seed: int) -> Iterable[Tensor]:
+    count = max(1, min(IMPORTANCE_IMAGES, len(data)) // IMPORTANCE_BATCH)
+    stream = train_batches(data, batch=IMPORTANCE_BATCH, seed=seed, workers=0)
+    return [next(stream)["source"] for _ in range(count)]
+
+
+def _judge(work: _Work, student: nn.Module, exported: Mapping[str, object]) -> None:
+    config, size = work.config, work.config.data.size
+    teacher = work.teacher.model
+    if work.test.note:
+        work.notes.append(work.test.note)
+    quality = evaluate(
+        {"teacher": teacher, "student": student, "input": nn.Identity()},
+        work.test,
+        config.judge,
+        device=work.device,
+        teacher="teacher",
+        keep=work.file("pictures"),
+        reporter=work.run.reporter,
+    )
+    speed = latencies({"teacher": teacher, "student": student}, size, config.judge)
+    results: dict[str, Result] = {}
+    for name, model in (("teacher", teacher), ("student", student)):
+        results[name] = cost_result(model, size)
+        results[name].quality, results[name].spread = quality[name]
+        results[name].latency_ms = speed[name]
+    results["student"].bytes = work.file("student.safetensors").stat().st_size
+    results["teacher"].bytes = sum(t.numel() * t.element_size() for t in teacher.state_dict().values())
+    small = results["student"]
+    floor = work.budget.of(work.cost(floor_widths(teacher, multiple=config.multiple)))
+    write_json(
+        work.file("result.json"),
+        {
+            "name": work.run.path.name,
+            "method": config.method,
+            "objective": config.objective,
+            "seed": config.seed,
+            **{name: result.to_json() for name, result in results.items()},
+            "input": {"quality": quality["input"][0]},
+            "budget": {
+                "asked": config.budget,
+                "kind": work.budget.kind,
+                "limit": work.budget.limit,
+                "reached": getattr(small, work.budget.kind),
+                "floor": floor,
+            },
+            "widths": {"teacher": spec_of(teacher).widths, "student": spec_of(student).widths},
+            "export": {"onnx": exported},
+            "seconds": work.seconds,
+            "versions": versions(),
+            "machine": machine(work.device),
+            "notes": work.notes,
+        },
+    )

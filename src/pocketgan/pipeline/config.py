@@ -1,0 +1,78 @@
+"""What a run is: the complete configurations of `train` and `compress`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pocketgan.data.config import DataConfig
+from pocketgan.evaluate import JudgeConfig
+from pocketgan.losses import GanMode
+from pocketgan.train.config import FitConfig
+
+TaskName = Literal["paired", "unpaired"]
+StudentTask = Literal["paired", "unpaired", "inputs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Train a generator from scratch."""
+
+    task: TaskName
+    """``paired``: pix2pix; ``unpaired``: CycleGAN, both directions."""
+    data: DataConfig
+    arch: str = "resnet"
+    """A name of ``pocketgan models``."""
+    arch_options: dict[str, Any] = field(default_factory=dict)
+    """Its numbers: ``ngf``, ``blocks``, ``norm``, ..."""
+    discriminator: str = "patchgan"
+    """A name of ``pocketgan models``."""
+    discriminator_options: dict[str, Any] = field(default_factory=dict)
+    """Its numbers: ``ndf``, ``layers``, ``norm``."""
+    gan: GanMode | None = None
+    """The adversarial loss; None is hinge for paired, lsgan for unpaired, as published."""
+    fit: FitConfig = field(default_factory=FitConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressConfig:
+    """Make a small generator from a trained one."""
+
+    teacher: str
+    """An artifact of ours (``.safetensors``) or a published checkpoint (``*_net_G*.pth``)."""
+    data: DataConfig
+    budget: str = "10x"
+    """``2.6G`` exact MACs, ``2.6Gpaper``, ``0.5Mparams`` or ``12x`` fewer exact MACs."""
+    task: StudentTask = "paired"
+    """``paired``: the truth is the target; ``unpaired`` and ``inputs``: the truth is the teacher's picture; ``inputs``
+    knows sources only and plays without a discriminator."""
+    method: str = "magnitude"
+    """A name of ``pocketgan methods``."""
+    method_options: dict[str, Any] = field(default_factory=dict)
+    """Its options."""
+    objective: str = "output+features"
+    """What the student imitates: output, features, attention, joined with ``+``; or none."""
+    layers: tuple[str, ...] = ()
+    """Names of the layers to distil; empty for the architecture's own."""
+    weights: Literal["inherit", "fresh"] = "inherit"
+    """Whether recovery starts from the kept weights or from new ones."""
+    multiple: int = 1
+    """Widths are multiples of this where they can be (8 suits most processors)."""
+    teacher_discriminator: str | None = None
+    """The teacher's discriminator; None looks beside the teacher, and where there is none begins a new one."""
+    gan: GanMode | None = None
+    """The adversarial loss; None is hinge for paired, lsgan for unpaired, as published."""
+    fit: FitConfig = field(default_factory=FitConfig)
+    """The recovery."""
+    search: FitConfig = field(default_factory=FitConfig)
+    """The first fit of methods that learn where to cut."""
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.multiple < 1:
+            raise ValueError(f"multiple={self.multiple}: the least is 1")

@@ -1,0 +1,87 @@
+"""Measuring artifacts that exist: quality, latency, export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pocketgan.core.progress import Reporter
+from pocketgan.data.config import DataConfig, Split
+from pocketgan.data.images import open_data
+from pocketgan.evaluate import JudgeConfig, Result, cost_result, evaluate, latencies, source_statistics
+from pocketgan.export import FORMATS, Exported
+from pocketgan.metrics.features import OnnxFeatures
+from pocketgan.metrics.statistics import FeatureStatistics
+from pocketgan.pipeline.common import check_stride
+from pocketgan.pipeline.config import StudentTask
+from pocketgan.pipeline.sources import Source, load
+from pocketgan.train.loop import choose_device
+
+
+def side(source: Source, size: int | None) -> int:
+    """The image side to work at: asked for, else what the file says, else 256 as published."""
+    return size or source.size or 256
+
+
+def measure(
+    artifact: str,
+    data: DataConfig,
+    config: JudgeConfig,
+    *,
+    task: StudentTask,
+    size: int | None = None,
+    teacher: str | None = None,
+    device: str = "auto",
+    reporter: Reporter | None = None,
+) -> Result:
+    """Costs and quality of one artifact on the test images. Raises ``ValueError`` if nothing can be measured."""
+    source = load(artifact)
+    generators = {"picture": source.model}
+    if teacher is not None:
+        generators["teacher"] = load(teacher).model
+    if task != "paired" and teacher is None and config.features is None:
+        raise ValueError(f"with {task} data there is no truth to compare with: give --features, or a --teacher")
+    data = replace(data, size=side(source, size))
+    check_stride(source.model, data.size)
+    quality = evaluate(
+        generators,
+        open_data(data, task, "test"),
+        config,
+        device=choose_device(device),
+        teacher="teacher" if teacher else None,
+        reporter=reporter,
+    )
+    result = cost_result(source.model, data.size)
+    result.quality, result.spread = quality["picture"]
+    result.bytes = Path(artifact).stat().st_size
+    return result
+
+
+def measure_latency_of(artifacts: Sequence[str], config: JudgeConfig, *, size: int | None = None) -> dict[str, dict[str, Any]]:
+    """``{artifact: {runtime: milliseconds}}``, all interleaved in one run at one size."""
+    sources = {artifact: load(artifact) for artifact in artifacts}
+    sides = {side(source, size) for source in sources.values()}
+    if len(sides) > 1:
+        raise ValueError(f"the artifacts are for different sizes ({', '.join(map(str, sorted(sides)))}): say which with --size")
+    return latencies({name: source.model for name, source in sources.items()}, sides.pop(), config)
+
+
+def export(artifact: str, out: Path, *, format: str, size: int | None = None, verify: bool = True) -> Exported:
+    """Write an artifact in a format of `FORMATS`, verified against eager PyTorch."""
+    source = load(artifact)
+    return FORMATS[format](source.model, out, size=side(source, size), verify=verify)
+
+
+def save_statistics(
+    data: DataConfig, out: Path, *, domain: str, splits: Sequence[Split], features: str, reporter: Reporter | None = None
+) -> int:
+    """Write mean and covariance of the real images of one side (A or B) to an ``.npz``; how many images there were."""
+    extractor = OnnxFeatures(features)
+    config = replace(data, direction="AtoB" if domain == "A" else "BtoA")
+    statistics = FeatureStatistics(features=extractor.name)
+    for split in splits:
+        statistics = statistics.merge(source_statistics(open_data(config, "inputs", split), extractor, reporter=reporter))
+    statistics.moments().save(out)
+    return statistics.count

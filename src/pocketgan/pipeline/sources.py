@@ -1,0 +1,62 @@
+"""From what a user names (an artifact, a published checkpoint) to a network."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pocketgan.core.artifact import load_artifact, read_header
+from pocketgan.core.spec import spec_of
+from pocketgan.interop import load_checkpoint
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network from a file."""
+
+    model: nn.Module
+    """On the CPU, in evaluation mode."""
+    size: int | None
+    """Side of the square image for which its costs are stated; None where the file does not say."""
+    message: str
+    """What was recognised, in one line."""
+    provenance: dict[str, Any]
+
+
+def load(path: str | Path) -> Source:
+    """The network in an artifact of ours or in a published checkpoint.
+
+    Raises ``ValueError``, saying what it found, for any other file.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(f"there is no file {file}")
+    if file.suffix == ".safetensors" and read_header(file) is not None:
+        artifact = load_artifact(file)
+        message = f"{artifact.model.spec.name} for {artifact.size} x {artifact.size}"  # type: ignore[union-attr]
+        return Source(artifact.model, artifact.size, message, dict(artifact.provenance))
+    recognised = load_checkpoint(file)
+    return Source(recognised.model, None, recognised.message, {})
+
+
+def as_source(model: str | Path | nn.Module) -> Source:
+    """The network that is meant: one in memory as it is, else what `load` finds."""
+    if isinstance(model, nn.Module):
+        return Source(copy.deepcopy(model).cpu().eval(), None, f"{spec_of(model).name}, given in memory", {})
+    return load(model)
+
+
+def discriminator_beside(teacher: Path) -> Path | None:
+    """The teacher's discriminator by its name, if it lies beside: ours and the published names."""
+    name = teacher.name
+    if name.startswith("generator"):
+        candidate = teacher.with_name(name.replace("generator", "discriminator", 1))
+    elif "net_G" in name:
+        candidate = teacher.with_name(name.replace("net_G", "net_D", 1))
+    else:
+        return None
+    return candidate if candidate.is_file() else None

@@ -1,0 +1,112 @@
+"""Train a teacher: data in, generators and discriminators out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+import torch
+from torch import nn
+
+from pocketgan.core.artifact import save_artifact
+from pocketgan.core.files import write_json
+from pocketgan.core.progress import Reporter
+from pocketgan.core.run import Run
+from pocketgan.core.spec import MODELS
+from pocketgan.data.images import ImageData
+from pocketgan.evaluate import Result, cost_result, evaluate, latencies
+from pocketgan.pipeline.common import (
+    batches_of,
+    check_stride,
+    default_gan,
+    first_batch,
+    machine,
+    make_discriminator,
+    open_splits,
+    resolved_steps,
+    versions,
+)
+from pocketgan.pipeline.config import TrainConfig
+from pocketgan.report import write_report
+from pocketgan.train.cycle import Cycle
+from pocketgan.train.loop import choose_device, fit
+from pocketgan.train.task import Task
+from pocketgan.train.translation import Translation
+
+FILES = {"G": "generator", "D": "discriminator"}
+"""Player -> file, and with the side appended for unpaired games."""
+
+
+def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Reporter | None = None) -> Path:
+    """Train, judge on the test images, report; gives back the run directory.
+
+    Writes ``generator.safetensors`` and ``discriminator.safetensors`` (unpaired: ``generator_A`` for A to B,
+    ``generator_B`` and their discriminators), ``result.json`` and ``report.html``. Raises ``ValueError`` before any work
+    for data, names and sizes that do not fit.
+    """
+    data, test = open_splits(config.data, config.task)
+    config = replace(config, fit=resolved_steps(config.fit, len(data)))
+    device = choose_device(config.device)
+    torch.manual_seed(config.seed)
+    task = make_task(config)
+    check_stride(task.players["G" if config.task == "paired" else "G_A"], config.data.size)
+    run = Run.open(out, config, resume=resume, reporter=reporter)
+    began = monotonic()
+    if not (out / "result.json").exists():
+        show = first_batch(test)
+        fit(task, batches_of(data, config.fit, config.seed), config.fit, run, stage="train", device=device, show=show)
+        for name, player in task.players.items():
+            kind, _, side = name.partition("_")
+            file = out / f"{FILES[kind]}{'_' if side else ''}{side}.safetensors"
+            save_artifact(file, player, size=config.data.size, provenance={"task": config.task, "seed": config.seed})
+        _judge(config, task, test, device, run, monotonic() - began)
+    run.drop_checkpoints("train")
+    write_report([out], out / "report.html")
+    return out
+
+
+def make_task(config: TrainConfig) -> Task:
+    """The game of the configuration, with fresh players."""
+    gan = default_gan(config.gan, config.task)
+
+    def generator() -> nn.Module:
+        return MODELS[config.arch](**config.arch_options).build()
+
+    def discriminator(channels: int) -> nn.Module:
+        return make_discriminator(config.discriminator, config.discriminator_options, channels)
+
+    if config.task == "paired":
+        return Translation(generator(), discriminator(6), gan=gan)
+    return Cycle((generator(), generator()), (discriminator(3), discriminator(3)), gan=gan)
+
+
+def _judge(config: TrainConfig, task: Task, test: ImageData, device: torch.device, run: Run, seconds: float) -> None:
+    began = monotonic()
+    generator = task.players.get("G", task.players.get("G_A"))
+    assert generator is not None
+    quality = evaluate(
+        {"picture": generator, "input": nn.Identity()},
+        test,
+        config.judge,
+        device=device,
+        keep=run.path / "pictures",
+        reporter=run.reporter,
+    )
+    result: Result = cost_result(generator, config.data.size)
+    result.quality, result.spread = quality["picture"]
+    result.latency_ms = latencies({"picture": generator}, config.data.size, config.judge)["picture"]
+    name = "generator.safetensors" if config.task == "paired" else "generator_A.safetensors"
+    result.bytes = (run.path / name).stat().st_size
+    write_json(
+        run.path / "result.json",
+        {
+            "name": run.path.name,
+            "generator": result.to_json(),
+            "input": {"quality": quality["input"][0]},
+            "seed": config.seed,
+            "seconds": {"train": seconds, "evaluate": monotonic() - began},
+            "versions": versions(),
+            "machine": machine(device),
+        },
+    )

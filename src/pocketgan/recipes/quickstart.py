@@ -1,0 +1,52 @@
+"""Quickstart: outlines -> shaded shapes, 64 x 64, built-in data.
+
+pocketgan quickstart
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from pocketgan.core.progress import Reporter
+from pocketgan.data.config import DataConfig
+from pocketgan.pipeline.compress import Compressed, compress
+from pocketgan.pipeline.config import CompressConfig, TrainConfig
+from pocketgan.pipeline.train import train
+from pocketgan.recipes.base import RECIPES
+from pocketgan.train.config import FitConfig
+
+DATA = DataConfig(path="shapes", size=64, workers=1)
+
+
+@RECIPES.register("quickstart-teacher")
+def teacher() -> TrainConfig:
+    """ResNet-6 of ngf 24 on the built-in shapes."""
+    return TrainConfig(
+        task="paired",
+        data=DATA,
+        arch="resnet",
+        arch_options={"ngf": 24, "blocks": 6},
+        discriminator_options={"ndf": 32},
+        fit=FitConfig(steps=1000, batch=4),
+    )
+
+
+@RECIPES.register("quickstart-student")
+def student() -> CompressConfig:
+    """A twelfth of the quickstart teacher's MACs."""
+    return CompressConfig(
+        teacher="runs/quickstart/teacher/generator.safetensors",
+        data=DATA,
+        budget="12x",
+        method="magnitude",
+        fit=FitConfig(steps=1000, batch=4),
+    )
+
+
+def quickstart(out: Path, *, reporter: Reporter | None = None) -> Compressed:
+    """Train a teacher on the built-in shapes and compress it; what is there already is not done again."""
+    first, second = out / "teacher", out / "student"
+    train(teacher(), first, resume=(first / "config.json").exists(), reporter=reporter)
+    config = replace(student(), teacher=str(first / "generator.safetensors"))
+    return compress(config, second, resume=(second / "config.json").exists(), reporter=reporter)

@@ -1,0 +1,85 @@
+"""Numbers as text: units, four significant digits, one sign for minus."""
+
+from __future__ import annotations
+
+import math
+
+NOTHING = "–"
+STEPS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def si(value: float, unit: str = "") -> str:
+    """Four significant digits with a decimal prefix: 11378179 is ``11.38 M``. Below a thousand: the number as it is."""
+    if not math.isfinite(value):
+        return str(value)
+    # 999960 rounds to 1000.0 k, so the step is chosen after rounding to what will be shown.
+    rounded = float(f"{value:.4g}")
+    for size, prefix in STEPS:
+        if abs(rounded) >= size:
+            return f"{_digits(value / size)} {prefix}{unit}"
+    return f"{value:.4g} {unit}".strip()
+
+
+def tick(value: float) -> str:
+    """The shortest form, for the axes of a plot: ``1.5k``, ``0.25``, ``200M``."""
+    if abs(value) < 1e3 or not math.isfinite(value):
+        return f"{value:.4g}".replace("-", "−")
+    amount, _, prefix = si(value).partition(" ")
+    return f"{float(amount):g}{prefix}".replace("-", "−")
+
+
+def _digits(value: float) -> str:
+    whole = len(str(int(abs(float(f"{value:.4g}")))))
+    return f"{value:.{max(0, 4 - whole)}f}"
+
+
+def times(ratio: float) -> str:
+    """A ratio as one reads it: ``10.1×``, ``1.04×``, ``132×``."""
+    places = 0 if ratio >= 100 else 1 if ratio >= 2 else 2
+    return f"{ratio:.{places}f}×"
+
+
+def change(before: float | None, after: float | None, words: tuple[str, str]) -> str:
+    """How many times ``after`` is below ``before``: ``10.1× fewer``, or ``1.20× more`` where it grew.
+
+    ``words`` are those for below and above. A dash where either is missing or not positive.
+    """
+    if before is None or after is None or not (before > 0 and after > 0):
+        return NOTHING
+    if before == after:
+        return "the same"
+    return f"{times(before / after)} {words[0]}" if before > after else f"{times(after / before)} {words[1]}"
+
+
+def milliseconds(value: float) -> str:
+    """Three significant digits and no exponent: ``0.123 ms``, ``12.3 ms``, ``1234 ms``."""
+    return f"{plain(value, 3)} ms"
+
+
+def plain(value: float, digits: int = 4) -> str:
+    """``digits`` significant digits, never fewer than the whole part has, without an exponent for ordinary sizes."""
+    if not math.isfinite(value) or value == 0 or not 1e-4 <= abs(value) < 1e6:
+        return f"{value:.{digits}g}".replace("-", "−")
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{places}f}".replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if not math.isfinite(seconds):
+        return f"{seconds} s"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def square(size: object) -> str:
+    """An image size in pixels: 64 and ``[64, 80]`` are ``64×64`` and ``64×80``."""
+    if isinstance(size, list | tuple):
+        return "×".join(str(side) for side in size)
+    return f"{size}×{size}"

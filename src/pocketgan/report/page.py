@@ -1,0 +1,70 @@
+"""One HTML file from run directories: no network, no other file, the same bytes for the same runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pocketgan.core.files import atomic
+from pocketgan.report.comparison import compare, experiments, folded, over_seeds
+from pocketgan.report.headline import headline, tiles
+from pocketgan.report.pictures import SAMPLE_BYTES, gallery
+from pocketgan.report.read import RunFiles, read_runs
+from pocketgan.report.views import curve_panels, pareto_panels, run_colours, run_view
+
+HERE = Path(__file__).parent
+FEW = 6
+
+
+def write_report(runs: Sequence[Path], out: Path) -> Path:
+    """Write the page of one run, or of several side by side, to ``out`` and return ``out``.
+
+    Reads ``config.json``, ``log.jsonl``, ``result.json``, ``pictures/`` and ``samples/`` of each run. Any of them may
+    be missing or half-written: the page says so and shows the rest. The page holds everything it needs (pictures as
+    data, plots as SVG), stays below about 10 MB, and follows the reader's light or dark scheme.
+
+    Raises ``ValueError`` for no runs, for a path that is no run directory, and for an ``out`` that cannot be written.
+    """
+    if out.is_dir():
+        raise ValueError(f"{out} is a directory: name the file to write, such as {out / 'report.html'}")
+    text = render(read_runs(runs))
+    with atomic(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return out
+
+
+def render(runs: Sequence[RunFiles]) -> str:
+    """The page as text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    page = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page.filters["drawn"] = Markup  # for our own SVG, which holds no foreign text
+    several = len(runs) > 1
+    painted = _painted(runs)
+    colours, legend = run_colours(runs)
+    return page.get_template("page.html").render(
+        css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        js=Markup((HERE / "page.js").read_text(encoding="utf-8")),
+        headline=headline(runs),
+        tiles=[] if several else tiles(runs[0]),
+        runs=[run_view(run, sample_bytes=SAMPLE_BYTES // len(runs)) for run in runs],
+        gallery=gallery(painted),
+        unpainted=len(runs) - len(painted),
+        comparison=folded(compare(runs)) if several else None,
+        seeds=over_seeds(runs) if several else None,
+        pareto=pareto_panels(runs, colours) if several else [],
+        stages=curve_panels(runs, colours),
+        legend=legend if several else [],
+    )
+
+
+def _painted(runs: Sequence[RunFiles]) -> Sequence[RunFiles]:
+    """The runs whose pictures are shown: all of a few; of many, the first of each experiment, not every seed."""
+    return [group[0] for group in experiments(runs)] or runs if len(runs) > FEW else runs

@@ -1,0 +1,131 @@
+"""Reading a run directory that may be unfinished, killed, or half-written: what is there, and what is not there yet."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+PICTURE = re.compile(r"(\d+)_(.+)\.png")
+FILES = ("config.json", "log.jsonl", "result.json", "pictures", "samples", "student.safetensors")
+ABSENT = {
+    "result.json": "costs, latency and quality will follow when the run ends",
+    "config.json": "the configuration cannot be shown",
+    "log.jsonl": "there are no loss curves yet",
+}
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What one run directory holds. ``missing`` says in sentences what is not there or cannot be read."""
+
+    path: Path
+    label: str
+    config: dict[str, Any]
+    log: tuple[dict[str, Any], ...]
+    result: dict[str, Any]
+    pictures: dict[str, dict[str, Path]]
+    samples: tuple[Path, ...]
+    missing: tuple[str, ...]
+
+
+def read_runs(paths: Sequence[Path]) -> list[RunFiles]:
+    """Read every run, each under a label of its own.
+
+    Raises ``ValueError`` for no runs, and for a path that is no run directory.
+    """
+    if not paths:
+        raise ValueError("no run given: name at least one run directory")
+    return _with_own_labels([read_run(path) for path in paths])
+
+
+def read_run(path: Path) -> RunFiles:
+    """Read one run. Raises ``ValueError`` for a path that holds none of a run's files."""
+    if not path.is_dir():
+        raise ValueError(f"{path} is not a directory: name a run, the directory that `--out` was given")
+    if not any((path / name).exists() for name in FILES):
+        raise ValueError(f"{path} holds no run: found none of {', '.join(FILES)}")
+    config, config_fault = _read_object(path / "config.json")
+    result, result_fault = _read_object(path / "result.json")
+    log, log_fault = _read_log(path / "log.jsonl")
+    pictures = _pictures(path / "pictures")
+    compressing = "student" in result or "budget" in config
+    faults = [result_fault, log_fault, config_fault]
+    if compressing and not pictures:
+        faults.append("pictures/ is not there yet: the pictures side by side are made when the run ends.")
+    if compressing and not (path / "student.safetensors").exists():
+        faults.append("student.safetensors is not there yet.")
+    return RunFiles(
+        path=path,
+        label=str(result.get("name") or path.resolve().name),
+        config=config,
+        log=log,
+        result=result,
+        pictures=pictures,
+        samples=tuple(sorted((path / "samples").glob("*.png"))),
+        missing=tuple(fault for fault in faults if fault),
+    )
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """``value`` if it is a JSON object, else an empty one: a foreign or older file must not stop the page."""
+    return value if isinstance(value, dict) else {}
+
+
+def number(value: object) -> float | int | None:
+    """``value`` if it is a JSON number (``NaN`` too), else None."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _read_object(path: Path) -> tuple[dict[str, Any], str]:
+    """The object in ``path`` and no fault, or an empty one and the fault."""
+    if not path.exists():
+        return {}, f"{path.name} is not there yet: {ABSENT[path.name]}."
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return {}, f"{path.name} cannot be read, it may be half-written: {ABSENT[path.name]}."
+    return (value, "") if isinstance(value, dict) else ({}, f"{path.name} is not a JSON object: {ABSENT[path.name]}.")
+
+
+def _read_log(path: Path) -> tuple[tuple[dict[str, Any], ...], str]:
+    """The lines that can be read, and a word about those that cannot."""
+    if not path.exists():
+        return (), f"{path.name} is not there yet: {ABSENT[path.name]}."
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    entries = [entry for entry in map(_entry, lines) if entry]
+    torn = sum(1 for line in lines if line.strip()) - len(entries)
+    fault = f"{torn} of {len(lines)} lines of {path.name} cannot be read and are left out." if torn else ""
+    return tuple(entries), fault or ("" if entries else f"{path.name} is empty: {ABSENT[path.name]}.")
+
+
+def _entry(line: str) -> dict[str, Any]:
+    try:
+        return mapping(json.loads(line))
+    except json.JSONDecodeError:
+        return {}
+
+
+def _pictures(folder: Path) -> dict[str, dict[str, Path]]:
+    """``{"000": {"source": path, "teacher": path, ...}, ...}`` in the order of the numbers."""
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.glob("*.png")):
+        if match := PICTURE.fullmatch(path.name):
+            found.setdefault(match[1], {})[match[2]] = path
+    return found
+
+
+def _with_own_labels(runs: list[RunFiles]) -> list[RunFiles]:
+    """Runs of one name get their directory's name, then a number, so that every label is told from the others."""
+    shared = {label for label, count in Counter(run.label for run in runs).items() if count > 1}
+    seen: Counter[str] = Counter()
+    named = []
+    for run in runs:
+        label = f"{run.label} ({run.path.resolve().name})" if run.label in shared else run.label
+        seen[label] += 1
+        named.append(replace(run, label=label if seen[label] == 1 else f"{label} #{seen[label]}"))
+    return named

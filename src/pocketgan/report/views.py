@@ -1,0 +1,198 @@
+"""What the page shows of each run, and of all of them, as plain data for the template."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from pocketgan.report.comparison import asked, measured, small, teacher_of
+from pocketgan.report.curves import Series, curves
+from pocketgan.report.figures import COLOURS, Point, curve_figure, pareto_figure
+from pocketgan.report.measures import (
+    by_preference,
+    finite,
+    higher_is_better,
+    median,
+    metric_name,
+    networks,
+    quality,
+    runtime_name,
+)
+from pocketgan.report.numbers import duration, milliseconds, plain, si, square, tick
+from pocketgan.report.pictures import Gallery, samples
+from pocketgan.report.read import RunFiles, mapping, number
+from pocketgan.report.tables import Table, direction, facts_tables
+
+MOST_METRICS = 3
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The width of one group before and after, and both as percentages of the widest group."""
+
+    group: str
+    before: int | float
+    after: int | float
+    outline: float
+    filled: float
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One plot and the words around it."""
+
+    title: str
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run as the page shows it."""
+
+    label: str
+    facts: str
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+    size: str
+    tables: dict[str, Table]
+    bars: tuple[Bar, ...]
+    budget: tuple[tuple[str, str], ...]
+    exports: dict[str, tuple[tuple[str, str], ...]]
+    samples: Gallery
+    config: tuple[tuple[str, str], ...]
+    command: str
+    footer: tuple[tuple[str, str], ...]
+
+
+def run_view(run: RunFiles, *, sample_bytes: int) -> RunView:
+    """Everything about one run but its pictures and curves, which runs may share."""
+    result, found = run.result, networks(run.result)
+    shown = samples(run, most_bytes=sample_bytes)
+    size = next((one["size"] for one in found.values() if "size" in one), None)
+    notes = result.get("notes")
+    return RunView(
+        label=run.label,
+        facts=" · ".join(_said(result)),
+        missing=(*run.missing, *(f"{name} is broken, it may be half-written." for name in shown.broken)),
+        notes=tuple(map(str, notes if isinstance(notes, list) else [notes] if notes else [])),
+        size="" if size is None else square(size),
+        tables=facts_tables(found),
+        bars=tuple(width_bars(mapping(result.get("widths")))),
+        budget=tuple(_budget(mapping(result.get("budget")))),
+        exports={name: tuple(_leaves(facts)) for name, facts in mapping(result.get("export")).items()},
+        samples=shown,
+        config=tuple(_leaves(run.config)),
+        command=str(result.get("command") or run.config.get("command") or ""),
+        footer=tuple(_footer(result)),
+    )
+
+
+def width_bars(widths: dict[str, Any]) -> list[Bar]:
+    """A bar for each group of the teacher, in its order. A group that the student lost altogether has width 0."""
+    before, after = mapping(widths.get("teacher")), mapping(widths.get("student"))
+    pairs = [(group, number(value), number(after.get(group, 0))) for group, value in before.items()]
+    known = [(group, wide, slim) for group, wide, slim in pairs if wide is not None and slim is not None]
+    widest = max((max(wide, slim) for _, wide, slim in known), default=0) or 1
+    return [Bar(group, wide, slim, 100 * wide / widest, 100 * slim / widest) for group, wide, slim in known]
+
+
+def curve_panels(runs: Sequence[RunFiles], colours: Sequence[int]) -> dict[str, list[Panel]]:
+    """A panel for each stage and name, with a line for each run."""
+    lines: dict[str, dict[str, list[tuple[Series, int]]]] = {}
+    for run, colour in zip(runs, colours, strict=True):
+        for stage, names in curves(run.log).items():
+            for name, series in names.items():
+                lines.setdefault(stage, {}).setdefault(name, []).append((series, colour))
+    return {
+        stage: [Panel(name, "", curve_figure(names[name], name=f"s{i}c{j}")) for j, name in enumerate(names)]
+        for i, (stage, names) in enumerate(lines.items())
+    }
+
+
+def pareto_panels(runs: Sequence[RunFiles], colours: Sequence[int]) -> list[Panel]:
+    """Quality against exact MACs, and against latency where it was measured, for the best known metrics."""
+    done = [(run, colour) for run, colour in zip(runs, colours, strict=True) if small(run)]
+    runtimes, metrics = measured([run for run, _ in done])
+    runtime = "onnxruntime" if "onnxruntime" in runtimes else next(iter(runtimes), None)
+    panels = []
+    for i, metric in enumerate(by_preference(metrics)[:MOST_METRICS]):
+        panels += _pareto_panel(done, metric, None, f"p{i}m")
+        panels += _pareto_panel(done, metric, runtime, f"p{i}l") if runtime else []
+    return panels
+
+
+def _pareto_panel(done: list[tuple[RunFiles, int]], metric: str, runtime: str | None, name: str) -> list[Panel]:
+    """No panel where fewer than two runs have both figures."""
+
+    def points(facts: list[tuple[dict[str, Any], int]]) -> list[Point]:
+        pairs = [(_cost(one, runtime), quality(one, metric), colour) for one, colour in facts]
+        return [Point(c, v, colour) for c, v, colour in pairs if c and v is not None and finite(c) and finite(v)]
+
+    students = points([(small(run), colour) for run, colour in done])
+    if len(students) < 2:
+        return []
+    # One star for one teacher: where many runs share it, its first measurement stands for all.
+    teachers = {(p.value, None if runtime else p.cost): p for p in reversed(points([(teacher_of(r), c) for r, c in done]))}
+    svg = pareto_figure(
+        students,
+        list(teachers.values()),
+        cost_text=(lambda value: f"{value:g} ms") if runtime else tick,
+        higher_is_better=bool(higher_is_better(metric)),
+        name=name,
+    )
+    against = f"median latency in {runtime_name(runtime)}" if runtime else "exact MACs"
+    return [Panel(f"{metric_name(metric)} against {against}", f"{direction(metric)}; up and to the left is best", svg)]
+
+
+def _cost(facts: dict[str, Any], runtime: str | None) -> float | None:
+    return median(facts, runtime) if runtime else number(facts.get("macs"))
+
+
+def run_colours(runs: Sequence[RunFiles]) -> tuple[list[int], list[tuple[str, int]]]:
+    """A colour for each run and their legend: by run while colours last, else by method."""
+    names = [run.label for run in runs]
+    if len(runs) > COLOURS:
+        names = [str(run.result.get("method", run.label)) for run in runs]
+    distinct = list(dict.fromkeys(names))
+    colours = {name: i % COLOURS for i, name in enumerate(distinct)}
+    return [colours[name] for name in names], list(colours.items())
+
+
+def _said(result: dict[str, Any]) -> list[str]:
+    words = [str(result["method"])] if "method" in result else []
+    words += [f"objective {result['objective']}"] if result.get("objective") else []
+    words += [f"budget {asked(result)}"] if "budget" in result else []
+    return words + ([f"seed {result['seed']}"] if "seed" in result else [])
+
+
+def _budget(budget: dict[str, Any]) -> list[tuple[str, str]]:
+    kind = str(budget.get("kind", ""))
+    text = milliseconds if kind in {"ms", "latency", "milliseconds"} else si
+    rows = [("asked", str(budget["asked"]))] if "asked" in budget else []
+    rows += [("counted in", kind)] if kind else []
+    numbers = [(key, number(budget.get(key))) for key in ("limit", "reached", "floor")]
+    rows += [(key, text(value)) for key, value in numbers if value is not None]
+    limit, reached = number(budget.get("limit")), number(budget.get("reached"))
+    return rows + ([("of the limit", f"{100 * reached / limit:.1f} %")] if limit and reached is not None else [])
+
+
+def _leaves(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """``("data.size", "64")`` for every leaf of nested objects."""
+    if isinstance(value, dict):
+        return list(chain.from_iterable(_leaves(v, f"{prefix}.{k}".lstrip(".")) for k, v in value.items()))
+    if isinstance(value, float):
+        return [(prefix, plain(value, 3) if 0 < abs(value) < 1e-3 else f"{value:g}")]
+    return [(prefix, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))]
+
+
+def _footer(result: dict[str, Any]) -> list[tuple[str, str]]:
+    seconds = [(key, number(value)) for key, value in mapping(result.get("seconds")).items()]
+    taken = [f"{key} {duration(value)}" for key, value in seconds if value is not None]
+    versions = [f"{key} {value}" for key, value in mapping(result.get("versions")).items()]
+    machine = [f"{key} {value}" for key, value in _leaves(mapping(result.get("machine")))]
+    rows = (("time", taken), ("versions", versions), ("machine", machine))
+    return [(key, ", ".join(words)) for key, words in rows if words]

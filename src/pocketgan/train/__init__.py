@@ -1,0 +1,1 @@
+"""Tasks, objectives, the one loop."""

@@ -1,0 +1,60 @@
+"""How long, how fast and how precisely to train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import cos, pi
+from typing import Literal
+
+Decay = Literal["linear", "cosine", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """One fit: its length, its optimiser, and what it writes on the way."""
+
+    steps: int = 2000
+    """Optimiser steps of each player."""
+    epochs: float | None = None
+    """The length in passes over the data instead; turned into ``steps`` when the run begins."""
+    batch: int = 4
+    """Images a step."""
+    lr: float = 2e-4
+    """Adam's learning rate at the start (pix2pix and CycleGAN: 2e-4)."""
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Adam's betas (pix2pix: 0.5, 0.999)."""
+    decay: Decay = "linear"
+    """To 0 at the end: ``linear`` from ``decay_start`` on (published), ``cosine`` all the way, or ``none``."""
+    decay_start: float = 0.5
+    """The part of the steps after which the linear decay begins (published: half)."""
+    precision: Literal["float32", "bf16"] = "float32"
+    """What networks compute in; losses and weights are float32 always."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Factors of named losses that replace the task's own: gan, recon, cycle, identity, an objective's name."""
+    log_every: int = 50
+    """Steps between lines of ``log.jsonl``, each the mean of its interval."""
+    sample_every: int = 500
+    """Steps between sample grids; 0 for none."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints: what a kill can cost at most."""
+    tensorboard: bool = False
+    """Write TensorBoard events beside ``log.jsonl`` (needs the extra ``tensorboard``)."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "log_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: the least is 1")
+        if not 0 <= self.decay_start <= 1:
+            raise ValueError(f"decay_start={self.decay_start}: a part of the steps, from 0 to 1")
+
+
+def lr_factor(step: int, config: FitConfig) -> float:
+    """The factor of the learning rate in step ``step`` (from 0): 1 at first, just above 0 in the last."""
+    done = step / config.steps
+    match config.decay:
+        case "none":
+            return 1.0
+        case "cosine":
+            return 0.5 * (1 + cos(pi * done))
+        case "linear":
+            return 1.0 if done < config.decay_start else (1 - done) / (1 - config.decay_start)

@@ -1,0 +1,229 @@
+"""The one loop: phases of named losses, for every game. Nothing in it knows what is being trained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from pocketgan.core.run import Run
+from pocketgan.train.config import FitConfig, lr_factor
+from pocketgan.train.samples import save_grid
+from pocketgan.train.task import Batch, Phase, Task
+
+Terms = Callable[[int], Mapping[str, Tensor]]
+"""Further losses of the generators' phase, already weighted, as a function of the step (a method's sparsity, say)."""
+
+
+class Diverged(ValueError):
+    """A loss is no longer a number."""
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``. Raises ``ValueError`` for a device that is not there."""
+    if name == "auto":
+        device: torch.device = Accelerator().device
+        return device
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device '{name}' is not to be had: {str(error).splitlines()[0]}") from None
+
+
+class Fit:
+    """A fit in progress: the task, its optimisers, and how far they have come."""
+
+    def __init__(self, task: Task, config: FitConfig, device: torch.device, *, terms: Terms | None = None):
+        self.task, self.config, self.device, self.terms = task, config, device, terms
+        self.step = 0
+        self.weights = task.weights | config.weights
+        for player in task.players.values():
+            player.to(device).train()
+        self.parameters = {phase.name: _parameters(task, phase) for phase in task.phases}
+        self.optimizers = {
+            name: torch.optim.Adam(own, config.lr, config.betas, fused=True) for name, own in self.parameters.items()
+        }
+        self._last_phase = task.phases[-1].name
+        self._awake: str | None = None
+
+    def advance(self, batch: Batch) -> dict[str, Tensor]:
+        """One training step; ``{phase/loss: value}``, detached, on the device."""
+        factor = lr_factor(self.step, self.config)
+        on_device = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+        seen: dict[str, Tensor] = {}
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            self._wake(None)
+            scene = self.task.forward(on_device)
+        for phase in self.task.phases:
+            self._wake(phase.name)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+                losses = self.task.losses(phase.name, on_device, scene)
+            total = torch.stack([value.float() * self.weights.get(name, 1.0) for name, value in losses.items()]).sum()
+            if self.terms is not None and phase.name == "G":
+                extra = self.terms(self.step)
+                total = total + torch.stack(list(extra.values())).sum()
+                losses = {**losses, **extra}
+            total.backward()  # type: ignore[no-untyped-call]
+            optimizer = self.optimizers[phase.name]
+            for group in optimizer.param_groups:
+                group["lr"] = self.config.lr * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            seen |= {f"{phase.name}/{name}": value.detach() for name, value in losses.items()}
+        self.step += 1
+        return seen
+
+    def _wake(self, phase: str | None) -> None:
+        """Let gradients reach the players of one phase only (None: all), so that no backward works for nothing."""
+        if phase == self._awake and self.step:
+            return
+        for name, own in self.parameters.items():
+            for parameter in own:
+                parameter.requires_grad_(phase is None or name == phase)
+        self._awake = phase
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that an exact resume needs, by name."""
+        found = {f"task/{key}": value for key, value in self.task.state().items()}
+        for name, player in self.task.players.items():
+            found |= {f"player/{name}/{key}": value for key, value in player.state_dict().items()}
+        for name, optimizer in self.optimizers.items():
+            for index, slots in optimizer.state_dict()["state"].items():
+                found |= {f"optimizer/{name}/{index}/{slot}": value for slot, value in slots.items()}
+        found["rng/cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            found["rng/cuda"] = torch.cuda.get_rng_state(self.device)
+        return found
+
+    def load_tensors(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `tensors` gave after ``step`` steps."""
+        self.step = step
+        for name, player in self.task.players.items():
+            player.load_state_dict(_below(tensors, f"player/{name}/"))
+        for name, optimizer in self.optimizers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in _below(tensors, f"optimizer/{name}/").items():
+                index, slot = key.split("/")
+                state.setdefault(int(index), {})[slot] = value
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        self.task.load_state(_below(tensors, "task/"))
+        torch.set_rng_state(tensors["rng/cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["rng/cuda"], self.device)
+
+
+def fit(
+    task: Task,
+    batches: Callable[[int], Iterator[Batch]],
+    config: FitConfig,
+    run: Run,
+    *,
+    stage: str,
+    device: torch.device,
+    show: Batch | None = None,
+    terms: Terms | None = None,
+) -> None:
+    """Train ``task`` for ``config.steps`` steps, or what is left of them after the stage's newest checkpoint in ``run``.
+
+    ``batches(start)`` gives the batches from step ``start`` on; that they depend on nothing else makes the resume exact.
+    ``show`` is painted into ``samples/`` now and then. Raises `Diverged` when a loss is no longer a number; the last
+    checkpoint before is kept.
+    """
+    state = Fit(task, config, device, terms=terms)
+    saved = run.load_checkpoint(stage)
+    if saved is not None:
+        state.load_tensors(saved[0], saved[1])
+    run.rewind_log(stage, state.step)
+    watch = _Watch(run, stage, config)
+    stream = batches(state.step) if state.step < config.steps else iter(())
+    with run.reporter.task(stage, config.steps, state.step) as tick:
+        for batch in stream:
+            watch.add(state.advance(batch))
+            done = state.step
+            last = done == config.steps
+            if done % config.log_every == 0 or last or done % config.checkpoint_every == 0:
+                watch.flush(done, config.lr * lr_factor(done - 1, config))
+            tick(done, watch.latest)
+            if show is not None and config.sample_every and (done % config.sample_every == 0 or last):
+                _show(task, show, device, run.path / "samples" / f"{stage}_{done:06d}.png")
+            if done % config.checkpoint_every == 0 or last:
+                run.save_checkpoint(stage, done, state.tensors(), {})
+            if last:
+                break
+    watch.close()
+    for parameter in (p for player in task.players.values() for p in player.parameters()):
+        parameter.requires_grad_(True)
+
+
+class _Watch:
+    """Means of the losses over each interval, on the device until they are written."""
+
+    def __init__(self, run: Run, stage: str, config: FitConfig):
+        self.run, self.stage = run, stage
+        self.latest: dict[str, float] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._count, self._since = 0, time.monotonic()
+        self._writer = _tensorboard(run.path) if config.tensorboard else None
+
+    def add(self, losses: Mapping[str, Tensor]) -> None:
+        for name, value in losses.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._count += 1
+
+    def flush(self, step: int, lr: float) -> None:
+        if not self._count:
+            return
+        values = (torch.stack([v.float() for v in self._sums.values()]) / self._count).tolist()
+        self.latest = dict(zip(self._sums, values, strict=True))
+        now = time.monotonic()
+        bad = [name for name, value in self.latest.items() if value != value or abs(value) == float("inf")]
+        if bad:
+            kept = self.run.load_checkpoint(self.stage)
+            where = f"the state after step {kept[0]} is kept in {self.run.path / 'checkpoints'}" if kept else "none was saved"
+            raise Diverged(
+                f"{self.stage}: {', '.join(bad)} is no longer a number near step {step}; {where}; try a lower lr or float32"
+            )
+        entry = {"stage": self.stage, "step": step, "seconds": round(now - self._since, 3), "lr": lr, "losses": self.latest}
+        self.run.log(entry)
+        if self._writer is not None:
+            for name, value in self.latest.items():
+                self._writer.add_scalar(f"{self.stage}/{name}", value, step)
+        self._sums, self._count, self._since = {}, 0, now
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _tensorboard(path: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("tensorboard is not installed: pip install 'pocketgan[tensorboard]'") from None
+    return SummaryWriter(str(path / "tensorboard"))
+
+
+def _show(task: Task, batch: Batch, device: torch.device, path: Path) -> None:
+    players = task.players.values()
+    modes = [player.training for player in players]
+    state = torch.get_rng_state()
+    for player in players:
+        player.eval()
+    with torch.no_grad():
+        save_grid(path, task.pictures({name: value.to(device) for name, value in batch.items()}))
+    for player, mode in zip(players, modes, strict=True):
+        player.train(mode)
+    torch.set_rng_state(state)
+
+
+def _parameters(task: Task, phase: Phase) -> list[nn.Parameter]:
+    return [parameter for name in phase.players for parameter in task.players[name].parameters()]
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -1,0 +1,52 @@
+"""What the loop knows of a game: its players, its phases, and the named losses of each phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+Batch = Mapping[str, Tensor]
+"""``source`` and ``target``: N x C x H x W in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser step within a training step."""
+
+    name: str
+    players: tuple[str, ...]
+    """The players that it trains; the others are frozen meanwhile."""
+
+
+@dataclass
+class Task:
+    """A game. A subclass fills ``players`` and ``phases`` and says what happens in a step."""
+
+    players: dict[str, nn.Module] = field(default_factory=dict)
+    """Every module that is trained and saved, by name."""
+    phases: tuple[Phase, ...] = ()
+    """In the order in which they run within a step."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """The factor of each named loss; a loss not named here counts once."""
+
+    def forward(self, batch: Batch) -> dict[str, Any]:
+        """What the phases of one step share: the pictures, painted once."""
+        raise NotImplementedError
+
+    def losses(self, phase: str, batch: Batch, scene: dict[str, Any]) -> dict[str, Tensor]:
+        """The named losses of a phase, not yet weighted."""
+        raise NotImplementedError
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """``{role: N x 3 x H x W}``, the columns of a sample grid."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors beyond the players' that an exact resume needs."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` gave."""

@@ -1,0 +1,116 @@
+"""The one-way game, source to target: pix2pix teachers, and every student against a frozen teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pocketgan.losses import GanMode, discriminator_loss, generator_loss
+from pocketgan.train.objectives import Scene, make_objectives
+from pocketgan.train.taps import Taps
+from pocketgan.train.task import Batch, Phase, Task
+
+Truth = Literal["target", "teacher"]
+
+
+class Teacher:
+    """A frozen generator: its pictures and features, painted under inference mode in evaluation mode."""
+
+    def __init__(self, generator: nn.Module, layers: Iterable[str]):
+        self.generator = generator.eval().requires_grad_(False)
+        self._taps = Taps(generator, layers)
+
+    def __call__(self, source: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The picture and ``{layer: features}``; copied, as autograd may not save tensors born under inference mode."""
+        with torch.inference_mode():
+            picture = self.generator(source)
+        return picture.clone(), {name: features.clone() for name, features in self._taps.take().items()}
+
+
+class Translation(Task):
+    """G paints the target from the source; D (if there is one) tells its pictures from real ones.
+
+    Paired data: L1 to the real target, and D sees the source too (pix2pix, eq. 1-4). Unpaired data: the teacher's picture
+    is the target, which makes them paired, and D sees pictures alone (GAN Compression, section 3.1).
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module | None,
+        *,
+        gan: GanMode = "hinge",
+        conditional: bool = True,
+        truth: Truth = "target",
+        teacher: nn.Module | None = None,
+        objective: str = "none",
+        layers: tuple[str, ...] = (),
+        weights: Mapping[str, float] | None = None,
+        example: Tensor | None = None,
+    ):
+        """``layers`` are distilled by the ``objective``; ``example`` (one source image) shows their channel counts."""
+        super().__init__({"G": generator}, (Phase("G", ("G",)),), {"recon": 100.0})
+        self.gan, self.conditional, self.truth = gan, conditional, truth
+        if discriminator is not None:
+            self.players["D"] = discriminator
+            self.phases = (Phase("D", ("D",)), *self.phases)
+        self.teacher: Teacher | None = None
+        if teacher is not None:
+            self._learn_from(teacher, objective, layers, example)
+        self.weights.update(weights or {})
+
+    def _learn_from(self, teacher: nn.Module, objective: str, layers: tuple[str, ...], example: Tensor | None) -> None:
+        assert example is not None
+        self.teacher, self._taps = Teacher(teacher, layers), Taps(self.players["G"], layers)
+        with torch.no_grad():
+            self.players["G"](example)
+        objectives = make_objectives(objective, self._taps.take(), self.teacher(example)[1])
+        self.weights.update({name: entry.weight for name, entry in objectives.items()})
+        if objectives:
+            self.players["objective"] = nn.ModuleDict(objectives)
+            *before, last = self.phases
+            self.phases = (*before, Phase("G", (*last.players, "objective")))
+        if not any(entry.features for entry in objectives.values()):
+            self._taps.close()
+            self.teacher = Teacher(teacher, ())
+
+    def forward(self, batch: Batch) -> dict[str, Any]:
+        """The student's picture, and the teacher's where there is one."""
+        scene: dict[str, Any] = {"picture": self.players["G"](batch["source"])}
+        if self.teacher is not None and (self.truth == "teacher" or "objective" in self.players):
+            scene["taught"], scene["teacher"] = self.teacher(batch["source"])
+            scene["student"] = self._taps.take()
+        return scene
+
+    def losses(self, phase: str, batch: Batch, scene: dict[str, Any]) -> dict[str, Tensor]:
+        """``D``: real; ``G``: gan, recon, and one loss an objective."""
+        picture = scene["picture"]
+        if phase == "D":
+            real, fake = self._judge(batch, batch["target"]), self._judge(batch, picture.detach())
+            return {"real_fake": discriminator_loss(self.gan, real, fake)}
+        losses = {}
+        if "D" in self.players:
+            losses["gan"] = generator_loss(self.gan, self._judge(batch, picture))
+        losses["recon"] = F.l1_loss(picture, batch["target"] if self.truth == "target" else scene["taught"])
+        if "objective" in self.players:
+            shown = Scene(scene["student"], scene["teacher"], picture, scene["taught"])
+            losses |= {name: entry.loss(shown) for name, entry in self.players["objective"].items()}  # type: ignore[operator]
+        return losses
+
+    def _judge(self, batch: Batch, picture: Tensor) -> Tensor:
+        shown = torch.cat([batch["source"], picture], 1) if self.conditional else picture
+        return self.players["D"](shown)  # type: ignore[no-any-return]
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Source, target, teacher, student."""
+        columns = {"source": batch["source"]}
+        if "target" in batch and self.truth == "target":
+            columns["target"] = batch["target"]
+        if self.teacher is not None:
+            columns["teacher"] = self.teacher(batch["source"])[0]
+        columns["student" if self.teacher is not None else "picture"] = self.players["G"](batch["source"])
+        return columns

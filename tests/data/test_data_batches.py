@@ -1,0 +1,159 @@
+"""Batches: values, repeatability, order, and errors out of workers."""
+
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made import flat, noise
+from PIL import Image, ImageOps
+
+from pocketgan.data import DataConfig, eval_batches, open_data, to_bytes, to_float, train_batches
+from pocketgan.data.loader import order
+
+
+def first(batches, count):
+    """Some batches, and the end of the workers behind them."""
+    taken = list(itertools.islice(batches, count))
+    batches.close()
+    return taken
+
+
+def same(one, other) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[role], other[role]) for role in one)
+
+
+@pytest.fixture
+def negatives(put, tmp_path):
+    """Seven pairs; B is the negative of A."""
+    for number in range(7):
+        picture = noise(number, (40, 30))
+        pair = Image.new("RGB", (80, 30))
+        pair.paste(picture, (0, 0))
+        pair.paste(ImageOps.invert(picture), (40, 0))
+        put(f"train/{number}.png", pair)
+    config = DataConfig(path=str(tmp_path), size=16, load_size=20, flip=True, workers=0)
+    return open_data(config, "paired", "train")
+
+
+@pytest.fixture
+def sides(put, tmp_path):
+    for number in range(5):
+        put(f"trainA/{number}.png", flat("A", number))
+    for number in range(4):
+        put(f"trainB/{number}.png", flat("B", number))
+    return open_data(DataConfig(path=str(tmp_path), size=16, workers=0), "unpaired", "train")
+
+
+def test_bytes_there_and_back():
+    every = torch.arange(256, dtype=torch.uint8).repeat(3, 1).T.reshape(1, 16, 16, 3)
+    images = to_float(every)
+    assert images.shape == (1, 3, 16, 16)
+    assert images.is_contiguous()
+    published = (every.permute(0, 3, 1, 2) / 255 - 0.5) / 0.5  # ToTensor, then Normalize(0.5, 0.5)
+    torch.testing.assert_close(images, published, rtol=0, atol=2e-7)
+    assert (images.min(), images.max()) == (-1, 1)
+    assert torch.equal(to_bytes(images), every)
+    assert to_bytes(torch.tensor([-7.0, 7.0, 0.001]).reshape(1, 3, 1, 1)).flatten().tolist() == [0, 255, 128]
+
+
+def test_both_images_of_a_pair_are_scaled_cropped_and_mirrored_alike(negatives):
+    for images in first(train_batches(negatives, batch=3, seed=0), 10):
+        assert images["source"].shape == images["target"].shape == (3, 3, 16, 16)
+        torch.testing.assert_close(images["source"], -images["target"], rtol=0, atol=2.1 / 127.5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(batch=st.integers(1, 9), seed=st.integers(0, 2**40), step=st.integers(0, 50))
+def test_a_batch_depends_on_seed_and_step_alone(batch, seed, step):
+    data = open_data(DataConfig(path="shapes", size=8, load_size=10, flip=True, workers=0, limit=5), "unpaired", "train")
+    through = first(train_batches(data, batch=batch, seed=seed, start=max(step - 2, 0)), min(step, 2) + 1)[-1]
+    assert same(through, first(train_batches(data, batch=batch, seed=seed, start=step), 1)[0])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_do_not_change_the_batches(negatives, workers):
+    alone = first(train_batches(negatives, batch=2, seed=5, start=3), 9)
+    helped = first(train_batches(negatives, batch=2, seed=5, start=3, workers=workers), 9)
+    assert all(map(same, alone, helped))
+
+
+def test_seeds_differ_and_epochs_differ(negatives):
+    one, other = (first(train_batches(negatives, batch=7, seed=seed), 2) for seed in (0, 1))
+    assert not same(one[0], other[0])
+    assert not same(one[0], one[1])
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 12])
+def test_each_epoch_shows_each_source_once_whatever_the_batch(sides, batch):
+    reds = [b["source"][:, 1, 0, 0] for b in first(train_batches(sides, batch=batch, seed=1), 60 // batch)]
+    numbers = ((torch.cat(reds) + 1) * 127.5).round().int().reshape(12, 5)
+    assert (numbers.sort(dim=1).values == torch.arange(5)).all()
+    assert len({tuple(row.tolist()) for row in numbers}) > 8  # of 12 epochs
+
+
+def test_an_epoch_is_a_permutation():
+    assert sorted(order(100, 3, 7).tolist()) == list(range(100))
+    assert order(100, 3, 7).tolist() != order(100, 3, 8).tolist()
+
+
+def test_unpaired_targets_are_drawn_evenly_and_independently(sides):
+    batches = first(train_batches(sides, batch=20, seed=0), 40)
+    source, target = (
+        ((torch.cat([b[role][:, 1, 0, 0] for b in batches]) + 1) * 127.5).round().int() for role in ("source", "target")
+    )
+    counts = torch.bincount(source * 4 + target, minlength=20)  # 800 draws of 20 combinations: 40 each
+    assert counts.sum() == 800
+    assert ((counts - 40).abs() < 6 * 40**0.5).all()
+
+
+def test_batches_leave_the_global_generators_alone(sides):
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    expected = torch.rand(1), np.random.rand()  # noqa: NPY002
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    first(train_batches(sides, batch=2, seed=0), 2)
+    list(eval_batches(sides, batch=2))
+    assert (torch.rand(1), np.random.rand()) == expected  # noqa: NPY002
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_judging_shows_everything_once_in_order_and_unaugmented(negatives, workers):
+    batches = list(eval_batches(negatives, batch=3, workers=workers))
+    assert [batch.names for batch in batches] == [("0", "1", "2"), ("3", "4", "5"), ("6",)]
+    expected = np.asarray(noise(6, (40, 30)).resize((16, 16), Image.Resampling.BICUBIC))
+    assert np.array_equal(to_bytes(batches[2].images["source"])[0], expected)
+
+
+def test_data_travels_to_spawned_workers(negatives):
+    copy = pickle.loads(pickle.dumps(negatives))
+    assert np.array_equal(copy.load(2, None)["source"], negatives.load(2, None)["source"])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_goes_bad_is_named_in_one_line(negatives, tmp_path, workers):
+    (tmp_path / "train" / "4.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"4\.png: is an empty file") as caught:
+        first(train_batches(negatives, batch=2, seed=0, workers=workers), 10)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_images_of_different_sizes_need_batch_1(put, tmp_path, workers):
+    put("1.png", noise(0, (24, 16)))
+    put("2.png", noise(0, (16, 24)))
+    data = open_data(DataConfig(path=str(tmp_path), preprocess="none"), "inputs", "train")
+    shapes = [tuple(b.images["source"].shape) for b in eval_batches(data, batch=1, workers=workers)]
+    assert shapes == [(1, 3, 16, 24), (1, 3, 24, 16)]
+    with pytest.raises(ValueError, match="2: is 16x24 but 1 is 24x16: one batch needs one size; use batch 1"):
+        list(eval_batches(data, batch=2, workers=workers))
+
+
+@pytest.mark.parametrize("arguments", [{"batch": 0}, {"seed": -1}, {"start": -1}, {"workers": -1}])
+def test_wrong_arguments_are_refused_at_once(sides, arguments):
+    with pytest.raises(ValueError, match=f"{next(iter(arguments))}="):
+        train_batches(sides, **{"batch": 1, "seed": 0, **arguments})

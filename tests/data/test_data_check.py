@@ -1,0 +1,135 @@
+"""``check``: what cannot be used is named, what is unusual is counted."""
+
+import numpy as np
+import pytest
+from made import flat, noise
+from PIL import Image
+
+from pocketgan.data import DataConfig, check
+
+
+def found(report) -> dict[str, str]:
+    """``{file name: reason}`` of the problems."""
+    return {problem.path.rsplit("/", 1)[-1]: problem.reason for problem in report.problems}
+
+
+@pytest.fixture
+def pairs(put, tmp_path):
+    for split, count in (("train", 6), ("test", 2)):
+        for number in range(count):
+            put(f"{split}/{number}.jpg", noise(number, (64, 32)))
+    return tmp_path
+
+
+def checked(path, *, task=None, full=True, **fields):
+    return check(DataConfig(path=str(path), size=32, **fields), task=task, full=full)
+
+
+def test_a_good_folder_is_ok(pairs):
+    report = checked(pairs)
+    assert report.ok
+    assert report.task == "paired"
+    report.raise_if_bad()
+    lines = str(report).splitlines()
+    assert [": 6 pairs" in lines[0], ": 2 pairs" in lines[1], lines[2:]] == [True, True, [f"{pairs} (paired): ok"]]
+
+
+def test_every_bad_file_is_named_with_its_reason(pairs, put):
+    (pairs / "train" / "0.jpg").write_bytes(b"")
+    (pairs / "train" / "1.jpg").write_text("no image")
+    put("train/3.jpg", noise(0, (65, 32)))
+    whole = (pairs / "test" / "1.jpg").read_bytes()
+    (pairs / "test" / "1.jpg").write_bytes(whole[:-100])
+    assert found(checked(pairs, task="paired", full=False)) == {
+        "0.jpg": "is an empty file (0 bytes)",
+        "1.jpg": "is not an image that can be read",
+        "3.jpg": "is 65x32: an A|B image of odd width has no equal halves",
+    }
+    report = checked(pairs, task="paired")
+    assert len(report.problems) == 4
+    assert "truncated" in report.problems[-1].reason
+    assert report.problems[-1].path == str(pairs / "test" / "1.jpg")
+    with pytest.raises(ValueError, match=r"4 problems: .*0\.jpg: is an empty .* and 1 more\. .*pocketgan data check") as error:
+        report.raise_if_bad()
+    assert "\n" not in str(error.value)
+
+
+def test_images_smaller_than_the_crop(put, tmp_path):
+    put("1.png", noise(0, (40, 31)))
+    put("2.png", noise(0, (32, 40)))
+    report = checked(tmp_path, preprocess="crop")
+    assert list(found(report)) == ["1.png"]
+    assert "is 40x31, smaller than the 32x32 crop" in found(report)["1.png"]
+    assert checked(tmp_path).notes == ("1 of 2 images are smaller than the crop: enlarged",)
+
+
+def test_pairs_of_two_folders(put, tmp_path):
+    for number in range(3):
+        put(f"A/{number}.png", flat("A", number, (32, 32)))
+        put(f"B/{number}.png", flat("B", number, (32, 32) if number else (32, 36)))
+    report = checked(tmp_path)
+    assert report.task == "paired"
+    assert list(found(report)) == ["0.png"]
+    assert "a pair has one size" in found(report)["0.png"]
+    put("B/9.png", flat("B", 9))
+    assert "1 missing: " in str(checked(tmp_path))
+    assert checked(tmp_path, task="unpaired").ok
+
+
+def test_an_empty_domain_and_a_missing_folder(put, tmp_path):
+    put("trainA/1.png", flat("A", 1, (32, 32)))
+    (tmp_path / "trainB").mkdir()
+    report = checked(tmp_path, task="unpaired")
+    assert [problem.reason.split(" (")[0] for problem in report.problems] == [f"{tmp_path}/trainB holds no images"]
+    assert "does not exist" in str(check(str(tmp_path / "nowhere")))
+
+
+def test_what_is_unusual_is_handled_and_counted(put, tmp_path):
+    pixels = np.asarray(noise(0, (32, 32)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    put("gray1.png", Image.fromarray(pixels[..., 0]))
+    put("gray2.jpg", Image.fromarray(pixels[..., 0]))
+    put("deep.png", Image.fromarray(pixels[..., 0].astype(np.uint16) * 257))
+    put("clear.png", Image.fromarray(np.dstack([pixels, pixels[..., :1]])))
+    put("ink.jpg", Image.fromarray(pixels).convert("CMYK"))
+    Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif)
+    report = checked(tmp_path)
+    assert report.ok
+    assert set(report.notes) == {
+        "2 of 6 images are grayscale: read as RGB",
+        "1 of 6 images have 16 bits: scaled to 8",
+        "1 of 6 images are transparent: laid on white",
+        "1 of 6 images are CMYK: converted to RGB",
+        "1 of 6 images are turned upright as EXIF says",
+    }
+
+
+def test_the_list_is_capped_and_files_of_both_splits_are_told_once(tmp_path):
+    for number in range(30):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    report = checked(tmp_path, task="inputs")
+    assert len(report.problems) == 30
+    lines = str(report).splitlines()
+    assert sum(line.startswith("problem: ") for line in lines) == 20
+    assert lines[-2:] == ["... and 10 problems more", f"{tmp_path} (inputs): 30 problems"]
+
+
+@pytest.mark.parametrize(
+    ("files", "task"),
+    [
+        (["trainA/1", "trainB/2"], "unpaired"),
+        (["trainA/1_A", "trainB/1_B"], "paired"),
+        (["A/1", "B/1"], "paired"),
+        (["trainA/1"], "unpaired"),
+        (["test/1"], "inputs"),
+    ],
+)
+def test_the_task_is_guessed_from_the_folders(put, tmp_path, files, task):
+    for name in files:
+        put(f"{name}.png", flat("A", 0, (32, 32)))
+    assert checked(tmp_path).task == task
+
+
+def test_built_in_sets_need_no_files():
+    assert (check("shapes").ok, check("shapes").task, check("textures").task) == (True, "paired", "unpaired")

@@ -1,0 +1,168 @@
+"""Every kind of file becomes 8-bit RGB or is named."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made import noise
+from PIL import Image, ImageOps
+
+from pocketgan.data import BadImage
+from pocketgan.data.decode import Picture, half_of
+
+RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (8, 1))
+
+
+def read(path):
+    return np.asarray(Picture(str(path)).decode())
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "ppm", "tif"])
+def test_rgb_is_kept_bit_for_bit(put, ending):
+    image = noise(0, (30, 20))
+    assert np.array_equal(read(put(f"a.{ending}", image)), np.asarray(image))
+
+
+@pytest.mark.parametrize("ending", ["png", "pgm", "tif"])
+def test_gray_is_repeated(put, ending):
+    assert np.array_equal(read(put(f"a.{ending}", Image.fromarray(RAMP))), np.repeat(RAMP[..., None], 3, 2))
+
+
+@pytest.mark.parametrize("ending", ["png", "pgm", "tif"])
+def test_16_bit_gray_is_scaled_not_clipped(put, ending):
+    path = put(f"a.{ending}", Image.fromarray(RAMP.astype(np.uint16) * 257))
+    assert np.array_equal(read(path), np.repeat(RAMP[..., None], 3, 2))
+
+
+def test_16_bit_gray_is_rounded(put):
+    values = np.array([[0, 128, 129, 385, 386, 65535]], dtype=np.uint16)
+    assert read(put("a.png", Image.fromarray(values)))[0, :, 0].tolist() == [0, 0, 1, 1, 2, 255]
+
+
+def test_one_bit_is_black_and_white(put):
+    bits = RAMP > 100
+    assert np.array_equal(read(put("a.png", Image.fromarray(bits)))[..., 1], bits * 255)
+
+
+def test_transparency_is_laid_on_white(put):
+    colour, alpha = np.full((8, 64, 3), (10, 120, 240), np.uint8), RAMP
+    path = put("a.png", Image.fromarray(np.dstack([colour, alpha])))
+    expected = 255 + (colour.astype(float) - 255) * alpha[..., None] / 255
+    assert np.abs(read(path) - expected).max() <= 1
+
+
+def test_gray_with_transparency_is_laid_on_white(put):
+    path = put("a.png", Image.fromarray(np.dstack([np.zeros_like(RAMP), RAMP])))
+    assert np.abs(read(path)[..., 0] - (255.0 - RAMP)).max() <= 1
+
+
+def test_a_palette_and_its_transparent_colour(put):
+    image = Image.new("P", (4, 1))
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
+    image.putdata([0, 1, 2, 3])
+    expected = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]]
+    assert read(put("a.png", image))[0].tolist() == expected
+    image.info["transparency"] = 3
+    assert read(put("b.png", image))[0].tolist() == [*expected[:3], [255, 255, 255]]
+
+
+def test_cmyk_jpeg(put):
+    ink = Image.new("CMYK", (16, 16), (255, 0, 51, 0))
+    assert np.abs(read(put("a.jpg", ink))[8, 8].astype(int) - (0, 255, 204)).max() <= 6
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_against_pillow(put, tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "a.png"
+    noise(1, (24, 16)).save(path, exif=exif)
+    picture = Picture(str(path))
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    assert picture.size == (expected.shape[1], expected.shape[0])
+    assert np.array_equal(picture.decode(), expected)
+
+
+def test_a_large_jpeg_is_reduced_but_never_below_twice_the_need(put):
+    image = noise(2, (512, 256), smooth=64)
+    path = put("a.jpg", image)
+    reduced = Picture(path).decode(least=(128, 50))
+    assert reduced.size == (256, 128)
+    assert np.abs(np.asarray(reduced, int) - np.asarray(image.reduce(2), int)).mean() < 1.5
+    assert Picture(path).decode(least=(200, 100)).size == (512, 256)
+
+
+def test_a_sideways_jpeg_is_reduced_by_its_upright_size(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise(2, (512, 128)).save(tmp_path / "a.jpg", exif=exif)
+    picture = Picture(str(tmp_path / "a.jpg"))
+    assert picture.size == (128, 512)
+    assert picture.decode(least=(32, 128)).size == (64, 256)
+
+
+def test_halves():
+    image = noise(3, (20, 10))
+    pixels = np.asarray(image)
+    assert np.array_equal(half_of(image, "left"), pixels[:, :10])
+    assert np.array_equal(half_of(image, "right"), pixels[:, 10:])
+
+
+def _bytes(form: str) -> bytes:
+    stream = io.BytesIO()
+    noise(5, (40, 40)).save(stream, form)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is an empty file (0 bytes)"),
+        (b"hello, I am no image", "is not an image that can be read"),
+        (_bytes("JPEG")[:-200], "truncated"),
+        (_bytes("PNG")[:-200], "truncated"),
+        (_bytes("PNG")[:20], "truncated"),
+    ],
+    ids=["empty", "text", "jpeg", "png", "header"],
+)
+def test_a_bad_file_is_named_with_the_reason(tmp_path, content, reason):
+    path = tmp_path / "bad.jpg"
+    path.write_bytes(content)
+    with pytest.raises(BadImage, match="(?i)" + re.escape(reason)) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    with pytest.raises(BadImage, match=r"a\.jpg: no such file"):
+        Picture(str(tmp_path / "a.jpg"))
+    (tmp_path / "b.jpg").mkdir()
+    with pytest.raises(BadImage, match=r"b\.jpg: is not a file"):
+        Picture(str(tmp_path / "b.jpg"))
+
+
+@pytest.mark.parametrize("values", [np.full((4, 4), 0.5, np.float32), np.full((4, 4), 70000, np.int32)])
+def test_pixels_of_unknown_range_are_refused(put, values):
+    with pytest.raises(BadImage, match="pixels of unknown range"):
+        read(put("a.tif", Image.fromarray(values)))
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "BMP", "TIFF", "WEBP"])
+@pytest.mark.filterwarnings("ignore")  # Pillow's own remarks about the bytes
+def test_whatever_the_damage_it_decodes_or_is_named(tmp_path: Path, form):
+    whole = _bytes(form)
+    path = tmp_path / "a.png"
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        damaged = bytearray(whole[: rng.integers(1, len(whole))] if seed % 2 else whole)
+        for place in rng.integers(0, len(damaged), 8):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            pixels = read(path)
+        except BadImage:
+            continue
+        assert (pixels.dtype, pixels.ndim, pixels.shape[2]) == (np.uint8, 3, 3)

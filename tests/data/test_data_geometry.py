@@ -1,0 +1,110 @@
+"""Scale, crop and mirror, against Pillow's two-step way and closed forms."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made import noise
+from PIL import Image
+
+from pocketgan.data import DataConfig
+from pocketgan.data.geometry import Geometry, apply, plan
+
+SIZES = st.tuples(st.integers(20, 90), st.integers(20, 90))
+
+
+@settings(max_examples=40, deadline=None)
+@given(size=SIZES, load=st.integers(32, 60), seed=st.integers(0, 99))
+def test_the_crop_equals_scaling_first_and_cropping_second(size, load, seed):
+    image = noise(seed, size)
+    config = DataConfig(path="", size=32, load_size=load, flip=True)
+    geometry = plan(size, config, np.random.default_rng(seed))
+    expected = image.resize(geometry.scaled, Image.Resampling.BICUBIC).crop(geometry.box)
+    if geometry.flip:
+        expected = expected.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    difference = np.asarray(apply(image, geometry), int) - np.asarray(expected, int)
+    assert np.abs(difference).max() <= 2  # rows, then columns are rounded, and the weights are in other places
+    assert np.abs(difference).mean() < 0.25
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=SIZES,
+    mode=st.sampled_from(["resize", "scale_shorter", "crop"]),
+    seed=st.one_of(st.none(), st.integers(0, 99)),
+)
+def test_a_crop_is_square_and_inside(size, mode, seed):
+    config = DataConfig(path="", size=20, load_size=None if mode == "crop" else 24, preprocess=mode)
+    geometry = plan(size, config, None if seed is None else np.random.default_rng(seed))
+    left, top, right, bottom = geometry.box
+    assert geometry.size == (20, 20)
+    assert left >= 0
+    assert top >= 0
+    assert right <= geometry.scaled[0]
+    assert bottom <= geometry.scaled[1]
+    if mode == "scale_shorter":
+        assert min(geometry.scaled) == (20 if seed is None else 24)
+        assert geometry.scaled[0] / geometry.scaled[1] == pytest.approx(size[0] / size[1], abs=0.06 * max(size) / 20)
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "scaled"),
+    [
+        ("resize", (300, 200), (64, 64)),
+        ("scale_shorter", (300, 200), (96, 64)),
+        ("scale_shorter", (200, 300), (64, 96)),
+        ("scale_width", (2048, 1024), (64, 32)),
+        ("scale_width", (100, 60), (64, 40)),  # 38.4 is rounded to a multiple of 4
+        ("crop", (300, 200), (300, 200)),
+        ("none", (301, 198), (300, 200)),  # 198 / 4 = 49.5 rounds to the even 50
+    ],
+)
+def test_scaled_sizes(mode, size, scaled):
+    assert plan(size, DataConfig(path="", size=64, preprocess=mode), None).scaled == scaled
+
+
+def test_evaluation_scales_to_the_size_and_takes_the_middle():
+    config = DataConfig(path="", size=64, load_size=80, flip=True, preprocess="scale_shorter")
+    assert plan((128, 64), config, None) == Geometry((128, 64), (32, 0, 96, 64), False)
+
+
+def test_every_offset_and_both_directions_occur_in_training():
+    config = DataConfig(path="", size=16, load_size=19, flip=True)
+    rng = np.random.default_rng(0)
+    seen = {(g.box[0], g.box[1], g.flip) for g in (plan((50, 50), config, rng) for _ in range(600))}
+    assert seen == {(x, y, flip) for x in range(4) for y in range(4) for flip in (False, True)}
+
+
+def test_a_reduced_image_gives_the_same_part():
+    image = noise(3, (256, 128), smooth=32)
+    geometry = plan(image.size, DataConfig(path="", size=32, load_size=36), np.random.default_rng(1))
+    full = np.asarray(apply(image, geometry), int)
+    reduced = np.asarray(apply(image.reduce(2), geometry), int)
+    assert np.abs(full - reduced).max() <= 6
+
+
+def test_an_image_at_its_size_is_not_touched():
+    image = noise(4, (32, 32))
+    assert np.array_equal(apply(image, plan((32, 32), DataConfig(path="", size=32), None)), np.asarray(image))
+
+
+def test_an_image_smaller_than_the_crop_is_refused_with_both_sizes():
+    with pytest.raises(ValueError, match="30x100, smaller than the 64x64 crop"):
+        plan((30, 100), DataConfig(path="", size=64, preprocess="crop"), None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"direction": "BtoB"}, "Did you mean 'BtoA'"),
+        ({"preprocess": "resise"}, "Did you mean 'resize'"),
+        ({"size": 0}, "size=0 must be at least 2"),
+        ({"workers": -1}, "workers=-1"),
+        ({"limit": 0}, "limit=0"),
+        ({"size": 64, "load_size": 60}, "load_size=60 is smaller than size=64"),
+        ({"size": 64, "load_size": 70, "preprocess": "crop"}, "has no effect with preprocess=crop"),
+    ],
+)
+def test_a_wrong_setting_is_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        DataConfig(path="", **fields)

@@ -1,0 +1,102 @@
+"""Two tiny generators, as the house builds them, and their ONNX files, made once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pocketgan.export import Exported, export_onnx
+
+
+class Width(int):
+    """Stands for a named width: layers keep what they are given, so exporters meet it."""
+
+
+class Residual(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect")
+        self.norm = nn.InstanceNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.norm(self.conv(x)).relu()
+
+
+class TinyResnet(nn.Module):
+    """Stride 4, so that its trunk of a quarter of the size is reflected by 1 and needs two pixels a side."""
+
+    stride = 4
+    in_channels = Width(3)
+
+    def __init__(self) -> None:
+        super().__init__()
+        a, b, c = Width(5), Width(7), Width(11)
+        self.layers = nn.Sequential(
+            *(nn.ReflectionPad2d(3), nn.Conv2d(3, a, 7), nn.InstanceNorm2d(a), nn.ReLU(inplace=True)),
+            *(nn.Conv2d(a, b, 3, 2, 1), nn.InstanceNorm2d(b, affine=True), nn.ReLU()),
+            *(nn.Conv2d(b, c, 3, 2, 1), nn.InstanceNorm2d(c), nn.ReLU()),
+            *(Residual(c), nn.Dropout(0.5)),
+            *(nn.ConvTranspose2d(c, b, 3, 2, 1, 1), nn.InstanceNorm2d(b), nn.ReLU()),
+            *(nn.ConvTranspose2d(b, a, 3, 2, 1, 1), nn.InstanceNorm2d(a), nn.ReLU()),
+            *(nn.ReflectionPad2d(3), nn.Conv2d(a, 3, 7), nn.Tanh()),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class TinyUnet(nn.Module):
+    """Three levels: stride 8, batch norm; one pixel is left at the bottom of a picture of 8 x 8."""
+
+    stride = 8
+    in_channels = Width(2)
+
+    def __init__(self) -> None:
+        super().__init__()
+        a, b, c = Width(5), Width(7), Width(11)
+        self.down1, self.down2, self.down3 = (nn.Conv2d(i, o, 4, 2, 1) for i, o in ((2, a), (a, b), (b, c)))
+        self.norm2 = nn.BatchNorm2d(b)
+        self.up3, self.up2, self.up1 = (nn.ConvTranspose2d(i, o, 4, 2, 1) for i, o in ((c, b), (b + b, a), (a + a, 3)))
+        self.norm3 = nn.BatchNorm2d(b)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one = self.down1(x)
+        two = self.norm2(self.down2(nn.functional.leaky_relu(one, 0.2)))
+        three = self.norm3(self.up3(self.down3(nn.functional.leaky_relu(two, 0.2)).relu()))
+        four = self.up2(torch.cat([two, three], 1).relu())
+        return self.up1(torch.cat([one, four], 1).relu()).tanh()
+
+
+def lively(generator: nn.Module) -> nn.Module:
+    """Weights and statistics large enough that the picture depends on every part of the image; training mode."""
+    source = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, tensor in generator.state_dict().items():
+            if tensor.dim() > 1:
+                tensor.copy_(torch.randn(tensor.shape, generator=source) * (2 / tensor[0].numel()) ** 0.5)
+            elif name.endswith(("weight", "running_var")):
+                tensor.copy_(0.5 + torch.rand(tensor.shape, generator=source))
+            elif tensor.is_floating_point():
+                tensor.copy_(0.1 * torch.randn(tensor.shape, generator=source))
+    return generator.train()
+
+
+@pytest.fixture(scope="session")
+def resnet() -> nn.Module:
+    return lively(TinyResnet())
+
+
+@pytest.fixture(scope="session")
+def unet() -> nn.Module:
+    return lively(TinyUnet())
+
+
+@pytest.fixture(scope="session")
+def resnet_file(resnet: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return export_onnx(resnet, tmp_path_factory.mktemp("resnet") / "generator.onnx", size=32)
+
+
+@pytest.fixture(scope="session")
+def unet_file(unet: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return export_onnx(unet, tmp_path_factory.mktemp("unet") / "generator.onnx", size=(24, 32))

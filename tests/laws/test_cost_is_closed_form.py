@@ -1,0 +1,86 @@
+"""Law 6: the cost of the shrunk network is the cost computed from the widths alone."""
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from pocketgan.compress.selection import shrink
+from pocketgan.core.dims import widths_of
+from pocketgan.core.spec import Spec
+from pocketgan.metrics.cost import CostModel
+from zoo import every_example, example_input, few, narrower, selections, size
+
+
+def counted_macs(model: nn.Module, spec: Spec) -> int:
+    """By torch's own counter, which watches the operations of a real forward."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(example_input(spec, batch=1))
+    flops = counter.get_total_flops()
+    assert flops % 2 == 0
+    return flops // 2
+
+
+@every_example
+@few
+@given(data=st.data())
+def test_cost_of_the_shrunk_is_cost_at_the_widths(spec: Spec, data: st.DataObject) -> None:
+    model = spec.build()
+    cost = CostModel(model, size(spec))
+    small = shrink(model, data.draw(selections(spec)))
+    assert cost(widths_of(small)) == CostModel(small, size(spec))()
+    assert cost(widths_of(small)).params == sum(parameter.numel() for parameter in small.parameters())
+    assert cost(widths_of(small)).macs == counted_macs(small, spec)
+
+
+@every_example
+def test_cost_of_the_whole_network(spec: Spec) -> None:
+    model = spec.build()
+    cost = CostModel(model, size(spec))
+    assert not cost.uncounted
+    assert cost() == cost(spec.widths)
+    assert cost().params == sum(parameter.numel() for parameter in model.parameters())
+    assert cost().macs == counted_macs(model, spec)
+
+
+@every_example
+@few
+@given(data=st.data())
+def test_many_at_once_is_one_at_a_time(spec: Spec, data: st.DataObject) -> None:
+    cost = CostModel(spec.build(device="meta"), size(spec))
+    rows = [{**spec.widths, **widths} for widths in data.draw(st.lists(narrower(spec), min_size=1, max_size=5))]
+    table = np.array([[row[group] for group in cost.widths] for row in rows])
+    assert cost.many(table, chunk=2).tolist() == [list(cost(row)) for row in rows]
+
+
+@every_example
+@few
+@given(data=st.data())
+def test_shares_of_the_groups_add_up(spec: Spec, data: st.DataObject) -> None:
+    cost = CostModel(spec.build(device="meta"), size(spec))
+    widths = data.draw(narrower(spec))
+    total = [sum(column) for column in zip(*cost.by_group(widths).values(), strict=True)]
+    assert total == list(cost(widths))
+
+
+@every_example
+def test_paper_count_charges_norms_and_outputs_of_transposed_convolutions(spec: Spec) -> None:
+    """Counted from the shapes that a real forward shows, layer by layer, without any named width."""
+    model, expected = spec.build().eval(), 0
+    seen: list[int] = []
+
+    def watch(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        match module:
+            case nn.Conv2d() | nn.ConvTranspose2d():
+                seen.append(output.numel() * module.kernel_size[0] ** 2 * int(module.in_channels) // int(module.groups))
+            case nn.BatchNorm2d() | nn.InstanceNorm2d():
+                seen.append(output.numel())
+
+    for module in model.modules():
+        module.register_forward_hook(watch)
+    with torch.no_grad():
+        model(example_input(spec, batch=1))
+    expected = sum(seen)
+    assert CostModel(spec.build(device="meta"), size(spec))().macs_paper == expected

@@ -1,0 +1,27 @@
+"""The laws are tried on every registered model: a new one without an example is an error."""
+
+from pocketgan.core.spec import MODELS, spec_from_json
+from zoo import EXAMPLES, SPECS
+
+
+def test_every_registered_model_has_examples() -> None:
+    assert set(EXAMPLES) == set(MODELS)
+    assert all(EXAMPLES.values())
+
+
+def test_no_two_widths_of_an_example_are_equal() -> None:
+    for name, spec in SPECS.items():
+        present = [width for width in spec.widths.values() if width > 0]
+        assert len(set(present)) == len(present), name
+        assert not {1, 2, 3, 4, 6} & set(present), name  # nor equal to the number of image channels
+
+
+def test_examples_cover_every_norm_and_an_absent_branch() -> None:
+    for name in ("resnet", "mobile-resnet", "unet"):
+        assert {spec.norm for spec in EXAMPLES[name].values()} == {"instance", "instance_affine", "batch"}  # type: ignore[attr-defined]
+        assert any(0 in spec.widths.values() for spec in EXAMPLES[name].values())
+
+
+def test_every_example_survives_json() -> None:
+    for spec in SPECS.values():
+        assert spec_from_json(spec.to_json()) == spec

@@ -1,0 +1,107 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from pocketgan.metrics.image import RunningMean, check_images, psnr, ssim, to_8bit
+
+
+def pictures(n=3, size=(32, 40), seed=0, channels=3):
+    noise = torch.rand(n, channels, *size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    return torch.nn.functional.avg_pool2d(noise, 3, 1, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(32, 32), (11, 11), (19, 46)])
+def test_both_equal_torchmetrics(size, channels):
+    x, y = pictures(4, size, 1, channels), pictures(4, size, 2, channels)
+    y = 0.7 * x + 0.3 * y
+    images, targets = x.double(), y.double()
+    _, everywhere = structural_similarity_index_measure(images, targets, data_range=2.0, return_full_image=True)
+    inside = everywhere[..., 5:-5, 5:-5]  # where no reflected border reaches
+    torch.testing.assert_close(ssim(x, y), inside.flatten(1).mean(dim=1), rtol=1e-6, atol=1e-9)
+    peak = peak_signal_noise_ratio(images, targets, data_range=2.0, reduction="none", dim=(1, 2, 3))
+    torch.testing.assert_close(psnr(x, y), peak, rtol=1e-6, atol=1e-9)
+
+
+def test_psnr_of_a_constant_error_has_a_closed_form():
+    black = torch.full((2, 3, 8, 8), -0.5)
+    torch.testing.assert_close(psnr(black, black + 0.2), torch.full((2,), 20.0).double(), rtol=1e-6, atol=0)
+
+
+def test_equal_pictures_reach_the_top():
+    x = pictures()
+    assert psnr(x, x).tolist() == [100.0] * 3
+    torch.testing.assert_close(ssim(x, x), torch.ones(3).double())
+    assert ssim(x, -x).max() < 0.6
+
+
+def test_a_value_of_a_picture_does_not_depend_on_its_batch():
+    x, y = pictures(5, seed=1), pictures(5, seed=2)
+    for measure in (psnr, ssim):
+        torch.testing.assert_close(torch.cat([measure(x[:2], y[:2]), measure(x[2:], y[2:])]), measure(x, y))
+
+
+def test_half_precision_and_gradients_are_welcome():
+    x, y = pictures(seed=1), pictures(seed=2)
+    assert psnr(x.bfloat16(), y.bfloat16()).dtype == torch.float64
+    assert not ssim(x.requires_grad_(), y).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(3, 16, 16), r"N x 3 x H x W floats; .*\(3, 16, 16\)"),
+        (torch.zeros(1, 16, 16, 3), r"found .*\(1, 16, 16, 3\)"),
+        (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), "torch.uint8"),
+        (torch.full((1, 3, 16, 16), 255.0), r"\[-1, 1\]; found values from 255 to 255"),
+        (torch.full((1, 3, 16, 16), torch.nan), "nan"),
+    ],
+)
+def test_what_is_no_picture_is_refused(images, message):
+    for measure in (check_images, lambda x: psnr(x, x), lambda x: ssim(x, x)):
+        with pytest.raises(ValueError, match=message):
+            measure(images)
+
+
+def test_other_shapes_and_small_pictures_are_refused():
+    with pytest.raises(ValueError, match="cannot be compared"):
+        psnr(pictures(2), pictures(3))
+    with pytest.raises(ValueError, match="at least 11x11, found 10x32"):
+        ssim(pictures(1, (10, 32)), pictures(1, (10, 32)))
+
+
+def test_8bit_equals_a_saved_file_and_keeps_what_was_read(tmp_path):
+    x = pictures(1, seed=3)
+    levels = (x[0].permute(1, 2, 0).numpy() + 1) * 127.5
+    Image.fromarray(np.rint(levels).astype(np.uint8)).save(tmp_path / "x.png")
+    read = torch.from_numpy(np.array(Image.open(tmp_path / "x.png"))).permute(2, 0, 1)
+    torch.testing.assert_close(to_8bit(x)[0], read / 255, rtol=0, atol=1e-7)
+    every = torch.arange(256.0).reshape(1, 1, 16, 16)
+    torch.testing.assert_close(to_8bit(every / 127.5 - 1), every / 255, rtol=0, atol=1e-7)
+    assert to_8bit(torch.tensor([-1.0005, 1.0005])).tolist() == [0.0, 1.0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(-1e3, 1e3), max_size=20), st.integers(0, 20), st.integers(0, 20))
+def test_running_mean_of_any_parts_is_the_mean_of_all(values, first, second):
+    whole = torch.tensor(values, dtype=torch.float64)
+    a, b = RunningMean(), RunningMean()
+    a.update(whole[:first][:second])
+    a.update(whole[:first][second:])
+    b.update(whole[first:])
+    for merged in (a.merge(b), b.merge(a)):
+        assert merged.count == len(values)
+        assert merged.mean == pytest.approx(whole.mean().item(), abs=1e-9, nan_ok=True)
+        expected = whole.std().item() if len(values) > 1 else math.nan
+        assert merged.std == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
+def test_running_mean_refuses_nan():
+    with pytest.raises(ValueError, match="NaN"):
+        RunningMean().update(torch.tensor([1.0, torch.nan]))

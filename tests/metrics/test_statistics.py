@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pocketgan.metrics.statistics import FeatureStatistics, Moments
+
+
+def gaussian(n, d, seed=0, shift=0.0):
+    return np.random.default_rng(seed).normal(size=(n, d)) * np.linspace(0.5, 2.0, d) + shift
+
+
+def streamed(rows, cuts):
+    statistics = FeatureStatistics()
+    for part in np.split(rows, sorted(cuts)):
+        statistics.update(part)
+    return statistics
+
+
+def assert_same(moments, rows):
+    np.testing.assert_allclose(moments.mu, rows.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(moments.sigma, np.cov(rows, rowvar=False), rtol=1e-9, atol=1e-11)
+    assert moments.n == len(rows)
+
+
+@settings(deadline=None, max_examples=60)
+@given(n=st.integers(2, 40), d=st.integers(2, 12), cuts=st.lists(st.integers(0, 40), max_size=6), seed=st.integers(0, 99))
+def test_any_batching_gives_the_moments_of_the_whole(n, d, cuts, seed):
+    rows = gaussian(n, d, seed, shift=100.0)
+    assert_same(streamed(rows, [min(cut, n) for cut in cuts]).moments(), rows)
+
+
+@settings(deadline=None, max_examples=60)
+@given(n=st.integers(2, 40), cut=st.integers(0, 40), d=st.integers(2, 12), seed=st.integers(0, 99))
+def test_merging_two_parts_in_any_order_gives_the_whole(n, cut, d, seed):
+    rows = gaussian(n, d, seed)
+    first, second = rows[: min(cut, n)], rows[min(cut, n) :]
+    a, b = streamed(first, [1]), streamed(second, [2])
+    assert_same(a.merge(b).moments(), rows)
+    assert_same(b.merge(a).moments(), rows)
+    assert (a.count, b.count) == (len(first), len(second))
+
+
+def test_a_large_mean_costs_no_digits():
+    rows = gaussian(500, 4)
+    shifted = streamed(rows + 1e8, range(10, 500, 10)).moments()
+    np.testing.assert_allclose(shifted.sigma, np.cov(rows, rowvar=False), atol=1e-6)
+
+
+def test_few_samples_keep_a_factor_and_many_keep_bounded_memory():
+    few, many = FeatureStatistics(), FeatureStatistics()
+    few.update(gaussian(8, 8))
+    assert few.moments().factor.shape == (8, 8)
+    for seed in range(50):
+        many.update(gaussian(3, 8, seed))
+        assert sum(map(len, many._rows)) <= 8
+    assert many.moments().factor is None
+    assert many.count == 150
+
+
+def test_the_callers_buffer_may_be_reused():
+    buffer = gaussian(3, 8)
+    expected = buffer.mean(axis=0)
+    statistics = FeatureStatistics()
+    statistics.update(buffer)
+    buffer[:] = 0
+    np.testing.assert_allclose(statistics.moments().mu, expected)
+
+
+def test_root_is_a_root_of_the_numerical_rank():
+    moments = Moments.of(gaussian(5, 9))
+    full = Moments(moments.mu, covariance=moments.sigma)
+    assert full.root.shape == (4, 9)
+    np.testing.assert_allclose(full.root.T @ full.root, moments.sigma, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [4, 30])
+def test_saved_moments_come_back_bit_for_bit(tmp_path, n):
+    moments = Moments.of(gaussian(n, 6), features="net-12345678")
+    path = tmp_path / "new" / "real_stat_A.npz"
+    moments.save(path)
+    back = Moments.load(path, features="net-12345678")
+    np.testing.assert_array_equal(back.mu, moments.mu)
+    np.testing.assert_allclose(back.sigma, moments.sigma, rtol=1e-15)
+    assert (back.n, back.features) == (n, "net-12345678")
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_files_of_others_hold_mu_and_sigma_only(tmp_path):
+    rows = gaussian(20, 5)
+    np.savez(tmp_path / "stat.npz", mu=rows.mean(0).astype(np.float32), sigma=np.cov(rows.T).astype(np.float32))
+    moments = Moments.load(tmp_path / "stat.npz", features="net")
+    np.testing.assert_allclose(moments.sigma, np.cov(rows.T), rtol=1e-5, atol=1e-6)
+    assert (moments.n, moments.features) == (None, "net")
+    assert moments.mu.dtype == np.float64
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "stat.npz"
+    Moments.of(gaussian(4, 3)).save(path)
+    before = path.read_bytes()
+
+    def full_disk(file, **_):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full_disk)
+    with pytest.raises(ValueError, match=r"cannot write .*stat\.npz: No space"):
+        Moments.of(gaussian(9, 3)).save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"mean": np.zeros(3)}, "lacks mu and sigma; it holds: mean"),
+        ({"mu": np.zeros(3), "sigma": np.eye(4)}, r"found \(3,\) and \(4, 4\)"),
+        ({"mu": np.full(2, np.nan), "sigma": np.eye(2)}, "NaN"),
+        ({"mu": np.zeros(2), "sigma": np.array([[1.0, 0.5], [0.0, 1.0]])}, "not symmetric"),
+        ({"mu": np.zeros(2), "sigma": np.eye(2), "features": "other-1"}, "'other-1', not of 'net'"),
+        ({"mu": np.zeros(2), "sigma": np.eye(2), "n": 1}, "at least 2 images, found 1"),
+    ],
+)
+def test_files_that_hold_no_moments_are_refused(tmp_path, content, message):
+    np.savez(tmp_path / "stat.npz", **content)
+    with pytest.raises(ValueError, match=message):
+        Moments.load(tmp_path / "stat.npz", features="net")
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut short"])
+def test_files_that_are_no_archive_are_refused(tmp_path, content):
+    (tmp_path / "stat.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"no readable \.npz"):
+        Moments.load(tmp_path / "stat.npz")
+
+
+def test_an_npy_or_pickled_file_is_refused(tmp_path):
+    np.save(tmp_path / "stat.npy", np.zeros(3))
+    np.savez(tmp_path / "pickled.npz", mu=np.array([{}], dtype=object))
+    for name in ("stat.npy", "pickled.npz"):
+        with pytest.raises(ValueError, match=r"no readable \.npz"):
+            Moments.load(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="pocketgan stats"):
+        Moments.load(tmp_path / "none.npz")
+
+
+def test_bad_features_are_named_and_not_added():
+    statistics = FeatureStatistics()
+    statistics.update(gaussian(2, 3))
+    bad = gaussian(5, 3)
+    bad[3, 1] = np.nan
+    with pytest.raises(ValueError, match="row 3 of 5"):
+        statistics.update(bad)
+    with pytest.raises(ValueError, match="features of 4 numbers cannot join features of 3"):
+        statistics.update(gaussian(2, 4))
+    with pytest.raises(ValueError, match=r"N x D.*\(2, 3, 1\)"):
+        statistics.update(np.zeros((2, 3, 1)))
+    assert statistics.count == 2
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_fewer_than_two_images_have_no_covariance(n):
+    with pytest.raises(ValueError, match=f"at least 2 images, found {n}"):
+        Moments.of(gaussian(n, 3))
+
+
+def test_other_extractors_do_not_merge():
+    with pytest.raises(ValueError, match="'a' cannot be compared with features of 'b'"):
+        FeatureStatistics(features="a").merge(FeatureStatistics(features="b"))
+    wide, narrow = streamed(gaussian(4, 3), []), streamed(gaussian(4, 2), [])
+    with pytest.raises(ValueError, match="cannot join"):
+        wide.merge(narrow)

@@ -1,0 +1,146 @@
+"""Tiny examples of every registered model, in which no two widths are equal and no layer is the identity.
+
+Equal widths hide swapped axes; initial values (norm scales 1, shifts 0, means 0) hide tensors that were not carried along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import pocketgan.models  # noqa: F401  (fills the registries)
+from pocketgan.core.dims import removable_groups, widths_of
+from pocketgan.core.spec import MODELS, Spec
+
+PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
+
+
+def tiny(name: str, *, absent: tuple[str, ...] = (), **choices: Any) -> Spec:
+    """The registered model with a different prime for every group; the groups in ``absent`` are 0."""
+    spec = MODELS[name](**choices)
+    primes = dict(zip(spec.groups(), PRIMES, strict=False))
+    return spec.resized(primes | dict.fromkeys(absent, 0))
+
+
+EXAMPLES: dict[str, dict[str, Spec]] = {
+    "resnet": {
+        "instance": tiny("resnet", blocks=2, in_channels=1, out_channels=2),
+        "affine": tiny("resnet", blocks=3, norm="instance_affine"),
+        "batch": tiny("resnet", blocks=2, norm="batch", dropout=0.5),
+        "no-blocks": tiny("resnet", blocks=0, norm="batch"),
+        "five-blocks": tiny("resnet", blocks=5),
+        "absent-block": tiny("resnet", blocks=2, norm="batch", absent=("block0",)),
+        "absent-plain-block": tiny("resnet", blocks=2, absent=("block1",)),
+    },
+    "mobile-resnet": {
+        "instance": tiny("mobile-resnet", blocks=2, in_channels=4),
+        "affine": tiny("mobile-resnet", blocks=2, norm="instance_affine", depthwise_norm="instance_affine"),
+        "batch": tiny("mobile-resnet", blocks=2, norm="batch"),
+        "depthwise-batch": tiny("mobile-resnet", blocks=2, norm="batch", depthwise_norm="batch", dropout=0.5),
+        "absent-block": tiny("mobile-resnet", blocks=2, norm="batch", depthwise_norm="batch", absent=("block1",)),
+    },
+    "unet": {
+        "depth-2": tiny("unet", depth=2, in_channels=1, out_channels=2),
+        "depth-3-instance": tiny("unet", depth=3, norm="instance"),
+        "depth-4-affine": tiny("unet", depth=4, norm="instance_affine"),
+        "depth-6-dropout": tiny("unet", depth=6),
+        "absent-levels": tiny("unet", depth=5, absent=("down4", "up4", "down5", "up5")),
+    },
+    "patchgan": {
+        "1-layer": tiny("patchgan", layers=1),
+        "2-layers-batch": tiny("patchgan", layers=2, norm="batch"),
+        "3-layers-conditional": tiny("patchgan", layers=3, in_channels=6),
+        "4-layers-affine": tiny("patchgan", layers=4, norm="instance_affine"),
+    },
+    "pixel": {
+        "instance": tiny("pixel"),
+        "affine": tiny("pixel", norm="instance_affine", in_channels=6),
+        "batch": tiny("pixel", norm="batch"),
+    },
+}
+"""``{registered name: {variant: spec}}``."""
+
+SPECS = {f"{name}-{variant}": spec for name, variants in EXAMPLES.items() for variant, spec in variants.items()}
+
+every_example = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+"""The test runs over the whole zoo."""
+
+few = settings(
+    max_examples=6,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+"""For properties tried over the whole zoo: a few cases each, the same ones in every run."""
+
+
+def size(spec: Spec) -> tuple[int, int]:
+    """A small (height, width), not square, that the network accepts at any of its widths."""
+    if spec.name == "patchgan":
+        return 48, 64
+    side = max(16, 2 ** getattr(spec, "depth", 0))
+    return side, 2 * side
+
+
+def in_channels(spec: Spec) -> int:
+    """Channels of the input."""
+    return int(spec.in_channels)  # type: ignore[attr-defined]
+
+
+def example_input(spec: Spec, *, batch: int = 2, dtype: torch.dtype = torch.float32) -> Tensor:
+    """``batch`` images of `size`, always the same."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(batch, in_channels(spec), *size(spec), generator=generator, dtype=torch.float64).to(dtype)
+
+
+def randomised(spec: Spec, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The network in evaluation mode with every weight, bias, norm statistic, scale and shift drawn at random."""
+    return randomise_(spec.build(), seed=seed).to(dtype).eval()
+
+
+def randomise_(model: nn.Module, *, seed: int = 0) -> nn.Module:
+    """Fill every floating tensor: kernels keep the size of what passes, everything else is of order one."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if name.endswith("running_var"):
+                tensor.uniform_(0.5, 2, generator=generator)
+            elif tensor.ndim > 1:
+                tensor.normal_(0, (tensor[0].numel() + 1) ** -0.5, generator=generator)
+            elif tensor.is_floating_point():
+                tensor.normal_(0, 1, generator=generator)
+    return model
+
+
+def selections(spec: Spec) -> st.SearchStrategy[dict[str, Tensor]]:
+    """Any channels of any groups, in any order; branches may be emptied, and groups left out."""
+    model = spec.build(device="meta")
+    return selections_of(widths_of(model), removable_groups(model))
+
+
+def selections_of(widths: Mapping[str, int], removable: frozenset[str]) -> st.SearchStrategy[dict[str, Tensor]]:
+    """The same for given widths and the groups that may be emptied."""
+    kept = {
+        group: st.permutations(range(width)).flatmap(
+            lambda order, least=int(group not in removable): st.integers(least, len(order)).map(lambda n: order[:n])
+        )
+        for group, width in widths.items()
+        if width > 0
+    }
+    return st.fixed_dictionaries({}, optional=kept).map(
+        lambda chosen: {group: torch.tensor(list(order), dtype=torch.int64) for group, order in chosen.items()}
+    )
+
+
+def narrower(spec: Spec) -> st.SearchStrategy[dict[str, int]]:
+    """Any smaller widths of any groups; branches may be emptied."""
+    removable = removable_groups(spec.build(device="meta"))
+    ranges = {group: st.integers(int(group not in removable), width) for group, width in spec.widths.items() if width}
+    return st.fixed_dictionaries({}, optional=ranges)
