@@ -6,11 +6,7 @@ Prints one JSON object; ``--out FILE`` writes it to a file as well.
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
-import torch
 from PIL import Image
 from torch import nn
 
+from _common import publish
 from pocketgan.data import DataConfig, Images, open_data, train_batches
 
 FILES, BATCH, SIZE, LOAD_SIZE = 64, 4, 256, 286
@@ -78,20 +73,8 @@ def main() -> None:
         "loaded_by_workers": loaded,
         "consumed_by_step": consumed,
         "ratio_loaded_to_consumed": {w: round(r["median"] / consumed["median"], 2) for w, r in loaded.items()},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "pillow": PIL.__version__},
-        "cpu": {"machine": platform.machine(), "name": _cpu(), "cores": os.cpu_count()},
-        "threads": torch.get_num_threads(),
     }
-    text = json.dumps(result, indent=2)
-    print(text)
-    if "--out" in sys.argv:
-        Path(sys.argv[sys.argv.index("--out") + 1]).write_text(text + "\n")
-
-
-def _cpu() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    publish("data_loading", result, packages=("torch", "pillow"))
 
 
 if __name__ == "__main__":

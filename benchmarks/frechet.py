@@ -3,18 +3,14 @@
 Run: OMP_NUM_THREADS=1 python benchmarks/frechet.py [--out FILE]. About a minute; scipy comes with the `dev` extra.
 """
 
-import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-import scipy
 import scipy.linalg
+import torch
 
+from _common import publish
 from pocketgan.metrics.frechet import frechet_distance
 from pocketgan.metrics.statistics import F64, Moments
 
@@ -73,20 +69,9 @@ def compare(dim: int, fakes: int, reals: int) -> dict[str, float | int | str]:
 
 
 def main() -> None:
+    torch.set_num_threads(1)
     rows = [compare(dim, 300, reals) for dim in (768, 2048) for reals in (300, 5000)]
-    versions = {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__}
-    machine = {"cpu": cpu(), "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))}
-    text = json.dumps({"benchmark": "frechet", **machine, "versions": versions, "rows": rows}, indent=2)
-    print(text)
-    if "--out" in sys.argv:
-        Path(sys.argv[sys.argv.index("--out") + 1]).write_text(text + "\n")
-
-
-def cpu() -> str:
-    """The processor's name where Linux tells it."""
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    publish("frechet", {"rows": rows}, packages=("numpy", "scipy"))
 
 
 if __name__ == "__main__":

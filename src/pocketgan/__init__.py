@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pocketgan.compress as _room  # noqa: F401  (loaded first: else, loaded later, the room would take the function's name)
+
 if TYPE_CHECKING:
     from torch import nn
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pocketgan.core.errors import unknown
 from pocketgan.core.progress import Reporter
 from pocketgan.data.config import Direction, Pairing, Split
 from pocketgan.data.images import ImageData, open_data
@@ -28,15 +29,18 @@ from pocketgan.train.samples import save_picture
 METRICS = ("psnr", "ssim", "frechet", "kernel")
 """What ``--metrics`` may name; the last two need an extractor."""
 
+_DISTANCES = METRICS[2:]
+
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeConfig:
     """How generators are judged."""
 
-    metrics: tuple[str, ...] = METRICS
-    """Which of psnr, ssim (to the truth where there is one, and to the teacher), frechet, kernel."""
+    metrics: tuple[str, ...] | None = None
+    """Which of psnr, ssim (to the truth where there is one, and to the teacher), frechet, kernel; None is all that the data
+    and the features allow."""
     features: str | None = None
-    """An ONNX file whose features frechet and kernel are measured on; without one they are left out."""
+    """An ONNX file whose features frechet and kernel are measured on."""
     stats: str | None = None
     """Statistics of the real pictures (``pocketgan stats``) for frechet, instead of computing them from the data."""
     batch: int = 8
@@ -51,9 +55,25 @@ class JudgeConfig:
     """Rounds of the latency measurement; each runs every candidate once."""
 
     def __post_init__(self) -> None:
-        for name in self.metrics:
+        for name in self.metrics or ():
             if name not in METRICS:
-                raise ValueError(f"no metric named '{name}'; there is: {', '.join(METRICS)}")
+                raise unknown("metric", name, METRICS)
+            if name in _DISTANCES and self.features is None:
+                raise ValueError(f"{name} is measured on features: give an ONNX file with --features, or leave it out")
+        if self.stats is not None and self.features is None:
+            raise ValueError(f"stats={self.stats} has no effect without features: give the ONNX file that it was made with")
+
+    def wants(self, metric: str) -> bool:
+        """Whether ``metric`` shall be measured, where it can be."""
+        return self.metrics is None or metric in self.metrics
+
+    def check(self) -> None:
+        """Open what will be needed. Raises ``ValueError`` or ``OSError`` now, and not after hours of training."""
+        for runtime in self.runtimes:
+            RUNTIMES[runtime]
+        extractor = _extractor(self)
+        if extractor is not None and self.stats is not None:
+            Moments.load(self.stats, features=extractor.name)
 
 
 @dataclass
@@ -93,7 +113,7 @@ class Judge:
     def compare(self, picture: Tensor, other: Tensor, suffix: str = "") -> None:
         """Add the pictures' likeness to ``other``."""
         for name, measure in (("psnr", psnr), ("ssim", ssim)):
-            if name in self.config.metrics:
+            if self.config.wants(name):
                 self.means.setdefault(name + suffix, RunningMean()).update(measure(picture, other))
 
     def look(self, picture: Tensor) -> None:
@@ -109,10 +129,10 @@ class Judge:
         errors = {name: mean.std / mean.count**0.5 for name, mean in self.means.items() if mean.count > 1}
         if self.extractor is None:
             return values, errors
-        if "frechet" in self.config.metrics:
+        if self.config.wants("frechet"):
             real = stats or reals.statistics.moments()
             values[distance_name("frechet", self.extractor)] = frechet_distance(self.statistics.moments(), real)
-        if "kernel" in self.config.metrics:
+        if self.config.wants("kernel"):
             name = distance_name("kernel", self.extractor)
             distance = kernel_distance(self.sample.rows(), reals.sample.rows())
             values[name], errors[name] = distance.value, distance.spread
@@ -153,8 +173,9 @@ def evaluate(
             if paired:
                 reals.look(batch.images["target"])
             if keep is not None:
+                painted = {name: p for name, p in pictures.items() if not isinstance(generators[name], nn.Identity)}
                 columns = {str(role): images for role, images in batch.images.items() if role == "source" or paired}
-                shown += _keep(keep, {**columns, **pictures}, shown, config.pictures - shown)
+                shown += _keep(keep, {**columns, **painted}, shown, config.pictures - shown)
             done += len(batch.names)
             tick(done)
     if extractor is not None and not paired:
@@ -163,16 +184,18 @@ def evaluate(
     return {name: judge.quality(reals, stats) for name, judge in judges.items()}
 
 
-def latencies(generators: Mapping[str, nn.Module], size: int, config: JudgeConfig) -> dict[str, dict[str, Any]]:
-    """``{name: {runtime: milliseconds}}`` for one image, all candidates interleaved in one run on the CPU."""
+def latencies(
+    generators: Mapping[str, nn.Module], size: int, config: JudgeConfig, *, batch: int = 1
+) -> dict[str, dict[str, Any]]:
+    """``{name: {runtime: milliseconds}}`` for ``batch`` images, all candidates interleaved in one run on the CPU."""
     runs = {}
     for name, generator in generators.items():
         model = frozen(generator).to("cpu")
-        image = torch.rand(1, int(model.in_channels), size, size) * 2 - 1  # type: ignore[arg-type]
+        image = torch.rand(batch, int(model.in_channels), size, size) * 2 - 1  # type: ignore[arg-type]
         for runtime in config.runtimes:
             runs[name, runtime] = RUNTIMES[runtime](model, image, threads=config.threads)
     measured = measure_latency(
-        {"/".join(key): run for key, run in runs.items()}, repeats=config.repeats, threads=config.threads
+        {"/".join(key): run for key, run in runs.items()}, repeats=config.repeats, threads=config.threads, batch=batch
     )
     found: dict[str, dict[str, Any]] = {name: {} for name in generators}
     for name, runtime in runs:
@@ -206,7 +229,7 @@ def _reals(data: ImageData, judge: Judge) -> Judge:
 
 
 def _extractor(config: JudgeConfig) -> OnnxFeatures | None:
-    if config.features is None or not {"frechet", "kernel"} & set(config.metrics):
+    if config.features is None or not any(map(config.wants, _DISTANCES)):
         return None
     return OnnxFeatures(config.features)
 

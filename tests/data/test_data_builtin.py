@@ -83,7 +83,7 @@ def test_the_colour_follows_from_kind_size_and_turn_and_from_the_sun_far_away():
             a_scene(x=0, y=0),
             a_scene(x=0, y=0, kind=2),
             a_scene(x=0, y=0, kind=2, turn=math.pi / 2),
-            a_scene(x=0, y=0, kind=2, radius=0.25),
+            a_scene(x=0, y=0, kind=2, radius=0.58),
             a_scene(x=0, y=0, kind=2, sun=2.0),
         )
     ]
@@ -116,7 +116,7 @@ def test_both_textures_have_the_same_content():
 @pytest.mark.parametrize(
     ("name", "task", "means"),
     [
-        ("shapes", "paired", {"train": [233.1, 128.96], "test": [238.2, 146.45]}),
+        ("shapes", "paired", {"train": [212.44, 135.71], "test": [220.52, 137.16]}),
         ("textures", "unpaired", {"train": [165.69, 69.43], "test": [174.64, 93.29]}),
     ],
 )

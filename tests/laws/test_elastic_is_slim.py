@@ -10,7 +10,7 @@ from torch import nn
 
 from pocketgan.compress.elastic import Elastic
 from pocketgan.compress.selection import prefix, shrink
-from pocketgan.core.dims import Dim, channel_map, is_depthwise, named_tensors
+from pocketgan.core.dims import Dim, channel_map, is_depthwise, named_tensors, removable_groups
 from pocketgan.core.spec import Spec
 from zoo import every_example, example_input, few, narrower, randomised
 
@@ -32,13 +32,22 @@ def test_elastic_is_the_slim_network(spec: Spec, data: st.DataObject, training: 
     for widths in (data.draw(narrower(spec), "widths"), data.draw(narrower(spec), "next widths"), {}):
         elastic.resize_(widths)
         slim = shrink(model, prefix(elastic.widths)).train(training)
-        extracted = elastic.extract().train(training)
         torch.manual_seed(0)  # for dropout
         wanted = slim(x)
         torch.manual_seed(0)
         assert_same(model, elastic(x), wanted)
-        torch.manual_seed(0)
-        assert_same(model, extracted(x), wanted)
+
+
+@every_example
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+def test_elastic_without_its_branches_is_the_slim_network(spec: Spec, training: bool) -> None:
+    model, x = randomised(spec), example_input(spec)
+    empty = dict.fromkeys(removable_groups(model), 0)
+    slim = shrink(model, prefix(empty)).train(training)  # folded in evaluation, whatever mode follows
+    elastic = Elastic(model).train(training)
+    elastic.resize_(empty)
+    assert_same(model, elastic(x), slim(x))
+    assert_same(model, shrink(model, prefix(empty))(x), slim(x))  # from the model in training mode
 
 
 @every_example

@@ -32,7 +32,7 @@ def test_closing_gates_is_removing_channels(spec: Spec, data: st.DataObject) -> 
 @few
 @given(data=st.data())
 def test_the_law_holds_in_float32(spec: Spec, data: st.DataObject) -> None:
-    """To the rounding of sums in another order; the exponent of the answer is known, as tanh or weights bound it."""
+    """To the rounding of sums in another order, which norms over few pixels enlarge."""
     model, x = randomised(spec), example_input(spec)
     selection = data.draw(selections(spec))
     gated = copy.deepcopy(model)

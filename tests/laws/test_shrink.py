@@ -93,10 +93,7 @@ def test_resizing_can_also_grow(spec: Spec) -> None:
 
 
 @every_example
-@few
-@given(data=st.data())
-def test_the_order_of_the_channels_does_not_matter(spec: Spec, data: st.DataObject) -> None:
+def test_the_order_of_the_channels_does_not_matter(spec: Spec) -> None:
     model, x = randomised(spec, dtype=torch.float64), example_input(spec, dtype=torch.float64)
-    orders = {group: data.draw(st.permutations(range(width)), group) for group, width in spec.widths.items() if width}
-    shuffled = shrink(model, {group: torch.tensor(order) for group, order in orders.items()})
+    shuffled = shrink(model, {group: torch.randperm(width) for group, width in spec.widths.items()})
     torch.testing.assert_close(shuffled(x), model(x), atol=1e-9, rtol=0)

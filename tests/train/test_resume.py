@@ -23,6 +23,8 @@ from pocketgan.train.loop import fit
 from pocketgan.train.translation import Translation
 
 CONTEXT = multiprocessing.get_context("forkserver")
+PRELOADED = ["pocketgan.pipeline.common", "pocketgan.train.loop", "torch._dynamo"]  # once, and not by every child
+CONTEXT.set_forkserver_preload(PRELOADED)
 STEPS = 14
 CONFIG = FitConfig(steps=STEPS, batch=2, log_every=3, checkpoint_every=4, sample_every=5)
 
@@ -40,7 +42,8 @@ def work(kind: str, folder: str, die_at_step: int | None = None, die_in_write: i
     """Train to the end, or kill this process: right after a step, or half-way through the n-th checkpoint's bytes."""
     torch.set_num_threads(1)
     task = make_task(kind)
-    data = open_data(DataConfig(path="shapes" if kind == "paired" else "textures", size=16, flip=True), kind, "train")
+    path = "shapes" if kind == "paired" else "textures"
+    data = open_data(DataConfig(path=path, size=16, flip=True, workers=0), kind, "train")
     batches = batches_of(data, CONFIG, 5)
     writes = 0
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Overrides, configured, say, show_config, show_table
+from pocketgan.cli.console import Overrides, Switch, configured, say, show_config, show_table
 
 
 def run(
@@ -29,8 +29,8 @@ def run(
     batch: int | None = None,
     features: str | None = None,
     device: str = "auto",
-    resume: bool = False,
-    dry_run: bool = False,
+    resume: Switch = False,
+    dry_run: Switch = False,
 ) -> None:
     """Compress with every method, budget, objective and seed; one table and one page with the Pareto front.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Overrides, configured, say, show_config
+from pocketgan.cli.console import Overrides, Switch, configured, say, show_config
 
 
 def run(
@@ -33,8 +33,8 @@ def run(
     features: str | None = None,
     device: str = "auto",
     seed: int = 0,
-    resume: bool = False,
-    dry_run: bool = False,
+    resume: Switch = False,
+    dry_run: Switch = False,
 ) -> None:
     """Make a small generator from a trained one; measure, export and verify it; write a report.
 

@@ -21,6 +21,9 @@ Overrides = Annotated[
 ]
 """``key=value`` after the flags."""
 
+Switch = tyro.conf.FlagCreatePairsOff[bool]
+"""Off unless it is given: ``--resume``, and no ``--no-resume`` beside it."""
+
 
 def show_verbs(verbs: Mapping[str, str]) -> None:
     """The first page of help."""
@@ -52,7 +55,10 @@ def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object
         table.add_column(name, justify="right" if numeric else "left")
     for row in cells:
         table.add_row(*(_escape(cell) for cell in row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 1000  # a file or pipe has no edge at which to break words
+    console.print(table)
 
 
 def say(text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import say, show_table
+from pocketgan.cli.console import Switch, say, show_table
 
 
 def run(
@@ -16,7 +16,7 @@ def run(
     *,
     task: Literal["paired", "unpaired", "inputs"] | None = None,
     size: int = 256,
-    quick: bool = False,
+    quick: Switch = False,
 ) -> None:
     """List the built-in data, or check a folder: everything unusable is named, everything unusual is counted.
 

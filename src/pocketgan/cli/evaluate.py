@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import say, show_json
+from pocketgan.cli.console import Switch, say, show_json
 
 
 def run(
@@ -17,13 +17,13 @@ def run(
     task: Literal["paired", "unpaired", "inputs"] = "paired",
     size: int | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
-    metrics: tuple[Literal["psnr", "ssim", "frechet", "kernel"], ...] = ("psnr", "ssim", "frechet", "kernel"),
+    metrics: str | None = None,
     features: str | None = None,
     stats: str | None = None,
     teacher: str | None = None,
     batch: int = 8,
     device: str = "auto",
-    json: bool = False,
+    json: Switch = False,
 ) -> None:
     """Measure an artifact's pictures on the test images of a data set.
 
@@ -33,7 +33,8 @@ def run(
         task: paired measures against the truth; unpaired and inputs have none.
         size: side of the square images; by default what the file says.
         direction: which side is the source.
-        metrics: psnr, ssim (need paired data or a teacher), frechet, kernel (need features).
+        metrics: psnr, ssim (need paired data or a teacher), frechet, kernel (need features), separated by commas; by default
+            all that can be measured.
         features: an ONNX file, RGB in [0, 1] to N x D features, that the distances are measured on and named after.
         stats: statistics of the real pictures from `pocketgan stats`, for frechet.
         teacher: another artifact; the likeness to its pictures is measured too.
@@ -46,7 +47,7 @@ def run(
     from pocketgan.evaluate import JudgeConfig
     from pocketgan.pipeline.measure import measure
 
-    config = JudgeConfig(metrics=metrics, features=features, stats=stats, batch=batch)
+    config = JudgeConfig(metrics=tuple(metrics.split(",")) if metrics else None, features=features, stats=stats, batch=batch)
     source = DataConfig(path=data, direction=direction)
     result = measure(artifact, source, config, task=task, size=size, teacher=teacher, device=device, reporter=ConsoleReporter())
     if json:

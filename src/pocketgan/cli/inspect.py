@@ -6,11 +6,11 @@ from typing import Annotated
 
 import tyro
 
-from pocketgan.cli.console import say, show_json, show_table
+from pocketgan.cli.console import Switch, say, show_json, show_table
 
 
 def run(
-    model: Annotated[str, tyro.conf.Positional], /, *, size: int | None = None, multiple: int = 1, json: bool = False
+    model: Annotated[str, tyro.conf.Positional], /, *, size: int | None = None, multiple: int = 1, json: Switch = False
 ) -> None:
     """What a generator is made of and what it costs: every group of channels, both counts, and the floor of a budget.
 

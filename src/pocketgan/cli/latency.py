@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from pocketgan.cli.console import show_json, show_table
+from pocketgan.cli.console import Switch, show_json, show_table
 
 
 def run(
@@ -14,16 +14,18 @@ def run(
     /,
     *,
     runtime: tuple[str, ...] = ("torch", "onnxruntime"),
+    batch: int = 1,
     size: int | None = None,
     threads: int = 1,
     repeats: int = 50,
-    json: bool = False,
+    json: Switch = False,
 ) -> None:
-    """Milliseconds for one image on the CPU, all artifacts and runtimes interleaved in one run.
+    """Milliseconds on the CPU, all artifacts and runtimes interleaved in one run.
 
     Args:
         artifacts: artifacts of ours or published checkpoints; the first is what the others are compared with.
         runtime: torch, onnxruntime.
+        batch: images a call.
         size: side of the square image; by default what the files say.
         threads: of every runtime.
         repeats: rounds; each runs every candidate once.
@@ -33,7 +35,7 @@ def run(
     from pocketgan.pipeline.measure import measure_latency_of
 
     config = JudgeConfig(runtimes=runtime, threads=threads, repeats=repeats)
-    found = measure_latency_of(artifacts, config, size=size)
+    found = measure_latency_of(artifacts, config, size=size, batch=batch)
     if json:
         show_json(found)
         return
@@ -43,4 +45,6 @@ def run(
         for name, engines in found.items()
         for engine, t in engines.items()
     ]
-    show_table(f"one image, {threads} thread(s), median of {repeats}", ("artifact", "runtime", "ms", "p10-p90", "faster"), rows)
+    show_table(
+        f"{batch} image(s), {threads} thread(s), median of {repeats}", ("artifact", "runtime", "ms", "p10-p90", "faster"), rows
+    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from pocketgan.cli.console import show_json, show_table
+from pocketgan.cli.console import Switch, show_json, show_table
 
 
-def run(*, json: bool = False) -> None:
+def run(*, json: Switch = False) -> None:
     """The methods that decide which channels stay, and the objectives that a student can imitate by.
 
     Args:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 
-from pocketgan.cli.console import show_json, show_table
+from pocketgan.cli.console import Switch, show_json, show_table
 
 
-def run(*, json: bool = False) -> None:
+def run(*, json: Switch = False) -> None:
     """The architectures there are, with the numbers that each takes.
 
     Args:

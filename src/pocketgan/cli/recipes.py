@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from pocketgan.cli.console import Overrides, configured, show_config, show_table
+from pocketgan.cli.console import Overrides, Switch, configured, show_config, show_table
 
 
 def run(
@@ -16,7 +16,7 @@ def run(
     /,
     *,
     out: Path | None = None,
-    resume: bool = False,
+    resume: Switch = False,
 ) -> None:
     """The recipes there are; with a name, its complete configuration; with --out too, run it.
 

@@ -19,4 +19,6 @@ def run(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], /, *, out: Path
     """
     from pocketgan.report import write_report
 
+    if not runs:
+        raise ValueError("no run given: name at least one run directory")
     say(str(write_report(runs, out or runs[0] / "report.html")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pocketgan.cli.console import Overrides, configured, say, show_config
+from pocketgan.cli.console import Overrides, Switch, configured, say, show_config
 
 
 def run(
@@ -25,8 +25,8 @@ def run(
     features: str | None = None,
     device: str = "auto",
     seed: int = 0,
-    resume: bool = False,
-    dry_run: bool = False,
+    resume: Switch = False,
+    dry_run: Switch = False,
 ) -> None:
     """Train a teacher and measure it.
 

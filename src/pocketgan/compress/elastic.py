@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pocketgan.compress.selection import prefix, resize, set_widths_, settled, shrink
+from pocketgan.compress.selection import check_widths, prefix, readers, resize, set_widths_, settle, shrink
 from pocketgan.core.dims import Dim, channel_map, named_tensors, widths_of
 
 
@@ -26,6 +26,7 @@ class Elastic(nn.Module):
         self.full = widths_of(model)
         self.widths = dict(self.full)
         self._table = channel_map(model)
+        self._readers = readers(model)
         shell = resize(model, {}, lambda _, tensor: torch.empty_like(tensor, device="meta"))
         self._shell = (shell,)  # in a tuple, so that its empty tensors are not part of this module's state
 
@@ -35,8 +36,9 @@ class Elastic(nn.Module):
         return self._shell[0]
 
     def resize_(self, widths: Mapping[str, int]) -> None:
-        """Choose the widths of the next forwards; groups not named are whole. ``ValueError`` as `settled` does."""
-        new = settled(self.model, widths)
+        """Choose the widths of the next forwards; groups not named are whole. ``ValueError`` as `check_widths`."""
+        check_widths(widths, self.full, self._readers)
+        new = settle({**self.full, **widths}, self._readers)
         if new != self.widths:
             set_widths_(self.shell, new)
             self.widths = new

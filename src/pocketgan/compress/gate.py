@@ -6,7 +6,7 @@ survives ``deepcopy``, compile and export, and shifts no name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -60,16 +60,31 @@ def seats(model: nn.Module) -> list[Seat]:
     return found
 
 
-def add_gates_(model: nn.Module) -> dict[str, Gate]:
-    """Put an open gate on every seat that has none, in place; ``{seat module: Gate}``."""
+def add_gates_(model: nn.Module, make: Callable[[Seat], Gate] | None = None) -> dict[str, Gate]:
+    """Put a gate (``make(seat)``, else an open one) on every seat that has none, in place; ``{seat module: Gate}``."""
     gates = {}
     for seat in seats(model):
         module = model.get_submodule(seat.module)
         if not hasattr(module, "gate"):
-            module.gate = Gate(seat.dim)
+            module.gate = Gate(seat.dim) if make is None else make(seat)
             module.register_forward_hook(_apply_gate)
         gates[seat.module] = module.gate
     return gates  # type: ignore[return-value]
+
+
+def fold_(layer: nn.Module, factors: Tensor) -> None:
+    """Multiply what ``layer`` gives by ``factors`` (C), for good: into a norm's scale and shift, or a filter and its bias.
+
+    Raises ``ValueError`` for a norm without a scale: nothing before it can scale what leaves it (`affine_norms`).
+    """
+    weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
+    if weight is None:
+        raise ValueError(f"{type(layer).__name__} has no scale to fold a gate into: give it one first")
+    axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+    with torch.no_grad():
+        weight.mul_(factors.view([-1 if a == axis else 1 for a in range(weight.ndim)]))
+        if bias is not None:
+            bias.mul_(factors)
 
 
 def remove_gates_(model: nn.Module) -> None:

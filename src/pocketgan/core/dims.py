@@ -191,12 +191,12 @@ def channel_map(model: nn.Module) -> dict[str, dict[int, Dim]]:
     table: dict[str, dict[int, Dim]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
         groups = getattr(module, "groups", 1)
-        axes = axes_of(module)
-        if axes and not isinstance(groups, Dim) and groups != 1:
+        named = dims_of(module) and any(True for _ in _own_tensors(module))
+        if named and not isinstance(groups, Dim) and groups != 1:
             raise ValueError(f"layer '{name}' is a convolution in {groups} groups, neither dense nor depthwise: keep it")
-        if not _declared(module) and dims_of(module) and any(True for _ in _own_tensors(module)):
+        if named and not _declared(module):
             raise ValueError(f"layer '{name}' ({type(module).__name__}) has named widths but no AXES: say what they size")
-        table |= {f"{name}.{tensor}".lstrip("."): dims for tensor, dims in axes.items()}
+        table |= {f"{name}.{tensor}".lstrip("."): dims for tensor, dims in axes_of(module).items()}
     _check_ties(model, table)
     return table
 

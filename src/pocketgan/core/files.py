@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -24,8 +26,9 @@ def atomic(path: Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        raise ValueError(f"cannot write {path}: {error.strerror or error}; what stood there before is kept") from error
+    except (OSError, SafetensorError) as error:  # safetensors tells of a full disk in an error of its own
+        cause = getattr(error, "strerror", None) or error
+        raise ValueError(f"cannot write {path}: {cause}; what stood there before is kept") from error
     finally:
         temporary.unlink(missing_ok=True)
 

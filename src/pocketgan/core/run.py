@@ -84,8 +84,9 @@ class Run:
         return None
 
     def drop_checkpoints(self, stage: str) -> None:
-        """Free the space of a stage whose result is safe in another file."""
-        for file in self._checkpoints(stage):
+        """Free the space of a stage whose result is safe in another file; what a killed write left behind, too."""
+        leftovers = (self.path / "checkpoints").glob(f".{stage}-*.tmp.safetensors")
+        for file in (*self._checkpoints(stage), *leftovers):
             file.unlink()
 
     def _checkpoints(self, stage: str) -> list[Path]:

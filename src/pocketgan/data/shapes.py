@@ -1,6 +1,7 @@
-"""The built-in paired task ``shapes``: a line drawing (A) becomes a painted scene (B).
+"""The built-in paired task ``shapes``: a drawing (A) becomes a painted scene (B).
 
-Everything in the painting follows from the drawing, most of it from far away in the picture:
+Everything in the painting follows from the drawing, most of it from far away in the picture. The drawing has outlines
+and a gray for each kind of shape, so that what stands where is told at a glance, but nothing else is:
 
 - A black dot is the sun. Its direction from the centre lights every shape and throws every shadow; it also sets the
   colours of the sky and the direction of its bands.
@@ -38,16 +39,18 @@ class _Kind:
     """How many times it looks the same when turned once around; 0: always."""
     depth: float
     """The largest distance from the outline, for a radius of 1."""
+    wash: float
+    """How dark the inside is in the drawing, from white (0) to black."""
 
 
 _KINDS = (
-    _Kind(sdf.circle, 0.02, 0, 1.0),
-    _Kind(sdf.ring, 0.50, 0, 0.25),
-    _Kind(sdf.box, 0.60, 2, 0.54),
-    _Kind(partial(sdf.polygon, corners=3), 0.35, 3, 0.5),
-    _Kind(partial(sdf.polygon, corners=6), 0.80, 6, 0.87),
-    _Kind(partial(sdf.star, points=5), 0.13, 5, 0.4),
+    _Kind(sdf.circle, 0.02, 0, 1.0, 0.15),
+    _Kind(sdf.ring, 0.50, 0, 0.25, 0.3),
+    _Kind(sdf.box, 0.60, 2, 0.54, 0.45),
+    _Kind(partial(sdf.polygon, corners=3), 0.35, 3, 0.5, 0.6),
+    _Kind(partial(sdf.star, points=5), 0.13, 5, 0.4, 0.75),
 )
+_SMALL, _LARGE = 0.36, 0.6  # radii
 _SUN_RADIUS, _SUN_DISTANCE = 0.075, 0.86
 _SHADOW, _SOFT = 0.16, 0.14  # how far a shadow falls and how wide its edge is; the picture spans -1 to 1
 _LIGHT = math.cos(math.radians(40)), math.sin(math.radians(40))  # the light's share along the picture and towards us
@@ -75,23 +78,23 @@ class Scene:
 
 
 def scene(rng: np.random.Generator) -> Scene:
-    """A random scene of four to six shapes."""
+    """A random scene of two or three shapes."""
     shapes = [
         Shape(
             kind=int(rng.integers(len(_KINDS))),
-            x=float(rng.uniform(-0.7, 0.7)),
-            y=float(rng.uniform(-0.7, 0.7)),
-            radius=float(rng.uniform(0.22, 0.48)),
+            x=float(rng.uniform(-0.65, 0.65)),
+            y=float(rng.uniform(-0.65, 0.65)),
+            radius=float(rng.uniform(_SMALL, _LARGE)),
             turn=float(rng.uniform(0, 2 * math.pi)),
         )
-        for _ in range(rng.integers(4, 7))
+        for _ in range(rng.integers(2, 4))
     ]
     shapes.sort(key=lambda shape: -shape.radius)  # small ones in front, so that none is wholly hidden
     return Scene(float(rng.uniform(0, 2 * math.pi)), tuple(shapes))
 
 
 def drawing(scene: Scene, size: int) -> Pixels:
-    """The source: black outlines on white, ``size`` x ``size``. Hidden lines are not drawn."""
+    """The source: black outlines on white, each kind's inside in its gray; ``size`` x ``size``, hidden lines left out."""
     pixel = 2 / size
     line = max(0.5 * pixel, 0.014)
     ink = np.zeros((size, size), np.float32)
@@ -99,7 +102,7 @@ def drawing(scene: Scene, size: int) -> Pixels:
         window = _window(shape.x, shape.y, shape.radius + line + pixel, size)
         distance = _distance(shape, *_grid(size, window))
         part = ink[window]
-        part *= 1 - sdf.coverage(distance, pixel)
+        part += (_KINDS[shape.kind].wash - part) * sdf.coverage(distance, pixel)
         np.maximum(part, sdf.coverage(np.abs(distance) - line, pixel), out=part)
     window, sun = _sun(scene, size)
     np.maximum(ink[window], sun, out=ink[window])
@@ -142,7 +145,7 @@ def _lit(shape: Shape, distance: Field, light: tuple[float, float], pixel: float
 def _colour(shape: Shape) -> Colour:
     kind = _KINDS[shape.kind]
     shift = 0.05 * math.cos(kind.symmetry * shape.turn) if kind.symmetry else 0.0
-    return _hsl(kind.hue + shift, 0.75, 0.68 - 0.6 * (shape.radius - 0.22))
+    return _hsl(kind.hue + shift, 0.75, 0.66 - 0.7 * (shape.radius - _SMALL))
 
 
 def _sky(scene: Scene, size: int) -> Colour:

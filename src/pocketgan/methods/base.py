@@ -13,6 +13,7 @@ from pocketgan.compress.selection import Selection
 from pocketgan.core.config import from_json
 from pocketgan.core.registry import Registry
 from pocketgan.metrics.cost import CostModel
+from pocketgan.train.loop import Learner
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,15 @@ class Method:
     summary: ClassVar[str] = ""
     """One line for ``pocketgan methods``."""
     learns: ClassVar[bool] = False
-    """Whether it needs a first fit, in which `terms` joins the losses."""
+    """Whether it needs a first fit."""
 
-    def prepare(self, teacher: nn.Module) -> nn.Module:
+    def prepare(self, teacher: nn.Module, setting: Setting) -> nn.Module:
         """The network of the first fit, made from a copy of the teacher."""
         return teacher
 
-    def terms(self, model: nn.Module, step: int, steps: int) -> Mapping[str, Tensor]:
-        """What the method adds to the losses of step ``step`` of the first fit, already weighted."""
-        return {}
+    def learner(self, model: nn.Module, setting: Setting, steps: int) -> Learner | None:
+        """What the method adds to the first fit of so many steps; all of its state lies in ``model``."""
+        return None
 
     def select(self, model: nn.Module, setting: Setting) -> Selection:
         """The channels that stay; never above the budget. ``ValueError`` that names the floor if there are none."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pocketgan.core.dims import Dim, conditions, is_depthwise, named_tensors, widths_of
+from pocketgan.core.dims import Dim, axes_of, conditions, is_depthwise, named_tensors, widths_of
 from pocketgan.core.errors import unknown
 
 FIXED = "(fixed)"
@@ -161,10 +161,10 @@ def _total(costs: Iterable[Cost]) -> Cost:
 def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> tuple[list[Term], tuple[str, ...]]:
     """One term a layer and kind of work, and the names of the modules that no rule covers."""
     terms, uncounted, needs = [], [], conditions(model)
-    shapes = _shapes(model, size, in_channels)
+    positions = _positions(model, size, in_channels)
     for name, module in model.named_modules():
         own = dict(module.named_parameters(recurse=False))
-        work = shapes.get(name)
+        ins, outs = positions.get(name, (0, 0))
 
         def add(cost: Cost, reads: Dim | int, writes: Dim | int, name: str = name) -> None:
             group = writes.groups[0] if isinstance(writes, Dim) and writes.groups else FIXED
@@ -172,43 +172,47 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
 
         match module:
             case nn.Conv2d() | nn.ConvTranspose2d():
-                taps, outs = prod(module.kernel_size), 0 if work is None else prod(work[1][2:])
-                ins = 0 if work is None else prod(work[0][2:])
+                taps = prod(module.kernel_size)
                 exact = ins if isinstance(module, nn.ConvTranspose2d) else outs
                 reads = 1 if is_depthwise(module) else module.in_channels // module.groups
                 add(Cost(taps, taps * exact, taps * outs), reads, module.out_channels)
                 if module.bias is not None:
                     add(Cost(1, 0, 0), 1, module.out_channels)
             case nn.Linear():
-                rows = 0 if work is None else prod(work[1][1:-1])
-                add(Cost(1, rows, rows), module.in_features, module.out_features)
+                add(Cost(1, outs, outs), module.in_features, module.out_features)
                 if module.bias is not None:
                     add(Cost(1, 0, 0), 1, module.out_features)
             case nn.BatchNorm2d() | nn.InstanceNorm2d():
-                elements = 0 if work is None else prod(work[1][2:])
-                add(Cost(len(own), 0, elements), 1, module.num_features)
+                add(Cost(len(own), 0, outs), 1, module.num_features)
             case _ if own:
                 uncounted.append(name)
-                for parameter in own.values():
-                    add(Cost(parameter.numel(), 0, 0), 1, 1)
+                axes = axes_of(module)
+                for tensor, parameter in own.items():
+                    named = axes.get(tensor, {})
+                    assert len(named) <= 2, f"{name}.{tensor} has more than two named axes: its size is no term"
+                    bare = prod(length for axis, length in enumerate(parameter.shape) if axis not in named)
+                    writes, reads = [*named.values(), 1, 1][:2]
+                    add(Cost(bare, 0, 0), reads, writes)
     return terms, tuple(uncounted)
 
 
-def _shapes(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> dict[str, tuple[torch.Size, torch.Size]]:
-    """``{layer: (shape of what it reads, shape of what it writes)}`` for one image of that size."""
+def _positions(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> dict[str, tuple[int, int]]:
+    """``{layer: (positions it reads, positions it writes)}`` for one image of that size, summed over its calls."""
     channels = in_channels if in_channels is not None else image_channels(model)
-    shapes: dict[str, tuple[torch.Size, torch.Size]] = {}
-    with _recorded(model, shapes), torch.no_grad():
+    positions: dict[str, tuple[int, int]] = {}
+    with _recorded(model, positions), torch.no_grad():
         empty = {name: torch.empty_like(tensor, device="meta") for name, tensor in named_tensors(model)}
         functional_call(model, empty, (torch.empty(1, channels, *size, device="meta"),))
-    return shapes
+    return positions
 
 
 @contextmanager
-def _recorded(model: nn.Module, shapes: dict[str, tuple[torch.Size, torch.Size]]) -> Iterator[None]:
+def _recorded(model: nn.Module, positions: dict[str, tuple[int, int]]) -> Iterator[None]:
     def hook(name: str) -> Any:
-        def record(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            shapes[name] = (inputs[0].shape, output.shape)
+        def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            places = slice(1, -1) if isinstance(module, nn.Linear) else slice(2, None)
+            ins, outs = positions.get(name, (0, 0))
+            positions[name] = (ins + prod(inputs[0].shape[places]), outs + prod(output.shape[places]))
 
         return record
 

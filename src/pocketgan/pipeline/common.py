@@ -16,6 +16,7 @@ from pocketgan.data.config import DataConfig, Pairing
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.loader import eval_batches, train_batches
 from pocketgan.losses import GanMode
+from pocketgan.metrics.cost import CostModel
 from pocketgan.train.config import FitConfig
 
 Batches = Callable[[int], Iterator[dict[str, Tensor]]]
@@ -51,6 +52,15 @@ def check_stride(model: nn.Module, size: int) -> None:
     if size % stride:
         below, above = size // stride * stride, -(-size // stride) * stride
         raise ValueError(f"size={size} is no multiple of {stride}, the generator's stride: take {below or stride} or {above}")
+
+
+def check_size(what: str, model: nn.Module, size: int) -> None:
+    """Raise ``ValueError`` if square images of that side shrink to nothing on their way through the network."""
+    try:
+        CostModel(model, size)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"size={size} is too small for the {what} ({reason}): take larger images or fewer layers") from None
 
 
 def default_gan(gan: GanMode | None, task: str) -> GanMode:

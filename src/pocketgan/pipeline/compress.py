@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pocketgan.compress.budget import Budget, parse_budget
+from pocketgan.compress.budget import Budget, check_floor, parse_budget
 from pocketgan.compress.fit_budget import floor_widths
 from pocketgan.compress.selection import shrink
 from pocketgan.core.artifact import load_artifact, save_artifact
@@ -25,10 +25,11 @@ from pocketgan.data.images import ImageData
 from pocketgan.data.loader import train_batches
 from pocketgan.evaluate import Result, cost_result, evaluate, latencies
 from pocketgan.export import export_onnx
-from pocketgan.methods import METHODS, Method, Setting, make_method
-from pocketgan.metrics.cost import CostModel
+from pocketgan.methods import Method, Setting, make_method
+from pocketgan.metrics.cost import CostModel, image_channels
 from pocketgan.pipeline.common import (
     batches_of,
+    check_size,
     check_stride,
     default_gan,
     first_batch,
@@ -41,7 +42,8 @@ from pocketgan.pipeline.common import (
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.sources import Source, discriminator_beside, load
 from pocketgan.report import write_report
-from pocketgan.train.loop import choose_device, fit
+from pocketgan.train.loop import Learner, choose_device, fit
+from pocketgan.train.objectives import check_objectives
 from pocketgan.train.task import Task
 from pocketgan.train.translation import Translation
 
@@ -101,9 +103,9 @@ def compress(
             _timed(work, "search", _select)
         _timed(work, "recover", _recover)
     student = load_artifact(work.file("student.safetensors")).model
-    if not work.file("result.json").exists():
+    if not (work.file("result.json").exists() and work.file("student.onnx").exists()):
         exported = export_onnx(student, work.file("student.onnx"), size=config.data.size)
-        _timed(work, "evaluate", partial(_judge, student=student, exported=exported.summary()))
+        _judge(work, student, exported.summary())
         for stage in ("search", "recover"):
             work.run.drop_checkpoints(stage)
     write_report([out], work.file("report.html"))
@@ -112,16 +114,20 @@ def compress(
 
 def _begin(config: CompressConfig, out: Path, resume: bool, reporter: Reporter | None, teacher: Source | None) -> _Work:
     """Everything that can fail for a user's mistake, before any work is done or any file written."""
-    METHODS[config.method]
     method = make_method(config.method, config.method_options)
+    check_objectives(config.objective)
+    config.judge.check()
     source = teacher or load(config.teacher)
     check_stride(source.model, config.data.size)
     cost = CostModel(source.model, config.data.size)
     budget = parse_budget(config.budget, cost())
+    check_floor(budget, cost, floor_widths(source.model, multiple=config.multiple))
     data, test = open_splits(config.data, config.task)
     fit_config, search = (resolved_steps(part, len(data)) for part in (config.fit, config.search))
     config = replace(config, fit=fit_config, search=search)
     device = choose_device(config.device)
+    if config.task != "inputs":
+        check_size("discriminator", _discriminator(config, config.task == "paired"), config.data.size)
     run = Run.open(out, config, resume=resume, reporter=reporter)
     run.reporter.say(f"teacher: {source.message}")
     begun = out / "begun.json"
@@ -140,10 +146,10 @@ def _select(work: _Work) -> None:
     """Prepare, fit if the method learns, select, shrink."""
     config = work.config
     torch.manual_seed(config.seed)
-    model = work.method.prepare(copy.deepcopy(work.teacher.model).requires_grad_(True))
-    if work.method.learns:
-        _fit(work, model, "search")
     setting = Setting(work.budget, work.cost, config.multiple, partial(_images, work.data, config.seed))
+    model = work.method.prepare(copy.deepcopy(work.teacher.model).requires_grad_(True), setting)
+    if work.method.learns:
+        _fit(work, model, "search", work.method.learner(model, setting, config.search.steps))
     student = shrink(model.cpu(), work.method.select(model, setting))
     assert work.budget.allows(CostModel(student, config.data.size)())
     if config.weights == "fresh":
@@ -164,16 +170,15 @@ def _recover(work: _Work) -> None:
         "teacher": work.config.teacher,
         "versions": versions(),
     }
-    save_artifact(work.file("student.safetensors"), student, size=work.config.data.size, provenance=provenance)
     if "D" in task.players:
         save_artifact(work.file("student_discriminator.safetensors"), task.players["D"], size=work.config.data.size)
+    save_artifact(work.file("student.safetensors"), student, size=work.config.data.size, provenance=provenance)
 
 
-def _fit(work: _Work, student: nn.Module, stage: str) -> Task:
+def _fit(work: _Work, student: nn.Module, stage: str, learner: Learner | None = None) -> Task:
     config = work.config
     settings = config.search if stage == "search" else config.fit
     task = make_task(config, student, work.teacher.model, work.data, work.device)
-    terms = partial(work.method.terms, student, steps=settings.steps) if stage == "search" else None
     fit(
         task,
         batches_of(work.data, settings, config.seed),
@@ -182,8 +187,9 @@ def _fit(work: _Work, student: nn.Module, stage: str) -> Task:
         stage=stage,
         device=work.device,
         show=first_batch(work.test),
-        terms=terms,
+        learner=learner,
     )
+    task.close()
     return task
 
 
@@ -214,14 +220,18 @@ def _shared_layers(student: nn.Module, teacher: nn.Module) -> tuple[str, ...]:
 
 def _discriminator(config: CompressConfig, conditional: bool) -> nn.Module:
     """A copy of the teacher's (GAN Compression, section 3.1), or a new one where there is none that fits."""
-    channels = 6 if conditional else 3
-    file = Path(config.teacher_discriminator) if config.teacher_discriminator else discriminator_beside(Path(config.teacher))
-    if file is None:
-        return make_discriminator("patchgan", {}, channels)
-    model = load(file).model
-    if getattr(model, "in_channels", channels) != channels:
-        raise ValueError(f"{file} judges {model.in_channels} channels, this task needs {channels}: give another or none")
-    return model.requires_grad_(True)
+    channels, given = 6 if conditional else 3, config.teacher_discriminator
+    file = Path(given) if given else discriminator_beside(Path(config.teacher))
+    model = load(file).model if file is not None else None
+    if model is not None and image_channels(model) == channels:
+        return model.requires_grad_(True)
+    if given:
+        assert model is not None
+        found = image_channels(model)
+        raise ValueError(
+            f"{given} judges {found} channels, a {config.task} task needs {channels}: give another, or leave it out"
+        )
+    return make_discriminator("patchgan", {}, channels)
 
 
 def _images(data: ImageData, seed: int) -> Iterable[Tensor]:
@@ -231,6 +241,7 @@ def _images(data: ImageData, seed: int) -> Iterable[Tensor]:
 
 
 def _judge(work: _Work, student: nn.Module, exported: Mapping[str, object]) -> None:
+    began = monotonic()
     config, size = work.config, work.config.data.size
     teacher = work.teacher.model
     if work.test.note:
@@ -272,7 +283,7 @@ def _judge(work: _Work, student: nn.Module, exported: Mapping[str, object]) -> N
             },
             "widths": {"teacher": spec_of(teacher).widths, "student": spec_of(student).widths},
             "export": {"onnx": exported},
-            "seconds": work.seconds,
+            "seconds": {**work.seconds, "evaluate": monotonic() - began},
             "versions": versions(),
             "machine": machine(work.device),
             "notes": work.notes,

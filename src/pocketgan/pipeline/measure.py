@@ -41,8 +41,7 @@ def measure(
     generators = {"picture": source.model}
     if teacher is not None:
         generators["teacher"] = load(teacher).model
-    if task != "paired" and teacher is None and config.features is None:
-        raise ValueError(f"with {task} data there is no truth to compare with: give --features, or a --teacher")
+    _check_comparable(config, task, teacher)
     data = replace(data, size=side(source, size))
     check_stride(source.model, data.size)
     quality = evaluate(
@@ -59,13 +58,29 @@ def measure(
     return result
 
 
-def measure_latency_of(artifacts: Sequence[str], config: JudgeConfig, *, size: int | None = None) -> dict[str, dict[str, Any]]:
-    """``{artifact: {runtime: milliseconds}}``, all interleaved in one run at one size."""
+def _check_comparable(config: JudgeConfig, task: StudentTask, teacher: str | None) -> None:
+    """Raise ``ValueError`` if the pictures have nothing to be compared with."""
+    if task == "paired" or teacher is not None:
+        return
+    if config.features is None:
+        raise ValueError(f"with {task} data there is no truth to compare with: give --features, or a --teacher")
+    if task == "inputs" and (config.stats is None or config.wants("kernel")):
+        raise ValueError(
+            "inputs alone have no real targets to compare with: give a --teacher, or --stats with --metrics frechet"
+        )
+
+
+def measure_latency_of(
+    artifacts: Sequence[str], config: JudgeConfig, *, size: int | None = None, batch: int = 1
+) -> dict[str, dict[str, Any]]:
+    """``{artifact: {runtime: milliseconds}}`` for ``batch`` images, all interleaved in one run at one size."""
+    if not artifacts:
+        raise ValueError("no artifact given: name at least one")
     sources = {artifact: load(artifact) for artifact in artifacts}
     sides = {side(source, size) for source in sources.values()}
     if len(sides) > 1:
         raise ValueError(f"the artifacts are for different sizes ({', '.join(map(str, sorted(sides)))}): say which with --size")
-    return latencies({name: source.model for name, source in sources.items()}, sides.pop(), config)
+    return latencies({name: source.model for name, source in sources.items()}, sides.pop(), config, batch=batch)
 
 
 def export(artifact: str, out: Path, *, format: str, size: int | None = None, verify: bool = True) -> Exported:

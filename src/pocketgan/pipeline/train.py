@@ -18,6 +18,7 @@ from pocketgan.data.images import ImageData
 from pocketgan.evaluate import Result, cost_result, evaluate, latencies
 from pocketgan.pipeline.common import (
     batches_of,
+    check_size,
     check_stride,
     default_gan,
     first_batch,
@@ -48,9 +49,12 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
     data, test = open_splits(config.data, config.task)
     config = replace(config, fit=resolved_steps(config.fit, len(data)))
     device = choose_device(config.device)
+    config.judge.check()
     torch.manual_seed(config.seed)
     task = make_task(config)
-    check_stride(task.players["G" if config.task == "paired" else "G_A"], config.data.size)
+    for name, player in task.players.items():
+        check_stride(player, config.data.size)
+        check_size("generator" if name.startswith("G") else "discriminator", player, config.data.size)
     run = Run.open(out, config, resume=resume, reporter=reporter)
     began = monotonic()
     if not (out / "result.json").exists():

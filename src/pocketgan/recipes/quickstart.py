@@ -21,14 +21,14 @@ DATA = DataConfig(path="shapes", size=64, workers=1)
 
 @RECIPES.register("quickstart-teacher")
 def teacher() -> TrainConfig:
-    """ResNet-6 of ngf 24 on the built-in shapes."""
+    """A U-Net of ngf 32 on the built-in shapes."""
     return TrainConfig(
         task="paired",
         data=DATA,
-        arch="resnet",
-        arch_options={"ngf": 24, "blocks": 6},
-        discriminator_options={"ndf": 32},
-        fit=FitConfig(steps=1000, batch=4),
+        arch="unet",
+        arch_options={"ngf": 32, "depth": 6, "dropout": 0.0},
+        discriminator_options={"ndf": 16},
+        fit=FitConfig(steps=1000, batch=8, lr=1e-3, weights={"gan": 0.3}),
     )
 
 
@@ -40,7 +40,7 @@ def student() -> CompressConfig:
         data=DATA,
         budget="12x",
         method="magnitude",
-        fit=FitConfig(steps=1000, batch=4),
+        fit=FitConfig(steps=800, batch=8, lr=1e-3, weights={"gan": 0.3}),
     )
 
 

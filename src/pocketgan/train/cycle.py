@@ -32,7 +32,8 @@ class Cycle(Task):
     ):
         names = ("G_A", "G_B", "D_A", "D_B")
         players = dict(zip(names, (*generators, *discriminators), strict=True))
-        super().__init__(players, (Phase("G", names[:2]), Phase("D", names[2:])), {"cycle": 10.0, "identity": 5.0})
+        super().__init__(players, (Phase("G", names[:2]), Phase("D", names[2:])))
+        self.weights = {"gan": 1.0, "cycle": 10.0, "identity": 5.0, "real_fake": 1.0}
         self.gan = gan
         self.pools = {"A": ImagePool(pool), "B": ImagePool(pool)}
         self.weights.update(weights or {})
@@ -58,7 +59,7 @@ class Cycle(Task):
             + generator_loss(self.gan, self.players["D_B"](scene["B"])),
             "cycle": F.l1_loss(scene["cycled_source"], source) + F.l1_loss(scene["cycled_target"], target),
         }
-        if self.weights.get("identity", 1.0) != 0:  # two forwards that would count for nothing
+        if self.weights["identity"] != 0:  # two forwards that would count for nothing
             losses["identity"] = F.l1_loss(self.players["G_A"](target), target)
             losses["identity"] = losses["identity"] + F.l1_loss(self.players["G_B"](source), source)
         return losses

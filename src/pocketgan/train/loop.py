@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from pocketgan.core.errors import unknown
 from pocketgan.core.run import Run
 from pocketgan.train.config import FitConfig, lr_factor
 from pocketgan.train.samples import save_grid
 from pocketgan.train.task import Batch, Phase, Task
 
-Terms = Callable[[int], Mapping[str, Tensor]]
-"""Further losses of the generators' phase, already weighted, as a function of the step (a method's sparsity, say)."""
+
+class Learner(Protocol):
+    """What a method adds to a fit. Its state lies in the players, so that checkpoints have it."""
+
+    lr: float
+    """Learning rate of its own parameters, which does not decay."""
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """The parameters that learn at that rate; they belong to a player of the phase ``G``."""
+
+    def before(self, step: int) -> None:
+        """Called before step ``step``."""
+
+    def losses(self) -> Mapping[str, Tensor]:
+        """Joins the losses of the phase ``G``, already weighted."""
+
+    def facts(self) -> dict[str, float]:
+        """What the log shows of it."""
 
 
 class Diverged(ValueError):
-    """A loss is no longer a number."""
+    """A loss or a weight is no longer a number."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -38,22 +55,33 @@ def choose_device(name: str) -> torch.device:
 class Fit:
     """A fit in progress: the task, its optimisers, and how far they have come."""
 
-    def __init__(self, task: Task, config: FitConfig, device: torch.device, *, terms: Terms | None = None):
-        self.task, self.config, self.device, self.terms = task, config, device, terms
+    def __init__(self, task: Task, config: FitConfig, device: torch.device, *, learner: Learner | None = None):
+        """Moves the players to ``device``. Raises ``ValueError`` for a weight of a loss that the game does not have."""
+        self.task, self.config, self.device, self.learner = task, config, device, learner
         self.step = 0
-        self.weights = task.weights | config.weights
+        for name in config.weights:
+            if name not in task.weights:
+                raise unknown("loss", name, task.weights)
+        task.weights = task.weights | config.weights
         for player in task.players.values():
             player.to(device).train()
         self.parameters = {phase.name: _parameters(task, phase) for phase in task.phases}
-        self.optimizers = {
-            name: torch.optim.Adam(own, config.lr, config.betas, fused=True) for name, own in self.parameters.items()
-        }
-        self._last_phase = task.phases[-1].name
+        self.optimizers = {name: self._optimizer(own) for name, own in self.parameters.items()}
         self._awake: str | None = None
+
+    def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Adam:
+        learned = {id(parameter) for parameter in (self.learner.parameters() if self.learner else ())}
+        groups: list[dict[str, Any]] = [{"params": [p for p in parameters if id(p) not in learned], "decays": True}]
+        special = [p for p in parameters if id(p) in learned]
+        if special and self.learner is not None:
+            groups.append({"params": special, "lr": self.learner.lr, "decays": False})
+        return torch.optim.Adam(groups, self.config.lr, self.config.betas, fused=True)
 
     def advance(self, batch: Batch) -> dict[str, Tensor]:
         """One training step; ``{phase/loss: value}``, detached, on the device."""
         factor = lr_factor(self.step, self.config)
+        if self.learner is not None:
+            self.learner.before(self.step)
         on_device = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
         seen: dict[str, Tensor] = {}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
@@ -63,15 +91,16 @@ class Fit:
             self._wake(phase.name)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
                 losses = self.task.losses(phase.name, on_device, scene)
-            total = torch.stack([value.float() * self.weights.get(name, 1.0) for name, value in losses.items()]).sum()
-            if self.terms is not None and phase.name == "G":
-                extra = self.terms(self.step)
-                total = total + torch.stack(list(extra.values())).sum()
+            total = torch.stack([value.float() * self.task.weights[name] for name, value in losses.items()]).sum()
+            if self.learner is not None and phase.name == "G":
+                extra = self.learner.losses()
+                total = total + sum(extra.values())
                 losses = {**losses, **extra}
             total.backward()  # type: ignore[no-untyped-call]
             optimizer = self.optimizers[phase.name]
             for group in optimizer.param_groups:
-                group["lr"] = self.config.lr * factor
+                if group["decays"]:
+                    group["lr"] = self.config.lr * factor
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             seen |= {f"{phase.name}/{name}": value.detach() for name, value in losses.items()}
@@ -126,7 +155,7 @@ def fit(
     stage: str,
     device: torch.device,
     show: Batch | None = None,
-    terms: Terms | None = None,
+    learner: Learner | None = None,
 ) -> None:
     """Train ``task`` for ``config.steps`` steps, or what is left of them after the stage's newest checkpoint in ``run``.
 
@@ -134,12 +163,12 @@ def fit(
     ``show`` is painted into ``samples/`` now and then. Raises `Diverged` when a loss is no longer a number; the last
     checkpoint before is kept.
     """
-    state = Fit(task, config, device, terms=terms)
+    state = Fit(task, config, device, learner=learner)
     saved = run.load_checkpoint(stage)
     if saved is not None:
         state.load_tensors(saved[0], saved[1])
     run.rewind_log(stage, state.step)
-    watch = _Watch(run, stage, config)
+    watch = _Watch(run, stage, config, learner)
     stream = batches(state.step) if state.step < config.steps else iter(())
     with run.reporter.task(stage, config.steps, state.step) as tick:
         for batch in stream:
@@ -152,6 +181,7 @@ def fit(
             if show is not None and config.sample_every and (done % config.sample_every == 0 or last):
                 _show(task, show, device, run.path / "samples" / f"{stage}_{done:06d}.png")
             if done % config.checkpoint_every == 0 or last:
+                watch.check_weights(task, done)
                 run.save_checkpoint(stage, done, state.tensors(), {})
             if last:
                 break
@@ -163,8 +193,8 @@ def fit(
 class _Watch:
     """Means of the losses over each interval, on the device until they are written."""
 
-    def __init__(self, run: Run, stage: str, config: FitConfig):
-        self.run, self.stage = run, stage
+    def __init__(self, run: Run, stage: str, config: FitConfig, learner: Learner | None):
+        self.run, self.stage, self.learner = run, stage, learner
         self.latest: dict[str, float] = {}
         self._sums: dict[str, Tensor] = {}
         self._count, self._since = 0, time.monotonic()
@@ -183,17 +213,39 @@ class _Watch:
         now = time.monotonic()
         bad = [name for name, value in self.latest.items() if value != value or abs(value) == float("inf")]
         if bad:
-            kept = self.run.load_checkpoint(self.stage)
-            where = f"the state after step {kept[0]} is kept in {self.run.path / 'checkpoints'}" if kept else "none was saved"
-            raise Diverged(
-                f"{self.stage}: {', '.join(bad)} is no longer a number near step {step}; {where}; try a lower lr or float32"
-            )
-        entry = {"stage": self.stage, "step": step, "seconds": round(now - self._since, 3), "lr": lr, "losses": self.latest}
+            raise self._diverged(bad, step)
+        seconds = round(now - self._since, 3)
+        entry: dict[str, Any] = {
+            "stage": self.stage,
+            "step": step,
+            "seconds": seconds,
+            "lr": lr,
+            "losses": self.latest,
+        }
+        if self.learner is not None:
+            entry["search"] = self.learner.facts()
         self.run.log(entry)
         if self._writer is not None:
             for name, value in self.latest.items():
                 self._writer.add_scalar(f"{self.stage}/{name}", value, step)
         self._sums, self._count, self._since = {}, 0, now
+
+    def check_weights(self, task: Task, step: int) -> None:
+        """Raise `Diverged` before a state is saved that the next losses would show to be lost."""
+        bad = [
+            f"a weight of {name}"
+            for name, player in task.players.items()
+            if not all(bool(parameter.isfinite().all()) for parameter in player.parameters())
+        ]
+        if bad:
+            raise self._diverged(bad, step)
+
+    def _diverged(self, bad: list[str], step: int) -> Diverged:
+        kept = self.run.load_checkpoint(self.stage)
+        where = f"the state after step {kept[0]} is kept in {self.run.path / 'checkpoints'}" if kept else "none was saved"
+        return Diverged(
+            f"{self.stage}: {', '.join(bad)} is no longer a number near step {step}; {where}; try a lower lr or float32"
+        )
 
     def close(self) -> None:
         if self._writer is not None:

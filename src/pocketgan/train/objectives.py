@@ -100,9 +100,18 @@ class Attention(Objective):
 def make_objectives(names: str, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> dict[str, Objective]:
     """The objectives of ``--objective a+b`` for networks whose features look like those given; ``none`` is none.
 
-    Raises ``ValueError`` for an unknown name.
+    Raises ``ValueError`` for an unknown name, and if features are asked for where there are none.
     """
-    if names == "none":
-        return {}
+    kinds = check_objectives(names)
+    lost = [name for name, kind in kinds.items() if kind.features and not student]
+    if lost:
+        raise ValueError(
+            f"objective '{lost[0]}' has no layer to look at, none is left of the teacher's: use output, or name layers"
+        )
     channels = {layer: (features.shape[1], teacher[layer].shape[1]) for layer, features in student.items()}
-    return {name: OBJECTIVES[name](channels) for name in names.split("+")}
+    return {name: kind(channels) for name, kind in kinds.items()}
+
+
+def check_objectives(names: str) -> dict[str, type[Objective]]:
+    """The kinds of objective in ``--objective a+b``; ``none`` is none. Raises ``ValueError`` for an unknown name."""
+    return {} if names == "none" else {name: OBJECTIVES[name] for name in names.split("+")}

@@ -26,7 +26,7 @@ class ImagePool:
             if len(self.pictures) < self.size:
                 self.pictures.append(picture)
                 shown.append(picture)
-            elif torch.rand(()) < 0.5:
+            elif self.size and torch.rand(()) < 0.5:
                 index = int(torch.randint(self.size, ()))
                 shown.append(self.pictures[index])
                 self.pictures[index] = picture

@@ -30,7 +30,7 @@ class Task:
     phases: tuple[Phase, ...] = ()
     """In the order in which they run within a step."""
     weights: dict[str, float] = field(default_factory=dict)
-    """The factor of each named loss; a loss not named here counts once."""
+    """The factor of each named loss: every loss of the game is here, so that a misspelt one is found."""
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """What the phases of one step share: the pictures, painted once."""
@@ -50,3 +50,6 @@ class Task:
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take back what `state` gave."""
+
+    def close(self) -> None:
+        """Leave nothing behind in networks that outlive the game."""

@@ -30,6 +30,10 @@ class Teacher:
             picture = self.generator(source)
         return picture.clone(), {name: features.clone() for name, features in self._taps.take().items()}
 
+    def close(self) -> None:
+        """Take the taps off: the generator may teach others."""
+        self._taps.close()
+
 
 class Translation(Task):
     """G paints the target from the source; D (if there is one) tells its pictures from real ones.
@@ -57,6 +61,7 @@ class Translation(Task):
         self.gan, self.conditional, self.truth = gan, conditional, truth
         if discriminator is not None:
             self.players["D"] = discriminator
+            self.weights |= {"gan": 1.0, "real_fake": 1.0}
             self.phases = (Phase("D", ("D",)), *self.phases)
         self.teacher: Teacher | None = None
         if teacher is not None:
@@ -75,7 +80,7 @@ class Translation(Task):
             *before, last = self.phases
             self.phases = (*before, Phase("G", (*last.players, "objective")))
         if not any(entry.features for entry in objectives.values()):
-            self._taps.close()
+            self.close()
             self.teacher = Teacher(teacher, ())
 
     def forward(self, batch: Batch) -> dict[str, Any]:
@@ -104,6 +109,12 @@ class Translation(Task):
     def _judge(self, batch: Batch, picture: Tensor) -> Tensor:
         shown = torch.cat([batch["source"], picture], 1) if self.conditional else picture
         return self.players["D"](shown)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Take the taps off teacher and student."""
+        if self.teacher is not None:
+            self.teacher.close()
+            self._taps.close()
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Source, target, teacher, student."""

@@ -1,0 +1,44 @@
+"""What the benchmark scripts share: interleaved timing, and where and with what a figure was made."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pocketgan.pipeline.common import processor
+
+
+def interleaved(runs: Mapping[str, Callable[[], object]], *, rounds: int, warmup: int = 3) -> dict[str, float]:
+    """Median seconds of each, all run in turn round after round, so that noise hits all alike."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for index in range(warmup + rounds):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if index >= warmup:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def publish(benchmark: str, figures: Mapping[str, Any], *, packages: tuple[str, ...] = ("torch", "numpy")) -> None:
+    """Print one JSON object with the figures, the machine and the versions; with ``--out FILE`` write it too."""
+    found = {
+        "benchmark": benchmark,
+        "cpu": processor(),
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        **figures,
+    }
+    text = json.dumps(found, indent=2)
+    print(text)
+    if "--out" in sys.argv:
+        Path(sys.argv[sys.argv.index("--out") + 1]).write_text(text + "\n")

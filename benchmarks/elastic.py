@@ -1,0 +1,59 @@
+"""The elastic view's forward beside the slim network's, and a new width each time beside building the network.
+
+python benchmarks/elastic.py [--out FILE]
+"""
+
+from __future__ import annotations
+
+import torch
+
+from _common import interleaved, publish
+from pocketgan.compress.elastic import Elastic
+from pocketgan.compress.fit_budget import rounded
+from pocketgan.core.dims import widths_of
+from pocketgan.core.spec import Spec
+from pocketgan.models import mobile_resnet, resnet
+
+
+def measure(name: str, spec: Spec, factor: float) -> dict[str, object]:
+    """Both at ``factor`` of all widths, 64 x 64, batch 4."""
+    model = spec.build().eval()
+    widths = rounded({group: int(width * factor) for group, width in widths_of(model).items()}, model)
+    other = rounded({group: int(width * factor) - 1 for group, width in widths_of(model).items()}, model)
+    elastic = Elastic(model).eval()
+    elastic.resize_(widths)
+    slim, image = elastic.extract(), torch.randn(4, 3, 64, 64)
+    turns = [widths, other]
+
+    def rewidthed() -> object:
+        turns.reverse()
+        elastic.resize_(turns[0])
+        return elastic(image)
+
+    with torch.inference_mode():
+        times = interleaved(
+            {
+                "slim": lambda: slim(image),
+                "new_widths": rewidthed,
+                "elastic": lambda: elastic(image),
+                "build": lambda: spec.resized(widths).build(),
+            },
+            rounds=30,
+        )
+    return {
+        "network": name,
+        "factor": factor,
+        **{f"{key}_ms": value * 1e3 for key, value in times.items()},
+        "elastic_over_slim": times["elastic"] / times["slim"],
+    }
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    rows = [measure("resnet ngf 32", resnet(32), f) for f in (0.25, 0.5)]
+    rows += [measure("mobile-resnet ngf 32", mobile_resnet(32), f) for f in (0.25, 0.5)]
+    publish("elastic", {"image": "4 x 3 x 64 x 64", "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

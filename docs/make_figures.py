@@ -1,0 +1,194 @@
+"""Draw the figures of the documentation: ``python docs/make_figures.py [RUN]``.
+
+The SVG files are drawn from this script alone. ``quickstart.png`` is made from the pictures of a run of
+``pocketgan quickstart`` (``runs/quickstart`` unless another directory is named).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+FIGURES = Path(__file__).parent / "figures"
+COLUMNS = ("source", "target", "teacher", "student")
+ROWS, SCALE, GAP, HEAD = 3, 3, 8, 30
+
+STYLE = """
+text{font:14px system-ui,sans-serif;fill:#1f2933}.small{font-size:12px;fill:#52606d}.bold{font-weight:600}
+.line{stroke:#7b8794;stroke-width:1.5;fill:none}.dash{stroke-dasharray:5 4}.tip{fill:#7b8794}.box{fill:#f5f7fa;stroke:#9aa5b1}
+.a{fill:#2f6fde}.b{fill:#2a9d78}.c{fill:#d9822b}.d{fill:#8f5bd1}.e{fill:#c94f6d}.f{fill:#1b9aaa}.g{fill:#7a8b1f}
+.off{fill:#cbd2d9}
+@media(prefers-color-scheme:dark){text{fill:#e4e7eb}.small{fill:#9aa5b1}.box{fill:#1f2933;stroke:#616e7c}.off{fill:#3e4c59}
+.a{fill:#6ba3ff}.b{fill:#57c9a3}.c{fill:#f0a85c}.d{fill:#b794f4}.e{fill:#ef8aa0}.f{fill:#5fd0dd}.g{fill:#b8cc52}}
+"""
+ARROW = (
+    '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+    '<path class="tip" d="M0 0L8 4L0 8z"/></marker>'
+)
+
+FLOORS = (
+    (("cli", "one file a verb, no logic"),),
+    (("recipes", "whole configurations"),),
+    (("pipeline", "the stages of a run, a file between any two"),),
+    (("report", "reads run directories only"), ("evaluate", "quality, speed, costs")),
+    (("methods", "one file a method"), ("interop", "published checkpoints"), ("export", "formats, engines, proof")),
+    (("train", "games, objectives, the one loop"),),
+    (("compress", "the algebra on widths"),),
+    (
+        ("data", "files to batches"),
+        ("models", "one file a network"),
+        ("losses", "pure functions"),
+        ("metrics", "cost, quality, time"),
+    ),
+    (("core", "named widths, specs, registries, artifacts, runs: knows no GAN"),),
+)
+"""The rooms from the roof down; a room imports only from floors below its own."""
+
+
+def text(x: float, y: float, words: str, kind: str = "", anchor: str = "middle") -> str:
+    """One line of text."""
+    return f'<text x="{x:g}" y="{y:g}" class="{kind}" text-anchor="{anchor}">{words}</text>'
+
+
+def rect(x: float, y: float, width: float, height: float, kind: str = "box", radius: float = 4) -> str:
+    """A rectangle."""
+    return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{radius:g}" class="{kind}"/>'
+
+
+def line(path: str, *, kind: str = "line", tip: bool = True) -> str:
+    """A path, with an arrow's tip at its end."""
+    return f'<path class="{kind}" d="{path}"' + (' marker-end="url(#tip)"' if tip else "") + "/>"
+
+
+def drawing(width: int, height: int, title: str, parts: Sequence[str]) -> str:
+    """A whole SVG file that follows the reader's light or dark scheme."""
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
+    )
+    return "\n".join([head, f"<title>{title}</title><style>{STYLE}</style><defs>{ARROW}</defs>", *parts, "</svg>", ""])
+
+
+def house() -> str:
+    """The plan of the house."""
+    floor, left, width = 58, 60, 720
+    parts = [f'<path class="box" d="M{left - 24} 84L{left + width / 2} 4L{left + width + 24} 84z"/>']
+    for level, rooms in enumerate(FLOORS):
+        top, part = (34 if level == 0 else 40) + level * floor, width / len(rooms)
+        for index, (name, about) in enumerate(rooms):
+            x = left + index * part
+            if level:
+                parts += [rect(x + 3, top, part - 6, floor - 8), rect(x + 3, top, 6, floor - 8, "fgbedca"[level % 7], 3)]
+            parts.append(text(x + part / 2, top + 20, name, "bold"))
+            parts.append(text(x + part / 2, top + 38, about, "small"))
+    bottom = 32 + len(FLOORS) * floor
+    parts.append(line(f"M28 96V{bottom}"))
+    parts.append(
+        f'<g transform="rotate(-90 18 {bottom / 2 + 40})">{text(18, bottom / 2 + 40, "imports point down", "small")}</g>'
+    )
+    return drawing(840, bottom + 20, "The rooms of pocketgan, from the command line down to the core", parts)
+
+
+def widths() -> str:
+    """A ResNet generator: layers whose channels must agree carry the same name."""
+    layers = (
+        ("source", 12, 120, "off"), ("stem", 26, 120, "a"), ("down1", 44, 84, "b"), ("trunk", 70, 52, "c"),
+        ("block0", 58, 52, "d"),
+        ("trunk", 70, 52, "c"), ("block1", 58, 52, "e"), ("trunk", 70, 52, "c"), ("up1", 44, 84, "f"), ("up2", 26, 120, "g"),
+        ("picture", 12, 120, "off"),
+    )  # fmt: skip
+    parts, x, trunks = [], 24.0, []
+    for index, (name, thick, high, kind) in enumerate(layers):
+        # A map with more channels is drawn thicker, one with more pixels higher.
+        parts += [rect(x, 100 - high / 2, thick, high, kind), text(x + thick / 2, 184, name, "small")]
+        if name == "trunk":
+            trunks.append(x + thick / 2)
+        if index + 1 < len(layers):
+            parts.append(line(f"M{x + thick + 3:g} 100h13"))
+        x += thick + 20
+    parts.append(line(f"M{trunks[0]:g} 192V212H{trunks[-1]:g}V192M{trunks[1]:g} 192V212", tip=False))
+    parts.append(text(trunks[1], 230, "added to one another: one group, one width", "small"))
+    return drawing(int(x) + 4, 244, "The named widths of a ResNet generator with two blocks", parts)
+
+
+def selection() -> str:
+    """Scores of channels, one threshold, and what is left."""
+    groups = (
+        ("stem", (52, 18, 70, 34), "a"), ("trunk", (88, 24, 60, 74, 12, 96), "c"), ("block0", (20, 80, 10, 46, 64), "d"),
+    )  # fmt: skip
+    threshold, base, x = 40, 130, 40.0
+    parts = [
+        line(f"M30 {base - threshold}H396", kind="line dash", tip=False),
+        text(402, base - threshold + 5, "one threshold", "small", "start"),
+    ]
+    for name, scores, kind in groups:
+        for index, score in enumerate(scores):
+            parts.append(rect(x + index * 19, base - score, 14, score, kind if score > threshold else "off", 2))
+        parts.append(text(x + len(scores) * 19 / 2, base + 20, f"{name}: {len(scores)}", "small"))
+        x += len(scores) * 19 + 22
+    parts.append(line("M496 90h34"))
+    x = 556.0
+    for name, scores, kind in groups:
+        kept = [score for score in scores if score > threshold]
+        parts += [rect(x + index * 19, base - score, 14, score, kind, 2) for index, score in enumerate(kept)]
+        parts.append(text(x + len(kept) * 19 / 2, base + 20, f"{name}: {len(kept)}", "small"))
+        x += len(kept) * 19 + 34
+    return drawing(int(x) + 4, 166, "Channels above one threshold stay", parts)
+
+
+def distillation() -> str:
+    """What pulls at the student."""
+    parts = [rect(20, 96, 84, 60), text(62, 131, "source", "bold")]
+    for y, name, about, kind, high in ((26, "teacher", "frozen", "a", 84), (170, "student", "learns", "c", 44)):
+        middle = y + 42
+        parts += [
+            rect(190, middle - high / 2, 220, high, kind),
+            rect(500, middle - 30, 110, 60),
+            text(555, middle + 5, "picture", "bold"),
+        ]
+        parts += [text(190, middle - high / 2 - 8, f"{name}: {about}", "bold", "start"), line(f"M416 {middle}h78")]
+        parts.append(line(f"M110 126C150 126 140 {middle} 184 {middle}"))
+    parts += [line("M370 188V116", kind="line dash"), text(378, 137, "features, by a 1x1 adaptor", "small", "start")]
+    parts += [line("M555 180V104", kind="line dash"), text(563, 146, "output: L1", "small", "start")]
+    parts += [
+        rect(690, 182, 120, 60),
+        text(750, 217, "discriminator", "bold"),
+        line("M616 212h68"),
+        text(750, 260, "real or painted?", "small"),
+    ]
+    return drawing(830, 276, "The student imitates the teacher and plays its own game", parts)
+
+
+DRAWN = {"house": house, "widths": widths, "selection": selection, "distillation": distillation}
+"""Every drawn figure by its file's name."""
+
+
+def quickstart(run: Path) -> Image.Image:
+    """Rows of source, target, teacher and student from the pictures of the student's run."""
+    rows = [[Image.open(run / "student" / "pictures" / f"{row:03d}_{name}.png") for name in COLUMNS] for row in range(ROWS)]
+    width, height = (side * SCALE for side in rows[0][0].size)
+    sheet = Image.new("RGB", (len(COLUMNS) * (width + GAP) + GAP, ROWS * (height + GAP) + HEAD), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=18)
+    for column, name in enumerate(COLUMNS):
+        x = GAP + column * (width + GAP)
+        pen.text((x + width / 2, HEAD / 2), name, fill="black", font=font, anchor="mm")
+        for row, pictures in enumerate(rows):
+            sheet.paste(pictures[column].resize((width, height), Image.Resampling.NEAREST), (x, HEAD + row * (height + GAP)))
+    return sheet
+
+
+def main(run: Path) -> None:
+    """Write every figure that can be made."""
+    FIGURES.mkdir(exist_ok=True)
+    for name, draw in DRAWN.items():
+        (FIGURES / f"{name}.svg").write_text(draw())
+    if (run / "student" / "result.json").exists():
+        quickstart(run).save(FIGURES / "quickstart.png", optimize=True)
+    else:
+        print(f"quickstart.png is left as it is: there is no finished run in {run}; `make quickstart` makes it")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/quickstart"))

@@ -1,0 +1,75 @@
+"""DMAD's differentiable masks: one learnable number a channel and producer, sharpened by a shrinking boundary.
+
+Li et al., "Learning Efficient GANs using Differentiable Masks and Co-Attention Distillation", equations 3 to 6.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pocketgan.compress.gate import Gate
+from pocketgan.core.dims import Dim
+
+Form = Literal["quadratic", "linear"]
+
+
+def mask_value(p: Tensor, boundary: Tensor | float, form: Form = "quadratic") -> Tensor:
+    """The mask in [0, 1] of eq. 3: 0 at p <= -b, 1/2 at 0, 1 at p >= b; slope (b - |p|) / b^2 inside, 0 outside.
+
+    Two parabolas that meet at p = 0; ``linear`` is the straight line of the ablation in table II. At b = 0 it is the step
+    p > 0, without gradient.
+    """
+    b = torch.as_tensor(boundary, dtype=p.dtype, device=p.device)
+    u = (p / b.clamp_min(1e-12)).clamp(-1, 1)
+    soft = (1 + u) / 2 if form == "linear" else torch.where(u <= 0, (1 + u).square() / 2, 1 - (1 - u).square() / 2)
+    return torch.where(b > 0, soft, (p > 0).to(p.dtype))
+
+
+def boundary_at(step: int, steps: int) -> float:
+    """b = 1 - (step / steps)^(1/3), eq. 4; 0 from ``steps`` on."""
+    return max(0.0, 1.0 - float((step / steps) ** (1 / 3)))
+
+
+def group_coefficients(p: Tensor, boundary: Tensor | float) -> Tensor:
+    """How hard each channel of a group is pushed, eq. 6: s / (members inside the band), for s producers x C channels -> C.
+
+    0 where the channel can no longer go (a member has saturated at 1: the released rule, which the paper does not print)
+    or is gone already (all members are closed).
+    """
+    inside = (p.abs() < boundary).sum(0)
+    settled = (p >= boundary).any(0) | (inside == 0)
+    return torch.where(settled, 0.0, len(p) / inside.clamp_min(1))
+
+
+def sparsity(p: Tensor, boundary: Tensor | float, coefficients: Tensor) -> Tensor:
+    """Sum of c (p + b) over what is inside the band, eq. 5 and 6; p is s x C. Outside there is neither loss nor gradient."""
+    return (coefficients * (p + boundary) * (p.abs() < boundary)).sum()
+
+
+def polarisation(p: Tensor, boundary: Tensor | float) -> Tensor:
+    """L2 norm of (b - |p|) inside the band: pushes to the nearer edge, closes and opens alike.
+
+    Not in the paper; the released code treats the layers next to the picture with it.
+    """
+    inside = (boundary - p.abs()) * (p.abs() < boundary)
+    return inside.square().sum().clamp_min(1e-24).sqrt()
+
+
+class MaskGate(Gate):
+    """A gate whose mask is learned."""
+
+    AXES = {"p": ("channels",), "mask": ("channels",)}  # noqa: RUF012
+
+    def __init__(self, channels: Dim, form: Form, start: Tensor):
+        super().__init__(channels)
+        self.form: Form = form
+        self.p = nn.Parameter(start)
+        self.register_buffer("boundary", torch.ones(()))
+        self.boundary: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W, scaled a channel by the soft mask, and by the binary one once that is set."""
+        return x * (self.mask * mask_value(self.p, self.boundary, self.form))[:, None, None]

@@ -1,0 +1,94 @@
+"""What users hold on to, frozen as literals: a change here is a decision, and stands in its own commit."""
+
+import importlib
+import inspect
+
+import pytest
+
+import pocketgan
+import pocketgan.pipeline  # fills the registries
+from pocketgan.cli import VERBS
+from pocketgan.compress.importance import IMPORTANCES
+from pocketgan.core.spec import ARCHITECTURES, MODELS
+from pocketgan.data.builtin import BUILTIN
+from pocketgan.evaluate import METRICS
+from pocketgan.export import FORMATS, RUNTIMES
+from pocketgan.methods import METHODS
+from pocketgan.recipes import RECIPES
+from pocketgan.train.objectives import OBJECTIVES
+
+FLAGS = {
+    "quickstart": "--out",
+    "train": "OVERRIDES --task --data --out --arch --size --direction --steps --epochs --batch --gan --features --device --seed"
+    " --resume --dry-run",
+    "compress": "TEACHER OVERRIDES --data --out --budget --method --objective --task --size --direction --steps --epochs"
+    " --batch --multiple --weights --teacher-discriminator --gan --features --device --seed --resume --dry-run",
+    "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --seeds --task --size --direction"
+    " --steps --batch --features --device --resume --dry-run",
+    "evaluate": "ARTIFACT --data --task --size --direction --metrics --features --stats --teacher --batch --device --json",
+    "stats": "DATA --side --features --out --split --size",
+    "export": "ARTIFACT --out --format --size --verify",
+    "inspect": "MODEL --size --multiple --json",
+    "latency": "ARTIFACTS --runtime --batch --size --threads --repeats --json",
+    "report": "RUNS --out",
+    "models": "--json",
+    "methods": "--json",
+    "recipes": "NAME OVERRIDES --out --resume",
+    "data": "ACTION PATH --task --size --quick",
+}
+"""Every verb with its arguments: positional ones in capitals."""
+
+NAMES = {
+    "architecture": (ARCHITECTURES, {"resnet", "unet", "patchgan", "pixel"}),
+    "model": (MODELS, {"resnet", "mobile-resnet", "unet", "patchgan", "pixel"}),
+    "method": (METHODS, {"uniform", "magnitude", "dmad"}),
+    "objective": (OBJECTIVES, {"output", "features", "attention"}),
+    "importance": (IMPORTANCES, {"contribution", "l1"}),
+    "format": (FORMATS, {"onnx"}),
+    "runtime": (RUNTIMES, {"torch", "onnxruntime"}),
+    "metric": (METRICS, {"psnr", "ssim", "frechet", "kernel"}),
+    "built-in data": (BUILTIN, {"shapes", "textures"}),
+    "recipe": (
+        RECIPES,
+        {
+            *("quickstart-teacher", "quickstart-student", "maps-teacher", "edges2shoes-teacher", "facades-teacher"),
+            "horse2zebra-teacher",
+        },
+    ),
+}
+"""What is chosen by name."""
+
+
+def test_the_verbs() -> None:
+    assert list(VERBS) == list(FLAGS)
+
+
+@pytest.mark.parametrize("verb", FLAGS)
+def test_the_flags(verb: str) -> None:
+    parameters = inspect.signature(importlib.import_module(f"pocketgan.cli.{verb}").run).parameters.values()
+    positional = [p.name.upper() for p in parameters if p.kind is p.POSITIONAL_ONLY]
+    flags = [f"--{p.name.replace('_', '-')}" for p in parameters if p.kind is p.KEYWORD_ONLY]
+    assert len(positional) + len(flags) == len(parameters)
+    assert [*positional, *flags] == FLAGS[verb].split()
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_the_names(kind: str) -> None:
+    registry, names = NAMES[kind]
+    assert set(registry) == names
+    assert len(registry) == len(names)
+
+
+def test_the_public_python_names() -> None:
+    assert pocketgan.__all__ == ["compress", "inspect", "load"]
+    assert {name: [*inspect.signature(getattr(pocketgan, name)).parameters] for name in pocketgan.__all__} == {
+        "compress": ["model", "data", "budget", "method", "out", "task", "size", "resume", "progress", "fields"],
+        "inspect": ["model", "size"],
+        "load": ["path"],
+    }
+
+
+def test_the_function_keeps_its_name_from_the_room() -> None:
+    """``pocketgan.compress`` is the function, also after the package of that name has been imported."""
+    importlib.import_module("pocketgan.compress.budget")
+    assert inspect.isfunction(pocketgan.compress)

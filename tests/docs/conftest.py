@@ -1,0 +1,123 @@
+"""A directory in which every file that the pages name exists, small."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import pocketgan.pipeline.compress as pipeline
+from pocketgan.core.artifact import save_artifact
+from pocketgan.core.files import read_json
+from pocketgan.core.spec import Spec
+from pocketgan.data.config import DataConfig
+from pocketgan.evaluate import JudgeConfig
+from pocketgan.export import Exported, Verification
+from pocketgan.interop import to_published
+from pocketgan.models import patchgan, resnet
+from pocketgan.pipeline.config import CompressConfig
+from pocketgan.pipeline.measure import save_statistics
+from pocketgan.train.config import FitConfig
+
+SIDE = 32
+
+
+def write_images(folder: Path, names: tuple[str, ...], size: tuple[int, int]) -> None:
+    """Smooth random pictures."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(len(folder.as_posix()))
+    for name in names:
+        coarse = rng.integers(0, 256, (5, 5, 3)).astype(np.uint8)
+        Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(folder / name)
+
+
+def write_features(path: Path) -> None:
+    """An extractor: the mean colour."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, SIDE, SIDE])
+    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", 3])
+    axes = numpy_helper.from_array(np.array([2, 3]), "axes")
+    mean = helper.make_node("ReduceMean", ["images", "axes"], ["features"], keepdims=0)
+    graph = helper.make_graph([mean], "mean", [images], [features], [axes])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+
+
+def write_checkpoint(path: Path, spec: Spec) -> None:
+    """A published checkpoint with fresh weights."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(to_published(spec.build()), path)
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once a session; nothing runs in it."""
+    root: Path = tmp_path_factory.mktemp("manual")
+    torch.manual_seed(0)
+    four = tuple(f"{index}.jpg" for index in range(4))
+    for split in ("train", "val"):
+        write_images(root / "datasets/maps" / split, four, (2 * SIDE, SIDE))
+    for folder in ("trainA", "trainB", "testA", "testB"):
+        write_images(root / "datasets/horse2zebra" / folder, four, (SIDE, SIDE))
+    write_images(root / "photos", ("one.jpg", "two.jpg"), (SIDE + 5, SIDE - 3))
+    write_features(root / "features.onnx")
+    zebras = DataConfig(path=str(root / "datasets/horse2zebra"), size=SIDE, workers=0)
+    save_statistics(zebras, root / "zebras.npz", domain="B", splits=("train",), features=str(root / "features.onnx"))
+    teacher = resnet(32, blocks=1)
+    for folder, channels, side in (("maps_pix2pix", 6, ""), ("horse2zebra_cyclegan", 3, "_A")):
+        write_checkpoint(root / "checkpoints" / folder / f"latest_net_G{side}.pth", teacher)
+        write_checkpoint(root / "checkpoints" / folder / f"latest_net_D{side}.pth", patchgan(8, in_channels=channels))
+    for run in ("quickstart", "learn"):
+        save_artifact(root / "runs" / run / "teacher" / "generator.safetensors", teacher.build(), size=SIDE)
+    config = CompressConfig(
+        teacher=str(root / "runs/quickstart/teacher/generator.safetensors"),
+        data=DataConfig(path="shapes", size=SIDE, workers=0, limit=2),
+        budget="10x",
+        fit=FitConfig(steps=1, batch=2),
+        judge=JudgeConfig(runtimes=("torch",), repeats=1, pictures=1),
+    )
+    student = pipeline.compress(config, root / "runs/quickstart/student").path
+    for copy in ("maps-10x", "zebra", "learn/student", "learn/alone"):
+        shutil.copytree(student, root / "runs" / copy)
+    return root
+
+
+@pytest.fixture
+def world(stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the stage as the current directory.
+
+    Only the stage's own student is traced to ONNX, which takes seconds: later ones get a copy of its file.
+    """
+    shutil.copytree(stage, tmp_path / "world")
+    monkeypatch.chdir(tmp_path / "world")
+    shown = read_json(stage / "runs/quickstart/student/result.json")["export"]["onnx"]
+
+    def export(generator: nn.Module, path: Path, *, size: int) -> Exported:
+        shutil.copy(stage / "runs/quickstart/student/student.onnx", path)
+        verification = Verification({(1, size, size): shown["max_abs_diff"]}, shown["tolerance"])
+        return Exported(path, "onnx", shown["bytes"], verification)
+
+    monkeypatch.setattr(pipeline, "export_onnx", export)
+    return tmp_path / "world"
+
+
+@pytest.fixture
+def undo() -> Iterator[Callable[[object], None]]:
+    """Registries that are handed in are given back as they were."""
+    saved: list[tuple[dict[str, object], dict[str, object]]] = []
+
+    def watch(registry: object) -> None:
+        entries = registry._entries  # type: ignore[attr-defined]
+        saved.append((entries, dict(entries)))
+
+    yield watch
+    for entries, before in saved:
+        entries.clear()
+        entries.update(before)

@@ -1,0 +1,101 @@
+"""Every command on the pages runs, on small stand-ins of the files that it names, for a step or two."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from manual import ROOT, commands
+
+import pocketgan.recipes.quickstart as quickstart
+from pocketgan.cli import VERBS, main
+from pocketgan.compress.budget import parse_budget
+from pocketgan.core.config import override
+from pocketgan.metrics.cost import CostModel
+from pocketgan.models import resnet
+
+COMMANDS = commands()
+VERB_LINES = {place: words[1:] for place, words in COMMANDS.items() if words[0] == "pocketgan"}
+MAKE_LINES = {place: words[1:] for place, words in COMMANDS.items() if words[0] == "make"}
+
+SMALL_DATA = ["data.size=32", "data.load_size=null", "data.limit=2", "data.workers=0"]
+SMALL_FIT = ["fit.steps=2", "fit.epochs=null", "fit.batch=2"]
+SMALL_JUDGE = ["judge.repeats=1", "judge.pictures=1", 'judge.runtimes=["torch"]', "device=cpu"]
+SMALL = [*SMALL_DATA, *SMALL_FIT, *SMALL_JUDGE]
+SMALL_SEARCH = ["search.steps=2", "search.epochs=null", "search.batch=2"]
+SMALL_PLAYERS = ["arch_options.ngf=8", "discriminator_options.ndf=8"]
+
+
+def value(words: list[str], flag: str) -> str | None:
+    """What stands behind a flag."""
+    return words[words.index(flag) + 1] if flag in words else None
+
+
+def shortened(words: list[str]) -> list[str]:
+    """The same command, small. What the page says is parsed and checked as it stands; later settings win."""
+    verb = words[0]
+    match verb:
+        case "compress":
+            # Stand-ins are far below a real teacher's billions, so a budget in numbers is one of theirs.
+            absolute = not str(value(words, "--budget") or "10x").endswith("x")
+            return [*words, *SMALL, *SMALL_SEARCH, *(["budget=10x"] if absolute else [])]
+        case "compare":
+            once = ["1" if before == "--seeds" else word for before, word in zip(["", *words], words, strict=False)]
+            return [*once, *SMALL, *SMALL_SEARCH]
+        case "train":
+            depth = "arch_options.depth=5" if value(words, "--arch") == "unet" else "arch_options.blocks=1"
+            return [*words, *SMALL, *SMALL_PLAYERS, depth]
+        case "recipes" if "--out" in words:
+            return [*words, *SMALL, *SMALL_PLAYERS, "arch_options.blocks=1"]
+        case "latency":
+            return [*words, "--size", "32", "--repeats", "1", "--threads", "1", "--runtime", "torch"]
+    return words
+
+
+def test_only_known_programs_are_called() -> None:
+    assert {words[0] for words in COMMANDS.values()} == {"pocketgan", "make"}
+    assert {words[0] for words in VERB_LINES.values()} <= set(VERBS)
+
+
+@pytest.mark.parametrize("words", VERB_LINES.values(), ids=VERB_LINES)
+def test_command_runs(words: list[str], world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = value(words, "--out")
+    if out is not None:  # a stand-in of what this very command is about to make
+        shutil.rmtree(out, ignore_errors=True)
+        Path(out).unlink(missing_ok=True)
+    assert main(shortened(words)) == 0, capsys.readouterr().err
+    written = out is not None and "--dry-run" not in words
+    assert not written or Path(out).exists()
+    assert written or capsys.readouterr().out.strip()
+    if words[0] in ("compress", "train") and written:
+        assert (Path(out) / "report.html").exists()
+        assert (Path(out) / "result.json").exists()
+
+
+@pytest.mark.parametrize("words", VERB_LINES.values(), ids=VERB_LINES)
+def test_budgets_hold_for_the_published_teacher(words: list[str]) -> None:
+    cost = CostModel(resnet(64, blocks=9).build(device="meta"), 256)()
+    for text in (value(words, "--budget") or value(words, "--budgets") or "10x").split(","):
+        budget = parse_budget(text, cost)
+        assert 0 < budget.limit < budget.of(cost)
+
+
+def test_the_first_command_of_all(world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    teacher = override(quickstart.teacher(), [*SMALL, *SMALL_PLAYERS, "arch_options.depth=5"])
+    student = override(quickstart.student(), [*SMALL, "budget=4x"])
+    monkeypatch.setattr(quickstart, "teacher", lambda: teacher)
+    monkeypatch.setattr(quickstart, "student", lambda: student)
+    shutil.rmtree("runs")
+    assert main(["quickstart"]) == 0, capsys.readouterr().err
+    assert Path("runs/quickstart/student/report.html").exists()
+    assert "PSNR to the truth" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("words", MAKE_LINES.values(), ids=MAKE_LINES)
+def test_make_knows_the_target(words: list[str]) -> None:
+    done = subprocess.run(["make", "--dry-run", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {"quickstart": "pocketgan quickstart", "test": "pytest"}[words[0]] in done.stdout

@@ -1,0 +1,76 @@
+"""One tiny teacher and one tiny student, made once by the commands that users give."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import NETS, TINY, command
+from PIL import Image
+from torch import nn
+
+from pocketgan.export import Exported
+from pocketgan.export.verify import Verification
+from pocketgan.pipeline import compress as stages
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a paired teacher on the built-in shapes."""
+    path = tmp_path_factory.mktemp("runs") / "teacher"
+    command("train", "--task", "paired", "--data", "shapes", "--out", path, *TINY, *NETS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def student(teacher: Path) -> Path:
+    """The run of its student, four times smaller."""
+    path = teacher.parent / "student"
+    command(
+        *("compress", teacher / "generator.safetensors", "--data", "shapes", "--out", path, "--budget", "4x"),
+        *("--objective", "output+features+attention", *TINY),
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def unpaired_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a CycleGAN on the built-in textures."""
+    path = tmp_path_factory.mktemp("runs") / "cycle"
+    command("train", "--task", "unpaired", "--data", "textures", "--out", path, *TINY, *NETS)
+    return path
+
+
+@pytest.fixture
+def quick_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exporting takes seconds and is tested where one student is; elsewhere a file stands for it."""
+
+    def export(generator: nn.Module, path: Path, *, size: int, verify: bool = True) -> Exported:
+        Path(path).write_bytes(b"onnx")
+        return Exported(Path(path), "onnx", 4, Verification({(1, size, size): 0.0}, 1e-4))
+
+    monkeypatch.setattr(stages, "export_onnx", export)
+
+
+@pytest.fixture(scope="session")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A feature extractor as users have them: an ONNX file; here the mean of each quarter of the picture."""
+    from onnx import TensorProto, helper, save
+
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 8, 8])
+    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["n", 12])
+    pool = helper.make_node("AveragePool", ["image"], ["pooled"], kernel_shape=[4, 4], strides=[4, 4])
+    flat = helper.make_node("Flatten", ["pooled"], ["rows"])
+    graph = helper.make_graph([pool, flat], "quarters", [image], [rows])
+    path = tmp_path_factory.mktemp("features") / "quarters.onnx"
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A flat folder of eight pictures of different sizes."""
+    path, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for index in range(8):
+        pixels = rng.integers(0, 256, (20 + index, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path / f"{index}.png")
+    return path

@@ -1,0 +1,174 @@
+"""The verbs that look at what is there: each agrees with the run that it looks at."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import TINY, command
+
+from pocketgan.cli import main
+from pocketgan.core.artifact import save_artifact
+from pocketgan.data.config import DataConfig
+from pocketgan.metrics.features import OnnxFeatures
+from pocketgan.metrics.statistics import Moments
+from pocketgan.models import resnet
+from pocketgan.pipeline.compare import CompareConfig, plan
+from pocketgan.pipeline.config import CompressConfig
+
+pytestmark = pytest.mark.xdist_group("pipeline")
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
+    """The one JSON object that a command prints."""
+    capsys.readouterr()
+    command(*arguments, "--json")
+    return json.loads(capsys.readouterr().out)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line with which a command ends."""
+    capsys.readouterr()
+    assert main([str(argument) for argument in arguments]) == 2
+    return capsys.readouterr().err.strip()
+
+
+def test_evaluate_says_what_the_run_says(
+    teacher: Path, student: Path, folder: Path, features: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a folder of its own, as the run's set was cut short."""
+    sides = ("--data", folder, "--task", "inputs", "--teacher", teacher / "generator.safetensors", "--features", features)
+    small = answer(capsys, "evaluate", student / "student.safetensors", *sides)
+    name = OnnxFeatures(features).name
+    assert set(small["quality"]) == {"psnr_to_teacher", "ssim_to_teacher", f"frechet[{name}]", f"kernel[{name}]"}
+    result = json.loads((student / "result.json").read_text())["student"]
+    for key in ("params", "macs", "macs_paper", "size", "bytes"):
+        assert small[key] == result[key]
+    assert small["quality"][f"frechet[{name}]"] > 0
+    itself = answer(capsys, "evaluate", teacher / "generator.safetensors", *sides)
+    assert itself["quality"][f"frechet[{name}]"] == pytest.approx(0, abs=1e-9)
+
+
+def test_metrics_are_chosen_by_name(student: Path, features: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    artifact = student / "student.safetensors"
+    only = answer(capsys, "evaluate", artifact, "--data", "shapes", "--metrics", "psnr", "--batch", "50")
+    assert set(only["quality"]) == {"psnr"}
+    # Distances cannot be had without features, nor statistics without the features that they are of.
+    line = refused(capsys, "evaluate", artifact, "--data", "shapes", "--metrics", "psnr,frechet")
+    assert line == "error: frechet is measured on features: give an ONNX file with --features, or leave it out"
+    line = refused(capsys, "evaluate", artifact, "--data", "shapes", "--metrics", "pnsr")
+    assert line.startswith("error: no metric named 'pnsr'. Did you mean 'psnr'? There is:")
+    assert "has no effect without features" in refused(capsys, "evaluate", artifact, "--data", "shapes", "--stats", "x.npz")
+    unpaired = ("evaluate", artifact, "--data", "textures", "--task", "unpaired")
+    assert "there is no truth to compare with: give --features, or a --teacher" in refused(capsys, *unpaired)
+    alone = ("evaluate", artifact, "--data", "shapes", "--task", "inputs", "--features", features)
+    assert "inputs alone have no real targets" in refused(capsys, *alone)
+    missing = features.with_name("quartres.onnx")
+    line = refused(capsys, "evaluate", artifact, "--data", "shapes", "--features", missing)
+    assert line == f"error: no feature extractor {missing}; did you mean 'quarters.onnx'?"
+
+
+def test_statistics_are_made_once_and_used(
+    student: Path, folder: Path, features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "real.npz"
+    command("stats", folder, "--side", "A", "--features", features, "--out", out, "--size", "16", "--split", "train+test")
+    extractor = OnnxFeatures(features)
+    moments = Moments.load(out, features=extractor.name)
+    assert moments.n == 16  # eight pictures, each in both splits of a folder without any
+    measured = answer(
+        capsys, "evaluate", student / "student.safetensors", "--data", folder, "--task", "inputs", "--features", features,
+        "--stats", out, "--metrics", "frechet",
+    )  # fmt: skip
+    assert set(measured["quality"]) == {f"frechet[{extractor.name}]"}
+    other = tmp_path / "other.npz"
+    np.savez(other, mu=np.zeros(12), sigma=np.eye(12), features=np.array("another"))
+    line = refused(
+        capsys, "evaluate", student / "student.safetensors", "--data", folder, "--task", "inputs", "--features", features,
+        "--stats", other, "--metrics", "frechet",
+    )  # fmt: skip
+    assert "holds features of 'another'" in line
+
+
+def test_an_unknown_format_is_refused(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(capsys, "export", student / "student.safetensors", "--out", tmp_path / "g.tflite", "--format", "tflite")
+    assert line.startswith("error: no export format named 'tflite'. There is: onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_latency_of_several_in_one_run(teacher: Path, student: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = (str(teacher / "generator.safetensors"), str(student / "student.safetensors"))
+    found = answer(capsys, "latency", *files, "--runtime", "torch", "--repeats", "3", "--batch", "2")
+    assert set(found) == set(files)
+    for engines in found.values():
+        assert set(engines) == {"torch"}
+        assert (engines["torch"]["batch"], engines["torch"]["threads"], engines["torch"]["repeats"]) == (2, 1, 3)
+        assert 0 < engines["torch"]["p10"] <= engines["torch"]["median"] <= engines["torch"]["p90"]
+    assert refused(capsys, "latency") == "error: no artifact given: name at least one"
+    assert "no runtime named 'onxruntime'. Did you mean 'onnxruntime'" in refused(
+        capsys, "latency", files[0], "--runtime", "onxruntime"
+    )
+
+
+def test_sizes_that_differ_have_to_be_settled(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_artifact(tmp_path / "large.safetensors", resnet(3, blocks=0).build(), size=32)
+    files = (student / "student.safetensors", tmp_path / "large.safetensors")
+    assert "the artifacts are for different sizes (16, 32): say which with --size" in refused(capsys, "latency", *files)
+
+
+def test_inspect_adds_up(student: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = answer(capsys, "inspect", student / "student.safetensors")
+    result = json.loads((student / "result.json").read_text())
+    assert {group: f["width"] for group, f in facts["groups"].items() if f["width"]} == result["widths"]["student"]
+    for count in ("params", "macs", "macs_paper"):
+        assert sum(group[count] for group in facts["groups"].values()) == facts["total"][count] == result["student"][count]
+        assert 0 < facts["floor"][count] < facts["total"][count]
+    named = answer(capsys, "inspect", "resnet", "--size", "256")
+    assert (named["total"]["params"], named["uncounted"]) == (11_378_179, [])
+    command("inspect", student / "student.safetensors")
+    assert "trunk" in capsys.readouterr().out
+
+
+def test_one_page_of_several_runs(teacher: Path, student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command("report", student, teacher, "--out", tmp_path / "both.html")
+    assert capsys.readouterr().out.split() == [str(tmp_path / "both.html")]
+    page = (tmp_path / "both.html").read_text()
+    assert "student" in page
+    assert "teacher" in page
+    assert refused(capsys, "report") == "error: no run given: name at least one run directory"
+
+
+def test_a_comparison_is_a_table_and_resumes(
+    teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], quick_export: None
+) -> None:
+    def run(*more: str) -> int:
+        arguments = ("compare", teacher / "generator.safetensors", "--data", "shapes", "--methods", "uniform,magnitude")
+        settings = ("--budgets", "3x,1000x", "--out", tmp_path / "c", *more, *TINY, "fit.steps=1", "fit.sample_every=0")
+        return main([str(argument) for argument in (*arguments, *settings)])
+
+    assert run() == 2  # two of the four are below the floor, and do not stop the others
+    captured = capsys.readouterr()
+    line = captured.err.strip().splitlines()[-1]
+    assert line.startswith("error: 2 of 4 runs failed: uniform-1000x-s0: budget '1000x'")
+    assert "below the floor" in line
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == [
+        "config.json", "magnitude-3x-s0", "report.html", "uniform-3x-s0",
+    ]  # fmt: skip
+    assert "uniform" in captured.out
+    (tmp_path / "c" / "report.html").unlink()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "c").rglob("*.safetensors")}
+    assert run("--resume") == 2
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "c").rglob("*.safetensors")} == before
+    assert (tmp_path / "c" / "report.html").exists()
+
+
+def test_the_plan_of_a_comparison_has_whole_comparisons_first() -> None:
+    base = CompressConfig(teacher="t", data=DataConfig(path="shapes"), seed=5)
+    runs = plan(
+        CompareConfig(base=base, methods=("uniform", "magnitude"), budgets=("2x", "4x"), weights=("inherit", "fresh"), seeds=2)
+    )
+    assert len(runs) == 16
+    assert list(runs)[:3] == ["uniform-2x-inherit-s5", "uniform-2x-fresh-s5", "uniform-4x-inherit-s5"]
+    assert [config.seed for config in runs.values()] == [5] * 8 + [6] * 8
+    for name, config in runs.items():
+        assert name == f"{config.method}-{config.budget}-{config.weights}-s{config.seed}"

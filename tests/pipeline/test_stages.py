@@ -1,0 +1,238 @@
+"""From data to a small generator, end to end: what lies in a run, what it says, and that it goes on where it was stopped."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from commands import NETS, TINY, bytes_of, command
+from PIL import Image
+
+import pocketgan
+from pocketgan.core.artifact import load_artifact, save_artifact
+from pocketgan.core.spec import spec_of
+from pocketgan.interop import load_checkpoint, to_published
+from pocketgan.metrics.cost import CostModel
+from pocketgan.models import patchgan, resnet
+
+pytestmark = pytest.mark.xdist_group("pipeline")
+
+R = {"params", "macs", "macs_paper", "size", "bytes", "latency_ms", "quality", "spread"}
+TEACHER_QUALITY = {"psnr", "ssim"}
+STUDENT_QUALITY = TEACHER_QUALITY | {"psnr_to_teacher", "ssim_to_teacher"}
+
+
+def result_of(run: Path) -> dict:
+    return json.loads((run / "result.json").read_text())
+
+
+def logged(run: Path, stage: str) -> list[dict]:
+    entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [entry for entry in entries if entry["stage"] == stage]
+
+
+def test_the_run_of_a_teacher(teacher: Path) -> None:
+    result = result_of(teacher)
+    assert set(result) == {"name", "generator", "input", "seed", "seconds", "versions", "machine"}
+    assert set(result["generator"]) == R
+    assert set(result["seconds"]) == {"train", "evaluate"}
+    artifact = load_artifact(teacher / "generator.safetensors")
+    assert spec_of(artifact.model) == resnet(8, blocks=2)
+    assert spec_of(load_artifact(teacher / "discriminator.safetensors").model) == patchgan(4, 1, in_channels=6)
+    assert (artifact.size, artifact.provenance) == (16, {"task": "paired", "seed": 0})
+    assert (teacher / "report.html").stat().st_size > 5000
+    assert list((teacher / "samples").iterdir())
+    assert not list((teacher / "checkpoints").iterdir())
+
+
+def test_the_run_of_a_student_holds_what_the_contract_names(student: Path) -> None:
+    kept = {path.name for path in student.iterdir()}
+    contract = {"config.json", "log.jsonl", "samples", "checkpoints", "student.safetensors", "student.onnx", "result.json"}
+    assert kept == contract | {
+        "report.html", "pictures", "selected.safetensors", "student_discriminator.safetensors", "begun.json",
+    }  # fmt: skip
+    roles = ("source", "target", "teacher", "student", "input")
+    assert {path.name for path in (student / "pictures").iterdir()} == {f"00{i}_{role}.png" for i in range(3) for role in roles}
+    with Image.open(student / "pictures" / "000_student.png") as picture:
+        assert picture.size == (16, 16)
+    assert not list((student / "checkpoints").iterdir())
+    page = (student / "report.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "")  # names of formats, not addresses
+    assert "https://" not in page
+
+
+def test_result_json_is_the_contract(student: Path) -> None:
+    result = result_of(student)
+    assert set(result) == {
+        *("name", "method", "objective", "seed", "teacher", "student", "input", "budget", "widths"),
+        *("export", "seconds", "versions", "machine", "notes"),
+    }
+    for name, quality in (("teacher", TEACHER_QUALITY), ("student", STUDENT_QUALITY)):
+        assert set(result[name]) == R
+        assert set(result[name]["quality"]) == quality
+        assert all(math.isfinite(value) for value in result[name]["quality"].values())
+        assert set(result[name]["latency_ms"]) == {"torch"}
+        assert set(result[name]["latency_ms"]["torch"]) == {"median", "p10", "p90", "threads", "batch", "repeats"}
+    assert set(result["budget"]) == {"asked", "kind", "limit", "reached", "floor"}
+    assert set(result["export"]["onnx"]) == {"file", "bytes", "max_abs_diff", "tolerance", "differences"}
+    assert result["export"]["onnx"]["max_abs_diff"] < 1e-4
+    assert set(result["seconds"]) == {"search", "recover", "evaluate"}
+    assert set(result["versions"]) == {"pocketgan", "torch", "numpy", "onnxruntime"}
+
+
+def test_the_student_is_below_the_budget_and_the_figures_are_its_own(student: Path, teacher: Path) -> None:
+    result, artifact = result_of(student), load_artifact(student / "student.safetensors")
+    large, small = (CostModel(m, 16)() for m in (load_artifact(teacher / "generator.safetensors").model, artifact.model))
+    budget = result["budget"]
+    assert (budget["asked"], budget["kind"], budget["limit"]) == ("4x", "macs", large.macs // 4)
+    assert 0.8 * budget["limit"] < budget["reached"] == small.macs <= budget["limit"]
+    assert budget["floor"] < budget["limit"]
+    for name, cost in (("teacher", large), ("student", small)):
+        assert {key: result[name][key] for key in cost._fields} == cost._asdict()
+    assert result["student"]["bytes"] == (student / "student.safetensors").stat().st_size
+    assert result["widths"]["student"] == dict(spec_of(artifact.model).widths)
+    assert artifact.provenance | {"versions": 0} == {
+        "method": "magnitude", "objective": "output+features+attention", "budget": "4x", "seed": 0,
+        "teacher": str(teacher / "generator.safetensors"), "versions": 0,
+    }  # fmt: skip
+
+
+def test_the_recovery_imitated_everything_that_was_asked_for(student: Path) -> None:
+    names = {"D/real_fake", "G/gan", "G/recon", "G/output", "G/features", "G/attention"}
+    assert {name for entry in logged(student, "recover") for name in entry["losses"]} == names
+    assert not logged(student, "search")
+    cut, done = (load_artifact(student / f"{name}.safetensors").model for name in ("selected", "student"))
+    assert spec_of(cut) == spec_of(done)
+    assert not torch.equal(cut.head.weight, done.head.weight)
+
+
+def test_the_teachers_discriminator_goes_on(student: Path, teacher: Path) -> None:
+    """Copied, and then trained: as wide as the teacher's, near to it, not the same."""
+    ours, theirs = (
+        load_artifact(path).model
+        for path in (student / "student_discriminator.safetensors", teacher / "discriminator.safetensors")
+    )
+    assert spec_of(ours) == spec_of(theirs)
+    gap = (ours.head.weight - theirs.head.weight).abs().max()
+    assert 0 < gap < 3 * 2e-4 * 1.01  # three steps of Adam
+
+
+def test_the_onnx_file_is_the_student(student: Path) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(student / "student.onnx", providers=["CPUExecutionProvider"])
+    image = torch.rand(2, 3, 20, 24) * 2 - 1
+    (picture,) = session.run(None, {"image": image.numpy()})
+    with torch.inference_mode():
+        expected = load_artifact(student / "student.safetensors").model(image)
+    torch.testing.assert_close(torch.from_numpy(picture), expected, rtol=0, atol=1e-4)
+
+
+def test_a_finished_run_that_is_resumed_changes_nothing(student: Path, teacher: Path, quick_export: None) -> None:
+    again = ("compress", teacher / "generator.safetensors", "--data", "shapes", "--out", student, "--budget", "4x", "--resume")
+    before = bytes_of(student)
+    command(*again, "--objective", "output+features+attention", *TINY)
+    assert bytes_of(student) == before
+    before = bytes_of(teacher)
+    command("train", "--task", "paired", "--data", "shapes", "--out", teacher, "--resume", *TINY, *NETS)
+    assert bytes_of(teacher) == before
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ("result.json",),
+        ("result.json", "student.onnx", "pictures", "report.html"),
+        ("result.json", "student.onnx", "student.safetensors", "student_discriminator.safetensors"),
+        ("result.json", "student.onnx", "student.safetensors", "selected.safetensors", "begun.json", "log.jsonl"),
+    ],
+)
+def test_a_run_killed_between_its_stages_goes_on_to_the_same_student(
+    student: Path, teacher: Path, tmp_path: Path, lost: tuple[str, ...], quick_export: None
+) -> None:
+    run = tmp_path / "student"
+    shutil.copytree(student, run)
+    for name in lost:
+        shutil.rmtree(run / name) if (run / name).is_dir() else (run / name).unlink()
+    again = ("compress", teacher / "generator.safetensors", "--data", "shapes", "--out", run, "--budget", "4x", "--resume")
+    command(*again, "--objective", "output+features+attention", *TINY)
+    assert set(bytes_of(run)) == set(bytes_of(student))
+    for name in ("selected", "student", "student_discriminator"):
+        assert (run / f"{name}.safetensors").read_bytes() == (student / f"{name}.safetensors").read_bytes()
+    for name in ("teacher", "student"):
+        assert result_of(run)[name]["quality"] == result_of(student)[name]["quality"]
+
+
+def test_unpaired_both_ways_and_then_a_one_way_student(unpaired_teacher: Path, tmp_path: Path, quick_export: None) -> None:
+    files = [f"{kind}_{side}.safetensors" for kind in ("discriminator", "generator") for side in "AB"]
+    assert sorted(path.name for path in unpaired_teacher.glob("*.safetensors")) == files
+    assert {name for entry in logged(unpaired_teacher, "train") for name in entry["losses"]} == {
+        *("G/gan", "G/cycle", "G/identity", "D/real_fake")
+    }
+    back = unpaired_teacher / "generator_B.safetensors"
+    common = ("--data", "textures", "--task", "unpaired", "--direction", "BtoA", "--budget", "3x", *TINY)
+    command("compress", back, *common, "--out", tmp_path / "s", "--objective", "none")
+    losses = logged(tmp_path / "s", "recover")[-1]["losses"]
+    assert set(losses) == {"D/real_fake", "G/gan", "G/recon"}
+    critic = spec_of(load_artifact(tmp_path / "s" / "student_discriminator.safetensors").model)
+    assert critic == patchgan(4, 1)  # the one beside, which judges pictures alone
+    assert set(result_of(tmp_path / "s")["student"]["quality"]) == {"psnr_to_teacher", "ssim_to_teacher"}
+    assert not list((tmp_path / "s" / "pictures").glob("*_target.png"))
+
+
+def test_inputs_are_enough_and_need_no_discriminator(teacher: Path, folder: Path, tmp_path: Path, quick_export: None) -> None:
+    source = ("compress", teacher / "generator.safetensors", "--data", folder, "--task", "inputs", "--budget", "3x")
+    command(*source, "--out", tmp_path / "s", "--method", "uniform", *TINY)
+    assert set(logged(tmp_path / "s", "recover")[-1]["losses"]) == {"G/recon", "G/output", "G/features"}
+    assert not (tmp_path / "s" / "student_discriminator.safetensors").exists()
+    result = result_of(tmp_path / "s")
+    assert result["notes"] == ["no test images: judged on the training images"]
+    assert set(result["student"]["quality"]) == {"psnr_to_teacher", "ssim_to_teacher"}
+
+
+def test_fresh_weights_keep_the_widths_alone(teacher: Path, student: Path, tmp_path: Path, quick_export: None) -> None:
+    source = ("compress", teacher / "generator.safetensors", "--data", "shapes", "--budget", "4x", "--weights", "fresh")
+    command(*source, "--out", tmp_path / "s", *TINY)
+    fresh, kept = (load_artifact(run / "selected.safetensors").model for run in (tmp_path / "s", student))
+    assert spec_of(fresh) == spec_of(kept)
+    assert not torch.equal(fresh.stem.conv.weight, kept.stem.conv.weight)
+    assert fresh.block0.a.conv.weight.std().item() == pytest.approx(0.02, rel=0.1)
+    assert not fresh.stem.conv.bias.any()
+
+
+def test_a_published_checkpoint_teaches_with_its_discriminator_beside_it(tmp_path: Path, quick_export: None) -> None:
+    torch.manual_seed(0)
+    generator, critic = resnet(6, blocks=1).build(), patchgan(3, 1, in_channels=6).build()
+    torch.save(to_published(generator), tmp_path / "latest_net_G.pth")
+    torch.save(to_published(critic), tmp_path / "latest_net_D.pth")
+    assert spec_of(load_checkpoint(tmp_path / "latest_net_G.pth").model) == spec_of(generator)
+    command(
+        *("compress", tmp_path / "latest_net_G.pth", "--data", "shapes", "--budget", "2.5x", "--out", tmp_path / "s"),
+        *("--method", "uniform", "--objective", "attention", *TINY),
+    )
+    assert result_of(tmp_path / "s")["teacher"]["params"] == sum(p.numel() for p in generator.parameters())
+    assert spec_of(load_artifact(tmp_path / "s" / "student_discriminator.safetensors").model) == spec_of(critic)
+
+
+def test_the_python_door(teacher: Path, tmp_path: Path, quick_export: None) -> None:
+    model = pocketgan.load(teacher / "generator.safetensors")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert pocketgan.inspect(model, size=16)["total"] == CostModel(model, 16)()._asdict()
+    done = pocketgan.compress(
+        model, "shapes", budget="3x", method="uniform", out=tmp_path / "s", size=16, progress=False,
+        device="cpu", fit__steps=2, fit__batch=2, data__limit=4, data__workers=0, judge__runtimes=["torch"],
+        judge__repeats=1, task="unpaired", gan="lsgan", teacher_discriminator=str(_critic(tmp_path)),
+    )  # fmt: skip
+    assert done.result == result_of(done.path)
+    assert done.result["student"]["macs"] * 3 <= done.result["teacher"]["macs"]
+    assert not done.student.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def _critic(folder: Path) -> Path:
+    save_artifact(folder / "critic.safetensors", patchgan(3, 1).build(), size=16)
+    return folder / "critic.safetensors"

@@ -1,0 +1,62 @@
+"""The learning rate over the steps."""
+
+import pytest
+import torch
+from games import CPU, batch, critic, generator
+
+from pocketgan.train.config import FitConfig, lr_factor
+from pocketgan.train.loop import Fit
+from pocketgan.train.translation import Translation
+
+
+def factors(**fields: object) -> list[float]:
+    config = FitConfig(**fields)
+    return [lr_factor(step, config) for step in range(config.steps)]
+
+
+def test_linear_is_whole_for_half_and_then_falls_evenly_to_almost_0() -> None:
+    assert factors(steps=8) == [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    assert factors(steps=4, decay_start=0.0) == [1, 0.75, 0.5, 0.25]
+    assert factors(steps=3, decay_start=1.0) == [1, 1, 1]
+
+
+def test_cosine_begins_at_1_passes_a_half_and_ends_just_above_0() -> None:
+    found = factors(steps=100, decay="cosine")
+    assert found[0] == 1
+    assert found[50] == pytest.approx(0.5)
+    assert found[25] == pytest.approx((1 + 2**-0.5) / 2)
+    assert 0 < found[99] < 3e-4
+    assert found == sorted(found, reverse=True)
+
+
+def test_none_stays() -> None:
+    assert factors(steps=3, decay="none") == [1, 1, 1]
+
+
+def test_the_optimisers_follow() -> None:
+    fit = Fit(Translation(generator(), critic(6)), FitConfig(steps=4, lr=0.01, decay_start=0.0), CPU)
+    for expected in (0.01, 0.0075, 0.005, 0.0025):
+        fit.advance(batch())
+        assert [optimizer.param_groups[0]["lr"] for optimizer in fit.optimizers.values()] == [pytest.approx(expected)] * 2
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "log_every", "checkpoint_every"])
+def test_numbers_below_1_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}=0: the least is 1"):
+        FitConfig(**{name: 0})
+
+
+def test_a_decay_that_starts_after_the_end_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"decay_start=1.5: a part of the steps, from 0 to 1"):
+        FitConfig(decay_start=1.5)
+
+
+def test_bf16_trains_and_keeps_float32_weights() -> None:
+    task = Translation(generator(), critic(6))
+    fit = Fit(task, FitConfig(steps=2, precision="bf16"), CPU)
+    exact = Fit(Translation(generator(), critic(6)), FitConfig(steps=2), CPU)
+    rough, fine = fit.advance(batch()), exact.advance(batch())
+    for name, value in fine.items():
+        assert rough[name].item() == pytest.approx(value.item(), rel=0.05)
+        assert rough[name].item() != value.item()
+    assert {parameter.dtype for parameter in task.players["G"].parameters()} == {torch.float32}
