@@ -10,7 +10,7 @@ quickstart: $(INSTALLED)
 	$(BIN)/pocketgan quickstart
 
 test: lint types
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import torch
 
 from pocketgan.pipeline.common import processor
+from pocketgan.report.comparison import over_seeds
+from pocketgan.report.read import read_runs
 
 
 def interleaved(runs: Mapping[str, Callable[[], object]], *, rounds: int, warmup: int = 3) -> dict[str, float]:
@@ -42,3 +44,18 @@ def publish(benchmark: str, figures: Mapping[str, Any], *, packages: tuple[str, 
     print(text)
     if "--out" in sys.argv:
         Path(sys.argv[sys.argv.index("--out") + 1]).write_text(text + "\n")
+
+
+def figures(run: Path) -> dict[str, Any]:
+    """What is kept of a run: figures only, no pictures."""
+    result = json.loads((run / "result.json").read_text())
+    kept = {key: result[key] for key in ("method", "objective", "seed", "budget", "export", "seconds")}
+    for name in ("teacher", "student"):
+        kept[name] = {key: result[name][key] for key in ("params", "macs", "macs_paper", "quality", "latency_ms")}
+    return kept | {"widths": result["widths"]["student"], "input": result["input"]}
+
+
+def seed_table(runs: Sequence[Path]) -> dict[str, Any]:
+    """Mean and spread over the seeds, as the report shows them."""
+    table = over_seeds(list(read_runs(runs)))
+    return {"columns": list(table.columns), "rows": [[c.text for c in row] for row in table.rows]} if table else {}

@@ -9,19 +9,15 @@ Beside the methods stands the same small network (uniform widths) with fresh wei
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from _common import publish
+from _common import figures, publish, seed_table
 from pocketgan.core.progress import ConsoleReporter
 from pocketgan.data.config import DataConfig
 from pocketgan.evaluate import JudgeConfig
 from pocketgan.pipeline.compare import CompareConfig, compare
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.report.comparison import over_seeds
-from pocketgan.report.read import read_runs
 from pocketgan.train.config import FitConfig
 
 
@@ -42,15 +38,6 @@ def untaught(config: CompareConfig) -> CompareConfig:
     return replace(config, base=base, methods=("uniform",))
 
 
-def figures(run: Path) -> dict[str, Any]:
-    """What is kept of a run: figures only, no pictures."""
-    result = json.loads((run / "result.json").read_text())
-    kept = {key: result[key] for key in ("method", "objective", "seed", "budget", "export", "seconds")}
-    for name in ("teacher", "student"):
-        kept[name] = {key: result[name][key] for key in ("params", "macs", "macs_paper", "quality", "latency_ms")}
-    return kept | {"widths": result["widths"]["student"], "input": result["input"]}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     for name in ("teacher", "data", "features", "runs"):
@@ -64,14 +51,12 @@ def main() -> None:
     alone, _ = compare(
         untaught(config), root / "untaught", resume=(root / "untaught/config.json").exists(), reporter=ConsoleReporter()
     )
-    table = over_seeds(list(read_runs([*taught, *alone])))
-    rows = [[cell.text for cell in row] for row in table.rows] if table else []
     publish(
         "maps64",
         {
             "steps": arguments.steps,
             "seeds": arguments.seeds,
-            "over_seeds": {"columns": list(table.columns) if table else [], "rows": rows},
+            "over_seeds": seed_table([*taught, *alone]),
             "runs": [figures(run) for run in [*taught, *alone]],
         },
         packages=("pocketgan", "torch", "numpy", "onnxruntime"),

@@ -23,8 +23,8 @@ FLAGS = {
     " --resume --dry-run",
     "compress": "TEACHER OVERRIDES --data --out --budget --method --objective --task --size --direction --steps --epochs"
     " --batch --multiple --weights --teacher-discriminator --gan --features --device --seed --resume --dry-run",
-    "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --seeds --task --size --direction"
-    " --steps --batch --features --device --resume --dry-run",
+    "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --seeds --seed --task --size"
+    " --direction --steps --batch --features --device --resume --dry-run",
     "evaluate": "ARTIFACT --data --task --size --direction --metrics --features --stats --teacher --batch --device --json",
     "stats": "DATA --side --features --out --split --size",
     "export": "ARTIFACT --out --format --size --verify",
@@ -33,7 +33,7 @@ FLAGS = {
     "report": "RUNS --out",
     "models": "--json",
     "methods": "--json",
-    "recipes": "NAME OVERRIDES --out --resume",
+    "recipes": "NAME OVERRIDES --out --seed --resume",
     "data": "ACTION PATH --task --size --quick",
 }
 """Every verb with its arguments: positional ones in capitals."""

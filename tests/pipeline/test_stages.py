@@ -53,7 +53,7 @@ def test_the_run_of_a_student_holds_what_the_contract_names(student: Path) -> No
     assert kept == contract | {
         "report.html", "pictures", "selected.safetensors", "student_discriminator.safetensors", "begun.json",
     }  # fmt: skip
-    roles = ("source", "target", "teacher", "student", "input")
+    roles = ("source", "target", "teacher", "student")
     assert {path.name for path in (student / "pictures").iterdir()} == {f"00{i}_{role}.png" for i in range(3) for role in roles}
     with Image.open(student / "pictures" / "000_student.png") as picture:
         assert picture.size == (16, 16)

@@ -22,6 +22,7 @@ def run(
     objectives: str | None = None,
     weights: str | None = None,
     seeds: int = 1,
+    seed: int = 0,
     task: Literal["paired", "unpaired", "inputs"] = "paired",
     size: int | None = None,
     direction: Literal["AtoB", "BtoA"] | None = None,
@@ -43,6 +44,7 @@ def run(
         objectives: as in compress, separated by commas.
         weights: inherit, fresh or both, separated by commas.
         seeds: how many; mean and spread over them are shown.
+        seed: the first of them.
         task: paired (the truth is the target), unpaired or inputs (the truth is the teacher's picture).
         size: side of the square images; by default what the teacher's file says.
         direction: which side is the source.
@@ -50,7 +52,7 @@ def run(
         batch: images a step.
         features: an ONNX file for the Frechet and kernel distances.
         device: auto, cpu, cuda, ...
-        resume: do what is not yet done.
+        resume: do what is not yet done; methods, budgets, objectives and seeds may have been added.
         dry_run: print the resolved configuration and stop.
     """
     from pocketgan.core.progress import ConsoleReporter
@@ -70,6 +72,7 @@ def run(
             "fit.batch": batch,
             "search.batch": batch,
             "judge.features": features,
+            "seed": seed,
         },
         overrides,
     )

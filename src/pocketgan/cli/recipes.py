@@ -16,13 +16,15 @@ def run(
     /,
     *,
     out: Path | None = None,
+    seed: int | None = None,
     resume: Switch = False,
 ) -> None:
     """The recipes there are; with a name, its complete configuration; with --out too, run it.
 
     Args:
         name: a recipe.
-        out: the run directory.
+        out: the run directory; without it the configuration is printed.
+        seed: of all that is drawn.
         resume: go on with the run in --out.
     """
     from pocketgan.recipes import RECIPES
@@ -31,7 +33,7 @@ def run(
     if name is None:
         show_table("", ("recipe", "what it makes"), [(key, (f.__doc__ or "").splitlines()[0]) for key, f in RECIPES.items()])
         return
-    config = configured(RECIPES[name](), {}, overrides)
+    config = configured(RECIPES[name](), {"seed": seed}, overrides)
     if out is None:
         show_config(config)
         return

@@ -61,7 +61,8 @@ def compare(
     floor, a loss that diverges) is told at the end and does not stop the others.
     """
     teacher = load(config.base.teacher)
-    overall = Run.open(out, config, resume=resume, reporter=reporter)
+    # What the runs share may not change; methods, budgets, objectives and seeds may be added.
+    overall = Run.open(out, config.base, resume=resume, reporter=reporter)
     done: list[Path] = []
     failures: list[str] = []
     runs = plan(config)

@@ -246,6 +246,8 @@ def _judge(work: _Work, student: nn.Module, exported: Mapping[str, object]) -> N
     teacher = work.teacher.model
     if work.test.note:
         work.notes.append(work.test.note)
+    if config.task != "inputs" and not config.teacher_discriminator and discriminator_beside(Path(config.teacher)) is None:
+        work.notes.append("no discriminator lies beside the teacher: the student's was begun anew")
     quality = evaluate(
         {"teacher": teacher, "student": student, "input": nn.Identity()},
         work.test,

@@ -28,7 +28,7 @@ def teacher() -> TrainConfig:
         arch="unet",
         arch_options={"ngf": 32, "depth": 6, "dropout": 0.0},
         discriminator_options={"ndf": 16},
-        fit=FitConfig(steps=1000, batch=8, lr=1e-3, weights={"gan": 0.3}),
+        fit=FitConfig(steps=900, batch=8, lr=1e-3, weights={"gan": 0.3}),
     )
 
 
@@ -40,7 +40,7 @@ def student() -> CompressConfig:
         data=DATA,
         budget="12x",
         method="magnitude",
-        fit=FitConfig(steps=800, batch=8, lr=1e-3, weights={"gan": 0.3}),
+        fit=FitConfig(steps=650, batch=8, lr=1e-3, weights={"gan": 0.3}),
     )
 
 
