@@ -47,12 +47,16 @@ def publish(benchmark: str, figures: Mapping[str, Any], *, packages: tuple[str, 
 
 
 def figures(run: Path) -> dict[str, Any]:
-    """What is kept of a run: figures only, no pictures."""
+    """What is kept of a run of `train` or `compress`: figures and settings, no pictures and no paths."""
     result = json.loads((run / "result.json").read_text())
-    kept = {key: result[key] for key in ("method", "objective", "seed", "budget", "export", "seconds")}
-    for name in ("teacher", "student"):
-        kept[name] = {key: result[name][key] for key in ("params", "macs", "macs_paper", "quality", "latency_ms")}
-    return kept | {"widths": result["widths"]["student"], "input": result["input"]}
+    config = json.loads((run / "config.json").read_text())
+    kept = {key: result[key] for key in ("method", "objective", "seed", "budget", "export", "seconds") if key in result}
+    kept |= {key: config[key] for key in ("task", "arch", "arch_options", "fit") if key in config}
+    for name in ("generator", "teacher", "student"):
+        if name in result:
+            kept[name] = {key: result[name][key] for key in ("params", "macs", "macs_paper", "quality", "spread", "latency_ms")}
+    widths = {"widths": result["widths"]["student"]} if "widths" in result else {}
+    return kept | widths | {"input": result["input"]}
 
 
 def seed_table(runs: Sequence[Path]) -> dict[str, Any]:

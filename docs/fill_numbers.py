@@ -1,0 +1,138 @@
+"""Write the figures of benchmarks/results into the marked blocks of README.md and docs/numbers.md.
+
+python docs/fill_numbers.py
+
+Every number in a block comes from a result file; a test holds that the pages say what the files say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
+
+
+def read(name: str) -> dict[str, Any]:
+    """A result file."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return found
+
+
+def over(runs: Sequence[dict[str, Any]], metric: str, digits: int, who: str = "student") -> str:
+    """Mean and sample deviation of a figure over runs; a metric's extractor is left out of its name."""
+    values = [next(v for k, v in run[who]["quality"].items() if k.split("[")[0] == metric) for run in runs]
+    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{spread}"
+
+
+def grouped(runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Runs that only their seeds tell apart."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        taught = run["objective"] != "none"
+        groups.setdefault(run["method"] if taught else f"{run['method']}'s widths, fresh, no teacher", []).append(run)
+    return groups
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def quickstart() -> str:
+    """The quickstart's table."""
+    data = read("quickstart")
+    runs = data["runs"]
+    teacher, any_run = runs[0]["teacher"], runs[0]
+    rows = [["input", "-", "-", f"{any_run['input']['quality']['psnr']:.2f}"]]
+    rows += [
+        ["teacher", f"{teacher['macs'] / 1e6:.1f} M", f"{teacher['params'] / 1e6:.2f} M", f"{teacher['quality']['psnr']:.2f}"]
+    ]
+    for name, group in grouped(runs).items():
+        student = group[0]["student"]
+        cost = [f"{student['macs'] / 1e6:.2f} M", f"{student['params'] / 1e6:.2f} M"]
+        rows.append([name, *cost, over(group, "psnr", 2)])
+    count = len(next(iter(grouped(runs).values())))
+    note = f"Built-in shapes, 64 x 64, {count} seeds (mean and deviation), on {data['cpu']}, two cores.\n"
+    return table(["network", "exact MACs", "parameters", "PSNR to the truth, dB"], rows) + "\n" + note
+
+
+def maps64() -> str:
+    """The maps64 table."""
+    data = read("maps64")
+    teacher = data["runs"][0]["teacher"]
+    first = [data["runs"][0]]
+    metrics = (("kernel", 2), ("frechet", 0), ("psnr", 2))
+    rows = [["teacher", f"{teacher['macs'] / 1e6:.0f} M", *(over(first, m, d, "teacher") for m, d in metrics), "-"]]
+    for name, group in grouped(data["runs"]).items():
+        macs = f"{group[0]['student']['macs'] / 1e6:.1f} M"
+        seeds = f"{len(group)} seed{'s' if len(group) > 1 else ''}"
+        rows.append([f"{name} ({seeds})", macs, *(over(group, m, d) for m, d in (*metrics, ("psnr_to_teacher", 2)))])
+    header = ["network", "exact MACs", "kernel", "Fréchet", "PSNR to the truth", "PSNR to the teacher"]
+    note = f"{data['steps']} recovery steps of the protocol's 4,000, at a tenth of the MACs, on {data['cpu']}, two cores.\n"
+    return table(header, rows) + "\n" + note
+
+
+def horse2zebra_smoke() -> str:
+    """One line."""
+    train, small = read("horse2zebra-smoke")["runs"]
+    steps, macs = train["fit"]["steps"], train["generator"]["macs"] / small["student"]["macs"]
+    likeness, untouched = (small[who]["quality"]["psnr_to_teacher"] for who in ("student", "input"))
+    return (
+        f"{steps} steps of CycleGAN at 64 x 64, then {macs:.1f}x fewer exact MACs and {small['fit']['steps']} steps more:\n"
+        f"PSNR to the teacher's pictures {likeness:.1f} dB; of the untouched horses {untouched:.1f} dB.\n"
+    )
+
+
+def benchmarks() -> str:
+    """One row a benchmark."""
+    frechet = [row for row in read("frechet")["rows"] if row["dim"] == 2048]
+    loop, costing, elastic, data = read("loop_overhead"), read("costing"), read("elastic"), read("data_loading")
+    slowest = min(row["configurations_per_second"] for row in costing["rows"])
+    ratios = [row["elastic_over_slim"] for row in elastic["rows"]]
+    loaded = data["ratio_loaded_to_consumed"]
+    rows = [
+        [f"loop, ngf {r['ngf']}", f"{r['added_us']:.0f} µs on {r['bare_ms']:.1f} ms ({r['added_percent']:.1f} %)"]
+        for r in loop["rows"]
+    ]
+    rows += [
+        ["configurations costed", f"at least {slowest / 1e6:.1f} million a second on one core"],
+        ["elastic forward over the slim network's", f"{min(ratios):.2f} to {max(ratios):.2f}"],
+        [
+            "Fréchet, 300 pictures of 2048 features",
+            f"{min(r['speedup'] for r in frechet):.0f}x faster than scipy's root at least",
+        ],
+        ["pairs loaded over pairs consumed", ", ".join(f"{ratio:.1f} with {n} workers" for n, ratio in loaded.items())],
+    ]
+    return table(["what", "measured"], rows)
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "quickstart": quickstart,
+    "maps64": maps64,
+    "horse2zebra-smoke": horse2zebra_smoke,
+    "benchmarks": benchmarks,
+}
+
+
+def filled(text: str) -> str:
+    """A page with its blocks written anew."""
+    return BLOCK.sub(lambda match: match[1] + BLOCKS[match[2]]() + match[3], text)
+
+
+def main() -> None:
+    """Fill both pages."""
+    for page in (ROOT / "README.md", ROOT / "docs" / "numbers.md"):
+        page.write_text(filled(page.read_text()))
+
+
+if __name__ == "__main__":
+    main()
