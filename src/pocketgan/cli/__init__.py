@@ -28,8 +28,8 @@ VERBS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; 0 if all went well, 2 for a mistake of the user, 130 when interrupted."""
-    # Before torch is loaded: threads that spin while they wait cost a tenth less on an idle machine, but make a step up to
-    # nine times slower as soon as anything else wants a core (two cores, one other process).
+    # Before torch is loaded: threads that spin while they wait are a little quicker on an idle machine, but make every step
+    # many times slower as soon as anything else wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from pocketgan.cli.console import show_error, show_verbs
 
