@@ -65,6 +65,49 @@ def test_masked_is_pruned_and_within_the_budget(name: str, least: float) -> None
     assert not any("gate" in key or key.startswith("search") for key in student.state_dict())
 
 
+@pytest.mark.filterwarnings("ignore:a search of")
+def test_a_budget_of_parameters_counts_the_scales_too() -> None:
+    model, setting, _ = searched(SPECS["resnet"], "0.01Mparams")
+    student = shrink(model, make_method("dmad", {}).select(model, setting))
+    assert 9_000 < sum(parameter.numel() for parameter in student.parameters()) <= 10_000
+
+
+@pytest.mark.filterwarnings("ignore:a search of")
+@pytest.mark.parametrize("stop", [1, 10, 17, 35])
+def test_an_interrupted_search_goes_on_to_the_same_bits(stop: int) -> None:
+    def begin() -> tuple[Fit, torch.Tensor]:
+        torch.manual_seed(0)
+        teacher = randomise_(resnet(6, 2).build())
+        cost = CostModel(teacher, 16)
+        setting = Setting(parse_budget("4x", cost()), cost, 1, list)
+        method = make_method("dmad", {})
+        model = method.prepare(teacher, setting)
+        # Ticks every fourth step only, so that an interruption falls between two.
+        learner = method.learner(model, setting, STEPS)
+        assert isinstance(learner, MaskLearner)
+        learner.every = 4
+        game = Translation(model, None, weights={"recon": 1.0})
+        return Fit(game, FitConfig(steps=STEPS, batch=1), torch.device("cpu"), learner=learner), torch.randn(
+            STEPS, 2, 1, 3, 16, 16
+        )
+
+    def run(fit: Fit, pictures: torch.Tensor, until: int) -> dict[str, torch.Tensor]:
+        while fit.step < until:
+            source, target = pictures[fit.step]
+            fit.advance({"source": source, "target": target.tanh()})
+        return {name: tensor.clone() for name, tensor in fit.tensors().items() if not name.startswith("rng/")}
+
+    whole = run(*begin(), STEPS)
+    first, pictures = begin()
+    run(first, pictures, stop)
+    saved = {name: tensor.clone() for name, tensor in first.tensors().items()}
+    second, pictures = begin()
+    second.load_tensors(stop, saved)
+    again = run(second, pictures, STEPS)
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
 @pytest.mark.parametrize("name", SPECS)
 def test_scales_are_added_without_changing_the_function(name: str) -> None:
     model = randomise_(SPECS[name].build()).eval()

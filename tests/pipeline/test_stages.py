@@ -51,7 +51,7 @@ def test_the_run_of_a_student_holds_what_the_contract_names(student: Path) -> No
     kept = {path.name for path in student.iterdir()}
     contract = {"config.json", "log.jsonl", "samples", "checkpoints", "student.safetensors", "student.onnx", "result.json"}
     assert kept == contract | {
-        "report.html", "pictures", "selected.safetensors", "student_discriminator.safetensors", "begun.json",
+        "report.html", "pictures", "selected.safetensors", "student_discriminator.safetensors", "seconds.json",
     }  # fmt: skip
     roles = ("source", "target", "teacher", "student")
     assert {path.name for path in (student / "pictures").iterdir()} == {f"00{i}_{role}.png" for i in range(3) for role in roles}
@@ -146,7 +146,7 @@ def test_a_finished_run_that_is_resumed_changes_nothing(student: Path, teacher: 
         ("result.json",),
         ("result.json", "student.onnx", "pictures", "report.html"),
         ("result.json", "student.onnx", "student.safetensors", "student_discriminator.safetensors"),
-        ("result.json", "student.onnx", "student.safetensors", "selected.safetensors", "begun.json", "log.jsonl"),
+        ("result.json", "student.onnx", "student.safetensors", "selected.safetensors", "seconds.json", "log.jsonl"),
     ],
 )
 def test_a_run_killed_between_its_stages_goes_on_to_the_same_student(

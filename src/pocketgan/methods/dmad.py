@@ -11,6 +11,7 @@ decided by one threshold on p, set exactly to the budget.
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Iterable, Mapping
@@ -35,6 +36,7 @@ from pocketgan.compress.mask import (
 from pocketgan.compress.selection import Selection, readers, settle
 from pocketgan.core.dims import conditions, removable_groups, widths_of
 from pocketgan.methods.base import METHODS, Method, Setting
+from pocketgan.metrics.cost import CostModel
 
 TICKS = 300  # how often the boundary moves in a search; the release: 150 times, once an epoch
 GAIN = 0.5  # how much the log of the strength changes in a tick when the cost is a factor of e off its path
@@ -84,12 +86,20 @@ class Dmad(Method):
 class SearchState(nn.Module):
     """What the search has come to; a child of the network, so that checkpoints have it."""
 
-    def __init__(self, strength: float):
+    def __init__(self, strength: float, widths: Mapping[str, int]):
         super().__init__()
         self.register_buffer("strength", torch.tensor(strength))
         self.register_buffer("frozen", torch.tensor(False))
         self.strength: Tensor
         self.frozen: Tensor
+        for group, width in widths.items():
+            self.register_buffer(f"push_{group}", torch.ones(width))
+
+    def push(self, group: str) -> Tensor:
+        """How hard each channel of the group is pushed, as weighed at the last tick."""
+        found = getattr(self, f"push_{group}")
+        assert isinstance(found, Tensor)
+        return found
 
 
 class MaskLearner:
@@ -103,7 +113,7 @@ class MaskLearner:
         if steps > 1 and self.lr > 0.05:
             warnings.warn(f"a search of {steps} steps is too short for masks to settle: take 100 at least", stacklevel=2)
         if not hasattr(model, "search"):
-            model.search = SearchState(method.strength)
+            model.search = SearchState(method.strength, widths_of(model))
         state = model.search
         assert isinstance(state, SearchState)
         self.state = state
@@ -114,7 +124,7 @@ class MaskLearner:
         for seat, layer in self.producers:
             assert len(seat.dim.parts) == 1, f"{seat.producer} makes several groups at once"
             self.by_group.setdefault(seat.dim.groups[0], []).append(_gate(layer))
-        self.coefficients: dict[str, Tensor] = {}
+        self.cost = CostModel(_ungated(model), setting.cost.size)  # the scales of the norms are parameters, too
         self.needs, self.readers = conditions(model), readers(model)
 
     def parameters(self) -> Iterable[nn.Parameter]:
@@ -130,8 +140,6 @@ class MaskLearner:
         """A tick now and then: fold what leaves the band, move the boundary, steer, and freeze at the budget."""
         if not bool(self.state.frozen) and (step % self.every == 0 or step >= self.end):
             self._tick(step)
-        if not self.coefficients:
-            self._weigh()
 
     def losses(self) -> Mapping[str, Tensor]:
         """The sparsity, times its strength; nothing once the masks are frozen."""
@@ -143,13 +151,13 @@ class MaskLearner:
             if group in self.method.polarise:
                 total = total + polarisation(p, gates[0].boundary)
             else:
-                total = total + sparsity(p, gates[0].boundary, self.coefficients[group])
+                total = total + sparsity(p, gates[0].boundary, self.state.push(group))
         return {"sparsity": self.state.strength * total}
 
     def facts(self) -> dict[str, float]:
         """Cost of what is open, the boundary and the strength, for the log and the report."""
         return {
-            "cost": float(self.setting.budget.of(self.setting.cost(self._widths()))),
+            "cost": float(self.setting.budget.of(self.cost(self._widths()))),
             "budget": float(self.setting.budget.limit),
             "boundary": self.boundary,
             "strength": float(self.state.strength),
@@ -180,12 +188,12 @@ class MaskLearner:
             fold_(layer, torch.where(leaving, value, torch.ones_like(value)))
             gate.boundary.fill_(new)
         self._weigh()
-        cost, setting = self.setting.budget.of(self.setting.cost(self._widths())), self.setting
+        cost, setting = self.setting.budget.of(self.cost(self._widths())), self.setting
         if cost <= setting.budget.limit:
             self._freeze()
             return
         # The path: what has left the band is decided, so the cost must come down as the band narrows, slowly at first.
-        whole = setting.budget.of(setting.cost())
+        whole = setting.budget.of(self.cost())
         wanted = math.log(whole) + (1 - new) ** 2 * math.log(setting.budget.limit / whole)
         error = max(-1.0, min(1.0, math.log(cost) - wanted))
         self.state.strength.mul_(math.exp(GAIN * error)).clamp_(1e-6, 10.0)
@@ -195,7 +203,7 @@ class MaskLearner:
         """Set every mask to 0 or 1 by one threshold on p, exact to the budget; fold what was between."""
         scores = {group: torch.stack([gate.p for gate in gates]).amax(0).cpu() for group, gates in self.by_group.items()}
         setting, budget = self.setting, self.setting.budget
-        widths = threshold_widths(self.model, scores, budget, setting.cost, multiple=setting.multiple, least=self.method.least)
+        widths = threshold_widths(self.model, scores, budget, self.cost, multiple=setting.multiple, least=self.method.least)
         for group, gates in self.by_group.items():
             p, device = torch.stack([gate.p for gate in gates]), gates[0].p.device
             kept = torch.zeros(p.shape[1], dtype=torch.bool, device=device)
@@ -220,7 +228,7 @@ class MaskLearner:
         for group, gates in self.by_group.items():
             p = torch.stack([gate.p.detach() for gate in gates])
             coefficients = group_coefficients(p, gates[0].boundary)
-            self.coefficients[group] = coefficients if self.method.group_rule else torch.ones_like(coefficients)
+            self.state.push(group).copy_(coefficients if self.method.group_rule else torch.ones_like(coefficients))
 
     def _alive(self) -> dict[str, Tensor]:
         """``{group: (producers x C) whether the mask is not 0}``."""
@@ -253,6 +261,14 @@ class MaskLearner:
         """The part of the masks that is inside the band."""
         inside = torch.cat([(gate.p.abs() < gate.boundary).flatten() for gates in self.by_group.values() for gate in gates])
         return float(inside.float().mean())
+
+
+def _ungated(model: nn.Module) -> nn.Module:
+    """A copy without the search: what will be left."""
+    plain = copy.deepcopy(model)
+    remove_gates_(plain)
+    del plain.search
+    return plain
 
 
 def _gate(layer: nn.Module) -> MaskGate:

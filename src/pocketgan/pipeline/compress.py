@@ -20,7 +20,7 @@ from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.files import read_json, write_json
 from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run
-from pocketgan.core.spec import init_weights_, spec_of
+from pocketgan.core.spec import spec_of
 from pocketgan.data.images import ImageData
 from pocketgan.data.loader import train_batches
 from pocketgan.evaluate import Result, cost_result, evaluate, latencies
@@ -130,8 +130,8 @@ def _begin(config: CompressConfig, out: Path, resume: bool, reporter: Reporter |
         check_size("discriminator", _discriminator(config, config.task == "paired"), config.data.size)
     run = Run.open(out, config, resume=resume, reporter=reporter)
     run.reporter.say(f"teacher: {source.message}")
-    begun = out / "begun.json"
-    seconds = read_json(begun)["seconds"] if begun.exists() else {}
+    spent = out / "seconds.json"
+    seconds = read_json(spent) if spent.exists() else {}
     return _Work(config, run, source, method, cost, budget, data, test, device, seconds, [])
 
 
@@ -139,7 +139,7 @@ def _timed(work: _Work, stage: str, job: Any) -> None:
     began = monotonic()
     job(work)
     work.seconds[stage] = work.seconds.get(stage, 0.0) + monotonic() - began
-    write_json(work.file("begun.json"), {"seconds": work.seconds})
+    write_json(work.file("seconds.json"), work.seconds)
 
 
 def _select(work: _Work) -> None:
@@ -153,7 +153,7 @@ def _select(work: _Work) -> None:
     student = shrink(model.cpu(), work.method.select(model, setting))
     assert work.budget.allows(CostModel(student, config.data.size)())
     if config.weights == "fresh":
-        init_weights_(student)
+        student = spec_of(student).build()
     save_artifact(work.file("selected.safetensors"), student, size=config.data.size)
 
 
@@ -220,6 +220,11 @@ def _shared_layers(student: nn.Module, teacher: nn.Module) -> tuple[str, ...]:
 
 def _discriminator(config: CompressConfig, conditional: bool) -> nn.Module:
     """A copy of the teacher's (GAN Compression, section 3.1), or a new one where there is none that fits."""
+    return _teachers_discriminator(config, conditional) or make_discriminator("patchgan", {}, 6 if conditional else 3)
+
+
+def _teachers_discriminator(config: CompressConfig, conditional: bool) -> nn.Module | None:
+    """The one that was named, which must fit, or the one beside the teacher if it does."""
     channels, given = 6 if conditional else 3, config.teacher_discriminator
     file = Path(given) if given else discriminator_beside(Path(config.teacher))
     model = load(file).model if file is not None else None
@@ -231,7 +236,7 @@ def _discriminator(config: CompressConfig, conditional: bool) -> nn.Module:
         raise ValueError(
             f"{given} judges {found} channels, a {config.task} task needs {channels}: give another, or leave it out"
         )
-    return make_discriminator("patchgan", {}, channels)
+    return None
 
 
 def _images(data: ImageData, seed: int) -> Iterable[Tensor]:
@@ -246,8 +251,8 @@ def _judge(work: _Work, student: nn.Module, exported: Mapping[str, object]) -> N
     teacher = work.teacher.model
     if work.test.note:
         work.notes.append(work.test.note)
-    if config.task != "inputs" and not config.teacher_discriminator and discriminator_beside(Path(config.teacher)) is None:
-        work.notes.append("no discriminator lies beside the teacher: the student's was begun anew")
+    if config.task != "inputs" and _teachers_discriminator(config, config.task == "paired") is None:
+        work.notes.append("no discriminator that fits lies beside the teacher: the student's was begun anew")
     quality = evaluate(
         {"teacher": teacher, "student": student, "input": nn.Identity()},
         work.test,
@@ -264,7 +269,9 @@ def _judge(work: _Work, student: nn.Module, exported: Mapping[str, object]) -> N
         results[name].quality, results[name].spread = quality[name]
         results[name].latency_ms = speed[name]
     results["student"].bytes = work.file("student.safetensors").stat().st_size
-    results["teacher"].bytes = sum(t.numel() * t.element_size() for t in teacher.state_dict().values())
+    file = Path(config.teacher)  # a teacher given in memory has none: what its tensors take, then
+    tensors = teacher.state_dict().values()
+    results["teacher"].bytes = file.stat().st_size if file.is_file() else sum(t.numel() * t.element_size() for t in tensors)
     small = results["student"]
     floor = work.budget.of(work.cost(floor_widths(teacher, multiple=config.multiple)))
     write_json(

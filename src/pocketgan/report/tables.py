@@ -115,7 +115,8 @@ def _latency_row(facts: list[Facts], beside: tuple[Facts, Facts] | None, runtime
 
 
 def _conditions(measured: Facts) -> str:
-    known = [f"{measured[key]} {word}" for key, word in (("threads", "threads"), ("repeats", "calls")) if key in measured]
+    words = (("threads", "thread"), ("repeats", "call"))
+    known = [f"{measured[key]} {word}{'' if measured[key] == 1 else 's'}" for key, word in words if key in measured]
     return ", ".join(known + ([f"batch {measured['batch']}"] if "batch" in measured else []))
 
 

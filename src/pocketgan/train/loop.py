@@ -263,14 +263,12 @@ def _tensorboard(path: Path) -> Any:
 def _show(task: Task, batch: Batch, device: torch.device, path: Path) -> None:
     players = task.players.values()
     modes = [player.training for player in players]
-    state = torch.get_rng_state()
     for player in players:
         player.eval()
     with torch.no_grad():
         save_grid(path, task.pictures({name: value.to(device) for name, value in batch.items()}))
     for player, mode in zip(players, modes, strict=True):
         player.train(mode)
-    torch.set_rng_state(state)
 
 
 def _parameters(task: Task, phase: Phase) -> list[nn.Parameter]:
