@@ -12,6 +12,9 @@ from pocketgan.core.dims import channel_map, removable_groups, widths_of
 from pocketgan.core.spec import Spec
 from zoo import every_example, example_input, few, randomised, selections, selections_of
 
+LAW = 1e-6
+"""In float64, where rounding is 1e-16: a norm over a channel that hardly varies enlarges it 316-fold, layer after layer."""
+
 
 @every_example
 @few
@@ -22,7 +25,7 @@ def test_closing_gates_is_removing_channels(spec: Spec, data: st.DataObject) -> 
     gated = copy.deepcopy(model)
     close_gates_(gated, selection)
     removed = shrink(model, selection)
-    torch.testing.assert_close(gated(x), removed(x), atol=1e-9, rtol=0)
+    torch.testing.assert_close(gated(x), removed(x), atol=LAW, rtol=0)
     both = shrink(gated, selection)  # the gates are cut along with what they scale, and all of them are open
     assert torch.equal(both(x), removed(x))
     assert all(mask.all() for name, mask in both.named_buffers() if name.endswith("gate.mask"))
@@ -49,7 +52,7 @@ def test_the_law_holds_again_after_shrinking(spec: Spec, data: st.DataObject) ->
     selection = data.draw(selections_of(widths_of(model), removable_groups(model)), "second")
     gated = copy.deepcopy(model)
     close_gates_(gated, selection)
-    torch.testing.assert_close(gated(x), shrink(model, selection)(x), atol=1e-9, rtol=0)
+    torch.testing.assert_close(gated(x), shrink(model, selection)(x), atol=LAW, rtol=0)
 
 
 @every_example
@@ -58,7 +61,7 @@ def test_every_branch_can_be_emptied_at_once(spec: Spec) -> None:
     nothing = prefix(dict.fromkeys(removable_groups(model), 0))
     gated = copy.deepcopy(model)
     close_gates_(gated, nothing)
-    torch.testing.assert_close(gated(x), shrink(model, nothing)(x), atol=1e-9, rtol=0)
+    torch.testing.assert_close(gated(x), shrink(model, nothing)(x), atol=LAW, rtol=0)
 
 
 @every_example
@@ -84,7 +87,7 @@ def test_a_half_open_gate_is_a_scale(spec: Spec) -> None:
         shape[axis] = -1
         weight.data.mul_(scale.view(shape))
     assert readers
-    torch.testing.assert_close(gated(x), weighted(x), atol=1e-9, rtol=0)
+    torch.testing.assert_close(gated(x), weighted(x), atol=LAW, rtol=0)
 
 
 def reads(model: torch.nn.Module, name: str, axis: int) -> bool:

@@ -59,6 +59,9 @@ class Cliff(Task):
     def losses(self, phase: str, batch: object, scene: object) -> dict[str, Tensor]:
         return {"root": self.players["G"].weight.abs().sqrt().sum()}
 
+    def pictures(self, batch: object) -> dict[str, Tensor]:
+        return {}
+
 
 def test_weights_that_are_no_numbers_are_never_saved(tmp_path: Path) -> None:
     """In the last step, and at a checkpoint, no later loss has shown it yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -22,7 +23,7 @@ MODELS: Registry[Callable[..., Spec]] = Registry("model")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spec:
+class Spec(ABC):
     """Base of the descriptions of networks. A subclass adds its choices, `groups` and `module`.
 
     The full network is the spec with large numbers, the slim one the same spec with small numbers. A width of 0 is
@@ -48,17 +49,17 @@ class Spec:
                 raise ValueError(f"{self.name} width {group}={width}: the least is {least}")
         object.__setattr__(self, "widths", {group: int(self.widths[group]) for group in groups})
 
+    @abstractmethod
     def groups(self) -> tuple[str, ...]:
         """The names of the groups, from input to output."""
-        raise NotImplementedError
 
     def optional(self) -> frozenset[str]:
         """The groups whose width may be 0: the branch that they feed is then absent."""
         return frozenset()
 
+    @abstractmethod
     def module(self) -> nn.Module:
         """The bare module at these widths, with torch's own initial values."""
-        raise NotImplementedError
 
     @property
     def taps(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -77,15 +78,15 @@ class _Loaded:
     error: str = ""
 
 
-class _Steps(Dataset[_Loaded]):
+class _Steps(Dataset[_Loaded], ABC):
     """Step number -> one whole batch. A bad image travels as text, so that no worker's traceback is shown."""
 
     def __init__(self, data: ImageData, batch: int):
         self.data, self.batch = data, batch
 
+    @abstractmethod
     def samples(self, step: int) -> list[tuple[int, np.random.Generator | None]]:
         """Indices of the images of a step, each with the generator of its augmentation."""
-        raise NotImplementedError
 
     def __getitem__(self, step: int) -> _Loaded:
         samples = self.samples(step)

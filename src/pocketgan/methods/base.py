@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -29,7 +30,7 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method:
+class Method(ABC):
     """How to decide which channels stay. A subclass is one file; its fields are its options."""
 
     summary: ClassVar[str] = ""
@@ -45,9 +46,9 @@ class Method:
         """What the method adds to the first fit of so many steps; all of its state lies in ``model``."""
         return None
 
+    @abstractmethod
     def select(self, model: nn.Module, setting: Setting) -> Selection:
         """The channels that stay; never above the budget. ``ValueError`` that names the floor if there are none."""
-        raise NotImplementedError
 
 
 METHODS: Registry[type[Method]] = Registry("method")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ class Scene:
     """The teacher's picture of the same source, without gradient."""
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """One way to imitate. Whatever it learns (adaptors) is trained together with the student."""
 
     weight: float = 1.0
@@ -36,9 +37,9 @@ class Objective(nn.Module):
     features: bool = True
     """Whether it looks at features (and not at the pictures alone)."""
 
+    @abstractmethod
     def loss(self, scene: Scene) -> Tensor:
         """The loss, not yet weighted."""
-        raise NotImplementedError
 
 
 OBJECTIVES: Registry[type[Objective]] = Registry("objective")

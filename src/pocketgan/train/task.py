@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,7 @@ class Phase:
 
 
 @dataclass
-class Task:
+class Task(ABC):
     """A game. A subclass fills ``players`` and ``phases`` and says what happens in a step."""
 
     players: dict[str, nn.Module] = field(default_factory=dict)
@@ -32,24 +33,24 @@ class Task:
     weights: dict[str, float] = field(default_factory=dict)
     """The factor of each named loss: every loss of the game is here, so that a misspelt one is found."""
 
+    @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Any]:
         """What the phases of one step share: the pictures, painted once."""
-        raise NotImplementedError
 
+    @abstractmethod
     def losses(self, phase: str, batch: Batch, scene: dict[str, Any]) -> dict[str, Tensor]:
         """The named losses of a phase, not yet weighted."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """``{role: N x 3 x H x W}``, the columns of a sample grid."""
-        raise NotImplementedError
 
     def state(self) -> dict[str, Tensor]:
         """Tensors beyond the players' that an exact resume needs."""
         return {}
 
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_state(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027  (most games have no further state)
         """Take back what `state` gave."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  (most games leave nothing behind)
         """Leave nothing behind in networks that outlive the game."""
