@@ -41,8 +41,8 @@ FLAGS = {
 NAMES = {
     "architecture": (ARCHITECTURES, {"resnet", "unet", "patchgan", "pixel"}),
     "model": (MODELS, {"resnet", "mobile-resnet", "unet", "patchgan", "pixel"}),
-    "method": (METHODS, {"uniform", "magnitude", "dmad"}),
-    "objective": (OBJECTIVES, {"output", "features", "attention"}),
+    "method": (METHODS, {"uniform", "magnitude", "dmad", "slimming", "sss"}),
+    "objective": (OBJECTIVES, {"output", "features", "attention", "coattention", "discriminator"}),
     "importance": (IMPORTANCES, {"contribution", "l1"}),
     "format": (FORMATS, {"onnx"}),
     "runtime": (RUNTIMES, {"torch", "onnxruntime"}),

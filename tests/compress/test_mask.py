@@ -56,6 +56,8 @@ def test_group_coefficients_of_ten_producers() -> None:
     p[:, 2] = -1.0  # all are closed
     p[3, 3] = 1.0  # one is open for good
     assert group_coefficients(p, 0.5).tolist() == [1.0, 2.0, 0.0, 0.0]
+    # The paper counts what is open for good among the non-zero members, and goes on pushing the others.
+    assert group_coefficients(p, 0.5, settling=False).tolist() == [1.0, 2.0, 0.0, 1.0]
 
 
 def test_sparsity_and_polarisation_act_inside_the_band_only() -> None:
@@ -67,3 +69,12 @@ def test_sparsity_and_polarisation_act_inside_the_band_only() -> None:
     assert p.grad is not None
     assert p.grad.tolist() == [[0.0, 1.0, 1.0, 0.0]]
     assert polarisation(p, 0.5).item() == pytest.approx((0.3**2 + 0.2**2) ** 0.5)
+
+
+def test_the_letter_of_equation_5_acts_everywhere() -> None:
+    p = torch.tensor([-0.9, -0.2, 0.3, 0.9], requires_grad=True)
+    loss = sparsity(p, 0.5, 1.0, everywhere=True)
+    assert loss.item() == pytest.approx(0.4 + 0.3 + 0.8 + 1.4)
+    loss.backward()
+    assert p.grad is not None
+    assert p.grad.tolist() == [-1.0, 1.0, 1.0, 1.0]

@@ -8,78 +8,162 @@ from torch import nn
 
 from pocketgan.compress.affine import affine_norms
 from pocketgan.compress.budget import parse_budget
-from pocketgan.compress.gate import remove_gates_
+from pocketgan.compress.importance import contribution
+from pocketgan.compress.mask import mask_value
 from pocketgan.compress.selection import shrink
+from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Spec
 from pocketgan.methods import Setting, make_method
 from pocketgan.methods.dmad import MaskLearner
 from pocketgan.metrics.cost import CostModel
-from pocketgan.models import mobile_resnet, patchgan, resnet, unet
+from pocketgan.models import mobile_resnet, resnet, unet
 from pocketgan.train.config import FitConfig
 from pocketgan.train.loop import Fit
 from pocketgan.train.translation import Translation
 from zoo import randomise_
 
+pytestmark = pytest.mark.filterwarnings("ignore:a search of")  # but for the test of that very warning
 STEPS = 40
 SPECS = {
-    "resnet": resnet(8, 3),
-    "resnet-batch": resnet(8, 3, "batch"),
-    "mobile": mobile_resnet(8, 3),
-    "mobile-batch": mobile_resnet(8, 3, "batch", depthwise_norm="batch"),
-    "unet": unet(8, 5, dropout=0.0),
+    "resnet": resnet(16, 3),
+    "resnet-batch": resnet(16, 3, "batch"),
+    "mobile": mobile_resnet(24, 3),
+    "mobile-batch": mobile_resnet(24, 3, "batch", depthwise_norm="batch"),
+    "unet": unet(16, 5, dropout=0.0),
 }
 
 
-def searched(spec: Spec, budget: str, **options: object) -> tuple[nn.Module, Setting, MaskLearner]:
-    """A network after a short search on noise."""
+BARE = {"least": 0.0, "init": "normal", "steer": False, "group_rule": "off"}
+
+
+def images() -> list[torch.Tensor]:
+    return [torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))]
+
+
+def begun(spec: Spec, budget: str, *, steps: int = STEPS, **options: object) -> tuple[nn.Module, Setting, MaskLearner]:
+    """A network made ready for a search, its setting and its learner."""
     torch.manual_seed(0)
     teacher = randomise_(spec.build())
     cost = CostModel(teacher, 32)
-    setting = Setting(parse_budget(budget, cost()), cost, 1, list)
+    setting = Setting(parse_budget(budget, cost()), cost, 1, images)
     method = make_method("dmad", options)
     model = method.prepare(copy.deepcopy(teacher), setting)
-    learner = method.learner(model, setting, STEPS)
+    learner = method.learner(model, setting, steps)
     assert isinstance(learner, MaskLearner)
-    game = Translation(model, patchgan(4, 1, in_channels=6).build())
-    fit = Fit(game, FitConfig(steps=STEPS, batch=2), torch.device("cpu"), learner=learner)
+    return model, setting, learner
+
+
+def searched(spec: Spec, budget: str, **options: object) -> tuple[nn.Module, Setting, MaskLearner]:
+    """The same after a short search on noise."""
+    model, setting, learner = begun(spec, budget, **options)
+    fit = Fit(Translation(model, None), FitConfig(steps=STEPS, batch=2), torch.device("cpu"), learners={"G": learner})
     for _ in range(STEPS):
         fit.advance({"source": torch.randn(2, 3, 32, 32), "target": torch.randn(2, 3, 32, 32).tanh()})
     return model.eval(), setting, learner
 
 
-@pytest.mark.filterwarnings("ignore:a search of")
-@pytest.mark.parametrize("least", [0.5, 0.0])
+@pytest.mark.parametrize(
+    "options", [{}, {"least": 0.0, "init": "normal", "steer": False, "group_rule": "off"}], ids=["own", "bare"]
+)
 @pytest.mark.parametrize("name", SPECS)
-def test_masked_is_pruned_and_within_the_budget(name: str, least: float) -> None:
-    model, setting, learner = searched(SPECS[name], "5x", least=least)
-    assert bool(learner.state.frozen)
+def test_masked_is_pruned_and_in_the_window(name: str, options: dict[str, object]) -> None:
+    model, setting, _ = searched(SPECS[name], "4x", **options)
     image = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         masked = model(image)
-        student = shrink(model, make_method("dmad", {"least": least}).select(model, setting))
-        assert (student(image) - masked).abs().max() < 1e-4
+        student = shrink(model, make_method("dmad", options).select(model, setting))
+        assert (student(image) - masked).abs().max() < 1e-4  # in float32; in float64: tests/compress/test_masked.py
     reached = setting.budget.of(CostModel(student, 32)())
-    assert reached <= setting.budget.limit
-    if least:  # where no branch goes after the threshold is set, the window is met
-        assert reached >= 0.85 * setting.budget.limit  # widths of 8 to 32 come in coarse steps
+    assert 0.95 * setting.budget.limit <= reached <= setting.budget.limit
     assert not any("gate" in key or key.startswith("search") for key in student.state_dict())
 
 
-@pytest.mark.filterwarnings("ignore:a search of")
-def test_a_budget_of_parameters_counts_the_scales_too() -> None:
-    model, setting, _ = searched(SPECS["resnet"], "0.01Mparams")
+@pytest.mark.parametrize("name", SPECS)
+def test_the_search_begins_at_the_teachers_pictures(name: str) -> None:
+    """The scales make up for the masks, and the channels that matter most begin most open."""
+    model, _, learner = begun(SPECS[name], "4x")
+    torch.manual_seed(0)
+    teacher = randomise_(SPECS[name].build()).eval()
+    image = images()[0]
+    with torch.no_grad():
+        assert (model.eval()(image) - teacher(image)).abs().max() < 1e-3
+    scores = contribution(teacher, images())
+    for member in learner.masks.members:
+        order = member.gate.p.detach()[scores[member.group].argsort(descending=True, stable=True)]
+        assert (order.diff() <= 0).all()
+        assert mask_value(member.gate.p, 1.0).min() >= 0.04
+
+
+def test_the_released_start_is_drawn_by_lot() -> None:
+    model, _, learner = begun(unet(32, 4, dropout=0.0), "4x", init="normal")
+    p = learner.masks.p().detach()
+    assert p.mean().abs() < 0.03
+    assert p.std().item() == pytest.approx(0.2, abs=0.03)
+    assert model.down2.norm.weight.shape == (64,)
+
+
+def test_a_search_from_scratch_is_narrower_and_fresh() -> None:
+    model, setting, _ = begun(resnet(16, 2), "4x", scratch=0.75, init="normal")
+    assert widths_of(model)["stem"] == 12
+    assert model.stem.conv.weight.std().item() == pytest.approx(0.02, rel=0.1)
     student = shrink(model, make_method("dmad", {}).select(model, setting))
-    assert 9_000 < sum(parameter.numel() for parameter in student.parameters()) <= 10_000
+    assert 0.9 * setting.budget.limit <= CostModel(student, 32)().macs <= setting.budget.limit
 
 
-@pytest.mark.filterwarnings("ignore:a search of")
+def drive(learner: MaskLearner, gain: torch.Tensor, *, steps: int) -> list[float]:
+    """A search in which every mask's task gradient is a constant of its own plus noise; the part of the budget by step."""
+    optimizer, parts = learner.optimizer(), []
+    for step in range(steps):
+        learner.before(step)
+        loss = sum(learner.losses().values()) - (gain * learner.masks.p()).sum() if learner.losses() else None
+        if loss is not None:
+            loss.backward()
+            for member in learner.masks.members:
+                member.gate.p.grad += 0.3 * torch.randn_like(member.gate.p) * gain.std()
+            optimizer.step()
+            optimizer.zero_grad()
+        parts.append(learner.facts()["cost"] / learner.facts()["budget"])
+    return parts
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e2], ids=["weak", "plain", "strong"])
+@pytest.mark.parametrize("budget", ["2x", "10x"])
+def test_the_strength_is_steered_whatever_the_losses_scale(budget: str, scale: float) -> None:
+    """No lambda is tuned: masks close by and by, and are frozen near the end and not at once."""
+    steps = 300
+    _, _, learner = begun(resnet(16, 3), budget, steps=steps)
+    torch.manual_seed(1)
+    gain = scale * torch.rand(len(learner.masks.p()))
+    parts = drive(learner, gain, steps=steps)
+    frozen = next(step for step, part in enumerate(parts) if part <= 1)
+    assert frozen > 0.5 * learner.end
+    assert 0.95 <= parts[-1] <= 1
+    assert max(parts[0] / 1.3, 1.0) > parts[int(0.9 * learner.end)] or parts[0] < 2.6
+
+
+def test_switches_refuse_what_they_do_not_know() -> None:
+    teacher = resnet(8, 1).build()
+    cost = CostModel(teacher, 32)
+    setting = Setting(parse_budget("2x", cost()), cost, 1, images)
+    with pytest.raises(ValueError, match=r"no group named 'up3'. Did you mean 'up"):
+        make_method("dmad", {"polarise": ["up3"]}).prepare(teacher, setting)
+    with pytest.raises(ValueError, match=r"cap=1.5: a part, above 0 and up to 1"):
+        make_method("dmad", {"cap": 1.5})
+
+
+def test_a_budget_of_parameters_counts_the_scales_too() -> None:
+    model, setting, _ = searched(SPECS["resnet"], "0.03Mparams")
+    student = shrink(model, make_method("dmad", {}).select(model, setting))
+    assert 28_500 < sum(parameter.numel() for parameter in student.parameters()) <= 30_000
+
+
 @pytest.mark.parametrize("stop", [1, 10, 17, 35])
 def test_an_interrupted_search_goes_on_to_the_same_bits(stop: int) -> None:
     def begin() -> tuple[Fit, torch.Tensor]:
         torch.manual_seed(0)
         teacher = randomise_(resnet(6, 2).build())
         cost = CostModel(teacher, 16)
-        setting = Setting(parse_budget("4x", cost()), cost, 1, list)
+        setting = Setting(parse_budget("4x", cost()), cost, 1, lambda: [torch.zeros(1, 3, 16, 16)])
         method = make_method("dmad", {})
         model = method.prepare(teacher, setting)
         # Ticks every fourth step only, so that an interruption falls between two.
@@ -87,7 +171,7 @@ def test_an_interrupted_search_goes_on_to_the_same_bits(stop: int) -> None:
         assert isinstance(learner, MaskLearner)
         learner.every = 4
         game = Translation(model, None, weights={"recon": 1.0})
-        return Fit(game, FitConfig(steps=STEPS, batch=1), torch.device("cpu"), learner=learner), torch.randn(
+        return Fit(game, FitConfig(steps=STEPS, batch=1), torch.device("cpu"), learners={"G": learner}), torch.randn(
             STEPS, 2, 1, 3, 16, 16
         )
 
@@ -116,33 +200,10 @@ def test_scales_are_added_without_changing_the_function(name: str) -> None:
         assert torch.equal(affine_norms(model)(image), model(image))
 
 
-def test_a_tick_folds_what_leaves_the_band_so_that_nothing_jumps() -> None:
-    torch.manual_seed(0)
-    teacher = randomise_(resnet(8, 2).build())
-    cost = CostModel(teacher, 32)
-    setting = Setting(parse_budget("3x", cost()), cost, 1, list)
-    method = make_method("dmad", {})
-    model = method.prepare(teacher, setting).eval()
-    learner = method.learner(model, setting, 100_000)
-    assert isinstance(learner, MaskLearner)
-    image = torch.randn(1, 3, 32, 32)
-    with torch.no_grad():
-        for _, layer in learner.producers:
-            layer.gate.p.uniform_(0.3, 1.0)  # type: ignore[operator, union-attr]
-        learner.before(0)
-        before = model(image)
-        for _, layer in learner.producers:  # from 1 to 0.3 at once: all of them leave upwards, with values below 1
-            assert (layer.gate.p.abs() < layer.gate.boundary).all()  # type: ignore[operator, union-attr]
-        at = int((1 - 0.3) ** 3 * learner.end)
-        learner.before(at - at % learner.every)
-        assert (model(image) - before).abs().max() < 0.05
-    remove_gates_(model)
-
-
 def test_too_short_a_search_warns() -> None:
     teacher = resnet(8, 1).build()
     cost = CostModel(teacher, 32)
-    setting = Setting(parse_budget("2x", cost()), cost, 1, list)
+    setting = Setting(parse_budget("2x", cost()), cost, 1, images)
     method = make_method("dmad", {})
     with pytest.warns(UserWarning, match="too short"):
         method.learner(method.prepare(teacher, setting), setting, 10)

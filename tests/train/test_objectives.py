@@ -8,7 +8,6 @@ from games import CPU, batch, critic, generator, same, weights
 from pocketgan.losses import attention_transfer
 from pocketgan.train.config import FitConfig
 from pocketgan.train.loop import Fit
-from pocketgan.train.objectives import OBJECTIVES
 from pocketgan.train.taps import Taps
 from pocketgan.train.translation import Translation
 
@@ -58,7 +57,13 @@ def test_attention_needs_no_adaptor() -> None:
 def test_objectives_are_joined_with_plus_and_weighted_by_name() -> None:
     task = pupil("output+features+attention", weights={"attention": 3.0})
     assert set(losses(task)) == {"gan", "recon", "output", "features", "attention"}
-    assert {name: task.weights[name] for name in OBJECTIVES} == {"output": 100.0, "features": 1.0, "attention": 3.0}
+    assert {name: task.weights[name] for name in losses(task)} == {
+        "gan": 1.0,
+        "recon": 100.0,
+        "output": 100.0,
+        "features": 1.0,
+        "attention": 3.0,
+    }
 
 
 def test_none_imitates_nothing_and_keeps_no_hooks() -> None:

@@ -147,13 +147,11 @@ def test_each_phase_trains_its_own_players_and_no_gradient_is_left() -> None:
 class Sparsity:
     """A method that pulls the stem to 0, and trains the head at a rate of its own."""
 
-    lr = 0.25
-
     def __init__(self, model: nn.Module, factor: float):
         self.model, self.factor, self.steps = model, factor, []
 
-    def parameters(self) -> list[nn.Parameter]:
-        return list(self.model.head.parameters())
+    def optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.model.head.parameters(), 0.25, (0.5, 0.999))
 
     def before(self, step: int) -> None:
         self.steps.append(step)
@@ -168,7 +166,7 @@ class Sparsity:
 def test_what_a_method_adds_joins_the_generators_loss_as_it_is() -> None:
     start, model = weights(generator()), generator()
     learner = Sparsity(model, 7.0)
-    seen = Fit(Translation(model, critic(6)), CONFIG, CPU, learner=learner).advance(batch())
+    seen = Fit(Translation(model, critic(6)), CONFIG, CPU, learners={"G": learner}).advance(batch())
     alone = Fit(Translation(generator(), critic(6)), CONFIG, CPU).advance(batch())
     assert {name for name in seen if name not in alone} == {"G/sparsity"}
     assert all(seen[name] == alone[name] for name in alone)
@@ -181,10 +179,11 @@ def test_what_a_method_adds_joins_the_generators_loss_as_it_is() -> None:
 def test_a_methods_own_parameters_learn_at_their_own_rate_that_does_not_decay() -> None:
     start, model = weights(generator()), generator()
     learner = Sparsity(model, 0.0)
-    fit = Fit(Translation(model, None), FitConfig(steps=2, lr=1e-3, decay_start=0.0), CPU, learner=learner)
+    fit = Fit(Translation(model, None), FitConfig(steps=2, lr=1e-3, decay_start=0.0), CPU, learners={"G": learner})
     for step in range(2):
         fit.advance(batch(step))
-        assert [group["lr"] for group in fit.optimizers["G"].param_groups] == [pytest.approx(1e-3 / (step + 1)), 0.25]
+        rates = [fit.optimizers[name].param_groups[0]["lr"] for name in ("G", "learner/G")]
+        assert rates == [pytest.approx(1e-3 / (step + 1)), 0.25]
         if step == 0:
             moved = (model.head.weight - start["head.weight"]).abs()
             torch.testing.assert_close(moved, torch.full_like(moved, 0.25), rtol=1e-3, atol=0)

@@ -6,6 +6,7 @@ survives ``deepcopy``, compile and export, and shifts no name.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -94,6 +95,13 @@ def remove_gates_(model: nn.Module) -> None:
             del module.gate
             for key in [key for key, hook in module._forward_hooks.items() if hook is _apply_gate]:
                 del module._forward_hooks[key]
+
+
+def ungated(model: nn.Module) -> nn.Module:
+    """A copy without gates: what costs are counted on, as a gate's own parameters are folded away in the end."""
+    plain = copy.deepcopy(model)
+    remove_gates_(plain)
+    return plain
 
 
 def close_gates_(model: nn.Module, selection: Selection) -> None:

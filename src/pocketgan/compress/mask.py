@@ -33,20 +33,26 @@ def boundary_at(step: int, steps: int) -> float:
     return max(0.0, 1.0 - float((step / steps) ** (1 / 3)))
 
 
-def group_coefficients(p: Tensor, boundary: Tensor | float) -> Tensor:
-    """How hard each channel of a group is pushed, eq. 6: s / (members inside the band), for s producers x C channels -> C.
+def group_coefficients(p: Tensor, boundary: Tensor | float, *, settling: bool = True) -> Tensor:
+    """How hard each channel of a group is pushed, eq. 6: s / (members not closed), for s producers x C channels -> C.
 
-    0 where the channel can no longer go (a member has saturated at 1: the released rule, which the paper does not print)
-    or is gone already (all members are closed).
+    0 where all members are closed. With ``settling`` (the released rule, which the paper does not print) also 0 where the
+    channel can no longer go, as one member is open for good; then all that are not closed are inside the band.
     """
-    inside = (p.abs() < boundary).sum(0)
-    settled = (p >= boundary).any(0) | (inside == 0)
-    return torch.where(settled, 0.0, len(p) / inside.clamp_min(1))
+    present = (p > -boundary).sum(0)
+    done = present == 0
+    if settling:
+        done = done | (p >= boundary).any(0)
+    return torch.where(done, 0.0, len(p) / present.clamp_min(1))
 
 
-def sparsity(p: Tensor, boundary: Tensor | float, coefficients: Tensor) -> Tensor:
-    """Sum of c (p + b) over what is inside the band, eq. 5 and 6; p is s x C. Outside there is neither loss nor gradient."""
-    return (coefficients * (p + boundary) * (p.abs() < boundary)).sum()
+def sparsity(p: Tensor, boundary: Tensor | float, coefficients: Tensor | float, *, everywhere: bool = False) -> Tensor:
+    """Sum of c |p + b|, eq. 5 and 6, over what is inside the band: outside there is neither loss nor gradient (released).
+
+    ``everywhere`` is the letter of eq. 5: what is closed is drawn back to the edge of the band, what is open is drawn down.
+    """
+    terms = coefficients * (p + boundary).abs()
+    return (terms if everywhere else terms * (p.abs() < boundary)).sum()
 
 
 def polarisation(p: Tensor, boundary: Tensor | float) -> Tensor:

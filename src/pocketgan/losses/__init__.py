@@ -1,6 +1,25 @@
 """Pure functions of tensors."""
 
 from pocketgan.losses.adversarial import GanMode, discriminator_loss, generator_loss
-from pocketgan.losses.distillation import attention_map, attention_transfer
+from pocketgan.losses.distillation import (
+    Fusion,
+    attention_distance,
+    attention_map,
+    attention_transfer,
+    coattention_maps,
+    discriminator_distance,
+    fused,
+)
 
-__all__ = ["GanMode", "attention_map", "attention_transfer", "discriminator_loss", "generator_loss"]
+__all__ = [
+    "Fusion",
+    "GanMode",
+    "attention_distance",
+    "attention_map",
+    "attention_transfer",
+    "coattention_maps",
+    "discriminator_distance",
+    "discriminator_loss",
+    "fused",
+    "generator_loss",
+]

@@ -42,7 +42,7 @@ from pocketgan.pipeline.common import (
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.sources import Source, discriminator_beside, load
 from pocketgan.report import write_report
-from pocketgan.train.loop import Learner, choose_device, fit
+from pocketgan.train.loop import Learners, choose_device, fit
 from pocketgan.train.objectives import check_objectives
 from pocketgan.train.task import Task
 from pocketgan.train.translation import Translation
@@ -115,7 +115,8 @@ def compress(
 def _begin(config: CompressConfig, out: Path, resume: bool, reporter: Reporter | None, teacher: Source | None) -> _Work:
     """Everything that can fail for a user's mistake, before any work is done or any file written."""
     method = make_method(config.method, config.method_options)
-    check_objectives(config.objective)
+    for names in (config.objective, config.search_objective or "none"):
+        check_objectives(names, config.objective_options)
     config.judge.check()
     source = teacher or load(config.teacher)
     check_stride(source.model, config.data.size)
@@ -149,7 +150,8 @@ def _select(work: _Work) -> None:
     setting = Setting(work.budget, work.cost, config.multiple, partial(_images, work.data, config.seed))
     model = work.method.prepare(copy.deepcopy(work.teacher.model).requires_grad_(True), setting)
     if work.method.learns:
-        _fit(work, model, "search", work.method.learner(model, setting, config.search.steps))
+        learner = work.method.learner(model, setting, config.search.steps)
+        _fit(work, model, "search", {"G": learner} if learner is not None else None)
     student = shrink(model.cpu(), work.method.select(model, setting))
     assert work.budget.allows(CostModel(student, config.data.size)())
     if config.weights == "fresh":
@@ -175,8 +177,10 @@ def _recover(work: _Work) -> None:
     save_artifact(work.file("student.safetensors"), student, size=work.config.data.size, provenance=provenance)
 
 
-def _fit(work: _Work, student: nn.Module, stage: str, learner: Learner | None = None) -> Task:
+def _fit(work: _Work, student: nn.Module, stage: str, learners: Learners | None = None) -> Task:
     config = work.config
+    if stage == "search" and config.search_objective is not None:
+        config = replace(config, objective=config.search_objective)
     settings = config.search if stage == "search" else config.fit
     task = make_task(config, student, work.teacher.model, work.data, work.device)
     fit(
@@ -187,7 +191,7 @@ def _fit(work: _Work, student: nn.Module, stage: str, learner: Learner | None = 
         stage=stage,
         device=work.device,
         show=first_batch(work.test),
-        learner=learner,
+        learners=learners,
     )
     task.close()
     return task
@@ -196,47 +200,70 @@ def _fit(work: _Work, student: nn.Module, stage: str, learner: Learner | None = 
 def make_task(config: CompressConfig, student: nn.Module, teacher: nn.Module, data: ImageData, device: torch.device) -> Task:
     """The student's game: the data's own truth where it is paired, the teacher's pictures where it is not."""
     paired = config.task == "paired"
-    gan = default_gan(config.gan, config.task)
-    discriminator = None if config.task == "inputs" else _discriminator(config, paired)
     taught = config.objective != "none" or not paired
+    critic = _critic(config) if taught else None
     return Translation(
         student.to(device),
-        discriminator,
-        gan=gan,
+        None if config.task == "inputs" else _discriminator(config, paired),
+        gan=default_gan(config.gan, config.task),
         conditional=paired,
         truth="target" if paired else "teacher",
         teacher=teacher.to(device) if taught else None,
+        critic=critic.to(device) if critic is not None else None,
         objective=config.objective,
+        objective_options=config.objective_options,
         layers=config.layers or _shared_layers(student, teacher),
         example=first_batch(data, 1)["source"].to(device),
     )
 
 
 def _shared_layers(student: nn.Module, teacher: nn.Module) -> tuple[str, ...]:
-    """The teacher's own layers to distil that the student still has (a U-Net may have lost a level)."""
+    """The teacher's own layers to distil that the student still has (a U-Net may have lost a level).
+
+    A residual block that is gone is still there by name: it passes on the stream after the last one that is left.
+    """
     present = dict(student.named_modules())
     return tuple(name for name in spec_of(teacher).taps if name in present)
 
 
 def _discriminator(config: CompressConfig, conditional: bool) -> nn.Module:
-    """A copy of the teacher's (GAN Compression, section 3.1), or a new one where there is none that fits."""
+    """A copy of the teacher's (GAN Compression, section 3.1), or a new one where there is none that fits, or if asked for."""
+    if config.discriminator_options is not None:
+        return make_discriminator("patchgan", config.discriminator_options, 6 if conditional else 3)
     return _teachers_discriminator(config, conditional) or make_discriminator("patchgan", {}, 6 if conditional else 3)
 
 
 def _teachers_discriminator(config: CompressConfig, conditional: bool) -> nn.Module | None:
     """The one that was named, which must fit, or the one beside the teacher if it does."""
-    channels, given = 6 if conditional else 3, config.teacher_discriminator
-    file = Path(given) if given else discriminator_beside(Path(config.teacher))
-    model = load(file).model if file is not None else None
+    channels, model = 6 if conditional else 3, _critic(config)
     if model is not None and image_channels(model) == channels:
         return model.requires_grad_(True)
-    if given:
+    if config.teacher_discriminator:
         assert model is not None
-        found = image_channels(model)
         raise ValueError(
-            f"{given} judges {found} channels, a {config.task} task needs {channels}: give another, or leave it out"
+            f"{config.teacher_discriminator} judges {image_channels(model)} channels, a {config.task} task needs {channels}: "
+            "give another, or leave it out"
         )
     return None
+
+
+def _critic(config: CompressConfig) -> nn.Module | None:
+    """The teacher's discriminator as it is: the one that was named, or the one beside the teacher."""
+    given = config.teacher_discriminator
+    file = Path(given) if given else discriminator_beside(Path(config.teacher))
+    return load(file).model if file is not None else None
+
+
+def _notes(config: CompressConfig) -> list[str]:
+    """What a reader of the figures must know of how the student learnt."""
+    critic, notes = _critic(config), []
+    fits = config.task != "inputs" and _teachers_discriminator(config, config.task == "paired") is not None
+    if config.task != "inputs" and config.discriminator_options is None and not fits:
+        notes.append("no discriminator that fits lies beside the teacher: the student's was begun anew")
+    for name, (kind, _) in check_objectives(config.objective, config.objective_options).items():
+        if kind.critic and critic is None:
+            notes.append(f"there is no teacher's discriminator: the objective {name} {kind.without_critic or 'is left out'}")
+    return notes
 
 
 def _images(data: ImageData, seed: int) -> Iterable[Tensor]:
@@ -251,8 +278,7 @@ def _judge(work: _Work, student: nn.Module, exported: Mapping[str, object]) -> N
     teacher = work.teacher.model
     if work.test.note:
         work.notes.append(work.test.note)
-    if config.task != "inputs" and _teachers_discriminator(config, config.task == "paired") is None:
-        work.notes.append("no discriminator that fits lies beside the teacher: the student's was begun anew")
+    work.notes.extend(_notes(config))
     quality = evaluate(
         {"teacher": teacher, "student": student, "input": nn.Identity()},
         work.test,

@@ -54,7 +54,11 @@ class CompressConfig:
     method_options: dict[str, Any] = field(default_factory=dict)
     """Its options."""
     objective: str = "output+features"
-    """What the student imitates: output, features, attention, joined with ``+``; or none."""
+    """What the student imitates: names of ``pocketgan methods``, joined with ``+``; or none."""
+    objective_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Their options, by name: ``objective_options.coattention.fusion=product``."""
+    search_objective: str | None = None
+    """What the network imitates in the first fit; None is the same as in the recovery."""
     layers: tuple[str, ...] = ()
     """Names of the layers to distil; empty for the architecture's own."""
     weights: Literal["inherit", "fresh"] = "inherit"
@@ -63,6 +67,8 @@ class CompressConfig:
     """Widths are multiples of this where they can be (8 suits most processors)."""
     teacher_discriminator: str | None = None
     """The teacher's discriminator; None looks beside the teacher, and where there is none begins a new one."""
+    discriminator_options: dict[str, Any] | None = None
+    """``ndf``, ``layers``, ``norm`` of a new PatchGAN for the student; None goes on from a copy of the teacher's."""
     gan: GanMode | None = None
     """The adversarial loss; None is hinge for paired, lsgan for unpaired, as published."""
     fit: FitConfig = field(default_factory=FitConfig)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,13 +19,10 @@ from pocketgan.train.task import Batch, Phase, Task
 
 
 class Learner(Protocol):
-    """What a method adds to a fit. Its state lies in the players, so that checkpoints have it."""
+    """What a method adds to the fit of one generator. Its state lies in that generator, so that checkpoints have it."""
 
-    lr: float
-    """Learning rate of its own parameters, which does not decay."""
-
-    def parameters(self) -> Iterable[nn.Parameter]:
-        """The parameters that learn at that rate; they belong to a player of the phase ``G``."""
+    def optimizer(self) -> torch.optim.Optimizer:
+        """What trains the method's own parameters, at a rate that does not decay; they belong to the generator."""
 
     def before(self, step: int) -> None:
         """Called before step ``step``."""
@@ -33,8 +30,12 @@ class Learner(Protocol):
     def losses(self) -> Mapping[str, Tensor]:
         """Joins the losses of the phase ``G``, already weighted."""
 
-    def facts(self) -> dict[str, float]:
-        """What the log shows of it."""
+    def facts(self) -> Mapping[str, Any]:
+        """What the log shows of it: plain JSON data."""
+
+
+Learners = Mapping[str, Learner]
+"""By the name of the player that each belongs to."""
 
 
 class Diverged(ValueError):
@@ -55,9 +56,9 @@ def choose_device(name: str) -> torch.device:
 class Fit:
     """A fit in progress: the task, its optimisers, and how far they have come."""
 
-    def __init__(self, task: Task, config: FitConfig, device: torch.device, *, learner: Learner | None = None):
+    def __init__(self, task: Task, config: FitConfig, device: torch.device, *, learners: Learners | None = None):
         """Moves the players to ``device``. Raises ``ValueError`` for a weight of a loss that the game does not have."""
-        self.task, self.config, self.device, self.learner = task, config, device, learner
+        self.task, self.config, self.device, self.learners = task, config, device, learners or {}
         self.step = 0
         for name in config.weights:
             if name not in task.weights:
@@ -66,22 +67,21 @@ class Fit:
         for player in task.players.values():
             player.to(device).train()
         self.parameters = {phase.name: _parameters(task, phase) for phase in task.phases}
-        self.optimizers = {name: self._optimizer(own) for name, own in self.parameters.items()}
+        own = {f"learner/{name}": learner.optimizer() for name, learner in self.learners.items()}
+        learnt = {id(p) for optimizer in own.values() for group in optimizer.param_groups for p in group["params"]}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            name: torch.optim.Adam([p for p in parameters if id(p) not in learnt], config.lr, config.betas, fused=True)
+            for name, parameters in self.parameters.items()
+        }
+        self.steppers = {name: [self.optimizers[name], *(own.values() if name == "G" else ())] for name in self.optimizers}
+        self.optimizers |= own
         self._awake: str | None = None
-
-    def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Adam:
-        learned = {id(parameter) for parameter in (self.learner.parameters() if self.learner else ())}
-        groups: list[dict[str, Any]] = [{"params": [p for p in parameters if id(p) not in learned], "decays": True}]
-        special = [p for p in parameters if id(p) in learned]
-        if special and self.learner is not None:
-            groups.append({"params": special, "lr": self.learner.lr, "decays": False})
-        return torch.optim.Adam(groups, self.config.lr, self.config.betas, fused=True)
 
     def advance(self, batch: Batch) -> dict[str, Tensor]:
         """One training step; ``{phase/loss: value}``, detached, on the device."""
         factor = lr_factor(self.step, self.config)
-        if self.learner is not None:
-            self.learner.before(self.step)
+        for learner in self.learners.values():
+            learner.before(self.step)
         on_device = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
         seen: dict[str, Tensor] = {}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
@@ -92,20 +92,26 @@ class Fit:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
                 losses = self.task.losses(phase.name, on_device, scene)
             total = torch.stack([value.float() * self.task.weights[name] for name, value in losses.items()]).sum()
-            if self.learner is not None and phase.name == "G":
-                extra = self.learner.losses()
+            if phase.name == "G":
+                extra = self._extra()
                 total = total + sum(extra.values())
                 losses = {**losses, **extra}
             total.backward()  # type: ignore[no-untyped-call]
-            optimizer = self.optimizers[phase.name]
-            for group in optimizer.param_groups:
-                if group["decays"]:
-                    group["lr"] = self.config.lr * factor
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            self.optimizers[phase.name].param_groups[0]["lr"] = self.config.lr * factor
+            for optimizer in self.steppers[phase.name]:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
             seen |= {f"{phase.name}/{name}": value.detach() for name, value in losses.items()}
         self.step += 1
         return seen
+
+    def _extra(self) -> dict[str, Tensor]:
+        """The losses of the learners; of several players, their sum."""
+        found: dict[str, Tensor] = {}
+        for learner in self.learners.values():
+            for name, value in learner.losses().items():
+                found[name] = found[name] + value if name in found else value
+        return found
 
     def _wake(self, phase: str | None) -> None:
         """Let gradients reach the players of one phase only (None: all), so that no backward works for nothing."""
@@ -155,7 +161,7 @@ def fit(
     stage: str,
     device: torch.device,
     show: Batch | None = None,
-    learner: Learner | None = None,
+    learners: Learners | None = None,
 ) -> None:
     """Train ``task`` for ``config.steps`` steps, or what is left of them after the stage's newest checkpoint in ``run``.
 
@@ -163,12 +169,12 @@ def fit(
     ``show`` is painted into ``samples/`` now and then. Raises `Diverged` when a loss is no longer a number; the last
     checkpoint before is kept.
     """
-    state = Fit(task, config, device, learner=learner)
+    state = Fit(task, config, device, learners=learners)
     saved = run.load_checkpoint(stage)
     if saved is not None:
         state.load_tensors(saved[0], saved[1])
     run.rewind_log(stage, state.step)
-    watch = _Watch(run, stage, config, learner)
+    watch = _Watch(run, stage, config, state.learners)
     stream = batches(state.step) if state.step < config.steps else iter(())
     with run.reporter.task(stage, config.steps, state.step) as tick:
         for batch in stream:
@@ -193,8 +199,8 @@ def fit(
 class _Watch:
     """Means of the losses over each interval, on the device until they are written."""
 
-    def __init__(self, run: Run, stage: str, config: FitConfig, learner: Learner | None):
-        self.run, self.stage, self.learner = run, stage, learner
+    def __init__(self, run: Run, stage: str, config: FitConfig, learners: Learners):
+        self.run, self.stage, self.learners = run, stage, learners
         self.latest: dict[str, float] = {}
         self._sums: dict[str, Tensor] = {}
         self._count, self._since = 0, time.monotonic()
@@ -222,8 +228,8 @@ class _Watch:
             "lr": lr,
             "losses": self.latest,
         }
-        if self.learner is not None:
-            entry["search"] = self.learner.facts()
+        if self.learners:
+            entry["search"] = {name: learner.facts() for name, learner in self.learners.items()}
         self.run.log(entry)
         if self._writer is not None:
             for name, value in self.latest.items():

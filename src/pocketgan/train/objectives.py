@@ -5,37 +5,80 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pocketgan.core.config import from_json
+from pocketgan.core.errors import unknown
 from pocketgan.core.registry import Registry
 from pocketgan.core.spec import init_weights_
-from pocketgan.losses import attention_transfer
+from pocketgan.losses import (
+    attention_distance,
+    attention_map,
+    attention_transfer,
+    coattention_maps,
+    discriminator_distance,
+    fused,
+)
+from pocketgan.train.critic import Critic
 
 
 @dataclass(frozen=True)
 class Scene:
     """What one training step shows to an objective."""
 
-    student: Mapping[str, Tensor]
-    """Features of the student by layer."""
-    teacher: Mapping[str, Tensor]
-    """Features of the teacher by layer, without gradient."""
+    source: Tensor
+    """N x C x H x W in [-1, 1]."""
     picture: Tensor
     """The student's picture."""
     taught: Tensor
     """The teacher's picture of the same source, without gradient."""
+    student: Mapping[str, Tensor]
+    """Features of the student by layer."""
+    teacher: Mapping[str, Tensor]
+    """Features of the teacher by layer, without gradient."""
+    critic: Critic | None = None
+    """The teacher's discriminator, where there is one."""
+
+    @cached_property
+    def judged(self) -> Mapping[str, Tensor]:
+        """What the teacher's discriminator sees in the student's picture, by layer; a gradient reaches the student."""
+        assert self.critic is not None
+        return self.critic(self.source, self.picture)
+
+    @cached_property
+    def judged_taught(self) -> Mapping[str, Tensor]:
+        """What it sees in the teacher's picture, without gradient."""
+        assert self.critic is not None
+        with torch.no_grad():
+            return self.critic(self.source, self.taught)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of an objective that has none."""
 
 
 class Objective(nn.Module, ABC):
-    """One way to imitate. Whatever it learns (adaptors) is trained together with the student."""
+    """One way to imitate, made from an example of what it will see. What it learns is trained together with the student."""
 
-    weight: float = 1.0
+    weight: ClassVar[float] = 1.0
     """The factor of its loss, unless the configuration says otherwise."""
-    features: bool = True
+    features: ClassVar[bool] = True
     """Whether it looks at features (and not at the pictures alone)."""
+    critic: ClassVar[bool] = False
+    """Whether it looks through the teacher's discriminator."""
+    without_critic: ClassVar[str] = ""
+    """What it does where there is no such discriminator; empty: it is left out."""
+    Options: ClassVar[type] = Options
+    """A frozen dataclass: the type of ``options``."""
+
+    def __init__(self, example: Scene, options: Any):
+        super().__init__()
 
     @abstractmethod
     def loss(self, scene: Scene) -> Tensor:
@@ -43,7 +86,7 @@ class Objective(nn.Module, ABC):
 
 
 OBJECTIVES: Registry[type[Objective]] = Registry("objective")
-"""By the name of ``--objective``; several are joined with ``+``. Built from ``{layer: (student, teacher) channels}``."""
+"""By the name of ``--objective``; several are joined with ``+``."""
 
 
 @OBJECTIVES.register("output")
@@ -52,9 +95,6 @@ class Output(Objective):
 
     weight = 100.0
     features = False
-
-    def __init__(self, channels: Mapping[str, tuple[int, int]]):
-        super().__init__()
 
     def loss(self, scene: Scene) -> Tensor:
         """Mean absolute difference of the pictures."""
@@ -69,12 +109,11 @@ class Features(Objective):
     vanish by mapping everything to zero. Summed over layers.
     """
 
-    weight = 1.0
-
-    def __init__(self, channels: Mapping[str, tuple[int, int]]):
-        super().__init__()
-        self.layers = tuple(channels)
-        self.adaptors = nn.ModuleList(nn.Conv2d(int(student), int(teacher), 1) for student, teacher in channels.values())
+    def __init__(self, example: Scene, options: Any):
+        super().__init__(example, options)
+        self.layers = tuple(example.student)
+        pairs = [(example.student[name].shape[1], example.teacher[name].shape[1]) for name in self.layers]
+        self.adaptors = nn.ModuleList(nn.Conv2d(student, teacher, 1) for student, teacher in pairs)
         init_weights_(self)
 
     def loss(self, scene: Scene) -> Tensor:
@@ -89,30 +128,125 @@ class Attention(Objective):
 
     weight = 10.0
 
-    def __init__(self, channels: Mapping[str, tuple[int, int]]):
-        super().__init__()
-        self.layers = tuple(channels)
+    def loss(self, scene: Scene) -> Tensor:
+        """Sum over the layers of the distance of the normalised maps."""
+        return torch.stack([attention_transfer(scene.student[name], scene.teacher[name]) for name in scene.student]).sum()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoAttentionOptions(Options):
+    """How generator and discriminator attention are mixed."""
+
+    fusion: Literal["sum", "product", "conv"] = "sum"
+    """Half the sum (eq. 8), the product, or a learnt 1x1 convolution (table V)."""
+    critics: tuple[str, ...] = ()
+    """Layers of the teacher's discriminator by name (table VI); empty for its second one, as released."""
+    shown: Literal["teacher", "student"] = "teacher"
+    """Whose picture the discriminator looks at: the paper says nothing, the released code shows the student's."""
+    channels: Literal["mean", "sum"] = "mean"
+    """The attention of many channels: with the mean (released), how much the discriminator counts does not hang on how wide
+    either network is; the paper sums."""
+    per_pixel: bool = False
+    """Divide the loss by the number of pixels of the map, as released: 4096 times less at 64 x 64 than the paper's."""
+
+
+@OBJECTIVES.register("coattention")
+class CoAttention(Objective):
+    """The attention of the teacher's generator and discriminator together (DMAD, eq. 7 to 9). Summed over layers."""
+
+    weight = 10.0
+    critic = True
+    without_critic = "attends to the generator alone"
+    Options = CoAttentionOptions
+
+    def __init__(self, example: Scene, options: CoAttentionOptions):
+        super().__init__(example, options)
+        self.options = options
+        self.critics: tuple[str, ...] = ()
+        if example.critic is not None:
+            known = example.critic.layers
+            self.critics = options.critics or known[1:2] or known[:1]
+            for name in self.critics:
+                if name not in known:
+                    raise unknown("layer of the discriminator", name, known)
+        self.mix = nn.Conv2d(1 + len(self.critics), 1, 1, bias=False) if options.fusion == "conv" else None
+        if self.mix is not None:
+            nn.init.constant_(self.mix.weight, 0.5)  # it begins as the sum
 
     def loss(self, scene: Scene) -> Tensor:
         """Sum over the layers of the distance of the normalised maps."""
-        return torch.stack([attention_transfer(scene.student[name], scene.teacher[name]) for name in self.layers]).sum()
+        seen: Mapping[str, Tensor] = {}
+        if scene.critic is not None:
+            seen = scene.judged if self.options.shown == "student" else scene.judged_taught
+        # Detached: what the teacher attends to is no matter of the student's (in the released code a gradient flows there).
+        critics = [seen[name].detach() for name in self.critics]
+        return torch.stack([self._distance(scene.student[name], scene.teacher[name], critics) for name in scene.student]).sum()
+
+    def _distance(self, student: Tensor, teacher: Tensor, critics: list[Tensor]) -> Tensor:
+        maps = coattention_maps(teacher, critics, mean=self.options.channels == "mean")
+        if self.mix is not None:
+            target = self.mix(maps)[:, 0]
+        else:
+            target = fused(maps, "product" if self.options.fusion == "product" else "sum")
+        distance = attention_distance(attention_map(student), target)
+        return distance / target[0].numel() if self.options.per_pixel else distance
 
 
-def make_objectives(names: str, student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> dict[str, Objective]:
-    """The objectives of ``--objective a+b`` for networks whose features look like those given; ``none`` is none.
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorOptions(Options):
+    """What of the teacher's discriminator is compared, and how."""
 
-    Raises ``ValueError`` for an unknown name, and if features are asked for where there are none.
+    layer: str = ""
+    """By name; empty for its last convolution, the logits (the paper; the released code: the layer before)."""
+    squared: bool = True
+    """The squared norm a picture (eq. 10); else the norm of the whole batch, as released."""
+
+
+@OBJECTIVES.register("discriminator")
+class Discriminator(Objective):
+    """What the teacher's discriminator makes of the two pictures (DMAD, eq. 10; Chen et al. 2020)."""
+
+    weight = 1e-4
+    features = False
+    critic = True
+    Options = DiscriminatorOptions
+
+    def __init__(self, example: Scene, options: DiscriminatorOptions):
+        super().__init__(example, options)
+        assert example.critic is not None
+        self.options, known = options, example.critic.layers
+        self.layer = options.layer or known[-1]
+        if self.layer not in known:
+            raise unknown("layer of the discriminator", self.layer, known)
+
+    def loss(self, scene: Scene) -> Tensor:
+        """The distance of the two features."""
+        student, teacher = scene.judged[self.layer], scene.judged_taught[self.layer]
+        return discriminator_distance(student, teacher, squared=self.options.squared)
+
+
+def check_objectives(names: str, options: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[type[Objective], Any]]:
+    """The kinds of objective in ``--objective a+b``, each with its options; ``none`` is none.
+
+    Raises ``ValueError`` for an unknown name or option, and for options of an objective that there is not.
     """
-    kinds = check_objectives(names)
-    lost = [name for name, kind in kinds.items() if kind.features and not student]
+    for name in options:
+        OBJECTIVES[name]
+    kinds = {} if names == "none" else {name: OBJECTIVES[name] for name in names.split("+")}
+    return {name: (kind, from_json(kind.Options, options.get(name, {}))) for name, kind in kinds.items()}
+
+
+def make_objectives(names: str, options: Mapping[str, Mapping[str, Any]], example: Scene) -> dict[str, Objective]:
+    """The objectives of ``--objective a+b`` for networks whose features look like those of ``example``.
+
+    One that needs a discriminator where there is none is left out. Raises ``ValueError`` as `check_objectives` does, and if
+    features are asked for where there are none.
+    """
+    kinds = check_objectives(names, options)
+    lost = [name for name, (kind, _) in kinds.items() if kind.features and not example.student]
     if lost:
         raise ValueError(
             f"objective '{lost[0]}' has no layer to look at, none is left of the teacher's: use output, or name layers"
         )
-    channels = {layer: (features.shape[1], teacher[layer].shape[1]) for layer, features in student.items()}
-    return {name: kind(channels) for name, kind in kinds.items()}
-
-
-def check_objectives(names: str) -> dict[str, type[Objective]]:
-    """The kinds of objective in ``--objective a+b``; ``none`` is none. Raises ``ValueError`` for an unknown name."""
-    return {} if names == "none" else {name: OBJECTIVES[name] for name in names.split("+")}
+    usable = {n: pair for n, pair in kinds.items() if example.critic or not pair[0].critic or pair[0].without_critic}
+    return {name: kind(example, chosen) for name, (kind, chosen) in usable.items()}

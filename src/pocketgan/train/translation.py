@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketgan.losses import GanMode, discriminator_loss, generator_loss
+from pocketgan.train.critic import Critic
 from pocketgan.train.objectives import Scene, make_objectives
 from pocketgan.train.taps import Taps
 from pocketgan.train.task import Batch, Phase, Task
@@ -51,12 +52,17 @@ class Translation(Task):
         conditional: bool = True,
         truth: Truth = "target",
         teacher: nn.Module | None = None,
+        critic: nn.Module | None = None,
         objective: str = "none",
+        objective_options: Mapping[str, Mapping[str, Any]] | None = None,
         layers: tuple[str, ...] = (),
         weights: Mapping[str, float] | None = None,
         example: Tensor | None = None,
     ):
-        """``layers`` are distilled by the ``objective``; ``example`` (one source image) shows their channel counts."""
+        """``layers`` are distilled by the ``objective``; ``example`` (one source image) shows their channel counts.
+
+        ``critic`` is the teacher's discriminator, on the device of ``example``; it is frozen here.
+        """
         super().__init__({"G": generator}, (Phase("G", ("G",)),), {"recon": 100.0})
         self.gan, self.conditional, self.truth = gan, conditional, truth
         if discriminator is not None:
@@ -64,31 +70,43 @@ class Translation(Task):
             self.weights |= {"gan": 1.0, "real_fake": 1.0}
             self.phases = (Phase("D", ("D",)), *self.phases)
         self.teacher: Teacher | None = None
+        self.critic = Critic(critic) if critic is not None else None
         if teacher is not None:
-            self._learn_from(teacher, objective, layers, example)
+            self._learn_from(teacher, objective, objective_options or {}, layers, example)
         self.weights.update(weights or {})
 
-    def _learn_from(self, teacher: nn.Module, objective: str, layers: tuple[str, ...], example: Tensor | None) -> None:
+    def _learn_from(
+        self,
+        teacher: nn.Module,
+        objective: str,
+        options: Mapping[str, Mapping[str, Any]],
+        layers: tuple[str, ...],
+        example: Tensor | None,
+    ) -> None:
         assert example is not None
         self.teacher, self._taps = Teacher(teacher, layers), Taps(self.players["G"], layers)
         with torch.no_grad():
-            self.players["G"](example)
-        objectives = make_objectives(objective, self._taps.take(), self.teacher(example)[1])
+            picture = self.players["G"](example)
+            objectives = make_objectives(objective, options, self._scene(example, picture))
         self.weights.update({name: entry.weight for name, entry in objectives.items()})
         if objectives:
-            self.players["objective"] = nn.ModuleDict(objectives)
+            self.players["objective"] = nn.ModuleDict(objectives).to(example.device)
             *before, last = self.phases
             self.phases = (*before, Phase("G", (*last.players, "objective")))
         if not any(entry.features for entry in objectives.values()):
             self.close()
             self.teacher = Teacher(teacher, ())
 
+    def _scene(self, source: Tensor, picture: Tensor) -> Scene:
+        assert self.teacher is not None
+        taught, features = self.teacher(source)
+        return Scene(source, picture, taught, self._taps.take(), features, self.critic)
+
     def forward(self, batch: Batch) -> dict[str, Any]:
         """The student's picture, and the teacher's where there is one."""
         scene: dict[str, Any] = {"picture": self.players["G"](batch["source"])}
         if self.teacher is not None and (self.truth == "teacher" or "objective" in self.players):
-            scene["taught"], scene["teacher"] = self.teacher(batch["source"])
-            scene["student"] = self._taps.take()
+            scene["shown"] = self._scene(batch["source"], scene["picture"])
         return scene
 
     def losses(self, phase: str, batch: Batch, scene: dict[str, Any]) -> dict[str, Tensor]:
@@ -100,10 +118,9 @@ class Translation(Task):
         losses = {}
         if "D" in self.players:
             losses["gan"] = generator_loss(self.gan, self._judge(batch, picture))
-        losses["recon"] = F.l1_loss(picture, batch["target"] if self.truth == "target" else scene["taught"])
+        losses["recon"] = F.l1_loss(picture, batch["target"] if self.truth == "target" else scene["shown"].taught)
         if "objective" in self.players:
-            shown = Scene(scene["student"], scene["teacher"], picture, scene["taught"])
-            losses |= {name: entry.loss(shown) for name, entry in self.players["objective"].items()}  # type: ignore[operator]
+            losses |= {name: entry.loss(scene["shown"]) for name, entry in self.players["objective"].items()}  # type: ignore[operator]
         return losses
 
     def _judge(self, batch: Batch, picture: Tensor) -> Tensor:

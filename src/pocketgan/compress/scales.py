@@ -1,0 +1,89 @@
+"""One learnable scale a channel and producer: of the norm where it has one, else a gate."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pocketgan.compress.gate import Gate, add_gates_, fold_, remove_gates_, seats
+from pocketgan.compress.importance import Scores
+from pocketgan.core.dims import Dim
+
+
+class ScaleGate(Gate):
+    """A gate whose factor is learnt and may be any number."""
+
+    AXES = {"scale": ("channels",), "mask": ("channels",)}  # noqa: RUF012
+
+    def __init__(self, channels: Dim):
+        super().__init__(channels)
+        self.scale = nn.Parameter(torch.ones(int(channels)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W, scaled a channel."""
+        return x * (self.mask * self.scale)[:, None, None]
+
+
+def add_scales_(model: nn.Module, *, everywhere: bool = False) -> None:
+    """Give every producer without a norm's scale one of its own, of 1, in place; with ``everywhere``, every producer.
+
+    What passes channels on (depthwise layers) or has nothing to be folded into follows its group.
+    """
+    layers = {seat.module: model.get_submodule(seat.module) for seat in seats(model)}
+    add_gates_(
+        model,
+        lambda seat: (
+            Gate(seat.dim)
+            if seat.carrier or not _foldable(layers[seat.module]) or (_own_scale(layers[seat.module]) and not everywhere)
+            else ScaleGate(seat.dim)
+        ),
+    )
+
+
+def scales(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """``{group: the scale of each of its producers}``, C numbers each: its gate's, else its norm's."""
+    found: dict[str, list[nn.Parameter]] = {}
+    for seat in seats(model):
+        layer = model.get_submodule(seat.module)
+        gate = getattr(layer, "gate", None)
+        if isinstance(gate, ScaleGate):
+            found.setdefault(seat.dim.groups[0], []).append(gate.scale)
+        elif not seat.carrier and _own_scale(layer):
+            found.setdefault(seat.dim.groups[0], []).append(layer.weight)  # type: ignore[arg-type]
+    return found
+
+
+def mean_scales(model: nn.Module) -> Scores:
+    """``{group: mean |scale| over its producers}``: a shared channel is judged by all of them (GCC's rule for ResNets)."""
+    return {
+        group: torch.stack([scale.detach().double().cpu().abs() for scale in own]).mean(0)
+        for group, own in scales(model).items()
+    }
+
+
+def scale_scores(model: nn.Module) -> Scores:
+    """`mean_scales`. Raises ``ValueError`` where all scales of the network are equal: nothing has been learnt on them."""
+    found = mean_scales(model)
+    every = torch.cat(list(found.values()))
+    if bool((every == every[0]).all()):
+        raise ValueError(f"all {len(every)} scales are {float(every[0]):g}: they say nothing; train them first")
+    return found
+
+
+def fold_scales_away_(model: nn.Module) -> None:
+    """Fold the scales of gates into the layers below them, and take the gates away."""
+    for seat in seats(model):
+        layer = model.get_submodule(seat.module)
+        if isinstance(layer.gate, ScaleGate):
+            fold_(layer, layer.gate.scale.detach())
+    remove_gates_(model)
+
+
+def _own_scale(layer: nn.Module) -> bool:
+    """Whether the layer is a norm with a scale."""
+    weight = getattr(layer, "weight", None)
+    return isinstance(weight, nn.Parameter) and weight.ndim == 1
+
+
+def _foldable(layer: nn.Module) -> bool:
+    return isinstance(getattr(layer, "weight", None), nn.Parameter)
