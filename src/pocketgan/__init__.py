@@ -25,6 +25,7 @@ def compress(
     *,
     budget: str = "10x",
     method: str = "magnitude",
+    preset: str | None = None,
     out: str | Path,
     task: StudentTask = "paired",
     size: int | None = None,
@@ -39,6 +40,7 @@ def compress(
         data: a folder in one of the ecosystem's layouts, or a built-in set: ``shapes``, ``textures``.
         budget: ``2.6G`` exact MACs, ``2.6Gpaper``, ``0.5Mparams``, or ``12x`` fewer exact MACs. Never exceeded.
         method: a name of ``pocketgan methods``.
+        preset: published settings of the method, under everything given here: dmad has ``paper`` and ``release``.
         out: the run directory.
         task: ``paired``, ``unpaired`` or ``inputs``.
         size: side of the square images; by default what the model's file says, else 256.
@@ -52,20 +54,19 @@ def compress(
     Raises:
         ValueError: before any work, for data, names, budgets and sizes that do not fit.
     """
-    import json
-
     from pocketgan.core.config import override
     from pocketgan.core.progress import ConsoleReporter, Reporter
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compress import compress as run
-    from pocketgan.pipeline.config import CompressConfig
+    from pocketgan.pipeline.config import CompressConfig, assignments, with_preset
     from pocketgan.pipeline.sources import as_source
 
     source = as_source(model)
     side = size or source.size or 256
     name = str(model) if isinstance(model, str | Path) else type(model).__name__
     config = CompressConfig(teacher=name, data=DataConfig(path=str(data), size=side), budget=budget, method=method, task=task)
-    config = override(config, [f"{key.replace('__', '.')}={json.dumps(value)}" for key, value in fields.items()])
+    config = with_preset(config, preset, source.model)
+    config = override(config, assignments({key.replace("__", "."): value for key, value in fields.items()}))
     reporter = ConsoleReporter() if progress else Reporter()
     return run(config, Path(out), resume=resume, reporter=reporter, teacher=source)
 

@@ -21,9 +21,9 @@ FLAGS = {
     "quickstart": "--out",
     "train": "OVERRIDES --task --data --out --arch --size --direction --steps --epochs --batch --gan --features --device --seed"
     " --resume --dry-run",
-    "compress": "TEACHER OVERRIDES --data --out --budget --method --objective --task --size --direction --steps --epochs"
-    " --batch --multiple --weights --teacher-discriminator --gan --features --device --seed --resume --dry-run",
-    "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --seeds --seed --task --size"
+    "compress": "TEACHER OVERRIDES --data --out --budget --method --preset --objective --task --size --direction --steps"
+    " --epochs --batch --multiple --weights --teacher-discriminator --gan --features --device --seed --resume --dry-run",
+    "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --vary --seeds --seed --task --size"
     " --direction --steps --batch --features --device --resume --dry-run",
     "evaluate": "ARTIFACT --data --task --size --direction --metrics --features --stats --teacher --batch --device --json",
     "stats": "DATA --side --features --out --split --size",
@@ -82,7 +82,7 @@ def test_the_names(kind: str) -> None:
 def test_the_public_python_names() -> None:
     assert pocketgan.__all__ == ["compress", "inspect", "load"]
     assert {name: [*inspect.signature(getattr(pocketgan, name)).parameters] for name in pocketgan.__all__} == {
-        "compress": ["model", "data", "budget", "method", "out", "task", "size", "resume", "progress", "fields"],
+        "compress": ["model", "data", "budget", "method", "preset", "out", "task", "size", "resume", "progress", "fields"],
         "inspect": ["model", "size"],
         "load": ["path"],
     }

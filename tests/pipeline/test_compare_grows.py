@@ -9,7 +9,7 @@ from pocketgan.core.artifact import save_artifact
 from pocketgan.data.config import DataConfig
 from pocketgan.models import resnet
 from pocketgan.pipeline import compare as room
-from pocketgan.pipeline.compare import CompareConfig, compare
+from pocketgan.pipeline.compare import CompareConfig, compare, plan, varied
 from pocketgan.pipeline.config import CompressConfig
 
 
@@ -27,3 +27,17 @@ def test_seeds_and_methods_are_added_but_the_base_stays(tmp_path: Path, monkeypa
     assert ran == ["uniform-4x-s0", "magnitude-4x-s0", "uniform-4x-s1", "magnitude-4x-s1"]
     with pytest.raises(ValueError, match="objective"):
         compare(replace(config, base=replace(base, objective="none")), tmp_path / "runs", resume=True)
+
+
+def test_a_plan_names_every_variant_and_gives_it_its_fields() -> None:
+    base = CompressConfig(teacher="t.safetensors", data=DataConfig(path="shapes", size=16))
+    variants = varied("method_options.mask=quadratic,linear;fit.lr=1e-4,2e-4")
+    runs = plan(CompareConfig(base=base, methods=("dmad",), budgets=("4x",), variants=variants))
+    assert list(runs) == [f"dmad-4x-mask-{mask}-lr-{lr}-s0" for mask in ("quadratic", "linear") for lr in ("1e-4", "2e-4")]
+    chosen = runs["dmad-4x-mask-linear-lr-2e-4-s0"]
+    assert (chosen.method_options, chosen.fit.lr, chosen.variant) == ({"mask": "linear"}, 2e-4, "mask linear lr 2e-4")
+    assert varied("") == {}
+    with pytest.raises(ValueError, match=r"'mask' does not say what to vary: write FIELD=a,b"):
+        varied("mask")
+    with pytest.raises(ValueError, match=r"no field named 'fit.rl'. Did you mean 'fit.lr'"):
+        plan(CompareConfig(base=base, methods=("dmad",), budgets=("4x",), variants=varied("fit.rl=1")))

@@ -66,7 +66,7 @@ def test_the_run_of_a_student_holds_what_the_contract_names(student: Path) -> No
 def test_result_json_is_the_contract(student: Path) -> None:
     result = result_of(student)
     assert set(result) == {
-        *("name", "method", "objective", "seed", "teacher", "student", "input", "budget", "widths"),
+        *("name", "method", "variant", "objective", "seed", "teacher", "student", "input", "budget", "widths"),
         *("export", "seconds", "versions", "machine", "notes"),
     }
     for name, quality in (("teacher", TEACHER_QUALITY), ("student", STUDENT_QUALITY)):

@@ -21,6 +21,7 @@ def run(
     budgets: str = "10x",
     objectives: str | None = None,
     weights: str | None = None,
+    vary: str | None = None,
     seeds: int = 1,
     seed: int = 0,
     task: Literal["paired", "unpaired", "inputs"] = "paired",
@@ -43,6 +44,7 @@ def run(
         budgets: as in compress, separated by commas.
         objectives: as in compress, separated by commas.
         weights: inherit, fresh or both, separated by commas.
+        vary: any other fields, every combination a run: method_options.mask=quadratic,linear;fit.lr=1e-4,2e-4.
         seeds: how many; mean and spread over them are shown.
         seed: the first of them.
         task: paired (the truth is the target), unpaired or inputs (the truth is the teacher's picture).
@@ -57,7 +59,7 @@ def run(
     """
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
-    from pocketgan.pipeline.compare import CompareConfig, compare
+    from pocketgan.pipeline.compare import CompareConfig, compare, varied
     from pocketgan.pipeline.config import CompressConfig
     from pocketgan.pipeline.sources import load
     from pocketgan.report import comparison_table
@@ -82,6 +84,7 @@ def run(
         budgets=tuple(budgets.split(",")),
         objectives=tuple(objectives.split(",")) if objectives else (),
         weights=tuple(weights.split(",")) if weights else (),  # type: ignore[arg-type]
+        variants=varied(vary or ""),
         seeds=seeds,
     )
     if dry_run:

@@ -19,6 +19,7 @@ def run(
     out: Path,
     budget: str = "10x",
     method: str = "magnitude",
+    preset: str | None = None,
     objective: str | None = None,
     task: Literal["paired", "unpaired", "inputs"] = "paired",
     size: int | None = None,
@@ -44,7 +45,8 @@ def run(
         out: the run directory: student.safetensors, student.onnx, result.json, report.html.
         budget: 2.6G exact MACs, 2.6Gpaper (the literature's count), 0.5Mparams, or 12x fewer exact MACs.
         method: a name of `pocketgan methods`; its options are method_options.importance=l1 and so on.
-        objective: what the student imitates: output, features, attention, joined with +; or none.
+        preset: published settings of the method, under everything given here: dmad has paper and release.
+        objective: what the student imitates: names of `pocketgan methods` joined with +; or none.
         task: paired (the truth is the target), unpaired or inputs (the truth is the teacher's picture).
         size: side of the square images; by default what the teacher's file says.
         direction: which side is the source.
@@ -64,12 +66,13 @@ def run(
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compress import compress
-    from pocketgan.pipeline.config import CompressConfig
+    from pocketgan.pipeline.config import CompressConfig, with_preset
     from pocketgan.pipeline.sources import load
 
     source = load(teacher)
+    base = CompressConfig(teacher=teacher, data=DataConfig(path=data), budget=budget, method=method, task=task, device=device)
     config = configured(
-        CompressConfig(teacher=teacher, data=DataConfig(path=data), budget=budget, method=method, task=task, device=device),
+        with_preset(base, preset, source.model),
         {
             "objective": objective,
             "data.size": size or source.size,

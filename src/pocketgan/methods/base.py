@@ -38,6 +38,11 @@ class Method(ABC):
     learns: ClassVar[bool] = False
     """Whether it needs a first fit."""
 
+    @classmethod
+    def presets(cls, teacher: nn.Module, task: str) -> dict[str, dict[str, Any]]:
+        """``{name: {field of the whole run: value}}``: settings under which published numbers were made."""
+        return {}
+
     def prepare(self, teacher: nn.Module, setting: Setting) -> nn.Module:
         """The network of the first fit, made from a copy of the teacher."""
         return teacher

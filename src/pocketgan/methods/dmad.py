@@ -82,6 +82,11 @@ class Dmad(Method):
             if value is not None and not 0 < value <= 1:
                 raise ValueError(f"{name}={value}: a part, above 0 and up to 1")
 
+    @classmethod
+    def presets(cls, teacher: nn.Module, task: str) -> dict[str, dict[str, Any]]:
+        """``paper``: the equations as printed; ``release``: what made the published checkpoints, its defects mended."""
+        return {"paper": _paper(task), "release": _release(teacher, task)}
+
     def prepare(self, teacher: nn.Module, setting: Setting) -> nn.Module:
         """The teacher (or a fresh, narrower network) with scales on its norms and a mask on every producer."""
         model = affine_norms(teacher if self.scratch is None else _fresh(teacher, self.scratch))
@@ -235,6 +240,52 @@ class MaskLearner:
             if group in self.method.polarise:
                 found[group] = torch.zeros_like(found[group])
         self.state.push.copy_(torch.cat([found[member.group] for member in self.masks.members]))
+
+
+def _paper(task: str) -> dict[str, Any]:
+    """Section IV-A: a constant strength, co-attention and discriminator features in the recovery alone."""
+    unpaired = task != "paired"
+    return {
+        "method_options": {
+            "group_rule": "paper",
+            "schedule": 1.0,
+            "steer": False,
+            "everywhere": True,
+            "least": 0.0,
+            "init": "normal",
+            "strength": 0.001 if unpaired else 0.01,
+        },
+        "search_objective": "none",
+        "objective": "coattention+discriminator",
+        "objective_options.coattention": {"channels": "sum"},
+        "fit.weights.coattention": 100.0 if unpaired else 50.0,
+        "fit.weights.discriminator": 1e-4,
+    }
+
+
+def _release(teacher: nn.Module, task: str) -> dict[str, Any]:
+    """The released scripts: a search from fresh weights, layers beside the picture polarised, U-Nets capped, two ways."""
+    spec, unpaired = spec_of(teacher), task == "unpaired"
+    mobile, trunk = bool(getattr(spec, "separable", False)), "trunk" in spec.widths
+    return {
+        "method_options": {
+            "steer": False,
+            "least": 0.0,
+            "init": "normal",
+            "strength": 0.002 if mobile else 0.001 if unpaired else 0.01,
+            "scratch": (0.5 if mobile else 1.0) if unpaired else 0.75,
+            "polarise": [group for group in ("stem", "down1", "up1", "up2") if trunk and not (mobile and group == "down1")],
+            "polarise_weight": 200.0 if mobile else 100.0,
+            "cap": 1.0 if trunk else 0.8,
+        },
+        "search_objective": "none",
+        "two_way": unpaired,
+        "objective": "coattention+discriminator",
+        "objective_options.coattention": {"shown": "student", "per_pixel": True},
+        "objective_options.discriminator": {"layer": "conv4", "squared": False},
+        "fit.weights.coattention": 100.0 if unpaired else 10.0,
+        "fit.weights.discriminator": 1e-4,
+    }
 
 
 def _start(scores: Tensor | None, width: int) -> Tensor:

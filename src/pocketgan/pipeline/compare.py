@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Literal
 
+from pocketgan.core.config import override
 from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run
 from pocketgan.pipeline.compress import compress
@@ -27,29 +28,49 @@ class CompareConfig:
     """Empty for the base's own."""
     weights: tuple[Literal["inherit", "fresh"], ...] = ()
     """``inherit`` and / or ``fresh``; empty for the base's own."""
+    variants: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """``{name: overrides}`` of any other fields: ``{"linear": ("method_options.mask=linear",)}``; empty for the base alone."""
     seeds: int = 1
     """How many, from the base's seed on."""
 
 
 def plan(config: CompareConfig) -> dict[str, CompressConfig]:
-    """``{run name: its configuration}``, seeds innermost last, so that every comparison is whole as early as can be."""
+    """``{run name: its configuration}``, seeds innermost last, so that every comparison is whole as early as can be.
+
+    Raises ``ValueError`` for a variant that overrides what there is not.
+    """
     base, runs = config.base, {}
     objectives, weights = config.objectives or (base.objective,), config.weights or (base.weights,)
+    variants = config.variants or {base.variant: ()}
     for seed in range(base.seed, base.seed + config.seeds):
-        for method, budget, objective, start in product(config.methods, config.budgets, objectives, weights):
+        for method, budget, objective, start, variant in product(config.methods, config.budgets, objectives, weights, variants):
             parts = [method, budget]
             parts += [objective] if len(objectives) > 1 else []
             parts += [start] if len(weights) > 1 else []
-            name = "-".join([*parts, f"s{seed}"])
-            runs[name] = replace(
-                base,
-                method=method,
-                budget=budget,
-                objective=objective,
-                weights=start,
-                seed=seed,
+            parts += [variant.replace(" ", "-")] if variant else []
+            settings = replace(
+                base, method=method, budget=budget, objective=objective, weights=start, variant=variant, seed=seed
             )
+            runs["-".join([*parts, f"s{seed}"])] = override(settings, variants[variant])
     return runs
+
+
+def varied(text: str) -> dict[str, tuple[str, ...]]:
+    """``{name: overrides}`` for every combination of ``FIELD=a,b;OTHER=c,d``; a name is the values that it stands for.
+
+    Raises ``ValueError`` for a part that is not of that form.
+    """
+    choices = []
+    for part in filter(None, text.split(";")):
+        field_, equals, values = part.partition("=")
+        if not (field_.strip() and equals and values):
+            raise ValueError(f"'{part}' does not say what to vary: write FIELD=a,b, several of them separated by ;")
+        choices.append([(field_.strip(), value) for value in values.split(",")])
+    return {
+        " ".join(f"{field_.rpartition('.')[2]} {value}" for field_, value in chosen): tuple(f"{f}={v}" for f, v in chosen)
+        for chosen in product(*choices)
+        if chosen
+    }
 
 
 def compare(
@@ -60,12 +81,12 @@ def compare(
     ``report.html`` is written anew after every run. A run that fails for a reason of its own (a budget below its method's
     floor, a loss that diverges) is told at the end and does not stop the others.
     """
+    runs = plan(config)
     teacher = load(config.base.teacher)
     # What the runs share may not change; methods, budgets, objectives and seeds may be added.
     overall = Run.open(out, config.base, resume=resume, reporter=reporter)
     done: list[Path] = []
     failures: list[str] = []
-    runs = plan(config)
     for index, (name, settings) in enumerate(runs.items(), 1):
         overall.reporter.say(f"[{index}/{len(runs)}] {name}")
         path = out / name

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pocketgan.compress.budget import Budget, check_floor, parse_budget
+from pocketgan.compress.budget import check_floor, parse_budget
 from pocketgan.compress.fit_budget import floor_widths
 from pocketgan.compress.selection import shrink
 from pocketgan.core.artifact import load_artifact, save_artifact
@@ -23,29 +23,28 @@ from pocketgan.core.run import Run
 from pocketgan.core.spec import spec_of
 from pocketgan.data.images import ImageData
 from pocketgan.data.loader import train_batches
+from pocketgan.data.pictures import Role
 from pocketgan.evaluate import Result, cost_result, evaluate, latencies
 from pocketgan.export import export_onnx
 from pocketgan.methods import Method, Setting, make_method
-from pocketgan.metrics.cost import CostModel, image_channels
+from pocketgan.metrics.cost import CostModel
 from pocketgan.pipeline.common import (
     batches_of,
     check_size,
     check_stride,
-    default_gan,
     first_batch,
     machine,
-    make_discriminator,
     open_splits,
     resolved_steps,
     versions,
 )
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.sources import Source, discriminator_beside, load
+from pocketgan.pipeline.players import make_task, notes_on, student_discriminator, two_way_game
+from pocketgan.pipeline.sources import Source, load, reverse_of
 from pocketgan.report import write_report
 from pocketgan.train.loop import Learners, choose_device, fit
 from pocketgan.train.objectives import check_objectives
 from pocketgan.train.task import Task
-from pocketgan.train.translation import Translation
 
 IMPORTANCE_IMAGES, IMPORTANCE_BATCH = 32, 4
 
@@ -62,6 +61,16 @@ class Compressed:
     """The run directory."""
 
 
+@dataclass(frozen=True)
+class _Side:
+    """One generator that is searched."""
+
+    teacher: Source
+    setting: Setting
+    selected: str
+    """The file that the selected network is written to."""
+
+
 @dataclass
 class _Work:
     """One compression in progress."""
@@ -70,13 +79,18 @@ class _Work:
     run: Run
     teacher: Source
     method: Method
-    cost: CostModel
-    budget: Budget
+    sides: dict[str, _Side]
+    """By the name of the player in the search; the first is the generator that the run is about."""
     data: ImageData
     test: ImageData
     device: torch.device
     seconds: dict[str, float]
     notes: list[str]
+
+    @property
+    def setting(self) -> Setting:
+        """Budget and costs of the generator that the run is about."""
+        return next(iter(self.sides.values())).setting
 
     def file(self, name: str) -> Path:
         """A file of the run."""
@@ -120,20 +134,36 @@ def _begin(config: CompressConfig, out: Path, resume: bool, reporter: Reporter |
     config.judge.check()
     source = teacher or load(config.teacher)
     check_stride(source.model, config.data.size)
-    cost = CostModel(source.model, config.data.size)
-    budget = parse_budget(config.budget, cost())
-    check_floor(budget, cost, floor_widths(source.model, multiple=config.multiple))
     data, test = open_splits(config.data, config.task)
+    sides = _sides(config, source, data, method)
     fit_config, search = (resolved_steps(part, len(data)) for part in (config.fit, config.search))
     config = replace(config, fit=fit_config, search=search)
     device = choose_device(config.device)
     if config.task != "inputs":
-        check_size("discriminator", _discriminator(config, config.task == "paired"), config.data.size)
+        check_size("discriminator", student_discriminator(config, config.task == "paired"), config.data.size)
     run = Run.open(out, config, resume=resume, reporter=reporter)
     run.reporter.say(f"teacher: {source.message}")
     spent = out / "seconds.json"
     seconds = read_json(spent) if spent.exists() else {}
-    return _Work(config, run, source, method, cost, budget, data, test, device, seconds, [])
+    return _Work(config, run, source, method, sides, data, test, device, seconds, [])
+
+
+def _sides(config: CompressConfig, teacher: Source, data: ImageData, method: Method) -> dict[str, _Side]:
+    def side(source: Source, budget: str, role: Role, file: str) -> _Side:
+        cost = CostModel(source.model, config.data.size)
+        parsed = parse_budget(budget, cost())
+        check_floor(parsed, cost, floor_widths(source.model, multiple=config.multiple))
+        return _Side(source, Setting(parsed, cost, config.multiple, partial(_images, data, config.seed, role)), file)
+
+    there = side(teacher, config.budget, "source", "selected.safetensors")
+    if not config.two_way:
+        return {"G": there}
+    if not method.learns:
+        raise ValueError(f"two_way=true: {config.method} has no search; take a method that learns where to cut, such as dmad")
+    back = side(
+        load(reverse_of(Path(config.teacher))), config.budget_back or config.budget, "target", "back/selected.safetensors"
+    )
+    return {"G_A": there, "G_B": back}
 
 
 def _timed(work: _Work, stage: str, job: Any) -> None:
@@ -144,26 +174,40 @@ def _timed(work: _Work, stage: str, job: Any) -> None:
 
 
 def _select(work: _Work) -> None:
-    """Prepare, fit if the method learns, select, shrink."""
-    config = work.config
+    """Prepare, fit if the method learns, select, shrink; for both generators in a two-way search."""
+    config, method = work.config, work.method
     torch.manual_seed(config.seed)
-    setting = Setting(work.budget, work.cost, config.multiple, partial(_images, work.data, config.seed))
-    model = work.method.prepare(copy.deepcopy(work.teacher.model).requires_grad_(True), setting)
-    if work.method.learns:
-        learner = work.method.learner(model, setting, config.search.steps)
-        _fit(work, model, "search", {"G": learner} if learner is not None else None)
-    student = shrink(model.cpu(), work.method.select(model, setting))
-    assert work.budget.allows(CostModel(student, config.data.size)())
-    if config.weights == "fresh":
-        student = spec_of(student).build()
-    save_artifact(work.file("selected.safetensors"), student, size=config.data.size)
+    models = {
+        name: method.prepare(copy.deepcopy(side.teacher.model).requires_grad_(True), side.setting)
+        for name, side in work.sides.items()
+    }
+    if method.learns:
+        steps = config.search.steps
+        learners = {name: method.learner(models[name], side.setting, steps) for name, side in work.sides.items()}
+        _fit(work, _search_game(work, models), "search", {name: own for name, own in learners.items() if own is not None})
+    for name, side in work.sides.items():
+        student = shrink(models[name].cpu(), method.select(models[name], side.setting))
+        assert side.setting.budget.allows(CostModel(student, config.data.size)())
+        if config.weights == "fresh":
+            student = spec_of(student).build()
+        save_artifact(work.file(side.selected), student, size=config.data.size)
+
+
+def _search_game(work: _Work, models: Mapping[str, nn.Module]) -> Task:
+    config = work.config
+    if len(models) > 1:
+        return two_way_game(config, models["G_A"], models["G_B"], work.device)
+    if config.search_objective is not None:
+        config = replace(config, objective=config.search_objective)
+    return make_task(config, models["G"], work.sides["G"].teacher.model, work.data, work.device)
 
 
 def _recover(work: _Work) -> None:
     """Train the cut network against the teacher."""
     torch.manual_seed(work.config.seed)
     student = load_artifact(work.file("selected.safetensors")).model
-    task = _fit(work, student, "recover")
+    task = make_task(work.config, student, work.teacher.model, work.data, work.device)
+    _fit(work, task, "recover")
     provenance = {
         "method": work.config.method,
         "objective": work.config.objective,
@@ -177,15 +221,11 @@ def _recover(work: _Work) -> None:
     save_artifact(work.file("student.safetensors"), student, size=work.config.data.size, provenance=provenance)
 
 
-def _fit(work: _Work, student: nn.Module, stage: str, learners: Learners | None = None) -> Task:
-    config = work.config
-    if stage == "search" and config.search_objective is not None:
-        config = replace(config, objective=config.search_objective)
-    settings = config.search if stage == "search" else config.fit
-    task = make_task(config, student, work.teacher.model, work.data, work.device)
+def _fit(work: _Work, task: Task, stage: str, learners: Learners | None = None) -> None:
+    settings = work.config.search if stage == "search" else work.config.fit
     fit(
         task,
-        batches_of(work.data, settings, config.seed),
+        batches_of(work.data, settings, work.config.seed),
         settings,
         work.run,
         stage=stage,
@@ -194,82 +234,12 @@ def _fit(work: _Work, student: nn.Module, stage: str, learners: Learners | None 
         learners=learners,
     )
     task.close()
-    return task
 
 
-def make_task(config: CompressConfig, student: nn.Module, teacher: nn.Module, data: ImageData, device: torch.device) -> Task:
-    """The student's game: the data's own truth where it is paired, the teacher's pictures where it is not."""
-    paired = config.task == "paired"
-    taught = config.objective != "none" or not paired
-    critic = _critic(config) if taught else None
-    return Translation(
-        student.to(device),
-        None if config.task == "inputs" else _discriminator(config, paired),
-        gan=default_gan(config.gan, config.task),
-        conditional=paired,
-        truth="target" if paired else "teacher",
-        teacher=teacher.to(device) if taught else None,
-        critic=critic.to(device) if critic is not None else None,
-        objective=config.objective,
-        objective_options=config.objective_options,
-        layers=config.layers or _shared_layers(student, teacher),
-        example=first_batch(data, 1)["source"].to(device),
-    )
-
-
-def _shared_layers(student: nn.Module, teacher: nn.Module) -> tuple[str, ...]:
-    """The teacher's own layers to distil that the student still has (a U-Net may have lost a level).
-
-    A residual block that is gone is still there by name: it passes on the stream after the last one that is left.
-    """
-    present = dict(student.named_modules())
-    return tuple(name for name in spec_of(teacher).taps if name in present)
-
-
-def _discriminator(config: CompressConfig, conditional: bool) -> nn.Module:
-    """A copy of the teacher's (GAN Compression, section 3.1), or a new one where there is none that fits, or if asked for."""
-    if config.discriminator_options is not None:
-        return make_discriminator("patchgan", config.discriminator_options, 6 if conditional else 3)
-    return _teachers_discriminator(config, conditional) or make_discriminator("patchgan", {}, 6 if conditional else 3)
-
-
-def _teachers_discriminator(config: CompressConfig, conditional: bool) -> nn.Module | None:
-    """The one that was named, which must fit, or the one beside the teacher if it does."""
-    channels, model = 6 if conditional else 3, _critic(config)
-    if model is not None and image_channels(model) == channels:
-        return model.requires_grad_(True)
-    if config.teacher_discriminator:
-        assert model is not None
-        raise ValueError(
-            f"{config.teacher_discriminator} judges {image_channels(model)} channels, a {config.task} task needs {channels}: "
-            "give another, or leave it out"
-        )
-    return None
-
-
-def _critic(config: CompressConfig) -> nn.Module | None:
-    """The teacher's discriminator as it is: the one that was named, or the one beside the teacher."""
-    given = config.teacher_discriminator
-    file = Path(given) if given else discriminator_beside(Path(config.teacher))
-    return load(file).model if file is not None else None
-
-
-def _notes(config: CompressConfig) -> list[str]:
-    """What a reader of the figures must know of how the student learnt."""
-    critic, notes = _critic(config), []
-    fits = config.task != "inputs" and _teachers_discriminator(config, config.task == "paired") is not None
-    if config.task != "inputs" and config.discriminator_options is None and not fits:
-        notes.append("no discriminator that fits lies beside the teacher: the student's was begun anew")
-    for name, (kind, _) in check_objectives(config.objective, config.objective_options).items():
-        if kind.critic and critic is None:
-            notes.append(f"there is no teacher's discriminator: the objective {name} {kind.without_critic or 'is left out'}")
-    return notes
-
-
-def _images(data: ImageData, seed: int) -> Iterable[Tensor]:
+def _images(data: ImageData, seed: int, role: Role) -> Iterable[Tensor]:
     count = max(1, min(IMPORTANCE_IMAGES, len(data)) // IMPORTANCE_BATCH)
     stream = train_batches(data, batch=IMPORTANCE_BATCH, seed=seed, workers=0)
-    return [next(stream)["source"] for _ in range(count)]
+    return [next(stream)[role] for _ in range(count)]
 
 
 def _judge(work: _Work, student: nn.Module, exported: Mapping[str, object]) -> None:
@@ -278,7 +248,7 @@ def _judge(work: _Work, student: nn.Module, exported: Mapping[str, object]) -> N
     teacher = work.teacher.model
     if work.test.note:
         work.notes.append(work.test.note)
-    work.notes.extend(_notes(config))
+    work.notes.extend(notes_on(config))
     quality = evaluate(
         {"teacher": teacher, "student": student, "input": nn.Identity()},
         work.test,
@@ -299,21 +269,22 @@ def _judge(work: _Work, student: nn.Module, exported: Mapping[str, object]) -> N
     tensors = teacher.state_dict().values()
     results["teacher"].bytes = file.stat().st_size if file.is_file() else sum(t.numel() * t.element_size() for t in tensors)
     small = results["student"]
-    floor = work.budget.of(work.cost(floor_widths(teacher, multiple=config.multiple)))
+    floor = work.setting.budget.of(work.setting.cost(floor_widths(teacher, multiple=config.multiple)))
     write_json(
         work.file("result.json"),
         {
             "name": work.run.path.name,
             "method": config.method,
+            "variant": config.variant,
             "objective": config.objective,
             "seed": config.seed,
             **{name: result.to_json() for name, result in results.items()},
             "input": {"quality": quality["input"][0]},
             "budget": {
                 "asked": config.budget,
-                "kind": work.budget.kind,
-                "limit": work.budget.limit,
-                "reached": getattr(small, work.budget.kind),
+                "kind": work.setting.budget.kind,
+                "limit": work.setting.budget.limit,
+                "reached": getattr(small, work.setting.budget.kind),
                 "floor": floor,
             },
             "widths": {"teacher": spec_of(teacher).widths, "student": spec_of(student).widths},

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from torch import nn
+
+from pocketgan.core.config import override
+from pocketgan.core.errors import unknown
 from pocketgan.data.config import DataConfig
 from pocketgan.evaluate import JudgeConfig
 from pocketgan.losses import GanMode
+from pocketgan.methods import METHODS
 from pocketgan.train.config import FitConfig
 
 TaskName = Literal["paired", "unpaired"]
@@ -61,6 +68,11 @@ class CompressConfig:
     """What the network imitates in the first fit; None is the same as in the recovery."""
     layers: tuple[str, ...] = ()
     """Names of the layers to distil; empty for the architecture's own."""
+    two_way: bool = False
+    """Unpaired search as published: both generators in one CycleGAN, a budget each, without the teacher's pictures. The one
+    back is written to ``back/selected.safetensors``, from where ``compress --out RUN/back`` of the other teacher goes on."""
+    budget_back: str | None = None
+    """The budget of the generator back in a two-way search; None is the same."""
     weights: Literal["inherit", "fresh"] = "inherit"
     """Whether recovery starts from the kept weights or from new ones."""
     multiple: int = 1
@@ -76,9 +88,31 @@ class CompressConfig:
     search: FitConfig = field(default_factory=FitConfig)
     """The first fit of methods that learn where to cut."""
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    variant: str = ""
+    """What tells this run from the others of a comparison, in a word or two; changes nothing."""
     seed: int = 0
     device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.multiple < 1:
             raise ValueError(f"multiple={self.multiple}: the least is 1")
+        if self.two_way and self.task != "unpaired":
+            raise ValueError(f"two_way=true: a {self.task} task has one direction; it is for task=unpaired")
+
+
+def with_preset(config: CompressConfig, preset: str | None, teacher: nn.Module) -> CompressConfig:
+    """``config`` with the fields of a preset of its method; None changes nothing.
+
+    Raises ``ValueError`` for a preset that the method does not have.
+    """
+    if preset is None:
+        return config
+    known = METHODS[config.method].presets(teacher, config.task)
+    if preset not in known:
+        raise unknown(f"preset of {config.method}", preset, known)
+    return override(config, assignments(known[preset]))
+
+
+def assignments(fields: dict[str, Any]) -> Sequence[str]:
+    """``{field: value}`` as overrides."""
+    return [f"{path}={json.dumps(value)}" for path, value in fields.items()]

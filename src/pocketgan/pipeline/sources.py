@@ -60,3 +60,17 @@ def discriminator_beside(teacher: Path) -> Path | None:
     else:
         return None
     return candidate if candidate.is_file() else None
+
+
+def reverse_of(teacher: Path) -> Path:
+    """The generator of the other direction by its name: ``generator_A`` and ``generator_B``, ``net_G_A`` and ``net_G_B``.
+
+    Raises ``ValueError`` where there is none beside ``teacher``.
+    """
+    for ours, other in (("G_A", "G_B"), ("G_B", "G_A"), ("generator_A", "generator_B"), ("generator_B", "generator_A")):
+        candidate = teacher.with_name(teacher.name.replace(ours, other, 1))
+        if candidate != teacher and candidate.is_file():
+            return candidate
+    raise ValueError(
+        f"there is no generator of the other direction beside {teacher} (generator_A and generator_B, or *_net_G_A)"
+    )

@@ -187,7 +187,7 @@ def _impersonal(config: Any) -> Any:
 def _mean_row(group: list[RunFiles], runtimes: list[str], metrics: list[str]) -> tuple[Cell, ...]:
     facts, first = [small(run) for run in group], group[0].result
     return (
-        Cell(str(first.get("method", NOTHING))),
+        Cell(" · ".join(str(first[key]) for key in ("method", "variant") if first.get(key)) or NOTHING),
         Cell(str(first.get("objective", NOTHING))),
         Cell(asked(first)),
         Cell(str(len(group)), len(group)),
