@@ -1,11 +1,18 @@
-"""Attention transfer: closed forms, and what must not change it."""
+"""Attention and co-attention transfer: closed forms, and what must not change it."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketgan.losses import attention_map, attention_transfer
+from pocketgan.losses import (
+    attention_distance,
+    attention_map,
+    attention_transfer,
+    coattention_maps,
+    discriminator_distance,
+    fused,
+)
 
 
 def features(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -67,3 +74,54 @@ def test_half_precision_does_not_overflow() -> None:
     assert half.dtype == torch.float32
     assert half.isfinite()
     torch.testing.assert_close(half, exact, rtol=1e-2, atol=0)
+
+
+def test_coattention_of_the_generator_alone_is_attention() -> None:
+    """Half the sum of one map is that map, and the distance sees no scale."""
+    student, teacher = features(3, 5, 4, 4), features(3, 7, 4, 4, seed=1)
+    for mean in (False, True):
+        target = fused(coattention_maps(teacher, [], mean=mean), "sum")
+        torch.testing.assert_close(attention_distance(attention_map(student), target), attention_transfer(student, teacher))
+
+
+def test_equation_8_by_hand() -> None:
+    """Two channels of a generator at 1 x 2, one of a discriminator at 2 x 4: squares, area means, half the sum."""
+    generator = torch.tensor([[[[1.0, 2.0]], [[3.0, 0.0]]]])
+    critic = torch.tensor([[[[1.0, 1.0, 2.0, 0.0], [3.0, 1.0, 0.0, 2.0]]]])
+    maps = coattention_maps(generator, [critic], mean=False)
+    assert maps.tolist() == [[[[10.0, 4.0]], [[3.0, 2.0]]]]
+    assert fused(maps, "sum").tolist() == [[[6.5, 3.0]]]
+    assert fused(maps, "product").tolist() == [[[30.0, 8.0]]]
+    assert coattention_maps(generator, [critic], mean=True).tolist() == [[[[5.0, 2.0]], [[3.0, 2.0]]]]
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 99), height=st.integers(2, 9), layers=st.integers(1, 3))
+def test_the_order_of_the_batch_does_not_matter_to_coattention(seed: int, height: int, layers: int) -> None:
+    """The released resize takes the first picture's map for all: it fails this."""
+    student, teacher = features(4, 3, 6, 6, seed=seed), features(4, 5, 6, 6, seed=seed + 1)
+    critics = [features(4, 2 + k, height + k, height, seed=seed + 2 + k) for k in range(layers)]
+    order = torch.randperm(4, generator=torch.Generator().manual_seed(seed))
+
+    def loss(pick: torch.Tensor) -> torch.Tensor:
+        maps = coattention_maps(teacher[pick], [critic[pick] for critic in critics], mean=True)
+        assert maps.shape == (4, 1 + layers, 6, 6)
+        return attention_distance(attention_map(student[pick]), fused(maps, "sum"))
+
+    torch.testing.assert_close(loss(order), loss(torch.arange(4)))
+
+
+def test_large_maps_are_averaged_and_not_wrapped() -> None:
+    """Area means far above 1, which 8 bits wrap round, come out as they are."""
+    maps = coattention_maps(torch.zeros(1, 1, 2, 2), [torch.full((1, 3, 8, 8), 5.0)], mean=False)
+    torch.testing.assert_close(maps[:, 1], torch.full((1, 2, 2), 75.0))
+
+
+def test_equation_10_by_hand() -> None:
+    student, teacher = torch.zeros(2, 1, 1, 2), torch.tensor([[[[3.0, 4.0]]], [[[0.0, 1.0]]]])
+    assert discriminator_distance(student, teacher).item() == pytest.approx((25 + 1) / 2)
+    assert discriminator_distance(student, teacher, squared=False).item() == pytest.approx(26**0.5)
+    same = torch.ones(1, 1, 2, 2, requires_grad=True)
+    discriminator_distance(same, same.detach(), squared=False).backward()
+    assert same.grad is not None
+    assert same.grad.isfinite().all()  # the root of 0 has no slope of its own

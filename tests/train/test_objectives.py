@@ -5,8 +5,11 @@ import torch
 import torch.nn.functional as F
 from games import CPU, batch, critic, generator, same, weights
 
+from pocketgan.compress.selection import shrink
 from pocketgan.losses import attention_transfer
+from pocketgan.models import patchgan, resnet
 from pocketgan.train.config import FitConfig
+from pocketgan.train.critic import Critic
 from pocketgan.train.loop import Fit
 from pocketgan.train.taps import Taps
 from pocketgan.train.translation import Translation
@@ -130,3 +133,134 @@ def test_taps_give_what_the_named_modules_gave_once() -> None:
     taps.close()
     model(source)
     assert taps.take() == {}
+
+
+def witness(seed: int = 9) -> torch.nn.Module:
+    """A teacher's discriminator of the pair."""
+    torch.manual_seed(seed)
+    return patchgan(4, 2, in_channels=6, norm="batch").build()
+
+
+def shown(task: Translation) -> tuple[dict[str, torch.Tensor], ...]:
+    """The student's and the teacher's features, and what the witness makes of each picture."""
+    source = batch()["source"]
+    student, teacher = tapped(task.players["G"]), tapped(task.teacher.generator)
+    pictures = task.players["G"](source), task.teacher.generator(source)
+    return student, teacher, *(task.critic(source, picture) for picture in pictures)
+
+
+def test_coattention_is_equations_7_to_9_on_the_second_layer_of_the_discriminator() -> None:
+    task = pupil("coattention", critic=witness())
+    student, teacher, _, judged = shown(task)
+    expected = torch.zeros(())
+    for name in LAYERS:
+        own, other = teacher[name].square().mean(1), judged["conv2"].square().mean(1, keepdim=True)
+        target = 0.5 * (own + F.adaptive_avg_pool2d(other, own.shape[-2:])[:, 0])
+        a, b = (F.normalize(x.flatten(1)) for x in (student[name].square().sum(1), target))
+        expected = expected + (a - b).square().sum(1).mean()
+    torch.testing.assert_close(losses(task)["coattention"], expected)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fusion": "product"},
+        {"fusion": "conv"},
+        {"critics": ["conv1", "conv2", "conv3"]},
+        {"shown": "student"},
+        {"channels": "sum"},
+    ],
+    ids=str,
+)
+def test_every_switch_of_coattention_makes_a_difference_and_trains(options: dict[str, object]) -> None:
+    plain = pupil("coattention", critic=witness())
+    other = pupil("coattention", critic=witness(), objective_options={"coattention": options})
+    same_at_first = options == {"fusion": "conv"}  # it begins as the sum, and learns
+    assert (losses(plain)["coattention"] == losses(other)["coattention"]) == same_at_first
+    start = weights(other.players["objective"])
+    Fit(other, FitConfig(steps=2), CPU).advance(batch())
+    assert same(weights(other.players["objective"]), start) != same_at_first
+
+
+def test_per_pixel_is_the_released_mean_over_the_map() -> None:
+    """4 x 4 maps here: a sixteenth; 4096 times less at 64 x 64."""
+    plain, release = (
+        pupil("coattention", critic=witness(), objective_options={"coattention": {"per_pixel": flag}}) for flag in (False, True)
+    )
+    torch.testing.assert_close(losses(release)["coattention"] * 16, losses(plain)["coattention"])
+
+
+def test_the_target_is_no_matter_of_the_students() -> None:
+    """Also where the discriminator looks at the student's picture: only the features are pulled."""
+    task = pupil("coattention", critic=witness(), objective_options={"coattention": {"shown": "student"}}, layers=("down2",))
+    losses(task)["coattention"].backward()
+    reached = {name.partition(".")[0] for name, p in task.players["G"].named_parameters() if p.grad is not None}
+    assert reached == {"stem", "down1", "down2"}
+
+
+def test_discriminator_features_are_equation_10_on_the_logits() -> None:
+    task = pupil("discriminator", critic=witness())
+    _, _, mine, yours = shown(task)
+    expected = (mine["head"] - yours["head"]).square().flatten(1).sum(1).mean()
+    torch.testing.assert_close(losses(task)["discriminator"], expected)
+    assert task.weights["discriminator"] == 1e-4
+    release = pupil(
+        "discriminator", critic=witness(), objective_options={"discriminator": {"layer": "conv3", "squared": False}}
+    )
+    torch.testing.assert_close(losses(release)["discriminator"], (mine["conv3"] - yours["conv3"]).norm())
+
+
+def test_the_teachers_discriminator_is_left_alone_but_lets_the_gradient_through() -> None:
+    judge = witness()
+    before = weights(judge)
+    task = pupil("coattention+discriminator", critic=judge)
+    losses(task)["discriminator"].backward()
+    assert all(parameter.grad is not None for parameter in task.players["G"].parameters() if parameter.ndim > 1)
+    fit = Fit(task, FitConfig(steps=2), CPU)
+    for step in range(2):
+        fit.advance(batch(step))
+    assert same(weights(judge), before)  # nor the running statistics of its batch norms
+    assert not any(parameter.requires_grad or parameter.grad is not None for parameter in judge.parameters())
+
+
+def test_without_a_discriminator_coattention_attends_to_the_generator_and_the_other_is_left_out() -> None:
+    task = pupil("coattention+discriminator")
+    found = losses(task)
+    assert set(found) == {"gan", "recon", "coattention"}
+    torch.testing.assert_close(found["coattention"], losses(pupil("attention"))["attention"])
+
+
+def test_an_unconditional_discriminator_is_shown_the_picture_alone() -> None:
+    torch.manual_seed(0)
+    alone = Critic(patchgan(4, 1, in_channels=3).build())
+    source, picture = batch()["source"], batch()["target"]
+    assert alone.layers == ("conv1", "conv2", "head")
+    assert torch.equal(alone(source, picture)["head"], alone(-source, picture)["head"])
+    pair = Critic(patchgan(4, 1, in_channels=6).build())
+    assert not torch.equal(pair(source, picture)["head"], pair(-source, picture)["head"])
+
+
+def test_a_block_that_is_gone_is_the_stream_after_the_last_one_left() -> None:
+    """Layers go by name, so they do not shift when a block is removed."""
+    torch.manual_seed(0)
+    student = resnet(4, blocks=3).build()
+    shorter = shrink(student, {"block1": torch.arange(0)})
+    source = batch()["source"]
+    taps = Taps(shorter, ("block0", "block1", "block2"))
+    shorter(source)
+    found = taps.take()
+    assert torch.equal(found["block1"], found["block0"])
+    teacher = resnet(6, blocks=3).build()
+    task = Translation(shorter, None, teacher=teacher, objective="attention", layers=("block1", "block2"), example=source[:1])
+    assert losses(task)["attention"].isfinite()
+
+
+def test_options_of_objectives_are_checked_by_name() -> None:
+    with pytest.raises(ValueError, match=r"no field named 'fusoin'. Did you mean 'fusion'"):
+        pupil("coattention", critic=witness(), objective_options={"coattention": {"fusoin": "sum"}})
+    with pytest.raises(ValueError, match="fusion='max': Input should be 'sum', 'product' or 'conv'"):
+        pupil("coattention", critic=witness(), objective_options={"coattention": {"fusion": "max"}})
+    with pytest.raises(ValueError, match=r"no layer of the discriminator named 'conv9'. Did you mean 'conv"):
+        pupil("coattention", critic=witness(), objective_options={"coattention": {"critics": ["conv9"]}})
+    with pytest.raises(ValueError, match=r"no objective named 'coatention'. Did you mean 'coattention'"):
+        pupil("output", objective_options={"coatention": {}})
