@@ -4,35 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketgan.report import pareto_front
 from pocketgan.report.curves import curves, smooth, thin
 from pocketgan.report.measures import by_preference, higher_is_better, metric_name, quality_text
 from pocketgan.report.numbers import change, duration, milliseconds, plain, si, tick
-
-POINTS = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=12)
-
-
-def test_front_by_hand() -> None:
-    #          front     beaten    front     beaten    front     not a number
-    points = [(1, 5.0), (2, 4.0), (2, 7.0), (3, 7.0), (9, 8.0), (0, math.nan)]
-    assert pareto_front(points) == [0, 2, 4]
-    assert pareto_front(points, higher_is_better=False) == [0, 1]
-    assert pareto_front([]) == []
-
-
-@given(POINTS)
-def test_front_is_what_the_definition_says(points: list[tuple[int, int]]) -> None:
-    def beaten(a: tuple[int, int]) -> bool:
-        return any(b[0] <= a[0] and b[1] >= a[1] and b != a for b in points)
-
-    assert sorted(pareto_front(points)) == [i for i, point in enumerate(points) if not beaten(point)]
-
-
-@given(POINTS)
-def test_lower_is_better_is_the_mirror(points: list[tuple[int, int]]) -> None:
-    mirrored = [(cost, -value) for cost, value in points]
-    assert pareto_front(points, higher_is_better=False) == pareto_front(mirrored)
-
 
 def test_smoothing_is_the_normalised_weighted_mean() -> None:
     values = [3.0, 1.0, 4.0, 1.0, 5.0]

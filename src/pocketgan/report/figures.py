@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pocketgan.report.curves import Series, smooth, thin, wide
 from pocketgan.report.measures import finite
 from pocketgan.report.numbers import tick
-from pocketgan.report.pareto import pareto_front
+from pocketgan.metrics.pareto import pareto_front
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,165 @@
+"""Who scores what: candidates are claimed, given up and scored in a storage that any number of workers share.
+
+The search is a row of numbered candidates. To claim number k is to add a trial that says so. Storages number trials in one
+order that all workers see, so of several live claims of one candidate the lowest trial holds, and whoever added another
+withdraws. A claim lives while its holder beats; whoever sees it silent for the lease marks it failed, and a storage lets no
+one finish a failed trial, so a worker that was only asleep cannot score a candidate that somebody else has taken over.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from pocketgan.search.proposals import distributions
+from pocketgan.search.space import Configuration, Space
+from pocketgan.search.storage import quiet
+
+NUMBER, BEAT, FACTS = "candidate", "beat", "search"
+
+
+class Ledger:
+    """One worker's view of a shared search."""
+
+    def __init__(self, storage: BaseStorage, name: str, *, space: Space, maximise: Sequence[bool], facts: Any, lease: float):
+        self.storage, self.space, self.lease = storage, space, lease
+        self.distributions = distributions(space)
+        self.study = _study(storage, name, maximise)
+        self._agree(name, json.loads(json.dumps(facts)))
+        self.scored: dict[int, FrozenTrial] = {}
+        """The finished trial of every candidate that is scored."""
+        self.claims: dict[int, FrozenTrial] = {}
+        """The running trial of every candidate that is being scored."""
+        self.known: dict[int, Configuration] = {}
+        """Every candidate that was ever claimed."""
+        self.best = math.inf * (-1 if maximise[0] else 1)
+        """The best first score."""
+        self._better = max if maximise[0] else min
+        self._read = 0
+        self._running: dict[int, FrozenTrial] = {}
+        self._last_beats: dict[int, tuple[int, float]] = {}
+        self._own: int | None = None
+
+    def _agree(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Record what is searched, or refuse to join a search for something else."""
+        found = self.storage.get_study_user_attrs(self.study).get(FACTS)
+        if found is None:
+            self.storage.set_study_user_attr(self.study, FACTS, facts)
+            found = self.storage.get_study_user_attrs(self.study)[FACTS]
+        for key in {**found, **facts}:
+            if found.get(key) != facts.get(key):
+                raise ValueError(
+                    f"search '{name}' was begun with {key} {found.get(key)!r}, not {facts.get(key)!r}: "
+                    "give the search another name or place, or go on with the old one"
+                )
+
+    def refresh(self) -> None:
+        """Read what has happened, and give up the claims of workers that have fallen silent."""
+        trials = self.storage.get_all_trials(self.study, deepcopy=False)
+        news = [*(trials[number] for number in self._running), *trials[self._read :]]
+        self._read = len(trials)
+        for trial in news:
+            self._note(trial)
+        for number, trial in list(self._running.items()):
+            if number != self._own and self._silent(trial):
+                self._finish(number, TrialState.FAIL)
+                self._running.pop(number)
+        self.claims = {}
+        for number in sorted(self._running):
+            self.claims.setdefault(self._running[number].user_attrs[NUMBER], self._running[number])
+
+    def _note(self, trial: FrozenTrial) -> None:
+        if NUMBER not in trial.user_attrs:
+            return  # somebody's own trial, added by another tool
+        candidate = trial.user_attrs[NUMBER]
+        self.known.setdefault(candidate, tuple(trial.params[name] for name in self.space.names))
+        if trial.state == TrialState.RUNNING:
+            self._running[trial.number] = trial
+        else:
+            self._running.pop(trial.number, None)
+        if trial.state == TrialState.COMPLETE:
+            self.scored[candidate] = trial
+            self.best = self._better(self.best, trial.values[0])
+
+    def _silent(self, trial: FrozenTrial) -> bool:
+        """Whether the claim's beat has not changed for the lease, by this worker's own clock."""
+        beat, now = trial.user_attrs.get(BEAT, 0), time.monotonic()
+        last, since = self._last_beats.get(trial.number, (None, now))
+        if beat != last:
+            since = now
+        self._last_beats[trial.number] = beat, since
+        return now - since > self.lease
+
+    def claim(self, candidate: int, configuration: Configuration, facts: Mapping[str, Any]) -> int | None:
+        """The number of the trial by which this worker holds the candidate now; None if another was first."""
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(zip(self.space.names, configuration, strict=True)),
+            distributions=self.distributions,  # type: ignore[arg-type]
+            user_attrs={**facts, NUMBER: candidate},
+        )
+        identity = self.storage.create_new_trial(self.study, template)
+        self._own = self.storage.get_trial(identity).number
+        self.refresh()
+        if candidate not in self.scored and self.claims[candidate].number == self._own:
+            return self._own
+        self.withdraw(self._own)
+        return None
+
+    def withdraw(self, number: int) -> None:
+        """Give the claim up, so that any worker may take the candidate."""
+        self._finish(number, TrialState.FAIL)
+        self._own = None
+
+    def score(self, number: int, scores: Sequence[float]) -> bool:
+        """Finish the claim. False if it had been given up in the meantime: then these scores do not count."""
+        self._own = None
+        return self._finish(number, TrialState.COMPLETE, scores)
+
+    def _finish(self, number: int, state: TrialState, scores: Sequence[float] | None = None) -> bool:
+        identity = self.storage.get_trial_id_from_study_id_trial_number(self.study, number)
+        try:
+            return self.storage.set_trial_state_values(identity, state, scores)
+        except UpdateFinishedTrialError:
+            return False  # somebody was first
+
+    @contextmanager
+    def beating(self, number: int) -> Iterator[None]:
+        """Beat for the claim from a thread of its own, while the caller scores."""
+        identity = self.storage.get_trial_id_from_study_id_trial_number(self.study, number)
+        done = threading.Event()
+
+        def beat() -> None:
+            count = 0
+            with suppress(UpdateFinishedTrialError):  # given up: nothing to keep alive
+                while not done.wait(self.lease / 4):
+                    count += 1
+                    self.storage.set_trial_user_attr(identity, BEAT, count)
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def _study(storage: BaseStorage, name: str, maximise: Sequence[bool]) -> int:
+    """The study of that name, made if there is none; workers that make it at the same time get the same one."""
+    with suppress(KeyError):
+        return storage.get_study_id_from_name(name)
+    directions = [StudyDirection.MAXIMIZE if up else StudyDirection.MINIMIZE for up in maximise]
+    with quiet(), suppress(DuplicatedStudyError):
+        return storage.create_new_study(directions, name)
+    return storage.get_study_id_from_name(name)

@@ -1,0 +1,89 @@
+"""Where a search is kept: Optuna's storages, with a journal that survives the death of who writes it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import optuna
+from optuna.storages import BaseStorage, GrpcStorageProxy, get_storage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
+
+Place = str | Path | BaseStorage
+"""A journal file; ``grpc://host:port``; a database's URL (``sqlite:///search.db``, ``mysql://...``); a storage."""
+
+
+def open_storage(place: Place) -> BaseStorage:
+    """The storage at that place; a journal file is made where there is none.
+
+    Raises ``ValueError`` for a file that is no journal.
+    """
+    if isinstance(place, BaseStorage):
+        return place
+    text = str(place)
+    if text.startswith("grpc://"):
+        host, _, port = text.removeprefix("grpc://").partition(":")
+        return GrpcStorageProxy(host=host, port=int(port or 13000))
+    if "://" in text:
+        return get_storage(text)
+    return _journal(Path(text))
+
+
+def _journal(path: Path) -> BaseStorage:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return JournalStorage(JournalFileBackend(str(path), KernelLock(str(path)) if sys.platform != "win32" else None))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no journal of a search ({error}); name another file") from error
+
+
+class KernelLock(JournalFileOpenLock):
+    """A lock on the journal itself that the kernel frees when its holder dies.
+
+    The library's locks are files: a worker killed while it writes leaves one behind, and all others wait half a minute for
+    it. The line that such a worker may have left unfinished is cut off by the next to write; nobody was told of it.
+    """
+
+    def __init__(self, filepath: str):
+        super().__init__(filepath)
+        self._path = filepath
+        self._held: BinaryIO | None = None
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        import fcntl
+
+        self._held = open(self._path, "rb+")
+        fcntl.flock(self._held, fcntl.LOCK_EX)
+        _cut_unfinished_line(self._held)
+        return True
+
+    def release(self) -> None:
+        """Free it."""
+        assert self._held is not None
+        self._held.close()
+
+
+def _cut_unfinished_line(file: BinaryIO) -> None:
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Optuna's news of every study that is made."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
