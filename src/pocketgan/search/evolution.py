@@ -8,11 +8,10 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from optuna.samplers import BaseGASampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
-from pocketgan.search.proposals import BATCH, TRIES, ByNumber, Proposer
+from pocketgan.search.proposals import BATCHES, ByNumber, Proposer
 from pocketgan.search.space import Space, Table, Within
 
 Weighting = Literal["arithmetic", "geometric"]
@@ -59,15 +58,15 @@ class Evolution:
         return EvolutionSampler(self, within, seed)
 
 
-class EvolutionSampler(ByNumber, Proposer, BaseGASampler):
+class EvolutionSampler(Proposer, ByNumber):
     """`Evolution` on Optuna's base for genetic algorithms; for studies of one objective."""
 
     def __init__(self, plan: Evolution, within: Within, seed: int):
         Proposer.__init__(self, within, seed)
-        BaseGASampler.__init__(self, plan.population)
+        ByNumber.__init__(self, plan.population, {})
         self.plan = plan
         self.weights = {g.name: weights(len(g.choices), plan.weight, plan.weighting) for g in within.space.genes}
-        self._parents: tuple[int, Table] | None = None
+        self._table: tuple[int, Table] | None = None
 
     def select_parent(self, study: Study, generation: int) -> list[FrozenTrial]:
         """The best quarter of the generation before and its parents; of equals, the earlier ones."""
@@ -83,20 +82,21 @@ class EvolutionSampler(ByNumber, Proposer, BaseGASampler):
         generation, place = divmod(trial.number, self.plan.population)
         space = self.within.space
         if generation == 0:
-            for _ in range(TRIES):
-                yield space.weighted(rng, BATCH, self.weights)
+            for count in BATCHES:
+                yield space.weighted(rng, count, self.weights)
             return
         parents = self._parent_table(study, generation)
-        for attempt in range(2 * TRIES):
-            mutating = place < round(self.plan.mutants * self.plan.population) or attempt >= TRIES
-            yield mutants(space, parents, rng, self.plan.mutation) if mutating else children(parents, rng)
+        if place >= round(self.plan.mutants * self.plan.population):
+            yield children(parents, rng, BATCHES[0])
+        for count in BATCHES:
+            yield mutants(space, parents, rng, count, self.plan.mutation)
 
     def _parent_table(self, study: Study, generation: int) -> Table:
-        if self._parents is None or self._parents[0] != generation:
+        if self._table is None or self._table[0] != generation:
             trials = self.get_parent_population(study, generation)
             names = self.within.space.names
-            self._parents = generation, np.array([[t.params[name] for name in names] for t in trials], np.int64)
-        return self._parents[1]
+            self._table = generation, np.array([[t.params[name] for name in names] for t in trials], np.int64)
+        return self._table[1]
 
 
 def weights(choices: int, weight: float, weighting: Weighting) -> npt.NDArray[np.float64]:
@@ -109,13 +109,13 @@ def weights(choices: int, weight: float, weighting: Weighting) -> npt.NDArray[np
     return np.asarray(raw / raw.sum(), np.float64)
 
 
-def mutants(space: Space, parents: Table, rng: np.random.Generator, probability: float) -> Table:
+def mutants(space: Space, parents: Table, rng: np.random.Generator, count: int, probability: float) -> Table:
     """Random parents, every number drawn anew from all its choices with that probability (it may draw the old one)."""
-    chosen = parents[rng.integers(len(parents), size=BATCH)]
-    return np.where(rng.random(chosen.shape) < probability, space.sample(rng, BATCH), chosen)
+    chosen = parents[rng.integers(len(parents), size=count)]
+    return np.where(rng.random(chosen.shape) < probability, space.sample(rng, count), chosen)
 
 
-def children(parents: Table, rng: np.random.Generator) -> Table:
+def children(parents: Table, rng: np.random.Generator, count: int) -> Table:
     """Two random parents, every number from either with a half (the two may be one)."""
-    first, second = parents[rng.integers(len(parents), size=(2, BATCH))]
+    first, second = parents[rng.integers(len(parents), size=(2, count))]
     return np.where(rng.random(first.shape) < 0.5, first, second)

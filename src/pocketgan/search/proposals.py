@@ -8,16 +8,14 @@ from typing import Any, Protocol
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseGASampler, BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from pocketgan.search.space import Configuration, Space, Table, Within
 
-BATCH = 256
-"""Draws that are costed at a time: a cost model takes as long for one as for some hundreds."""
-TRIES = 20
-"""Batches that are drawn before everything that is left is enumerated instead."""
+BATCHES = (256, 1024, 4096)
+"""How many draws are costed at a time, one batch after the other: a cost model takes as long for one as for some hundreds."""
 
 
 class Exhausted(Exception):
@@ -83,9 +81,11 @@ class Proposer(BaseSampler, ABC):
 
     def _first_new(self, batches: Iterator[Table]) -> Configuration | None:
         for table in batches:
-            for row in table[self.within.allows(table)].tolist():
-                if tuple(row) not in self._seen:
-                    return tuple(row)
+            distinct = dict.fromkeys(map(tuple, table.tolist()))
+            new = np.array([row for row in distinct if row not in self._seen], np.int64)
+            allowed = self.within.allows(new) if len(new) else []
+            if any(allowed):
+                return tuple(new[np.argmax(allowed)].tolist())
         return None
 
     def _rest(self, rng: np.random.Generator) -> Iterator[Table]:
@@ -95,13 +95,16 @@ class Proposer(BaseSampler, ABC):
             yield self.within.space.rows(rng.permutation(indices))
 
 
-class ByNumber:
-    """Mixed into an Optuna GA sampler: a trial's number decides its generation, not who finished when.
+class ByNumber(BaseGASampler, ABC):
+    """A genetic algorithm in which a trial's number decides its generation, not who finished when.
 
-    The library counts finished trials, so the generation of a trial would depend on how many workers there are.
+    The library counts finished trials, so the generation of a trial would depend on how many workers there are. Parents
+    are remembered here: a sampler serves one study.
     """
 
-    population_size: int | None
+    def __init__(self, population: int, parents: dict[int, list[FrozenTrial]]):
+        super().__init__(population)
+        self._parents = parents
 
     def get_trial_generation(self, study: Study, trial: FrozenTrial) -> int:
         """The generation of the trial."""
@@ -115,6 +118,12 @@ class ByNumber:
         trials = study.get_trials(deepcopy=False)[first : first + self.population_size]
         return [trial for trial in trials if trial.state == TrialState.COMPLETE]
 
+    def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        """The parents of the generation; none of the first."""
+        for missing in range(len(self._parents) + 1, generation + 1):
+            self._parents[missing] = self.select_parent(study, missing)
+        return self._parents[generation] if generation else []
+
 
 def distributions(space: Space) -> dict[str, CategoricalDistribution]:
     """The genes as Optuna knows them."""
@@ -123,5 +132,5 @@ def distributions(space: Space) -> dict[str, CategoricalDistribution]:
 
 def uniform(within: Within, rng: np.random.Generator) -> Iterator[Table]:
     """Batches of uniform draws."""
-    for _ in range(TRIES):
-        yield within.space.sample(rng, BATCH)
+    for count in BATCHES:
+        yield within.space.sample(rng, count)

@@ -110,28 +110,37 @@ class NSGA2:
 class _Variation(ByNumber, NSGAIISampler):
     """Optuna's selection, crossover and choice of what to mutate."""
 
+    def __init__(self, population: int, parents: dict[int, list[FrozenTrial]], seed: int):
+        NSGAIISampler.__init__(self, population_size=population, seed=seed)
+        self._parents = parents
+
 
 class NSGA2Sampler(Proposer):
     """Asks a freshly seeded `NSGAIISampler` until it proposes something allowed and new."""
 
-    TRIES = 200
+    BATCHES = (4, 16, 64, 256)
 
     def __init__(self, plan: NSGA2, within: Within, seed: int):
         super().__init__(within, seed)
         self.plan = plan
+        self._parents: dict[int, list[FrozenTrial]] = {}
 
     def draws(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
-        """Uniform first, then what NSGA-II makes of the parents; a number that it leaves open is drawn uniformly."""
+        """Uniform first, then what NSGA-II makes of the parents."""
         if trial.number < self.plan.population:
             yield from uniform(self.within, rng)
             return
+        variation = _Variation(self.plan.population, self._parents, int(rng.integers(2**32)))
+        genes = dict(distributions(self.within.space))
+        for count in self.BATCHES:
+            yield self._filled([variation.sample_relative(study, trial, genes) for _ in range(count)], rng)
+
+    def _filled(self, children: list[dict[str, int]], rng: np.random.Generator) -> Table:
+        """The children as a table; numbers that NSGA-II leaves to chance are drawn uniformly."""
         space = self.within.space
-        genes = distributions(space)
-        for _ in range(self.TRIES):
-            variation = _Variation(population_size=self.plan.population, seed=int(rng.integers(2**32)))
-            child = variation.sample_relative(study, trial, dict(genes))
-            open_numbers = dict(zip(space.names, space.sample(rng, 1)[0].tolist(), strict=True))
-            yield np.array([[{**open_numbers, **child}[name] for name in space.names]], np.int64)
+        drawn = space.sample(rng, len(children)).tolist()
+        rows = [[c.get(name, n) for name, n in zip(space.names, row, strict=True)] for c, row in zip(children, drawn, strict=True)]
+        return np.array(rows, np.int64)
 
 
 STRATEGIES: Registry[type[Strategy]] = Registry("search strategy")
