@@ -8,6 +8,7 @@ from pocketgan.report.curves import curves, smooth, thin
 from pocketgan.report.measures import by_preference, higher_is_better, metric_name, quality_text
 from pocketgan.report.numbers import change, duration, milliseconds, plain, si, tick
 
+
 def test_smoothing_is_the_normalised_weighted_mean() -> None:
     values = [3.0, 1.0, 4.0, 1.0, 5.0]
     decay = 1 - 1 / (0.6 * 5)

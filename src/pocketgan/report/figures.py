@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pocketgan.metrics.pareto import pareto_front
 from pocketgan.report.curves import Series, smooth, thin, wide
 from pocketgan.report.measures import finite
 from pocketgan.report.numbers import tick
-from pocketgan.metrics.pareto import pareto_front
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

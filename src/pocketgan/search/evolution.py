@@ -112,10 +112,10 @@ def weights(choices: int, weight: float, weighting: Weighting) -> npt.NDArray[np
 def mutants(space: Space, parents: Table, rng: np.random.Generator, count: int, probability: float) -> Table:
     """Random parents, every number drawn anew from all its choices with that probability (it may draw the old one)."""
     chosen = parents[rng.integers(len(parents), size=count)]
-    return np.where(rng.random(chosen.shape) < probability, space.sample(rng, count), chosen)
+    return np.asarray(np.where(rng.random(chosen.shape) < probability, space.sample(rng, count), chosen))
 
 
 def children(parents: Table, rng: np.random.Generator, count: int) -> Table:
     """Two random parents, every number from either with a half (the two may be one)."""
     first, second = parents[rng.integers(len(parents), size=(2, count))]
-    return np.where(rng.random(first.shape) < 0.5, first, second)
+    return np.asarray(np.where(rng.random(first.shape) < 0.5, first, second))

@@ -37,7 +37,7 @@ class Proposer(BaseSampler, ABC):
     """Proposes a configuration that is within the budget and in no earlier trial of the study.
 
     All that is random comes from (seed, trial number): the same trial of an interrupted, resumed or shared search is drawn
-    alike. Over-budget draws cost an evaluation of a polynomial, so rejecting them is free. Raises `Exhausted` when nothing is left.
+    alike. To cost a draw is to evaluate a polynomial, so rejecting it is free. Raises `Exhausted` when nothing is left.
     """
 
     def __init__(self, within: Within, seed: int):
@@ -54,9 +54,7 @@ class Proposer(BaseSampler, ABC):
         """All genes at once."""
         return dict(distributions(self.within.space))
 
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
-    ) -> dict[str, Any]:
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
         """The proposal."""
         self._look(study, trial)
         rng = np.random.default_rng([self.seed, trial.number])
@@ -83,9 +81,9 @@ class Proposer(BaseSampler, ABC):
         for table in batches:
             distinct = dict.fromkeys(map(tuple, table.tolist()))
             new = np.array([row for row in distinct if row not in self._seen], np.int64)
-            allowed = self.within.allows(new) if len(new) else []
-            if any(allowed):
-                return tuple(new[np.argmax(allowed)].tolist())
+            allowed = new[self.within.allows(new)] if len(new) else new
+            if len(allowed):
+                return tuple(allowed[0].tolist())
         return None
 
     def _rest(self, rng: np.random.Generator) -> Iterator[Table]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import NamedTuple
 
 from torch import nn
@@ -44,7 +45,7 @@ def resnet_numbers(groups: Sequence[str], *, numbers: int = 8, legacy: bool = Fa
     if numbers not in (6, 8):
         raise ValueError(f"a ResNet configuration has 8 numbers, or 6 with one for all blocks; found {numbers}")
     bounds = [round(blocks * k / 3) for k in range(4)]
-    thirds = [[f"block{i}" for i in range(a, b)] for a, b in zip(bounds, bounds[1:], strict=False)]
+    thirds = [[f"block{i}" for i in range(a, b)] for a, b in pairwise(bounds)]
     free = [third[:1] if legacy else third for third in thirds]
     tied = [name for third in thirds for name in third[1:]] if legacy else []
     hidden = [[name for third in free for name in third]] if numbers == 6 else free

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, GrpcStorageProxy, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 
@@ -27,7 +29,9 @@ def open_storage(place: Place) -> BaseStorage:
     text = str(place)
     if text.startswith("grpc://"):
         host, _, port = text.removeprefix("grpc://").partition(":")
-        return GrpcStorageProxy(host=host, port=int(port or 13000))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return GrpcStorageProxy(host=host, port=int(port or 13000))
     if "://" in text:
         return get_storage(text)
     return _journal(Path(text))
@@ -57,7 +61,7 @@ class KernelLock(JournalFileOpenLock):
         """Wait for the lock."""
         import fcntl
 
-        self._held = open(self._path, "rb+")
+        self._held = open(self._path, "rb+")  # noqa: SIM115 (closed by release)
         fcntl.flock(self._held, fcntl.LOCK_EX)
         _cut_unfinished_line(self._held)
         return True

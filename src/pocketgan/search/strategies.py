@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from optuna.distributions import BaseDistribution
 from optuna.samplers import NSGAIISampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -131,16 +132,16 @@ class NSGA2Sampler(Proposer):
             yield from uniform(self.within, rng)
             return
         variation = _Variation(self.plan.population, self._parents, int(rng.integers(2**32)))
-        genes = dict(distributions(self.within.space))
+        genes: dict[str, BaseDistribution] = dict(distributions(self.within.space))
         for count in self.BATCHES:
             yield self._filled([variation.sample_relative(study, trial, genes) for _ in range(count)], rng)
 
     def _filled(self, children: list[dict[str, int]], rng: np.random.Generator) -> Table:
         """The children as a table; numbers that NSGA-II leaves to chance are drawn uniformly."""
-        space = self.within.space
-        drawn = space.sample(rng, len(children)).tolist()
-        rows = [[c.get(name, n) for name, n in zip(space.names, row, strict=True)] for c, row in zip(children, drawn, strict=True)]
-        return np.array(rows, np.int64)
+        drawn = self.within.space.sample(rng, len(children)).tolist()
+        names = self.within.space.names
+        complete = [dict(zip(names, row, strict=True)) | child for row, child in zip(drawn, children, strict=True)]
+        return np.array([[child[name] for name in names] for child in complete], np.int64)
 
 
 STRATEGIES: Registry[type[Strategy]] = Registry("search strategy")

@@ -8,29 +8,27 @@ and asks Optuna's sampler there; the shared storage says what is claimed and wha
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from pocketgan.compress.budget import Budget
-from pocketgan.core.files import atomic
 from pocketgan.core.progress import Reporter, Ticker
 from pocketgan.metrics.cost import Cost, CostModel
-from pocketgan.metrics.pareto import pareto_front
 from pocketgan.search.evolution import Evolution
 from pocketgan.search.ledger import Ledger
 from pocketgan.search.proposals import Exhausted, Proposer, Strategy
+from pocketgan.search.result import Candidate, SearchResult
 from pocketgan.search.space import Configuration, Space, Within
 from pocketgan.search.storage import Place, open_storage, quiet
 
@@ -39,48 +37,6 @@ Fitness = Callable[[Mapping[str, int]], float | Sequence[float]]
 
 POLL = 0.05
 """Seconds between two looks at the storage while there is nothing to score."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One scored configuration."""
-
-    number: int
-    generation: int | None
-    configuration: str
-    widths: Mapping[str, int]
-    cost: Cost
-    scores: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """All scored candidates, by number."""
-
-    candidates: tuple[Candidate, ...]
-    maximise: tuple[bool, ...]
-
-    @property
-    def best(self) -> Candidate:
-        """The best by the first score; of equals the one with fewer MACs."""
-        sign = -1 if self.maximise[0] else 1
-        return min(self.candidates, key=lambda c: (sign * c.scores[0], c.cost.macs, c.number))
-
-    @property
-    def front(self) -> tuple[Candidate, ...]:
-        """The candidates that no other beats: in score and MACs, or in all scores where there are several."""
-        if len(self.maximise) == 1:
-            points = [(c.cost.macs, c.scores[0]) for c in self.candidates]
-            chosen = pareto_front(points, higher_is_better=self.maximise[0])
-        else:
-            chosen = pareto_front([c.scores for c in self.candidates], higher_is_better=self.maximise)
-        return tuple(self.candidates[i] for i in chosen)
-
-    def write(self, path: Path) -> None:
-        """One JSON line a candidate (``candidates.jsonl``), atomically."""
-        with atomic(path) as temporary, open(temporary, "w") as file:
-            for candidate in self.candidates:
-                file.write(json.dumps({**dataclasses.asdict(candidate), "cost": candidate.cost._asdict()}) + "\n")
 
 
 def search(
@@ -136,8 +92,9 @@ class Replay:
 
     def __init__(self, proposer: Proposer, ledger: Ledger, maximise: Sequence[bool]):
         self.ledger = ledger
+        self._genes: dict[str, BaseDistribution] = dict(ledger.distributions)
         with quiet():
-            directions = ["maximize" if up else "minimize" for up in maximise]
+            directions = [StudyDirection.MAXIMIZE if up else StudyDirection.MINIMIZE for up in maximise]
             self.study = optuna.create_study(storage=InMemoryStorage(), sampler=proposer, directions=directions)
         self._configurations: list[Configuration] = []
         self._told = 0
@@ -149,14 +106,16 @@ class Replay:
         return self._configurations[number]
 
     def _next(self) -> Configuration:
-        names, distributions = self.ledger.space.names, self.ledger.distributions
-        known = self.ledger.known.get(len(self._configurations))
+        number, names = len(self), self.ledger.space.names
+        known = self.ledger.known.get(number)
         if known is None:
-            params = self.study.ask(dict(distributions)).params
-            return tuple(params[name] for name in names)
-        params = dict(zip(names, known, strict=True))
-        self.study.add_trial(create_trial(state=TrialState.RUNNING, params=params, distributions=dict(distributions)))
-        return known
+            asking = create_trial(state=TrialState.RUNNING)
+            asking.number = number
+            params = self.study.sampler.sample_relative(self.study, asking, self._genes)
+        else:
+            params = dict(zip(names, known, strict=True))
+        self.study.add_trial(create_trial(state=TrialState.RUNNING, params=params, distributions=self._genes))
+        return tuple(params[name] for name in names)
 
     def learn(self, upto: int) -> None:
         """Tell the study the scores of all candidates below ``upto``."""

@@ -1,0 +1,55 @@
+"""What a search has found."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pocketgan.core.files import atomic
+from pocketgan.metrics.cost import Cost
+from pocketgan.metrics.pareto import pareto_front
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One scored configuration."""
+
+    number: int
+    generation: int | None
+    configuration: str
+    widths: Mapping[str, int]
+    cost: Cost
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """All scored candidates, by number."""
+
+    candidates: tuple[Candidate, ...]
+    maximise: tuple[bool, ...]
+
+    @property
+    def best(self) -> Candidate:
+        """The best by the first score; of equals the one with fewer MACs."""
+        sign = -1 if self.maximise[0] else 1
+        return min(self.candidates, key=lambda c: (sign * c.scores[0], c.cost.macs, c.number))
+
+    @property
+    def front(self) -> tuple[Candidate, ...]:
+        """The candidates that no other beats: in score and MACs, or in all scores where there are several."""
+        if len(self.maximise) == 1:
+            points = [(c.cost.macs, c.scores[0]) for c in self.candidates]
+            chosen = pareto_front(points, higher_is_better=self.maximise[0])
+        else:
+            chosen = pareto_front([c.scores for c in self.candidates], higher_is_better=self.maximise)
+        return tuple(self.candidates[i] for i in chosen)
+
+    def write(self, path: Path) -> None:
+        """One JSON line a candidate (``candidates.jsonl``), atomically."""
+        with atomic(path) as temporary, open(temporary, "w") as file:
+            for candidate in self.candidates:
+                file.write(json.dumps({**dataclasses.asdict(candidate), "cost": candidate.cost._asdict()}) + "\n")
