@@ -74,7 +74,7 @@ def test_four_workers_share_one_search_through_kills(tmp_path: Path, alone: Sear
     for worker in workers:
         worker.start()
     for worker in workers[:2]:
-        wait_for(lambda worker=worker: begun(worker, fitness, 3))
+        wait_for(lambda worker=worker: begun(worker, fitness, 2))
         kill(worker)
     for worker in workers[2:]:
         worker.join()

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -39,10 +39,24 @@ def open_storage(place: Place) -> BaseStorage:
 
 def _journal(path: Path) -> BaseStorage:
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return JournalStorage(JournalFileBackend(str(path), KernelLock(str(path)) if sys.platform != "win32" else None))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no journal of a search ({error}); name another file") from error
+    if path.exists() and path.stat().st_size:
+        with open(path, "rb") as file:
+            if not file.readline().startswith(b'{"op_code"'):
+                raise ValueError(f"{path} is no journal of a search: name another file")
+    return JournalStorage(Journal(str(path), KernelLock(str(path)) if sys.platform != "win32" else None))
+
+
+class Journal(JournalFileBackend):
+    """The library's journal file, with an error that names the file when the disk refuses."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Write, to the disk and not only to its cache."""
+        try:
+            super().append_logs(logs)
+        except OSError as error:
+            raise ValueError(
+                f"cannot write {self._file_path}: {error.strerror}; what is scored is kept, and the search goes on from there"
+            ) from error
 
 
 class KernelLock(JournalFileOpenLock):
