@@ -50,7 +50,9 @@ def figures(run: Path) -> dict[str, Any]:
     """What is kept of a run of `train` or `compress`: figures and settings, no pictures and no paths."""
     result = json.loads((run / "result.json").read_text())
     config = json.loads((run / "config.json").read_text())
-    kept = {key: result[key] for key in ("method", "objective", "seed", "budget", "export", "seconds") if key in result}
+    kept = {
+        key: result[key] for key in ("method", "variant", "objective", "seed", "budget", "export", "seconds") if key in result
+    }
     kept |= {key: config[key] for key in ("task", "arch", "arch_options", "fit") if key in config}
     for name in ("generator", "teacher", "student"):
         if name in result:
