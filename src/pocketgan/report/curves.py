@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pocketgan.report.read import mapping, number
+from pocketgan.report.read import mapping, number, real
 
 # Each kind of value and the prefix under which its names are shown.
 KINDS = {"losses": "", "validation": "validation/", "search": "search/"}
@@ -28,8 +28,8 @@ def curves(log: Iterable[dict[str, Any]]) -> dict[str, dict[str, Series]]:
     """``{stage: {name: series}}`` in order of first appearance. Entries without a step are left out."""
     found: dict[str, dict[str, Series]] = {}
     for entry in log:
-        step = number(entry.get("step"))
-        if step is None or not math.isfinite(step):
+        step = real(entry.get("step"))
+        if step is None:
             continue
         for kind, prefix in KINDS.items():
             for name, value in mapping(entry.get(kind)).items():

@@ -1,54 +1,39 @@
-"""Plots as inline SVG whose colours are the page's own, so that one picture serves the light and the dark scheme.
-
-Matplotlib draws with stand-in colours; they are then replaced by CSS variables. Text stays text in the page's font.
-All names (of losses, runs, metrics) stand in the page around a plot, where they are escaped, and never in it.
-"""
+"""The page's plots: curves by step, quality against cost, and how a distribution moves."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 from pocketgan.metrics.pareto import pareto_front
 from pocketgan.report.curves import Series, smooth, thin, wide
+from pocketgan.report.history import Spread
 from pocketgan.report.measures import finite
 from pocketgan.report.numbers import tick
+from pocketgan.report.svg import COLOURS, INK, LINES, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-COLOURS = 8
-INK, FAINT = "#010203", "#010204"
-LINES = tuple(f"#0a0b{index:02x}" for index in range(COLOURS))
-VARIABLES = {INK: "var(--muted)", FAINT: "var(--line)"} | {colour: f"var(--c{index})" for index, colour in enumerate(LINES)}
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "pocketgan",
-    "font.family": "DejaVu Sans",
-    "font.size": 8.5,
-    "text.parse_math": False,
-    "axes.unicode_minus": True,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.6,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
-    "lines.solid_capstyle": "round",
-}
+SMALL, LARGE, TALL = (3.3, 1.9), (4.6, 2.9), (4.6, 3.6)
+BROAD = 100.0
+"""Curves that span more than this have a logarithmic axis."""
+SHADES = 20
+SHARES = (0.01, 0.1, 0.25, 0.5, 1.0)
+"""What the scale of a heat map names."""
+RULE: dict[str, Any] = {"color": INK, "linewidth": 1.1, "linestyle": (0, (3, 2)), "alpha": 0.7, "zorder": 1}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One plot and the words around it."""
+
+    title: str
+    caption: str
+    svg: str
 
 
 @dataclass(frozen=True)
@@ -60,16 +45,36 @@ class Point:
     colour: int
 
 
-def curve_figure(lines: Sequence[tuple[Series, int]], *, name: str) -> str:
+@dataclass(frozen=True)
+class Mark:
+    """A dot on a curve, at a moment worth seeing."""
+
+    step: int
+    value: float
+    colour: int
+
+
+def curve_figure(
+    lines: Sequence[tuple[Series, int]],
+    *,
+    name: str,
+    levels: Sequence[float] = (),
+    marks: Sequence[Mark] = (),
+    moment: int | None = None,
+    ratio: float = BROAD,
+    inches: tuple[float, float] = SMALL,
+) -> str:
     """Curves by step. A single noisy one is drawn pale under its smoothed self; of several, the smoothed alone.
 
-    ``lines`` are series with their colours; ``name`` tells this figure's ids from those of the page's others.
+    ``lines`` are series with their colours; ``name`` tells this figure's ids from those of the page's others. ``levels``
+    are dashed across, ``moment`` is ruled down. The axis is logarithmic where values and levels span more than ``ratio``.
     """
 
     def draw(axes: Axes) -> None:
         drawn = [(series, smooth(series.values) if series.dense else series.values, c) for series, c in lines]
-        if wide(value for _, values, _ in drawn for value in values):
-            _logarithmic(axes, "y", tick)
+        shown = [value for _, values, _ in drawn for value in values if finite(value)] + list(levels)
+        if wide(shown, ratio=ratio):
+            _logarithmic(axes, "y", tick, subs=_subs(max(shown) / min(shown)))
         else:
             axes.yaxis.set_major_formatter(lambda value, _: tick(value))
         for series, values, colour in drawn:
@@ -77,15 +82,17 @@ def curve_figure(lines: Sequence[tuple[Series, int]], *, name: str) -> str:
                 _line(axes, series.steps, series.values, colour, linewidth=0.8, alpha=0.25)
             few = len(values) <= 25
             _line(axes, series.steps, values, colour, linewidth=1.6, marker="o" if few else "", markersize=3)
-        axes.xaxis.set_major_formatter(lambda value, _: tick(value))
-        axes.locator_params(axis="x", nbins=5)
+        for level in levels:
+            axes.axhline(level, **RULE)
+        _by_step(axes, moment)
+        for mark in marks:
+            axes.plot([mark.step], [mark.value], "o", color=LINES[mark.colour % COLOURS], markersize=7)
         # What is smoothed sets the limits: one early spike of a batch must not flatten the rest.
-        shown = [value for _, values, _ in drawn for value in values if finite(value)]
         if shown and axes.get_yscale() == "linear":
             margin = 0.25 * (max(shown) - min(shown)) or 0.1 * abs(max(shown)) or 1.0
             axes.set_ylim(min(shown) - margin, max(shown) + margin)
 
-    return _svg(draw, (3.3, 1.9), name)
+    return svg(draw, inches, name)
 
 
 def pareto_figure(
@@ -105,14 +112,13 @@ def pareto_figure(
         everyone = [*students, *teachers]
         costs = [point.cost for point in everyone]
         if min(costs) > 0 and max(costs) > 2 * min(costs):
-            _logarithmic(axes, "x", cost_text)
+            _logarithmic(axes, "x", cost_text, subs=(1.0, 2.0, 5.0))
         else:
             axes.xaxis.set_major_formatter(lambda value, _: cost_text(value))
             axes.locator_params(axis="x", nbins=4)
         front = pareto_front([(p.cost, p.value) for p in students], higher_is_better=higher_is_better)
         corners = [students[i] for i in front]
-        x, y = [p.cost for p in corners], [p.value for p in corners]
-        axes.step(x, y, where="post", color=INK, linewidth=1.1, linestyle=(0, (3, 2)), alpha=0.7, zorder=1)
+        axes.step([p.cost for p in corners], [p.value for p in corners], where="post", **RULE)
         for marker, size, points in (("o", 52, students), ("*", 130, teachers)):
             colours = [INK if points is teachers else LINES[p.colour % COLOURS] for p in points]
             axes.scatter([p.cost for p in points], [p.value for p in points], c=colours, s=size, marker=marker, zorder=2)
@@ -121,7 +127,70 @@ def pareto_figure(
         if not higher_is_better:
             axes.invert_yaxis()
 
-    return _svg(draw, (4.6, 2.9), name)
+    return svg(draw, LARGE, name)
+
+
+def spread_figure(spread: Spread, *, colour: int, moment: int | None, name: str) -> str:
+    """A heat map, steps across and values up, with its scale beside it: the stronger the colour, the larger the share."""
+
+    def draw(axes: Axes) -> None:
+        axes.grid(False)
+        columns = [[shade(share) for share in column] for column in spread.shares]
+        _shade(axes, _edges(spread.steps), spread.top, columns, colour, "map")
+        axes.yaxis.set_major_formatter(lambda value, _: tick(value))
+        axes.locator_params(axis="y", nbins=4)
+        _by_step(axes, moment)
+        axes.figure.subplots_adjust(right=1 - 0.78 / TALL[0])
+        scale = axes.inset_axes((1.03, 0, 0.04, 1))
+        scale.grid(False)
+        scale.set_frame_on(False)
+        _shade(scale, [0.0, 1.0], 1.0, [list(range(1, SHADES + 1))], colour, "scale")
+        scale.yaxis.tick_right()
+        scale.set_yticks([share**0.5 for share in SHARES], [f"{100 * share:g} %" for share in SHARES])
+        scale.set_xticks([])
+
+    return svg(draw, TALL, name)
+
+
+def shade(share: float) -> int:
+    """0 for nothing, then 1 to ``SHADES`` by the root of the share, so that a hundredth is seen beside a half."""
+    return math.ceil(SHADES * math.sqrt(share))
+
+
+def _shade(axes: Axes, edges: Sequence[float], top: float, columns: Sequence[Sequence[int]], colour: int, name: str) -> None:
+    """Fill the cells of a grid with their shades: a path for each shade, and in it a box for each run of equal cells."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    boxes: dict[int, list[Path]] = {}
+    for row, cells in enumerate(zip(*columns, strict=True)):
+        low, high, start = row * top / len(columns[0]), (row + 1) * top / len(columns[0]), 0
+        for strength, run in groupby(cells):
+            end = start + len(list(run))
+            corners = [(edges[start], low), (edges[end], low), (edges[end], high), (edges[start], high), (edges[start], low)]
+            boxes.setdefault(strength, []).append(Path(corners, closed=True))
+            start = end
+    for strength in sorted(boxes.keys() - {0}):
+        path = Path.make_compound_path(*boxes[strength])
+        look = {"facecolor": LINES[colour % COLOURS], "linewidth": 0, "alpha": strength / SHADES}
+        axes.add_patch(PathPatch(path, gid=f"{name}-shade{strength}", **look))
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(0, top)
+
+
+def _edges(steps: Sequence[int]) -> list[float]:
+    """Where the columns of a heat map begin and end: half-way between steps, and as far beyond the first and the last."""
+    inner = [(a + b) / 2 for a, b in pairwise(steps)]
+    first, last = (steps[1] - steps[0], steps[-1] - steps[-2]) if inner else (1, 1)
+    return [steps[0] - first / 2, *inner, steps[-1] + last / 2]
+
+
+def _by_step(axes: Axes, moment: int | None) -> None:
+    """Steps across, and the moment ruled down."""
+    axes.xaxis.set_major_formatter(lambda value, _: tick(value))
+    axes.locator_params(axis="x", nbins=5)
+    if moment is not None:
+        axes.axvline(moment, **RULE | {"linestyle": (0, (1, 2))})
 
 
 def _line(axes: Axes, steps: Sequence[int], values: Sequence[float], colour: int, **style: Any) -> None:
@@ -129,45 +198,17 @@ def _line(axes: Axes, steps: Sequence[int], values: Sequence[float], colour: int
     axes.plot([steps[i] for i in kept], [values[i] for i in kept], color=LINES[colour % COLOURS], **style)
 
 
-def _logarithmic(axes: Axes, which: str, text: Callable[[float], str]) -> None:
-    """A logarithmic axis with ticks at 1, 2, 5 (or powers of ten alone where it spans many) and plain numbers."""
+def _subs(span: float) -> tuple[float, ...]:
+    """Which multiples of powers of ten have a tick on an axis that spans so much."""
+    return (1.0,) if span > BROAD else (1.0, 2.0, 5.0) if span > 10 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+
+
+def _logarithmic(axes: Axes, which: str, text: Callable[[float], str], *, subs: Sequence[float]) -> None:
+    """A logarithmic axis with ticks at some multiples of powers of ten, and plain numbers."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if which == "x" else (1.0,), numticks=8))
+    axis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axis.set_major_formatter(lambda value, _: text(value))
     axis.set_minor_formatter(NullFormatter())
-
-
-def _svg(draw: Callable[[Axes], None], inches: tuple[float, float], name: str) -> str:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    with rc_context(STYLE):
-        figure = Figure(figsize=inches)
-        # Fixed margins: quicker than a layout engine, and the axes of neighbouring panels are aligned.
-        width, height = inches
-        figure.subplots_adjust(left=0.45 / width, right=1 - 0.12 / width, bottom=0.26 / height, top=1 - 0.08 / height)
-        draw(figure.add_subplot())
-        return _inline(figure, name)
-
-
-def _inline(figure: Figure, name: str) -> str:
-    """The figure as an element of the page: no file header, no addresses, the page's colours, ids of its own."""
-    file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata=_anonymous())
-    text = file.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
-    text = re.sub(r'^<svg([^>]*?) width="[^"]*"', r"<svg\1", text)
-    text = re.sub(r'^<svg([^>]*?) height="[^"]*"', r"<svg\1", text)
-    for colour, variable in VARIABLES.items():
-        text = text.replace(colour, variable)
-    return text
-
-
-def _anonymous() -> Mapping[str, None]:
-    # No date and no program's version: the same run makes the same page.
-    return dict.fromkeys(("Date", "Creator", "Format", "Type"))

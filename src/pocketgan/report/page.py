@@ -10,6 +10,7 @@ from pocketgan.report.comparison import compare, experiments, folded, over_seeds
 from pocketgan.report.headline import headline, tiles
 from pocketgan.report.pictures import SAMPLE_BYTES, gallery
 from pocketgan.report.read import RunFiles, read_runs
+from pocketgan.report.searches import shared_costs
 from pocketgan.report.views import curve_panels, pareto_panels, run_colours, run_view
 
 HERE = Path(__file__).parent
@@ -54,12 +55,16 @@ def render(runs: Sequence[RunFiles]) -> str:
         js=Markup((HERE / "page.js").read_text(encoding="utf-8")),
         headline=headline(runs),
         tiles=[] if several else tiles(runs[0]),
-        runs=[run_view(run, sample_bytes=SAMPLE_BYTES // len(runs)) for run in runs],
+        runs=[
+            run_view(run, sample_bytes=SAMPLE_BYTES // len(runs), colour=colour, name=f"r{i}")
+            for i, (run, colour) in enumerate(zip(runs, colours, strict=True))
+        ],
         gallery=gallery(painted),
         unpainted=len(runs) - len(painted),
         comparison=folded(compare(runs)) if several else None,
         seeds=over_seeds(runs) if several else None,
         pareto=pareto_panels(runs, colours) if several else [],
+        costs=shared_costs(runs, colours) if several else [],
         stages=curve_panels(runs, colours),
         legend=legend if several else [],
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+LARGEST = 1e300
+"""Beyond it an axis overflows."""
 PICTURE = re.compile(r"(\d+)_(.+)\.png")
 FILES = ("config.json", "log.jsonl", "result.json", "pictures", "samples", "student.safetensors")
 ABSENT = {
@@ -77,8 +81,16 @@ def mapping(value: object) -> dict[str, Any]:
 
 
 def number(value: object) -> float | int | None:
-    """``value`` if it is a JSON number (``NaN`` too), else None."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """``value`` if it is a JSON number that a float can hold (``NaN`` too), else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if isinstance(value, float) or abs(value) <= sys.float_info.max else None
+
+
+def real(value: object) -> float | None:
+    """``value`` if it is a number that can be drawn, else None."""
+    one = number(value)
+    return float(one) if one is not None and math.isfinite(one) and abs(one) < LARGEST else None
 
 
 def _read_object(path: Path) -> tuple[dict[str, Any], str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pocketgan.report.comparison import asked, measured, small, teacher_of
 from pocketgan.report.curves import Series, curves
-from pocketgan.report.figures import COLOURS, Point, curve_figure, pareto_figure
+from pocketgan.report.figures import Panel, Point, curve_figure, pareto_figure
 from pocketgan.report.measures import (
     by_preference,
     finite,
@@ -24,6 +24,8 @@ from pocketgan.report.measures import (
 from pocketgan.report.numbers import duration, milliseconds, plain, si, square, tick
 from pocketgan.report.pictures import Gallery, samples
 from pocketgan.report.read import RunFiles, mapping, number
+from pocketgan.report.searches import SearchView, search_views
+from pocketgan.report.svg import COLOURS
 from pocketgan.report.tables import Table, direction, facts_tables
 
 MOST_METRICS = 3
@@ -41,15 +43,6 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One plot and the words around it."""
-
-    title: str
-    caption: str
-    svg: str
-
-
-@dataclass(frozen=True)
 class RunView:
     """One run as the page shows it."""
 
@@ -60,6 +53,7 @@ class RunView:
     size: str
     tables: dict[str, Table]
     bars: tuple[Bar, ...]
+    searches: tuple[SearchView, ...]
     budget: tuple[tuple[str, str], ...]
     exports: dict[str, tuple[tuple[str, str], ...]]
     samples: Gallery
@@ -68,8 +62,8 @@ class RunView:
     footer: tuple[tuple[str, str], ...]
 
 
-def run_view(run: RunFiles, *, sample_bytes: int) -> RunView:
-    """Everything about one run but its pictures and curves, which runs may share."""
+def run_view(run: RunFiles, *, sample_bytes: int, colour: int, name: str) -> RunView:
+    """Everything about one run but its pictures and curves, which runs may share. ``name`` begins the ids of its plots."""
     result, found = run.result, networks(run.result)
     shown = samples(run, most_bytes=sample_bytes)
     size = next((one["size"] for one in found.values() if "size" in one), None)
@@ -82,6 +76,7 @@ def run_view(run: RunFiles, *, sample_bytes: int) -> RunView:
         size="" if size is None else square(size),
         tables=facts_tables(found),
         bars=tuple(width_bars(mapping(result.get("widths")))),
+        searches=tuple(search_views(run, colour=colour, name=name)),
         budget=tuple(_budget(mapping(result.get("budget")))),
         exports={name: tuple(_leaves(facts)) for name, facts in mapping(result.get("export")).items()},
         samples=shown,
