@@ -207,3 +207,19 @@ def test_too_short_a_search_warns() -> None:
     method = make_method("dmad", {})
     with pytest.warns(UserWarning, match="too short"):
         method.learner(method.prepare(teacher, setting), setting, 10)
+
+
+def test_what_momentum_is_left_moves_no_decided_mask() -> None:
+    """In a search of three steps a mask's rate is large enough to close what the landing opened."""
+    model, setting, learner = begun(unet(8, 5, dropout=0.0), "4x", steps=3)
+    fit = Fit(Translation(model, None), FitConfig(steps=3), torch.device("cpu"), learners={"G": learner})
+    kept = None
+    for step in range(3):
+        fit.advance({"source": torch.randn(2, 3, 32, 32), "target": torch.randn(2, 3, 32, 32).tanh()})
+        if bool(learner.state.frozen):
+            widths = learner.masks.widths()
+            assert kept in (None, widths), step
+            kept = widths
+    assert kept is not None
+    student = shrink(model, make_method("dmad", {}).select(model, setting))
+    assert {g: w for g, w in widths_of(student).items() if w} == {g: w for g, w in kept.items() if w}

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from pocketgan.compress.budget import Budget
 from pocketgan.compress.selection import Selection
 from pocketgan.core.config import from_json
+from pocketgan.core.progress import Reporter
 from pocketgan.core.registry import Registry
 from pocketgan.metrics.cost import CostModel
+from pocketgan.search.fitness import HeldOut
+from pocketgan.search.storage import Place
 from pocketgan.train.loop import Learner
 
 
-@dataclass(frozen=True)
+@dataclass
 class Setting:
     """What a method sees when it selects."""
 
@@ -27,6 +32,22 @@ class Setting:
     """Widths are multiples of this where they can be."""
     images: Callable[[], Iterable[Tensor]]
     """Some source images, N x C x H x W in [-1, 1], the same ones at every call."""
+    held_out: Callable[[int], HeldOut] | None = None
+    """So many training images that the first fit did not see, with the teacher's pictures of them."""
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    """Where to score."""
+    folder: Path | None = None
+    """The run directory, where what a search has found is kept; None keeps it in memory."""
+    reporter: Reporter | None = None
+
+    def storage(self) -> Place:
+        """Where a search keeps its claims and scores."""
+        if self.folder is not None:
+            return self.folder / "search.journal"
+        from optuna.storages import InMemoryStorage
+
+        return InMemoryStorage()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +59,22 @@ class Method(ABC):
     learns: ClassVar[bool] = False
     """Whether it needs a first fit."""
 
+    @property
+    def held_out(self) -> int:
+        """How many training images the first fit shall not see."""
+        return 0
+
+    def network(self, model: nn.Module) -> nn.Module:
+        """The network within what `prepare` made that the selection is of."""
+        return model
+
     @classmethod
     def presets(cls, teacher: nn.Module, task: str) -> dict[str, dict[str, Any]]:
         """``{name: {field of the whole run: value}}``: settings under which published numbers were made."""
         return {}
+
+    def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:  # noqa: B027  (most have nothing to check)
+        """Raise ``ValueError`` for what `select` could not do, before any work; ``features``: there is an extractor."""
 
     def prepare(self, teacher: nn.Module, setting: Setting) -> nn.Module:
         """The network of the first fit, made from a copy of the teacher."""

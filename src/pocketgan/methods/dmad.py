@@ -146,6 +146,7 @@ class MaskLearner:
         self.cost = CostModel(ungated(model), setting.cost.size)  # the scales of the norms are parameters, too
         self.protected = self._protected()
         self._decided = False
+        self.adam: torch.optim.Adam
 
     def _protected(self) -> dict[str, int]:
         """The least width of every group: its part of the uniform one, and what the cap leaves."""
@@ -155,12 +156,17 @@ class MaskLearner:
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Adam on the masks alone, at the rate that lets them travel across the band within the search."""
-        return torch.optim.Adam([member.gate.p for member in self.masks.members], self.lr, (0.5, 0.999), fused=True)
+        self.adam = torch.optim.Adam([member.gate.p for member in self.masks.members], self.lr, (0.5, 0.999), fused=True)
+        return self.adam
 
     def before(self, step: int) -> None:
         """Move the boundary; now and then weigh, steer, and freeze at the budget."""
+        if not self._frozen():
+            self._advance(step)
         if self._frozen():
-            return
+            self.adam.param_groups[0]["lr"] = 0.0  # what momentum is left must not move a decided mask
+
+    def _advance(self, step: int) -> None:
         if step >= self.end:
             self._freeze()
             return

@@ -22,12 +22,14 @@ from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run
 from pocketgan.core.spec import spec_of
 from pocketgan.data.images import ImageData
-from pocketgan.data.loader import train_batches
+from pocketgan.data.loader import eval_batches, train_batches
+from pocketgan.data.part import hold_out
 from pocketgan.data.pictures import Role
 from pocketgan.evaluate import Result, cost_result, evaluate, latencies
-from pocketgan.export import export_onnx
+from pocketgan.export import export_onnx, frozen
 from pocketgan.methods import Method, Setting, make_method
 from pocketgan.metrics.cost import CostModel
+from pocketgan.metrics.features import OnnxFeatures
 from pocketgan.pipeline.common import (
     batches_of,
     check_size,
@@ -42,11 +44,13 @@ from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.players import make_task, notes_on, student_discriminator, two_way_game
 from pocketgan.pipeline.sources import Source, load, reverse_of
 from pocketgan.report import write_report
+from pocketgan.search.fitness import HeldOut
 from pocketgan.train.loop import Learners, choose_device, fit
 from pocketgan.train.objectives import check_objectives
 from pocketgan.train.task import Task
 
 IMPORTANCE_IMAGES, IMPORTANCE_BATCH = 32, 4
+SCORED = 8  # held-out images painted at a time
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class _Work:
     sides: dict[str, _Side]
     """By the name of the player in the search; the first is the generator that the run is about."""
     data: ImageData
+    searched: ImageData
+    """What the search trains on: without the images that it is judged on."""
     test: ImageData
     device: torch.device
     seconds: dict[str, float]
@@ -135,35 +141,65 @@ def _begin(config: CompressConfig, out: Path, resume: bool, reporter: Reporter |
     source = teacher or load(config.teacher)
     check_stride(source.model, config.data.size)
     data, test = open_splits(config.data, config.task)
-    sides = _sides(config, source, data, method)
+    searched, held = hold_out(data, method.held_out) if method.held_out else (data, None)
+    device = choose_device(config.device)
+    sides = _sides(config, source, searched, held, method, out, device)
+    for side in sides.values():
+        method.check(side.teacher.model, side.setting, features=config.judge.features is not None)
     fit_config, search = (resolved_steps(part, len(data)) for part in (config.fit, config.search))
     config = replace(config, fit=fit_config, search=search)
-    device = choose_device(config.device)
     if config.task != "inputs":
         check_size("discriminator", student_discriminator(config, config.task == "paired"), config.data.size)
     run = Run.open(out, config, resume=resume, reporter=reporter)
     run.reporter.say(f"teacher: {source.message}")
     spent = out / "seconds.json"
     seconds = read_json(spent) if spent.exists() else {}
-    return _Work(config, run, source, method, sides, data, test, device, seconds, [])
+    for own in sides.values():
+        own.setting.reporter = run.reporter
+    return _Work(config, run, source, method, sides, data, searched, test, device, seconds, [])
 
 
-def _sides(config: CompressConfig, teacher: Source, data: ImageData, method: Method) -> dict[str, _Side]:
+def _sides(
+    config: CompressConfig,
+    teacher: Source,
+    data: ImageData,
+    held: ImageData | None,
+    method: Method,
+    out: Path,
+    device: torch.device,
+) -> dict[str, _Side]:
     def side(source: Source, budget: str, role: Role, file: str) -> _Side:
         cost = CostModel(source.model, config.data.size)
         parsed = parse_budget(budget, cost())
         check_floor(parsed, cost, floor_widths(source.model, multiple=config.multiple))
-        return _Side(source, Setting(parsed, cost, config.multiple, partial(_images, data, config.seed, role)), file)
+        setting = Setting(parsed, cost, config.multiple, partial(_images, data, config.seed, role))
+        setting.seed, setting.device, setting.folder = config.seed, device, (out / file).parent
+        if held is not None:
+            setting.held_out = partial(_held_out, config, source, held, role, device)
+        return _Side(source, setting, file)
 
     there = side(teacher, config.budget, "source", "selected.safetensors")
     if not config.two_way:
         return {"G": there}
     if not method.learns:
         raise ValueError(f"two_way=true: {config.method} has no search; take a method that learns where to cut, such as dmad")
-    back = side(
-        load(reverse_of(Path(config.teacher))), config.budget_back or config.budget, "target", "back/selected.safetensors"
-    )
+    reverse = load(reverse_of(Path(config.teacher)))
+    back = side(reverse, config.budget_back or config.budget, "target", "back/selected.safetensors")
     return {"G_A": there, "G_B": back}
+
+
+def _held_out(
+    config: CompressConfig, teacher: Source, data: ImageData, role: Role, device: torch.device, count: int
+) -> HeldOut:
+    """The first ``count`` held-out images, the teacher's pictures of them, and real targets where they are pairs."""
+    batches = [dict(batch.images) for batch in eval_batches(data, batch=SCORED, workers=0)][: -(-count // SCORED)]
+    painter = frozen(teacher.model).to(device)
+    with torch.inference_mode():
+        taught = [painter(batch[role].to(device)).float().cpu() for batch in batches]
+    other: Role = "target" if role == "source" else "source"
+    reals = [batch[other] for batch in batches if other in batch]
+    extractor = OnnxFeatures(config.judge.features) if config.judge.features is not None else None
+    return HeldOut([batch[role] for batch in batches], taught, reals, extractor)
 
 
 def _timed(work: _Work, stage: str, job: Any) -> None:
@@ -186,7 +222,8 @@ def _select(work: _Work) -> None:
         learners = {name: method.learner(models[name], side.setting, steps) for name, side in work.sides.items()}
         _fit(work, _search_game(work, models), "search", {name: own for name, own in learners.items() if own is not None})
     for name, side in work.sides.items():
-        student = shrink(models[name].cpu(), method.select(models[name], side.setting))
+        selection = method.select(models[name].cpu(), side.setting)
+        student = shrink(method.network(models[name]), selection)
         assert side.setting.budget.allows(CostModel(student, config.data.size)())
         if config.weights == "fresh":
             student = spec_of(student).build()
@@ -225,7 +262,7 @@ def _fit(work: _Work, task: Task, stage: str, learners: Learners | None = None) 
     settings = work.config.search if stage == "search" else work.config.fit
     fit(
         task,
-        batches_of(work.data, settings, work.config.seed),
+        batches_of(work.searched if stage == "search" else work.data, settings, work.config.seed),
         settings,
         work.run,
         stage=stage,

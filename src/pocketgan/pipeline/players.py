@@ -17,7 +17,7 @@ from pocketgan.pipeline.sources import discriminator_beside, load, reverse_of
 from pocketgan.train.cycle import Cycle
 from pocketgan.train.objectives import check_objectives
 from pocketgan.train.task import Task
-from pocketgan.train.translation import Translation
+from pocketgan.train.translation import Translation, structure
 
 
 def make_task(config: CompressConfig, student: nn.Module, teacher: nn.Module, data: ImageData, device: torch.device) -> Task:
@@ -52,7 +52,7 @@ def _shared_layers(student: nn.Module, teacher: nn.Module) -> tuple[str, ...]:
 
     A residual block that is gone is still there by name: it passes on the stream after the last one that is left.
     """
-    present = dict(student.named_modules())
+    present = dict(structure(student).named_modules())
     return tuple(name for name in spec_of(teacher).taps if name in present)
 
 

@@ -76,6 +76,24 @@ _resnet_space("channels-64-cycleGAN", *[(64, 48, 32, 24, 16)] * 8)
 _resnet_space("channels-64-pix2pix", *[_BY_8] * 8)
 
 
+PARTS = (1.0, 0.75, 0.5, 0.375, 0.25, 0.1875, 0.125)
+
+
+@SPACES.register("parts")
+def parts(widths: Mapping[str, int]) -> tuple[Gene, ...]:
+    """From the whole to an eighth of any network: a number a group, or the eight numbers of a ResNet."""
+    try:
+        meanings = resnet_numbers(tuple(widths))
+    except ValueError:
+        meanings = tuple(Number(group, (group,), 1) for group, width in widths.items() if width)
+    genes = []
+    for name, groups, times in meanings:
+        unit = min(widths[group] for group in groups) // times
+        if unit:
+            genes.append(Gene(name, groups, tuple(max(1, round(part * unit)) for part in PARTS), times))
+    return tuple(genes)
+
+
 def make_space(text: str, network: nn.Module | Spec) -> Space:
     """The published space of that name, or the one written out: ``stem=16,24,32 trunk=64..256:32 block*=16..64:8``.
 

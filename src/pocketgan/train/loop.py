@@ -21,7 +21,7 @@ from pocketgan.train.task import Batch, Phase, Task
 class Learner(Protocol):
     """What a method adds to the fit of one generator. Its state lies in that generator, so that checkpoints have it."""
 
-    def optimizer(self) -> torch.optim.Optimizer:
+    def optimizer(self) -> torch.optim.Optimizer | None:
         """What trains the method's own parameters, at a rate that does not decay; they belong to the generator."""
 
     def before(self, step: int) -> None:
@@ -67,7 +67,8 @@ class Fit:
         for player in task.players.values():
             player.to(device).train()
         self.parameters = {phase.name: _parameters(task, phase) for phase in task.phases}
-        own = {f"learner/{name}": learner.optimizer() for name, learner in self.learners.items()}
+        made = {f"learner/{name}": learner.optimizer() for name, learner in self.learners.items()}
+        own = {name: optimizer for name, optimizer in made.items() if optimizer is not None}
         learnt = {id(p) for optimizer in own.values() for group in optimizer.param_groups for p in group["params"]}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             name: torch.optim.Adam([p for p in parameters if id(p) not in learnt], config.lr, config.betas, fused=True)

@@ -119,7 +119,14 @@ class Features(Objective):
     def loss(self, scene: Scene) -> Tensor:
         """Sum over the layers of the mean squared error."""
         pairs = zip(self.layers, self.adaptors, strict=True)
-        return torch.stack([F.mse_loss(map_(scene.student[name]), scene.teacher[name]) for name, map_ in pairs]).sum()
+        return torch.stack([F.mse_loss(mapped(scene.student[name], map_), scene.teacher[name]) for name, map_ in pairs]).sum()
+
+
+def mapped(features: Tensor, adaptor: nn.Module) -> Tensor:
+    """A 1x1 adaptor on as many leading channels as there are: those of an elastic network, whose widths change."""
+    weight, bias = adaptor.weight, adaptor.bias
+    assert isinstance(weight, Tensor)
+    return F.conv2d(features, weight[:, : features.shape[1]], bias)  # type: ignore[arg-type]
 
 
 @OBJECTIVES.register("attention")

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pocketgan.compress.elastic import Elastic
 from pocketgan.losses import GanMode, discriminator_loss, generator_loss
 from pocketgan.train.critic import Critic
 from pocketgan.train.objectives import Scene, make_objectives
@@ -34,6 +35,11 @@ class Teacher:
     def close(self) -> None:
         """Take the taps off: the generator may teach others."""
         self._taps.close()
+
+
+def structure(generator: nn.Module) -> nn.Module:
+    """What runs when the generator does, with its layers by name: an elastic one runs in a shell."""
+    return generator.shell if isinstance(generator, Elastic) else generator
 
 
 class Translation(Task):
@@ -84,7 +90,7 @@ class Translation(Task):
         example: Tensor | None,
     ) -> None:
         assert example is not None
-        self.teacher, self._taps = Teacher(teacher, layers), Taps(self.players["G"], layers)
+        self.teacher, self._taps = Teacher(teacher, layers), Taps(structure(self.players["G"]), layers)
         with torch.no_grad():
             picture = self.players["G"](example)
             objectives = make_objectives(objective, options, self._scene(example, picture))

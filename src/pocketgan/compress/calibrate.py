@@ -1,0 +1,67 @@
+"""Running statistics of a network whose widths have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def has_statistics(model: nn.Module) -> bool:
+    """Whether any norm of the model keeps running statistics."""
+    return any(getattr(module, "track_running_stats", False) for module in model.modules())
+
+
+@torch.no_grad()
+def calibrate_(model: nn.Module, images: Iterable[Tensor]) -> None:
+    """Set every batch norm's running statistics to those of all that it sees over ``images`` (N x C x H x W each), in place.
+
+    Mean and unbiased variance over all batches together, accumulated in float64; within a batch the norms use the batch's own
+    statistics, as in training. The published calibration keeps the last batch's alone (GAN Compression, ``calibrate_bn``).
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d) and module.track_running_stats]
+    if not norms:
+        return
+    sums = {norm: _Sums() for norm in norms}
+    handles = [norm.register_forward_pre_hook(sums[norm].add) for norm in norms]
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    for norm in norms:
+        norm.train()
+        norm.momentum, sums[norm].momentum = 0.0, norm.momentum
+    try:
+        for image in images:
+            model(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for norm in norms:
+            norm.momentum = sums[norm].momentum
+        for module, mode in modes.items():
+            module.training = mode
+    for norm in norms:
+        sums[norm].write_(norm)
+
+
+class _Sums:
+    """Sum and sum of squares of what a norm reads, by channel."""
+
+    def __init__(self) -> None:
+        self.count, self.first, self.second = 0, torch.zeros(()), torch.zeros(())
+        self.momentum: float | None = None
+
+    def add(self, norm: nn.Module, inputs: tuple[Any, ...]) -> None:
+        x = inputs[0].double()
+        self.count += x.numel() // x.shape[1]
+        self.first = self.first.to(x) + x.sum((0, 2, 3))
+        self.second = self.second.to(x) + x.square().sum((0, 2, 3))
+
+    def write_(self, norm: nn.BatchNorm2d) -> None:
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        mean = self.first / self.count
+        variance = (self.second / self.count - mean.square()).clamp_min(0) * self.count / max(1, self.count - 1)
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)

@@ -1,0 +1,143 @@
+"""GAN Compression: one network whose weights serve all widths, and a search among them.
+
+Li et al. 2020, "GAN Compression: Efficient Architectures for Interactive Conditional GANs", sections 3.2 and 3.3; the "fast"
+pipeline of its authors: the supernet is made of the full teacher itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from torch import Tensor, nn
+
+from pocketgan.compress.elastic import Elastic
+from pocketgan.compress.importance import IMPORTANCES
+from pocketgan.compress.selection import Selection, prefix, shrink
+from pocketgan.core.config import from_json
+from pocketgan.methods.base import METHODS, Method, Setting
+from pocketgan.search.fitness import Fit, make_fitness
+from pocketgan.search.published import make_space
+from pocketgan.search.space import Space, Within
+from pocketgan.search.strategies import STRATEGIES
+from pocketgan.search.study import search
+
+Sampling = Literal["uniform", "sandwich"]
+
+
+@METHODS.register("gan-compression")
+@dataclass(frozen=True, kw_only=True)
+class GanCompression(Method):
+    """Widths sampled in every step train one set of shared weights; a search scores candidates with them."""
+
+    space: str = "parts"
+    """A published space (channels-32, -48, -64-cycleGAN, -64-pix2pix), one written out (``stem=16,24 block*=16..64:8``), or
+    ``parts``: from the whole to an eighth of every width, the blocks of a ResNet in thirds."""
+    sampling: Sampling = "uniform"
+    """Of the widths of a step: every number on its own (published), or every other step the largest or the smallest
+    (the sandwich rule of Yu and Huang 2019, one width a step instead of several)."""
+    importance: Literal["contribution", "l1", "none"] = "contribution"
+    """By what channels are sorted first, so that leading ones matter most; ``none`` leaves them as they are."""
+    strategy: str = "evolution"
+    """A name of the search's strategies: evolution (published), brute-force, random."""
+    strategy_options: dict[str, Any] = field(default_factory=dict)
+    """Its options: ``population``, ``mutants``, ..."""
+    candidates: int = 300
+    """How many are scored."""
+    images: int = 64
+    """How many training images are held out to score them on."""
+    fitness: Fit = "teacher"
+    """What is scored: the distance to the teacher's pictures, or frechet or kernel on ``--features``."""
+
+    summary: ClassVar[str] = "one set of weights trained for all widths, and an evolutionary search among them"
+    learns: ClassVar[bool] = True
+
+    @property
+    def held_out(self) -> int:
+        """Kept from the search's training."""
+        return self.images
+
+    def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:
+        """The space and its floor, the strategy and its options, and whether the fitness has an extractor."""
+        Within(make_space(self.space, teacher), setting.cost, setting.budget)
+        from_json(STRATEGIES[self.strategy], self.strategy_options)
+        if self.fitness != "teacher" and not features:
+            raise ValueError(f"fitness={self.fitness} is measured on features: give an ONNX file with --features")
+
+    def prepare(self, teacher: nn.Module, setting: Setting) -> nn.Module:
+        """The elastic view of the teacher, its channels sorted by importance: a permutation, which changes no picture."""
+        return Elastic(sorted_by(teacher, self.importance, setting))
+
+    def learner(self, model: nn.Module, setting: Setting, steps: int) -> WidthLearner:
+        """What chooses the widths of every step."""
+        return WidthLearner(_elastic(model), make_space(self.space, self.network(model)), self.sampling, setting.seed)
+
+    def select(self, model: nn.Module, setting: Setting) -> Selection:
+        """The leading channels at the best widths that the search found."""
+        assert setting.held_out is not None, "the search needs images to score on"
+        elastic = _elastic(model).to(setting.device)
+        fitness = make_fitness(elastic, setting.held_out(self.images), self.fitness, setting.device)
+        strategy = from_json(STRATEGIES[self.strategy], self.strategy_options)
+        found = search(
+            make_space(self.space, elastic.model),
+            fitness,
+            cost=setting.cost,
+            storage=setting.storage(),
+            budget=setting.budget,
+            strategy=strategy,
+            candidates=self.candidates,
+            seed=setting.seed,
+            reporter=setting.reporter,
+        )
+        if setting.folder is not None:
+            found.write(setting.folder / "candidates.jsonl")
+        elastic.cpu()
+        return prefix(found.best.widths)
+
+    def network(self, model: nn.Module) -> nn.Module:
+        """The one with the shared weights."""
+        return _elastic(model).model
+
+
+class WidthLearner:
+    """Chooses the widths of a step from its number and the seed alone: resumed or not, on one process or several."""
+
+    def __init__(self, model: Elastic, space: Space, sampling: Sampling, seed: int):
+        self.model, self.space, self.sampling, self.seed = model, space, sampling, seed
+
+    def optimizer(self) -> None:
+        """None: it has no parameters of its own."""
+
+    def before(self, step: int) -> None:
+        """Resize the network."""
+        self.model.resize_(self.space.widths(self.configuration(step)))
+
+    def configuration(self, step: int) -> tuple[int, ...]:
+        """The numbers of a step."""
+        if self.sampling == "sandwich" and step % 2 == 0:
+            return self.space.largest if step % 4 == 0 else self.space.smallest
+        rng = np.random.default_rng((self.seed, step))
+        return tuple(int(number) for number in self.space.sample(rng, 1)[0])
+
+    def losses(self) -> Mapping[str, Tensor]:
+        """None beside the game's."""
+        return {}
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing that a curve could show."""
+        return {}
+
+
+def sorted_by(model: nn.Module, importance: str, setting: Setting) -> nn.Module:
+    """A copy whose channels stand in the order of their importance in every group, the highest first."""
+    if importance == "none":
+        return shrink(model, {})
+    scores = IMPORTANCES[importance](model, setting.images())
+    return shrink(model, {group: own.argsort(descending=True, stable=True) for group, own in scores.items()})
+
+
+def _elastic(model: nn.Module) -> Elastic:
+    assert isinstance(model, Elastic)
+    return model
