@@ -52,7 +52,11 @@ NAMES = {
         RECIPES,
         {
             *("quickstart-teacher", "quickstart-student", "maps-teacher", "edges2shoes-teacher", "facades-teacher"),
-            "horse2zebra-teacher",
+            *("horse2zebra-teacher", "horse2zebra-mobile-teacher", "summer2winter-teacher", "summer2winter-mobile-teacher"),
+            *("edges2shoes-unet-teacher", "edges2shoes-mobile-teacher", "cityscapes-unet-teacher", "cityscapes-mobile-teacher"),
+            *("dmad-horse2zebra", "dmad-zebra2horse", "dmad-summer2winter", "dmad-winter2summer", "dmad-edges2shoes"),
+            *("dmad-cityscapes", "dmad-horse2zebra-mobile", "dmad-zebra2horse-mobile", "dmad-summer2winter-mobile"),
+            *("dmad-winter2summer-mobile", "dmad-edges2shoes-mobile", "dmad-cityscapes-mobile", "dmad-ablations"),
         },
     ),
 }

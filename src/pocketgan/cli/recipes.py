@@ -24,16 +24,18 @@ def run(
     Args:
         name: a recipe.
         out: the run directory; without it the configuration is printed.
-        seed: of all that is drawn.
-        resume: go on with the run in --out.
+        seed: of all that is drawn; the first one of a comparison.
+        resume: go on with the run in --out; of a comparison, do what is not yet done.
     """
+    from pocketgan.pipeline.compare import CompareConfig
     from pocketgan.recipes import RECIPES
     from pocketgan.recipes.base import cook
 
     if name is None:
         show_table("", ("recipe", "what it makes"), [(key, (f.__doc__ or "").splitlines()[0]) for key, f in RECIPES.items()])
         return
-    config = configured(RECIPES[name](), {"seed": seed}, overrides)
+    recipe = RECIPES[name]()
+    config = configured(recipe, {"base.seed" if isinstance(recipe, CompareConfig) else "seed": seed}, overrides)
     if out is None:
         show_config(config)
         return

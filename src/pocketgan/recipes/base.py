@@ -7,20 +7,29 @@ from pathlib import Path
 
 from pocketgan.core.progress import Reporter
 from pocketgan.core.registry import Registry
+from pocketgan.pipeline.compare import CompareConfig, compare
 from pocketgan.pipeline.compress import compress
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.pipeline.train import train
 
-Recipe = Callable[[], TrainConfig | CompressConfig]
+Config = TrainConfig | CompressConfig | CompareConfig
+"""What a recipe may describe."""
+
+Recipe = Callable[[], Config]
 """A function without arguments that returns a complete configuration."""
 
 RECIPES: Registry[Recipe] = Registry("recipe")
 """By name; ``pocketgan recipes NAME --out RUN`` runs one."""
 
 
-def cook(config: TrainConfig | CompressConfig, out: Path, *, resume: bool = False, reporter: Reporter | None = None) -> None:
-    """Run a recipe's configuration."""
-    if isinstance(config, TrainConfig):
-        train(config, out, resume=resume, reporter=reporter)
-    else:
-        compress(config, out, resume=resume, reporter=reporter)
+def cook(config: Config, out: Path, *, resume: bool = False, reporter: Reporter | None = None) -> None:
+    """Run a recipe's configuration. Raises ``ValueError`` that names the runs of a comparison that failed."""
+    match config:
+        case TrainConfig():
+            train(config, out, resume=resume, reporter=reporter)
+        case CompressConfig():
+            compress(config, out, resume=resume, reporter=reporter)
+        case CompareConfig():
+            runs, failures = compare(config, out, resume=resume, reporter=reporter)
+            if failures:
+                raise ValueError(f"{len(failures)} of {len(runs) + len(failures)} runs failed: {'; '.join(failures)}")
