@@ -74,6 +74,7 @@ def test_it_runs_is_seeded_and_resumes(
     assert sorted(path for path in out.iterdir() if path.is_dir()) == sorted(runs)
     results = [read_json(run / "result.json") for run in runs]
     assert [(result["variant"], result["seed"]) for result in results] == [(name, 5) for name in TWO]
+    assert results[0]["widths"] == results[1]["widths"]  # the search is the same, whatever follows
     assert (out / "report.html").exists()
 
     (runs[1] / "student.safetensors").unlink()

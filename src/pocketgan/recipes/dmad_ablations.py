@@ -5,7 +5,7 @@ pocketgan recipes dmad-ablations --out runs/ablations
 pocketgan recipes dmad-ablations --out runs/ablations --resume seeds=3
 
 The teacher: ResNet-9 of ngf 32 at 64 x 64, map -> aerial photo, its discriminator beside it; any other: base.teacher=FILE.
-Every run searches for base.search.steps and recovers for base.fit.steps; together they are the 2000 of the maps64 protocol.
+Every run searches for base.search.steps (2000) and recovers for base.fit.steps (4000), as in the maps64 protocol.
 
 Published figures, not reproduced here. Theirs are of other data and sizes (horse2zebra, zebra2horse, cityscapes at
 256 x 256): it is the order of the rows that can be compared, and little of that at one seed.
@@ -42,6 +42,7 @@ once. Attention weighs what it does by default (10), not 50: the L1 weight is a 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from pocketgan.data.config import DataConfig
 from pocketgan.evaluate import JudgeConfig
@@ -90,7 +91,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 @RECIPES.register("dmad-ablations")
 def dmad_ablations() -> CompareConfig:
     """DMAD's tables II to VII in one comparison: mask, group rule, objectives, fusion, discriminators; 64 x 64, 10x."""
-    fit = FitConfig(steps=1000, batch=4, weights={"recon": 10.0}, sample_every=0)
+    fit = FitConfig(steps=4000, batch=4, weights={"recon": 10.0}, sample_every=0)
     base = CompressConfig(
         teacher="runs/maps64/generator.safetensors",
         data=DataConfig(path="datasets/maps", direction="BtoA", size=64, workers=1),
@@ -99,7 +100,7 @@ def dmad_ablations() -> CompareConfig:
         objective=OURS,
         search_objective=OURS,
         fit=fit,
-        search=fit,
+        search=replace(fit, steps=2000),
         judge=JudgeConfig(batch=20),
     )
     return CompareConfig(base=base, methods=("dmad",), budgets=("10x",), variants=dict(VARIANTS))
