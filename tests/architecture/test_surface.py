@@ -15,6 +15,8 @@ from pocketgan.evaluate import METRICS
 from pocketgan.export import FORMATS, RUNTIMES
 from pocketgan.methods import METHODS
 from pocketgan.recipes import RECIPES
+from pocketgan.search.published import SPACES
+from pocketgan.search.strategies import STRATEGIES
 from pocketgan.train.objectives import OBJECTIVES
 
 FLAGS = {
@@ -41,8 +43,13 @@ FLAGS = {
 NAMES = {
     "architecture": (ARCHITECTURES, {"resnet", "unet", "patchgan", "pixel"}),
     "model": (MODELS, {"resnet", "mobile-resnet", "unet", "patchgan", "pixel"}),
-    "method": (METHODS, {"uniform", "magnitude", "dmad", "slimming", "sss"}),
+    "method": (METHODS, {"uniform", "magnitude", "dmad", "slimming", "sss", "gan-compression"}),
     "objective": (OBJECTIVES, {"output", "features", "attention", "coattention", "discriminator"}),
+    "search space": (
+        SPACES,
+        {"channels-32", "channels-48", "channels-64-cycleGAN", "channels-64-pix2pix", "parts"},
+    ),
+    "search strategy": (STRATEGIES, set(STRATEGIES)),
     "importance": (IMPORTANCES, {"contribution", "l1"}),
     "format": (FORMATS, {"onnx"}),
     "runtime": (RUNTIMES, {"torch", "onnxruntime"}),

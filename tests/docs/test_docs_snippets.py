@@ -83,10 +83,10 @@ def test_the_example_of_a_method(world: Path, undo: Callable[[object], None]) ->
 def test_the_example_of_an_objective(world: Path, undo: Callable[[object], None]) -> None:
     undo(OBJECTIVES)
     run(snippet("OBJECTIVES.register"), world)
-    edges = make_objectives("edges", {}, {})["edges"]
     ramp = torch.linspace(-1, 1, 8).expand(1, 3, 8, 8)
-    assert float(edges.loss(Scene({}, {}, ramp, ramp + 0.5))) == pytest.approx(0, abs=1e-6)
-    assert float(edges.loss(Scene({}, {}, ramp, ramp * 0))) == pytest.approx(2 / 7)
+    edges = make_objectives("edges", {}, Scene(ramp, ramp, ramp, {}, {}))["edges"]
+    assert float(edges.loss(Scene(ramp, ramp, ramp + 0.5, {}, {}))) == pytest.approx(0, abs=1e-6)
+    assert float(edges.loss(Scene(ramp, ramp, ramp * 0, {}, {}))) == pytest.approx(2 / 7)
 
 
 def test_the_example_of_a_network(world: Path, undo: Callable[[object], None]) -> None:

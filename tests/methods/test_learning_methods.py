@@ -22,7 +22,8 @@ SPECS = {
     "mobile": mobile_resnet(24, 2),
     "unet": unet(16, 4, dropout=0.0),
 }
-LEARNING = [name for name, method in METHODS.items() if method.learns]
+LEARNING = [name for name, method in METHODS.items() if method.learns and name != "gan-compression"]
+"""Those that land at the budget; a search by quality may stay below it: `test_gan_compression`."""
 STEPS = 12
 
 

@@ -41,7 +41,7 @@ class GanCompression(Method):
     importance: Literal["contribution", "l1", "none"] = "contribution"
     """By what channels are sorted first, so that leading ones matter most; ``none`` leaves them as they are."""
     strategy: str = "evolution"
-    """A name of the search's strategies: evolution (published), brute-force, random."""
+    """How candidates are proposed: evolution (published), brute-force, random, or nsga2 (quality against exact MACs)."""
     strategy_options: dict[str, Any] = field(default_factory=dict)
     """Its options: ``population``, ``mutants``, ..."""
     candidates: int = 300
@@ -78,16 +78,17 @@ class GanCompression(Method):
         """The leading channels at the best widths that the search found."""
         assert setting.held_out is not None, "the search needs images to score on"
         elastic = _elastic(model).to(setting.device)
-        fitness = make_fitness(elastic, setting.held_out(self.images), self.fitness, setting.device)
-        strategy = from_json(STRATEGIES[self.strategy], self.strategy_options)
+        score = make_fitness(elastic, setting.held_out(self.images), self.fitness, setting.device)
+        strategy, several = from_json(STRATEGIES[self.strategy], self.strategy_options), self.strategy == "nsga2"
         found = search(
             make_space(self.space, elastic.model),
-            fitness,
+            (lambda widths: (score(widths), setting.cost(widths).macs)) if several else score,
             cost=setting.cost,
             storage=setting.storage(),
             budget=setting.budget,
             strategy=strategy,
             candidates=self.candidates,
+            maximise=(False, False) if several else False,
             seed=setting.seed,
             reporter=setting.reporter,
         )

@@ -39,8 +39,9 @@ def student() -> CompressConfig:
         teacher="runs/quickstart/teacher/generator.safetensors",
         data=DATA,
         budget="12x",
-        method="magnitude",
-        fit=FitConfig(steps=650, batch=8, lr=1e-3, weights={"gan": 0.3}),
+        method="dmad",
+        search=FitConfig(steps=250, batch=8, lr=1e-3, weights={"gan": 0.3}),
+        fit=FitConfig(steps=450, batch=8, lr=1e-3, weights={"gan": 0.3}),
     )
 
 

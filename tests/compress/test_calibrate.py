@@ -1,0 +1,55 @@
+"""Recalibrated statistics are those of all batches together."""
+
+import pytest
+import torch
+from torch import nn
+
+from pocketgan.compress.calibrate import calibrate_, has_statistics
+from pocketgan.models import resnet
+from zoo import randomised
+
+
+def batches(count: int, channels: int = 3) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(2 + i, channels, 8, 8, generator=generator) * (i + 1) + i for i in range(count)]
+
+
+def test_statistics_are_those_of_everything_that_was_seen() -> None:
+    """Batches of unequal size, mean and spread; not the last one's, nor the mean of the batches' variances."""
+    norm, seen = nn.BatchNorm2d(3), batches(4)
+    calibrate_(norm, seen)
+    every = torch.cat(seen).double()
+    torch.testing.assert_close(norm.running_mean.double(), every.mean((0, 2, 3)), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(norm.running_var.double(), every.transpose(0, 1).flatten(1).var(1), rtol=1e-5, atol=1e-5)
+
+
+def test_one_batch_is_what_torch_does_with_a_momentum_of_1() -> None:
+    model, (image,) = randomised(resnet(4, 2, "batch")), batches(1)
+    model.requires_grad_(False)
+    image = torch.nn.functional.interpolate(image, size=16)
+    twin = randomised(resnet(4, 2, "batch"))
+    for norm in (module for module in twin.modules() if isinstance(module, nn.BatchNorm2d)):
+        norm.momentum = 1.0
+    with torch.no_grad():
+        twin.train()(image)
+    calibrate_(model, [image])
+    for name, tensor in model.named_buffers():
+        if "running" in name:
+            torch.testing.assert_close(tensor, twin.get_buffer(name), rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_else_changes() -> None:
+    model = randomised(resnet(4, 1, "batch", dropout=0.5))
+    model.block0.train()
+    modes = [module.training for module in model.modules()]
+    momenta = [module.momentum for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    before = {name: tensor.clone() for name, tensor in model.named_parameters()}
+    calibrate_(model, [torch.randn(2, 3, 16, 16)])
+    assert [module.training for module in model.modules()] == modes
+    assert [module.momentum for module in model.modules() if isinstance(module, nn.BatchNorm2d)] == momenta
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.named_parameters())
+
+
+@pytest.mark.parametrize(("norm", "expected"), [("batch", True), ("instance", False), ("instance_affine", False)])
+def test_which_networks_have_statistics(norm: str, expected: bool) -> None:
+    assert has_statistics(resnet(4, 1, norm).build()) == expected

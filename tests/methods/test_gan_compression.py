@@ -1,0 +1,176 @@
+"""GAN Compression: sorting changes nothing, candidates are the shared weights, the best within the budget is cut out."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pocketgan.compress.budget import parse_budget
+from pocketgan.compress.calibrate import calibrate_
+from pocketgan.compress.elastic import Elastic
+from pocketgan.compress.importance import contribution
+from pocketgan.compress.selection import prefix, shrink
+from pocketgan.core.spec import Spec
+from pocketgan.methods import Setting, make_method
+from pocketgan.methods.gan_compression import WidthLearner, sorted_by
+from pocketgan.metrics.cost import CostModel
+from pocketgan.models import mobile_resnet, resnet, unet
+from pocketgan.search.fitness import HeldOut, make_fitness
+from pocketgan.train.config import FitConfig
+from pocketgan.train.loop import Fit
+from pocketgan.train.translation import Translation
+from zoo import EXAMPLES, example_input, randomise_, randomised, size
+
+CPU = torch.device("cpu")
+GENERATORS = {f"{name}-{v}": spec for name in ("resnet", "mobile-resnet", "unet") for v, spec in EXAMPLES[name].items()}
+SPECS = {
+    "resnet": resnet(8, 3),
+    "batch": resnet(8, 3, "batch"),
+    "mobile": mobile_resnet(8, 3, "batch"),
+    "unet": unet(8, 4, dropout=0.0),
+}
+
+
+def pictures(seed: int, count: int = 2) -> torch.Tensor:
+    return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed)).tanh()
+
+
+def made(spec: Spec, budget: str, folder: Path | None = None) -> tuple[nn.Module, Setting]:
+    torch.manual_seed(0)
+    teacher = randomise_(spec.build()).eval()
+    cost = CostModel(teacher, 32)
+    setting = Setting(parse_budget(budget, cost()), cost, 1, lambda: [pictures(0)], folder=folder)
+    sources = [pictures(1), pictures(2)]
+    with torch.no_grad():
+        taught = [teacher(source) for source in sources]
+    setting.held_out = lambda count: HeldOut(sources, taught)
+    return teacher, setting
+
+
+@pytest.mark.parametrize("spec", GENERATORS.values(), ids=GENERATORS)
+def test_sorting_is_a_permutation_that_changes_no_picture(spec: Spec) -> None:
+    model, x = randomised(spec), example_input(spec)
+    cost = CostModel(model, size(spec))
+    setting = Setting(parse_budget("1.01x", cost()), cost, 1, lambda: [x])
+    ordered = sorted_by(model, "contribution", setting).eval()
+    with torch.no_grad():
+        assert (ordered(x) - model(x)).abs().max() < 1e-3
+        assert (ordered.double()(x.double()) - model.double()(x.double())).abs().max() < 1e-6
+    for scores in contribution(ordered.float(), [x]).values():
+        assert (scores.diff() <= 1e-6 * scores.abs().max()).all()
+    assert ordered is not model
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_student_is_the_shared_weights_at_the_best_widths_within_the_budget(name: str, tmp_path: Path) -> None:
+    teacher, setting = made(SPECS[name], "4x", tmp_path)
+    options = {"candidates": 12, "strategy_options": {"population": 6}}
+    method = make_method("gan-compression", options)
+    method.check(teacher, setting, features=False)
+    model = method.prepare(teacher, setting)
+    learner = method.learner(model, setting, 4)
+    task = Translation(
+        model, None, teacher=teacher, objective="features", layers=tuple(SPECS[name].taps), example=pictures(3, 1)
+    )
+    fit = Fit(task, FitConfig(steps=4), CPU, learners={"G": learner})
+    for step in range(4):
+        fit.advance({"source": pictures(step), "target": pictures(9 + step)})
+    task.close()
+    selection = method.select(model, setting)
+    student = shrink(method.network(model), selection).eval()
+    assert setting.budget.allows(CostModel(student, 32)())
+    model.resize_({group: len(kept) for group, kept in selection.items()})
+    with torch.no_grad():
+        assert torch.equal(model.eval()(pictures(5)), student(pictures(5))) or (
+            (model(pictures(5)) - student(pictures(5))).abs().max() < 1e-5
+        )
+    lines = [json.loads(line) for line in (tmp_path / "candidates.jsonl").read_text().splitlines()]
+    assert len(lines) == 12
+    assert all(line["cost"]["macs"] <= setting.budget.limit for line in lines)
+    best = min(lines, key=lambda line: line["scores"][0])
+    assert {group: len(kept) for group, kept in selection.items()} == best["widths"]
+    again = method.select(model, setting)  # everything is scored already: nothing is done twice
+    assert all(torch.equal(again[group], selection[group]) for group in selection)
+
+
+def test_the_whole_network_is_at_no_distance_from_the_teacher() -> None:
+    teacher, setting = made(SPECS["resnet"], "4x")
+    assert setting.held_out is not None
+    fitness = make_fitness(Elastic(shrink(teacher, {})), setting.held_out(4), "teacher", CPU)
+    assert fitness({}) == 0
+    assert fitness({"trunk": 8}) > 0
+
+
+def test_a_candidates_statistics_are_its_own() -> None:
+    """With batch norm the score is that of the cut and recalibrated network."""
+    teacher, setting = made(SPECS["batch"], "4x")
+    assert setting.held_out is not None
+    held = setting.held_out(4)
+    widths = {"trunk": 12, "block1": 5}
+    fitness = make_fitness(Elastic(shrink(teacher, {})), held, "teacher", CPU)
+    small = shrink(teacher, prefix(widths)).eval()
+    calibrate_(small, held.sources)
+    with torch.no_grad():
+        expected = torch.cat([small(s) - t for s, t in zip(held.sources, held.taught, strict=True)]).abs().mean()
+    assert fitness(widths) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_widths_of_a_step_hang_on_the_seed_and_the_step_alone() -> None:
+    teacher, setting = made(SPECS["resnet"], "4x")
+    method = make_method("gan-compression", {})
+    model = method.prepare(teacher, setting)
+    one, two = (method.learner(model, setting, 9) for _ in range(2))
+    assert isinstance(one, WidthLearner)
+    assert isinstance(two, WidthLearner)
+    two.configuration(7)
+    drawn = [one.configuration(step) for step in range(20)]
+    assert drawn == [two.configuration(step) for step in range(20)]
+    assert len(set(drawn)) > 15
+    sandwich = make_method("gan-compression", {"sampling": "sandwich"}).learner(model, setting, 9)
+    assert isinstance(sandwich, WidthLearner)
+    found = [sandwich.configuration(step) for step in range(8)]
+    assert found[0] == found[4] == one.space.largest
+    assert found[2] == found[6] == one.space.smallest
+    assert one.optimizer() is None
+
+
+def test_adaptors_are_used_by_their_leading_channels() -> None:
+    teacher, setting = made(SPECS["resnet"], "4x")
+    model = make_method("gan-compression", {"importance": "none"}).prepare(teacher, setting)
+    task = Translation(model, None, teacher=teacher, objective="features", layers=("down2",), example=pictures(3, 1))
+    model.resize_({"trunk": 5})
+    batch = {"source": pictures(0), "target": pictures(1)}
+    task.losses("G", batch, task.forward(batch))["features"].backward()
+    (adaptor,) = task.players["objective"]["features"].adaptors
+    assert adaptor.in_channels == 32
+    assert adaptor.weight.grad[:, :5].abs().sum() > 0
+    assert not adaptor.weight.grad[:, 5:].any()
+    task.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"space": "channels-23"}, r"no search space named 'channels-23'. Did you mean 'channels-32'"),
+        ({"space": "trnk=4,8"}, r"no group named 'trnk'. Did you mean 'trunk'"),
+        ({"strategy": "evolutoin"}, r"no search strategy named 'evolutoin'. Did you mean 'evolution'"),
+        ({"strategy_options": {"popualtion": 4}}, r"no field named 'popualtion'. Did you mean 'population'"),
+        ({"fitness": "kernel"}, r"fitness=kernel is measured on features: give an ONNX file with --features"),
+        ({"space": "stem=8 trunk=32"}, r"is below the floor"),
+    ],
+    ids=str,
+)
+def test_what_the_search_cannot_do_is_said_before_any_work(options: dict[str, object], message: str) -> None:
+    teacher, setting = made(SPECS["resnet"], "4x")
+    with pytest.raises(ValueError, match=message):
+        make_method("gan-compression", options).check(teacher, setting, features=False)
+
+
+def test_quality_against_macs_by_nsga2() -> None:
+    teacher, setting = made(SPECS["unet"], "4x")
+    method = make_method("gan-compression", {"strategy": "nsga2", "strategy_options": {"population": 6}, "candidates": 12})
+    model = method.prepare(teacher, setting)
+    student = shrink(method.network(model), method.select(model, setting))
+    assert setting.budget.allows(CostModel(student, 32)())
