@@ -23,10 +23,10 @@ def main() -> None:
     torch.set_num_threads(2)
     root = Path(sys.argv[1])
     runs = []
-    for name, base in {
-        "taught": student(),
-        "untaught": replace(student(), objective="none", weights="fresh"),
-    }.items():
+    own = student()
+    # Fresh weights learn for as long as the student searches and recovers.
+    alone = replace(own, objective="none", weights="fresh", fit=replace(own.fit, steps=own.search.steps + own.fit.steps))
+    for name, base in {"taught": own, "untaught": replace(alone, search_objective=own.objective)}.items():
         config = CompareConfig(base=base, methods=(base.method,), budgets=(base.budget,), seeds=3)
         done, failures = compare(config, root / name, resume=(root / name / "config.json").exists(), reporter=ConsoleReporter())
         assert not failures, failures
