@@ -35,7 +35,7 @@ FLOORS = (
     (("pipeline", "the stages of a run, a file between any two"),),
     (("report", "reads run directories only"), ("evaluate", "quality, speed, costs")),
     (("methods", "one file a method"), ("interop", "published checkpoints"), ("export", "formats, engines, proof")),
-    (("train", "games, objectives, the one loop"),),
+    (("search", "spaces, strategies, many workers"), ("train", "games, objectives, the one loop")),
     (("compress", "the algebra on widths"),),
     (
         ("data", "files to batches"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,13 @@ class Setting:
     folder: Path | None = None
     """The run directory, where what a search has found is kept; None keeps it in memory."""
     reporter: Reporter | None = None
+
+    def warn(self, text: str) -> None:
+        """Tell whoever follows the run; where nobody does, by a Python warning."""
+        if self.reporter is not None:
+            self.reporter.say(f"warning: {text}")
+        else:
+            warnings.warn(text, stacklevel=3)
 
     def storage(self) -> Place:
         """Where a search keeps its claims and scores."""

@@ -13,7 +13,6 @@ one threshold on p, set exactly to the budget.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -137,7 +136,7 @@ class MaskLearner:
         self.every = max(1, self.end // TICKS)
         self.lr = TRAVEL / self.end
         if steps > 1 and self.lr > 0.05:
-            warnings.warn(f"a search of {steps} steps is too short for masks to settle: take 100 at least", stacklevel=2)
+            setting.warn(f"a search of {steps} steps is too short for masks to settle: take 100 at least")
         if not hasattr(model, "search"):
             model.search = SearchState(method.strength, sum(len(member.gate.p) for member in self.masks.members))
         state = model.search
