@@ -31,6 +31,7 @@ class RunFiles:
     label: str
     config: dict[str, Any]
     log: tuple[dict[str, Any], ...]
+    candidates: tuple[dict[str, Any], ...]
     result: dict[str, Any]
     pictures: dict[str, dict[str, Path]]
     samples: tuple[Path, ...]
@@ -68,6 +69,7 @@ def read_run(path: Path) -> RunFiles:
         label=str(result.get("name") or path.resolve().name),
         config=config,
         log=log,
+        candidates=_read_lines(path / "candidates.jsonl")[0],
         result=result,
         pictures=pictures,
         samples=tuple(sorted((path / "samples").glob("*.png"))),
@@ -108,11 +110,16 @@ def _read_log(path: Path) -> tuple[tuple[dict[str, Any], ...], str]:
     """The lines that can be read, and a word about those that cannot."""
     if not path.exists():
         return (), f"{path.name} is not there yet: {ABSENT[path.name]}."
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    entries = [entry for entry in map(_entry, lines) if entry]
-    torn = sum(1 for line in lines if line.strip()) - len(entries)
-    fault = f"{torn} of {len(lines)} lines of {path.name} cannot be read and are left out." if torn else ""
-    return tuple(entries), fault or ("" if entries else f"{path.name} is empty: {ABSENT[path.name]}.")
+    entries, torn, count = _read_lines(path)
+    fault = f"{torn} of {count} lines of {path.name} cannot be read and are left out." if torn else ""
+    return entries, fault or ("" if entries else f"{path.name} is empty: {ABSENT[path.name]}.")
+
+
+def _read_lines(path: Path) -> tuple[tuple[dict[str, Any], ...], int, int]:
+    """The objects of a file of JSON lines, how many lines cannot be read, and how many there are; nothing of no file."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    entries = tuple(entry for entry in map(_entry, lines) if entry)
+    return entries, sum(1 for line in lines if line.strip()) - len(entries), len(lines)
 
 
 def _entry(line: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from pocketgan.report.candidates import CandidatesView, candidates_view
 from pocketgan.report.comparison import asked, measured, small, teacher_of
 from pocketgan.report.curves import Series, curves
 from pocketgan.report.figures import Panel, Point, curve_figure, pareto_figure
@@ -54,6 +55,7 @@ class RunView:
     tables: dict[str, Table]
     bars: tuple[Bar, ...]
     searches: tuple[SearchView, ...]
+    candidates: CandidatesView | None
     budget: tuple[tuple[str, str], ...]
     exports: dict[str, tuple[tuple[str, str], ...]]
     samples: Gallery
@@ -77,6 +79,7 @@ def run_view(run: RunFiles, *, sample_bytes: int, colour: int, name: str) -> Run
         tables=facts_tables(found),
         bars=tuple(width_bars(mapping(result.get("widths")))),
         searches=tuple(search_views(run, colour=colour, name=name)),
+        candidates=candidates_view(run, name=f"{name}k"),
         budget=tuple(_budget(mapping(result.get("budget")))),
         exports={name: tuple(_leaves(facts)) for name, facts in mapping(result.get("export")).items()},
         samples=shown,

@@ -1,0 +1,70 @@
+"""The candidates of a search: all of them drawn, the chosen one found, the best ten listed, torn lines left out."""
+
+import json
+from pathlib import Path
+
+from pocketgan.report import write_report
+from pocketgan.report.candidates import candidates_view, chosen_of, scored
+from pocketgan.report.read import read_run
+
+
+def line(number: int, score: float, macs: int, width: int) -> str:
+    return json.dumps(
+        {
+            "number": number,
+            "generation": number // 5,
+            "configuration": f"{width}_8",
+            "widths": {"stem": width, "trunk": 8},
+            "cost": {"params": 1, "macs": macs, "macs_paper": macs},
+            "scores": [score],
+        }
+    )
+
+
+def written(path: Path, lines: list[str]) -> Path:
+    path.mkdir()
+    (path / "config.json").write_text("{}")
+    (path / "log.jsonl").write_text('{"stage": "search", "step": 1, "losses": {"G/gan": 1.0}}\n')
+    (path / "result.json").write_text(json.dumps({"widths": {"teacher": {"stem": 16}, "student": {"stem": 7, "trunk": 8}}}))
+    (path / "candidates.jsonl").write_text("\n".join(lines))
+    return path
+
+
+def test_every_candidate_is_a_point_and_the_students_widths_are_the_star(tmp_path: Path) -> None:
+    run = read_run(written(tmp_path / "run", [line(n, 1 / (n + 1), 1000 + 10 * n, n) for n in range(12)]))
+    found = scored(run)
+    assert [one.score for one in found] == [1 / (n + 1) for n in range(12)]
+    assert [one.generation for one in found] == [0] * 5 + [1] * 5 + [2] * 2
+    chosen = chosen_of(found, {"stem": 7, "trunk": 8})
+    assert chosen is not None
+    assert chosen.configuration == "7_8"
+    assert chosen_of(found, {"stem": 99}) is None
+    view = candidates_view(run, name="x")
+    assert view is not None
+    assert "12 candidates" in view.panel.caption
+    assert "the star is the chosen one" in view.panel.caption
+    assert view.best.columns == ("configuration", "score", "MACs", "stem", "trunk")
+    assert [row[0].text for row in view.best.rows] == [f"{n}_8" for n in range(11, 1, -1)]
+    assert [row[3].text for row in view.best.rows][:2] == ["11", "10"]
+
+
+def test_of_equal_scores_the_cheaper_stands_first(tmp_path: Path) -> None:
+    run = read_run(written(tmp_path / "run", [line(0, 0.5, 900, 3), line(1, 0.5, 800, 2), line(2, 0.4, 999, 4)]))
+    view = candidates_view(run, name="x")
+    assert view is not None
+    assert [row[0].text for row in view.best.rows] == ["4_8", "2_8", "3_8"]
+
+
+def test_torn_and_foreign_lines_are_left_out(tmp_path: Path) -> None:
+    strange = ['{"torn', "[]", '{"scores": []}', '{"scores": ["x"], "cost": {"macs": 4}}', '{"scores": [1.0], "cost": 3}']
+    run = read_run(written(tmp_path / "run", [*strange, line(3, 0.5, 800, 2)]))
+    assert [one.configuration for one in scored(run)] == ["2_8"]
+    page = write_report([tmp_path / "run"], tmp_path / "report.html").read_text()
+    assert "The best candidates" in page
+    assert "2_8" in page
+
+
+def test_without_candidates_there_is_no_such_picture(tmp_path: Path) -> None:
+    run = written(tmp_path / "run", [])
+    assert candidates_view(read_run(run), name="x") is None
+    assert "The best candidates" not in write_report([run], tmp_path / "report.html").read_text()
