@@ -88,7 +88,7 @@ def test_every_method_tells_what_it_does_in_one_line(name: str) -> None:
     assert issubclass(method, Method)
     assert 20 < len(method.summary) < 110
     assert "\n" not in method.summary
-    assert method.__name__.lower() in pocketgan.methods.__all__
+    assert name.replace("-", "_") in pocketgan.methods.__all__
 
 
 def test_unknown_names_options_and_values() -> None:

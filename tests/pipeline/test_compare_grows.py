@@ -37,6 +37,11 @@ def test_a_plan_names_every_variant_and_gives_it_its_fields() -> None:
     chosen = runs["dmad-4x-mask-linear-lr-2e-4-s0"]
     assert (chosen.method_options, chosen.fit.lr, chosen.variant) == ({"mask": "linear"}, 2e-4, "mask linear lr 2e-4")
     assert varied("") == {}
+    objects = varied('discriminator_options={"ndf":8,"layers":1},{"ndf":4}')
+    assert [only for (only,) in objects.values()] == [
+        'discriminator_options={"ndf":8,"layers":1}',
+        'discriminator_options={"ndf":4}',
+    ]
     with pytest.raises(ValueError, match=r"'mask' does not say what to vary: write FIELD=a,b"):
         varied("mask")
     with pytest.raises(ValueError, match=r"no field named 'fit.rl'. Did you mean 'fit.lr'"):

@@ -55,7 +55,7 @@ def test_without_the_teachers_discriminator_the_objectives_say_what_they_do(
     alone.write_bytes((teacher / "generator.safetensors").read_bytes())
     command(
         *("compress", alone, "--data", "shapes", "--budget", "3x", "--objective", "coattention+discriminator"),
-        *("--out", tmp_path / "s", *TINY, 'discriminator_options={"ndf": 6, "layers": 1}'),
+        *("--out", tmp_path / "s", *TINY, 'discriminator_options={"ndf": 6, "layers": 1}', "fit.weights.discriminator=1"),
     )
     assert result_of(tmp_path / "s")["notes"] == [
         "there is no teacher's discriminator: the objective coattention attends to the generator alone",
@@ -76,11 +76,11 @@ def test_the_students_discriminator_may_have_another_width(teacher: Path, tmp_pa
 
 
 def test_the_release_preset_searches_both_ways_and_the_way_back_goes_on(
-    unpaired_teacher: Path, tmp_path: Path, quick_export: None
+    unpaired_teacher: Path, tmp_path: Path, quick_export: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, budgets = tmp_path / "s", ("--budget", "4x")
     common = ("--data", "textures", "--task", "unpaired", "--method", "dmad", *TINY)
-    small = ("search.steps=6", "search.weights.identity=1", "budget_back=3x", 'objective_options.discriminator.layer="conv1"')
+    small = ("search.steps=6", "search.weights.identity=1", "budget_back=3x", 'discriminator_options={"ndf":4,"layers":1}')
     there, back = (unpaired_teacher / f"generator_{side}.safetensors" for side in "AB")
     command("compress", there, *common, *small, *budgets, "--preset", "release", "--out", run)
     assert {name for entry in entries(run, "search") for name in entry["losses"]} >= {
@@ -94,6 +94,11 @@ def test_the_release_preset_searches_both_ways_and_the_way_back_goes_on(
     selected = (run / "back" / "selected.safetensors").read_bytes()
     command("compress", back, *common, "--direction", "BtoA", "--budget", "3x", "--out", run / "back")
     assert (run / "back" / "selected.safetensors").read_bytes() == selected
+    above = ["compress", str(back), *common, "--direction", "BtoA", "--budget", "9x", "--out", str(tmp_path / "x")]
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "selected.safetensors").write_bytes(selected)
+    assert main([str(word) for word in above]) == 2
+    assert "give the budget that it was cut to" in capsys.readouterr().err
     assert spec_of(load_artifact(run / "back" / "student.safetensors").model) == spec_of(
         load_artifact(run / "back" / "selected.safetensors").model
     )
@@ -107,6 +112,9 @@ def test_the_release_preset_searches_both_ways_and_the_way_back_goes_on(
         (("--task", "unpaired", "--method", "dmad", "two_way=true"), "there is no generator of the other direction"),
         (("--method", "dmad", "--preset", "papper"), "no preset of dmad named 'papper'. Did you mean 'paper'?"),
         (("--method", "uniform", "--preset", "paper"), "no preset of uniform named 'paper'. There is: none"),
+        (("--method", "dmad", "fit.weights.coatention=3"), "no loss named 'coatention'"),
+        (("--method", "dmad", 'method_options.polarise=["nope"]'), "no group named 'nope'"),
+        (("--objective", "coattention", 'objective_options.coattention.critics=["conv9"]'), "no layer of the discriminator"),
         (("objective_options.coatention.fusion=sum",), "no objective named 'coatention'. Did you mean 'coattention'?"),
     ],
     ids=lambda value: " ".join(value[-1:]) if isinstance(value, tuple) else "",

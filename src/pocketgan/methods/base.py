@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from pocketgan.compress.budget import Budget
+from pocketgan.compress.budget import Budget, check_floor
+from pocketgan.compress.fit_budget import floor_widths
 from pocketgan.compress.selection import Selection
 from pocketgan.core.config import from_json
 from pocketgan.core.progress import Reporter
@@ -81,8 +82,14 @@ class Method(ABC):
         """``{name: {field of the whole run: value}}``: settings under which published numbers were made."""
         return {}
 
-    def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:  # noqa: B027  (most have nothing to check)
-        """Raise ``ValueError`` for what `select` could not do, before any work; ``features``: there is an extractor."""
+    def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:
+        """Raise ``ValueError`` for what `select` could not do, before any work; ``features``: there is an extractor.
+
+        Here: a budget below the floor of a method that may not remove whole branches.
+        """
+        least = getattr(self, "least", 0.5)
+        floor = floor_widths(teacher, multiple=setting.multiple, removing=least == 0)
+        check_floor(setting.budget, setting.cost, floor)
 
     def prepare(self, teacher: nn.Module, setting: Setting) -> nn.Module:
         """The network of the first fit, made from a copy of the teacher."""

@@ -64,7 +64,8 @@ class Dmad(Method):
     everywhere: bool = False
     """Push what has left the band too, as eq. 5 is printed."""
     least: float = 0.5
-    """No group is cut below this part of the width that ``uniform`` would give it; 0 lets whole blocks and levels go."""
+    """No group is cut below this part of the width that ``uniform`` would give it; 0 lets whole blocks and levels go. A block
+    whose every mask is closed adds nothing and goes in any case."""
     cap: float = 1.0
     """The largest part of a layer's channels that may close (the release, for U-Nets: 0.7 and 0.8)."""
     init: Literal["teacher", "normal"] = "teacher"
@@ -86,12 +87,34 @@ class Dmad(Method):
         """``paper``: the equations as printed; ``release``: what made the published checkpoints, its defects mended."""
         return {"paper": _paper(task), "release": _release(teacher, task)}
 
+    def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:
+        """The floor, with what the cap leaves of every layer; the names of groups; a fresh network that is small already."""
+        super().check(teacher, setting, features=features)
+        for group in self.polarise:
+            if group not in widths_of(teacher):
+                raise unknown("group", group, widths_of(teacher))
+        budget, cost = setting.budget, setting.cost
+        capped = cost({group: self._capped(width) for group, width in widths_of(teacher).items()})
+        if not budget.allows(capped):
+            raise ValueError(
+                f"cap={self.cap} leaves {budget.of(capped):,} {budget.kind} at least, budget '{budget.asked}' allows "
+                f"{budget.limit:,}: raise the cap or the budget"
+            )
+        if self.scratch is not None:
+            fresh = cost(_narrow(teacher, self.scratch))
+            if budget.allows(fresh):
+                raise ValueError(
+                    f"scratch={self.scratch}: the fresh network has {budget.of(fresh):,} {budget.kind}, within the budget "
+                    f"'{budget.asked}' already, there is nothing to search: take a larger part"
+                )
+
+    def _capped(self, width: int) -> int:
+        """What the cap leaves of a layer."""
+        return math.ceil((1 - self.cap) * width)
+
     def prepare(self, teacher: nn.Module, setting: Setting) -> nn.Module:
         """The teacher (or a fresh, narrower network) with scales on its norms and a mask on every producer."""
         model = affine_norms(teacher if self.scratch is None else _fresh(teacher, self.scratch))
-        for group in self.polarise:
-            if group not in widths_of(model):
-                raise unknown("group", group, widths_of(model))
         scores = contribution(model, setting.images()) if self.init == "teacher" else None
 
         def gate(seat: Seat) -> Gate:
@@ -151,7 +174,7 @@ class MaskLearner:
         """The least width of every group: its part of the uniform one, and what the cap leaves."""
         method, setting = self.method, self.setting
         part = protected_widths(self.model, setting.budget, self.cost, least=method.least, multiple=setting.multiple)
-        return {group: max(part[group], math.ceil((1 - method.cap) * whole)) for group, whole in self.masks.whole.items()}
+        return {group: max(part[group], method._capped(whole)) for group, whole in self.masks.whole.items()}
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Adam on the masks alone, at the rate that lets them travel across the band within the search."""
@@ -240,7 +263,7 @@ class MaskLearner:
         for group, gates in self.masks.gates.items():
             p = torch.stack([gate.p.detach() for gate in gates])
             found[group] = group_coefficients(p, gates[0].boundary, settling=self.method.group_rule == "settling")
-            if self.method.group_rule == "off":
+            if self.method.group_rule == "off" or len(gates) == 1:  # eq. 6 is for shared groups
                 found[group] = torch.ones_like(found[group])
             if group in self.method.polarise:
                 found[group] = torch.zeros_like(found[group])
@@ -270,7 +293,8 @@ def _paper(task: str) -> dict[str, Any]:
 
 def _release(teacher: nn.Module, task: str) -> dict[str, Any]:
     """The released scripts: a search from fresh weights, layers beside the picture polarised, U-Nets capped, two ways."""
-    spec, unpaired = spec_of(teacher), task == "unpaired"
+    spec, unpaired = spec_of(teacher), task != "paired"
+    beside = ["stem", "down1", "up1", "up2"]
     mobile, trunk = bool(getattr(spec, "separable", False)), "trunk" in spec.widths
     return {
         "method_options": {
@@ -279,15 +303,16 @@ def _release(teacher: nn.Module, task: str) -> dict[str, Any]:
             "init": "normal",
             "strength": 0.002 if mobile else 0.001 if unpaired else 0.01,
             "scratch": (0.5 if mobile else 1.0) if unpaired else 0.75,
-            "polarise": [group for group in ("stem", "down1", "up1", "up2") if trunk and not (mobile and group == "down1")],
+            "polarise": [group for group in beside if trunk],
             "polarise_weight": 200.0 if mobile else 100.0,
             "cap": 1.0 if trunk else 0.8,
         },
         "search_objective": "none",
-        "two_way": unpaired,
+        "two_way": task == "unpaired",
+        "discriminator_options": {"ndf": 64 if unpaired else 128, "norm": "instance" if unpaired or mobile else "batch"},
         "objective": "coattention+discriminator",
         "objective_options.coattention": {"shown": "student", "per_pixel": True},
-        "objective_options.discriminator": {"layer": "conv4", "squared": False},
+        "objective_options.discriminator": {"layer": "hidden", "squared": False},
         "fit.weights.coattention": 100.0 if unpaired else 10.0,
         "fit.weights.discriminator": 1e-4,
     }
@@ -305,5 +330,8 @@ def _start(scores: Tensor | None, width: int) -> Tensor:
 
 def _fresh(teacher: nn.Module, part: float) -> nn.Module:
     """The teacher's architecture at that part of its widths, with fresh weights."""
-    spec = spec_of(teacher)
-    return spec.resized({group: max(1, round(part * width)) if width else 0 for group, width in spec.widths.items()}).build()
+    return spec_of(teacher).resized(_narrow(teacher, part)).build()
+
+
+def _narrow(teacher: nn.Module, part: float) -> dict[str, int]:
+    return {group: max(1, round(part * width)) if width else 0 for group, width in widths_of(teacher).items()}

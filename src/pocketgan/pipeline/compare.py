@@ -61,16 +61,28 @@ def varied(text: str) -> dict[str, tuple[str, ...]]:
     Raises ``ValueError`` for a part that is not of that form.
     """
     choices = []
-    for part in filter(None, text.split(";")):
+    for part in filter(None, _split(text, ";")):
         field_, equals, values = part.partition("=")
         if not (field_.strip() and equals and values):
             raise ValueError(f"'{part}' does not say what to vary: write FIELD=a,b, several of them separated by ;")
-        choices.append([(field_.strip(), value) for value in values.split(",")])
+        choices.append([(field_.strip(), value) for value in _split(values, ",")])
     return {
         " ".join(f"{field_.rpartition('.')[2]} {value}" for field_, value in chosen): tuple(f"{f}={v}" for f, v in chosen)
         for chosen in product(*choices)
         if chosen
     }
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """The pieces between separators that stand outside brackets: values may be lists and objects."""
+    pieces, depth = [""], 0
+    for sign in text:
+        depth += (sign in "[{") - (sign in "]}")
+        if sign == separator and depth == 0:
+            pieces.append("")
+        else:
+            pieces[-1] += sign
+    return pieces
 
 
 def compare(

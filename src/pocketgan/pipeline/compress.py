@@ -45,7 +45,7 @@ from pocketgan.pipeline.players import make_task, notes_on, student_discriminato
 from pocketgan.pipeline.sources import Source, load, reverse_of
 from pocketgan.report import write_report
 from pocketgan.search.fitness import HeldOut
-from pocketgan.train.loop import Learners, choose_device, fit
+from pocketgan.train.loop import Learners, check_weights, choose_device, fit
 from pocketgan.train.objectives import check_objectives
 from pocketgan.train.task import Task
 
@@ -150,13 +150,28 @@ def _begin(config: CompressConfig, out: Path, resume: bool, reporter: Reporter |
     config = replace(config, fit=fit_config, search=search)
     if config.task != "inputs":
         check_size("discriminator", student_discriminator(config, config.task == "paired"), config.data.size)
+    _rehearse(config, method, sides, data)
     run = Run.open(out, config, resume=resume, reporter=reporter)
     run.reporter.say(f"teacher: {source.message}")
+    for note in notes_on(config):
+        run.reporter.say(note)
     spent = out / "seconds.json"
     seconds = read_json(spent) if spent.exists() else {}
     for own in sides.values():
         own.setting.reporter = run.reporter
     return _Work(config, run, source, method, sides, data, searched, test, device, seconds, [])
+
+
+def _rehearse(config: CompressConfig, method: Method, sides: Mapping[str, _Side], data: ImageData) -> None:
+    """Set up every game on the uncut teacher once, so that a name or weight that is wrong is told now, not after a search."""
+    cpu, teacher = torch.device("cpu"), next(iter(sides.values())).teacher.model
+    games = [(config.fit, make_task(config, copy.deepcopy(teacher), teacher, data, cpu))]
+    if method.learns:
+        models = {name: copy.deepcopy(side.teacher.model) for name, side in sides.items()}
+        games.append((config.search, _search_game(config, models, teacher, data, cpu)))
+    for settings, game in games:
+        game.close()
+        check_weights(settings, game)
 
 
 def _sides(
@@ -220,8 +235,10 @@ def _select(work: _Work) -> None:
     if method.learns:
         steps = config.search.steps
         learners = {name: method.learner(models[name], side.setting, steps) for name, side in work.sides.items()}
-        _fit(work, _search_game(work, models), "search", {name: own for name, own in learners.items() if own is not None})
-    for name, side in work.sides.items():
+        game = _search_game(config, models, work.teacher.model, work.data, work.device)
+        _fit(work, game, "search", {name: own for name, own in learners.items() if own is not None})
+    # The one that the run is about comes last: where its file is, the stage is done.
+    for name, side in reversed(work.sides.items()):
         selection = method.select(models[name].cpu(), side.setting)
         student = shrink(method.network(models[name]), selection)
         assert side.setting.budget.allows(CostModel(student, config.data.size)())
@@ -230,19 +247,26 @@ def _select(work: _Work) -> None:
         save_artifact(work.file(side.selected), student, size=config.data.size)
 
 
-def _search_game(work: _Work, models: Mapping[str, nn.Module]) -> Task:
-    config = work.config
+def _search_game(
+    config: CompressConfig, models: Mapping[str, nn.Module], teacher: nn.Module, data: ImageData, device: torch.device
+) -> Task:
     if len(models) > 1:
-        return two_way_game(config, models["G_A"], models["G_B"], work.device)
+        return two_way_game(config, models["G_A"], models["G_B"], device)
     if config.search_objective is not None:
         config = replace(config, objective=config.search_objective)
-    return make_task(config, models["G"], work.sides["G"].teacher.model, work.data, work.device)
+    return make_task(config, models["G"], teacher, data, device)
 
 
 def _recover(work: _Work) -> None:
     """Train the cut network against the teacher."""
     torch.manual_seed(work.config.seed)
     student = load_artifact(work.file("selected.safetensors")).model
+    budget, cost = work.setting.budget, CostModel(student, work.config.data.size)()
+    if not budget.allows(cost):
+        raise ValueError(
+            f"{work.file('selected.safetensors')} was cut to {budget.of(cost):,} {budget.kind}, budget '{budget.asked}' allows "
+            f"{budget.limit:,}: give the budget that it was cut to, or begin in another --out"
+        )
     task = make_task(work.config, student, work.teacher.model, work.data, work.device)
     _fit(work, task, "recover")
     provenance = {

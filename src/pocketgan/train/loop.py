@@ -53,6 +53,13 @@ def choose_device(name: str) -> torch.device:
         raise ValueError(f"device '{name}' is not to be had: {str(error).splitlines()[0]}") from None
 
 
+def check_weights(config: FitConfig, task: Task) -> None:
+    """Raise ``ValueError`` for a weight of a loss that the game does not have."""
+    for name in config.weights:
+        if name not in task.weights:
+            raise unknown("loss", name, task.weights)
+
+
 class Fit:
     """A fit in progress: the task, its optimisers, and how far they have come."""
 
@@ -60,9 +67,7 @@ class Fit:
         """Moves the players to ``device``. Raises ``ValueError`` for a weight of a loss that the game does not have."""
         self.task, self.config, self.device, self.learners = task, config, device, learners or {}
         self.step = 0
-        for name in config.weights:
-            if name not in task.weights:
-                raise unknown("loss", name, task.weights)
+        check_weights(config, task)
         task.weights = task.weights | config.weights
         for player in task.players.values():
             player.to(device).train()

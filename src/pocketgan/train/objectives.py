@@ -204,7 +204,7 @@ class DiscriminatorOptions(Options):
     """What of the teacher's discriminator is compared, and how."""
 
     layer: str = ""
-    """By name; empty for its last convolution, the logits (the paper; the released code: the layer before)."""
+    """By name; empty for its last convolution, the logits (the paper); ``hidden`` for the one before (the released code)."""
     squared: bool = True
     """The squared norm a picture (eq. 10); else the norm of the whole batch, as released."""
 
@@ -222,7 +222,7 @@ class Discriminator(Objective):
         super().__init__(example, options)
         assert example.critic is not None
         self.options, known = options, example.critic.layers
-        self.layer = options.layer or known[-1]
+        self.layer = {"": known[-1], "hidden": known[-2]}.get(options.layer, options.layer)
         if self.layer not in known:
             raise unknown("layer of the discriminator", self.layer, known)
 

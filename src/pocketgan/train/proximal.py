@@ -35,10 +35,10 @@ class AcceleratedProximal(torch.optim.Optimizer):
         for group, p in found:
             state = self.state[p]
             if not state:
-                state["velocity"], state["square"], state["step"] = torch.zeros_like(p), torch.zeros_like(mean), 0.0 * mean
+                state["velocity"], state["square"], state["count"] = torch.zeros_like(p), torch.zeros_like(mean), 0.0 * mean
             state["square"].lerp_(mean, 1 - DECAY)
-            state["step"] += 1
-            unit = (state["square"] / (1 - DECAY ** state["step"])).sqrt().clamp_min(1e-12)
+            state["count"] += 1
+            unit = (state["square"] / (1 - DECAY ** state["count"])).sqrt().clamp_min(1e-12)
             lr, momentum = group["lr"], group["momentum"]
             z = p - lr * p.grad / unit
             shrunk = z.sign() * (z.abs() - lr * self.strength()).clamp_min(0)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pocketgan.compress.elastic import Elastic
 from pocketgan.losses import GanMode, discriminator_loss, generator_loss
 from pocketgan.train.critic import Critic
-from pocketgan.train.objectives import Scene, make_objectives
+from pocketgan.train.objectives import Scene, check_objectives, make_objectives
 from pocketgan.train.taps import Taps
 from pocketgan.train.task import Batch, Phase, Task
 
@@ -94,7 +94,9 @@ class Translation(Task):
         with torch.no_grad():
             picture = self.players["G"](example)
             objectives = make_objectives(objective, options, self._scene(example, picture))
-        self.weights.update({name: entry.weight for name, entry in objectives.items()})
+        # Of those that were left out, too: a weight given for one is no misspelling.
+        asked = check_objectives(objective, options)
+        self.weights.update({name: kind.weight for name, (kind, _) in asked.items()})
         if objectives:
             self.players["objective"] = nn.ModuleDict(objectives).to(example.device)
             *before, last = self.phases
