@@ -36,8 +36,10 @@ from pocketgan.pipeline.common import (
     check_stride,
     first_batch,
     machine,
+    open_run,
     open_splits,
     resolved_steps,
+    there,
     versions,
 )
 from pocketgan.pipeline.config import CompressConfig
@@ -47,6 +49,7 @@ from pocketgan.report import write_report
 from pocketgan.search.fitness import HeldOut
 from pocketgan.train.loop import Learners, choose_device, fit
 from pocketgan.train.objectives import check_objectives
+from pocketgan.train.processes import processes
 from pocketgan.train.task import Task
 
 IMPORTANCE_IMAGES, IMPORTANCE_BATCH = 32, 4
@@ -115,21 +118,29 @@ def compress(
 
     ``selected.safetensors`` (cut, not yet recovered), ``student.safetensors``, ``student.onnx`` (verified), ``result.json``,
     ``pictures/``, ``report.html``. ``teacher`` replaces loading ``config.teacher``. Raises ``ValueError`` before any work
-    for data, names, budgets and sizes that do not fit; the student is never above the budget.
+    for data, names, budgets and sizes that do not fit; the student is never above the budget. In several processes all
+    train; the first alone selects, writes and judges, and the others read what it wrote.
     """
     work = _begin(config, out, resume, reporter, teacher)
-    if not work.file("student.safetensors").exists():
-        if not work.file("selected.safetensors").exists():
+    if not there(work.file("student.safetensors")):
+        if not there(work.file("selected.safetensors")):
             _timed(work, "search", _select)
         _timed(work, "recover", _recover)
     student = load_artifact(work.file("student.safetensors")).model
+    if work.run.writes:
+        _finish(work, student)
+    processes().wait()
+    return Compressed(student, read_json(work.file("result.json")), out)
+
+
+def _finish(work: _Work, student: nn.Module) -> None:
+    """Export, judge, report."""
     if not (work.file("result.json").exists() and work.file("student.onnx").exists()):
-        exported = export_onnx(student, work.file("student.onnx"), size=config.data.size)
+        exported = export_onnx(student, work.file("student.onnx"), size=work.config.data.size)
         _judge(work, student, exported.summary())
         for stage in ("search", "recover"):
             work.run.drop_checkpoints(stage)
-    write_report([out], work.file("report.html"))
-    return Compressed(student, read_json(work.file("result.json")), out)
+    write_report([work.run.path], work.file("report.html"))
 
 
 def _begin(config: CompressConfig, out: Path, resume: bool, reporter: Reporter | None, teacher: Source | None) -> _Work:
@@ -150,7 +161,7 @@ def _begin(config: CompressConfig, out: Path, resume: bool, reporter: Reporter |
     config = replace(config, fit=fit_config, search=search)
     if config.task != "inputs":
         check_size("discriminator", student_discriminator(config, config.task == "paired"), config.data.size)
-    run = Run.open(out, config, resume=resume, reporter=reporter)
+    run = open_run(out, config, resume=resume, reporter=reporter)
     run.reporter.say(f"teacher: {source.message}")
     spent = out / "seconds.json"
     seconds = read_json(spent) if spent.exists() else {}
@@ -206,7 +217,9 @@ def _timed(work: _Work, stage: str, job: Any) -> None:
     began = monotonic()
     job(work)
     work.seconds[stage] = work.seconds.get(stage, 0.0) + monotonic() - began
-    write_json(work.file("seconds.json"), work.seconds)
+    if work.run.writes:
+        write_json(work.file("seconds.json"), work.seconds)
+    processes().wait()  # for the files that the next stage reads
 
 
 def _select(work: _Work) -> None:
@@ -221,6 +234,13 @@ def _select(work: _Work) -> None:
         steps = config.search.steps
         learners = {name: method.learner(models[name], side.setting, steps) for name, side in work.sides.items()}
         _fit(work, _search_game(work, models), "search", {name: own for name, own in learners.items() if own is not None})
+    if work.run.writes:
+        _cut(work, models)
+
+
+def _cut(work: _Work, models: Mapping[str, nn.Module]) -> None:
+    """Select and shrink."""
+    config, method = work.config, work.method
     for name, side in work.sides.items():
         selection = method.select(models[name].cpu(), side.setting)
         student = shrink(method.network(models[name]), selection)
@@ -245,6 +265,11 @@ def _recover(work: _Work) -> None:
     student = load_artifact(work.file("selected.safetensors")).model
     task = make_task(work.config, student, work.teacher.model, work.data, work.device)
     _fit(work, task, "recover")
+    if work.run.writes:
+        _save_student(work, task, student)
+
+
+def _save_student(work: _Work, task: Task, student: nn.Module) -> None:
     provenance = {
         "method": work.config.method,
         "objective": work.config.objective,
