@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 VERBS = {
     "quickstart": "the main job on built-in data: train, compress, evaluate, export, report",
@@ -31,9 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before torch is loaded: threads that spin while they wait are a little quicker on an idle machine, but make every step
     # many times slower as soon as anything else wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from pocketgan.cli.console import show_error, show_verbs
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from pocketgan.cli.several import run_together
 
-    verb, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+        return run_together(words, _main)
+    from pocketgan.cli.console import show_error
+
+    return _main(words, show_error)
+
+
+def _main(words: Sequence[str], complain: Callable[[str], None], *, loud: bool = True) -> int:
+    """The status of one verb; what goes wrong is given to ``complain``."""
+    from pocketgan.cli.console import show_verbs
+
+    verb, *rest = words
     if verb in ("-h", "--help", "help"):
         show_verbs(VERBS)
         return 0
@@ -51,11 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         module = importlib.import_module(f"pocketgan.cli.{verb}")
         summary = module.run.__doc__.split("\n\n")[0]
-        tyro.cli(module.run, prog=f"pocketgan {verb}", args=rest, description=summary)
+        tyro.cli(module.run, prog=f"pocketgan {verb}", args=rest, description=summary, console_outputs=loud)
     except (ValueError, OSError) as error:  # what the user asked for, or what the disk refuses
-        show_error(str(error))
+        complain(str(error))
         return 2
     except KeyboardInterrupt:
-        show_error("interrupted; the same command with --resume goes on from the last checkpoint")
+        complain("interrupted; the same command with --resume goes on from the last checkpoint")
         return 130
     return 0

@@ -22,11 +22,11 @@ KEPT_CHECKPOINTS = 2
 
 
 class Run:
-    """A run directory that is open for writing."""
+    """A run directory that is open for writing; with ``writes`` off, for reading: what would write or speak does nothing."""
 
-    def __init__(self, path: Path, reporter: Reporter | None = None):
-        self.path = path
-        self.reporter = reporter or Reporter()
+    def __init__(self, path: Path, reporter: Reporter | None = None, *, writes: bool = True):
+        self.path, self.writes = path, writes
+        self.reporter = (reporter if writes else None) or Reporter()
 
     @classmethod
     def open(cls, path: Path, config: Any, *, resume: bool = False, reporter: Reporter | None = None) -> Run:
@@ -49,13 +49,15 @@ class Run:
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append one line to ``log.jsonl``."""
+        if not self.writes:
+            return
         with open(self.path / "log.jsonl", "a") as file:
             file.write(json.dumps(entry) + "\n")
 
     def rewind_log(self, stage: str, step: int) -> None:
         """Forget what ``stage`` logged after ``step``, and any line that a crash cut short."""
         file = self.path / "log.jsonl"
-        if not file.exists():
+        if not (self.writes and file.exists()):
             return
         kept = [line for line in file.read_text().splitlines() if _survives(line, stage, step)]
         with atomic(file) as temporary:
@@ -64,6 +66,8 @@ class Run:
     def save_checkpoint(self, stage: str, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Path:
         """Write the state of ``stage`` after ``step`` steps; the newest few are kept."""
         file = self.path / "checkpoints" / f"{stage}-{step:08d}.safetensors"
+        if not self.writes:
+            return file
         with atomic(file) as temporary:
             plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
             save_file(plain, temporary, metadata={"facts": json.dumps(facts)})
@@ -85,6 +89,8 @@ class Run:
 
     def drop_checkpoints(self, stage: str) -> None:
         """Free the space of a stage whose result is safe in another file; what a killed write left behind, too."""
+        if not self.writes:
+            return
         leftovers = (self.path / "checkpoints").glob(f".{stage}-*.tmp.safetensors")
         for file in (*self._checkpoints(stage), *leftovers):
             file.unlink()

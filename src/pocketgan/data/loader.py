@@ -37,18 +37,28 @@ class Batch(NamedTuple):
     images: Images
 
 
-def train_batches(data: ImageData, *, batch: int, seed: int, start: int = 0, workers: int | None = None) -> Iterator[Images]:
+def train_batches(
+    data: ImageData,
+    *,
+    batch: int,
+    seed: int,
+    start: int = 0,
+    workers: int | None = None,
+    slice_of: tuple[int, int] = (0, 1),
+) -> Iterator[Images]:
     """Endless training batches, from step ``start`` on: float32 (N, 3, H, W) in [-1, 1].
 
     The batch of step k depends on ``seed`` and k alone: not on ``start``, the workers or interruptions. The samples of
     all steps form one sequence; every ``len(data)`` of them are a new permutation, so an epoch may be smaller than a
     batch and a batch may span two epochs. ``workers=None`` takes the number from the configuration.
 
-    Raises ``ValueError`` naming the file for an image that cannot be used.
+    ``slice_of=(k, n)`` gives (and reads) the k-th of n equal slices of those very batches: what the k-th of n processes sees.
+
+    Raises ``ValueError`` naming the file for an image that cannot be used, and as `places`.
     """
     if seed < 0 or start < 0:
         raise ValueError(f"seed={seed} and start={start} must not be negative")
-    steps = _TrainSteps(data, _checked(batch), seed)
+    steps = _TrainSteps(data, _checked(batch), seed, places(batch, *slice_of))
     return (loaded.images for loaded in _iterate(steps, itertools.count(start), _workers(data, workers)))
 
 
@@ -59,6 +69,16 @@ def eval_batches(data: ImageData, *, batch: int, workers: int | None = None) -> 
     """
     steps = _EvalSteps(data, _checked(batch))
     return _iterate(steps, range(-(-len(data) // batch)), _workers(data, workers))
+
+
+def places(batch: int, rank: int, count: int) -> range:
+    """The places in a batch that process ``rank`` of ``count`` takes. ``ValueError`` if the slices would not be equal."""
+    if batch % count:
+        below, above = batch // count * count, -(-batch // count) * count
+        fitting = f"{below} or {above}" if below else f"{above}"
+        raise ValueError(f"batch={batch} counts the images of all {count} processes, which take equal parts: take {fitting}")
+    each = batch // count
+    return range(rank * each, (rank + 1) * each)
 
 
 @lru_cache(maxsize=4)
@@ -98,12 +118,12 @@ class _Steps(Dataset[_Loaded], ABC):
 
 
 class _TrainSteps(_Steps):
-    def __init__(self, data: ImageData, batch: int, seed: int):
+    def __init__(self, data: ImageData, batch: int, seed: int, places: range):
         super().__init__(data, batch)
-        self.seed = seed
+        self.seed, self.places = seed, places
 
     def samples(self, step: int) -> list[tuple[int, np.random.Generator | None]]:
-        return [self._sample(position) for position in range(step * self.batch, (step + 1) * self.batch)]
+        return [self._sample(step * self.batch + place) for place in self.places]
 
     def _sample(self, position: int) -> tuple[int, np.random.Generator]:
         epoch, place = divmod(position, len(self.data))

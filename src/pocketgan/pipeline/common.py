@@ -6,30 +6,49 @@ import platform
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pocketgan.core.progress import Reporter
+from pocketgan.core.run import Run
 from pocketgan.core.spec import MODELS
 from pocketgan.data.check import check
 from pocketgan.data.config import DataConfig, Pairing
 from pocketgan.data.images import ImageData, open_data
-from pocketgan.data.loader import eval_batches, train_batches
+from pocketgan.data.loader import eval_batches, places, train_batches
 from pocketgan.losses import GanMode
 from pocketgan.metrics.cost import CostModel
 from pocketgan.train.config import FitConfig
+from pocketgan.train.processes import processes
 
 Batches = Callable[[int], Iterator[dict[str, Tensor]]]
 SHOWN = 4  # rows of a sample grid
 
 
 def batches_of(data: ImageData, fit: FitConfig, seed: int) -> Batches:
-    """The training batches from any step on."""
-    return partial(_batches, data, fit.batch, seed)
+    """The training batches from any step on; in several processes, this one's slices of them."""
+    world = processes()
+    return partial(_batches, data, fit.batch, seed, (world.rank, world.count))
 
 
-def _batches(data: ImageData, batch: int, seed: int, start: int) -> Iterator[dict[str, Tensor]]:
-    return train_batches(data, batch=batch, seed=seed, start=start)  # type: ignore[return-value]
+def _batches(data: ImageData, batch: int, seed: int, slice_of: tuple[int, int], start: int) -> Iterator[dict[str, Tensor]]:
+    return train_batches(data, batch=batch, seed=seed, start=start, slice_of=slice_of)  # type: ignore[return-value]
+
+
+def open_run(path: Path, config: Any, *, resume: bool, reporter: Reporter | None) -> Run:
+    """`Run.open` in the first process; in the others, once that is done, the same directory for reading."""
+    world = processes()
+    run = Run.open(path, config, resume=resume, reporter=reporter) if world.first else Run(path, writes=False)
+    world.wait()
+    return run
+
+
+def there(file: Path) -> bool:
+    """Whether the first process sees ``file``: where a stage may be skipped, all skip it or none."""
+    return bool(processes().told(int(file.exists())))
 
 
 def first_batch(data: ImageData, count: int = SHOWN) -> dict[str, Tensor]:
@@ -74,7 +93,11 @@ def make_discriminator(name: str, options: dict[str, object], in_channels: int) 
 
 
 def resolved_steps(fit: FitConfig, length: int) -> FitConfig:
-    """``fit`` with its epochs, if it counts in those, turned into steps of ``length`` images an epoch."""
+    """``fit`` with its epochs, if it counts in those, turned into steps of ``length`` images an epoch.
+
+    Raises ``ValueError`` if its batch cannot be shared equally by the processes.
+    """
+    places(fit.batch, 0, processes().count)
     if fit.epochs is None:
         return fit
     return replace(fit, epochs=None, steps=max(1, round(fit.epochs * length / fit.batch)))
@@ -90,7 +113,9 @@ def versions() -> dict[str, str]:
 def machine(device: torch.device) -> dict[str, object]:
     """Where the figures were made."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-    return {"device": device.type, "name": name, "threads": torch.get_num_threads(), "system": platform.platform()}
+    facts = {"device": device.type, "name": name, "threads": torch.get_num_threads(), "system": platform.platform()}
+    world = processes()
+    return facts | {"processes": world.count} if world.several else facts
 
 
 def processor() -> str:

@@ -14,6 +14,7 @@ from pocketgan.pipeline.compress import compress
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.sources import load
 from pocketgan.report import write_report
+from pocketgan.train.processes import processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,8 @@ def compare(
     ``report.html`` is written anew after every run. A run that fails for a reason of its own (a budget below its method's
     floor, a loss that diverges) is told at the end and does not stop the others.
     """
+    if processes().several:
+        raise ValueError("a comparison runs in one process: a run of it that fails in some would leave the others waiting")
     runs = plan(config)
     teacher = load(config.base.teacher)
     # What the runs share may not change; methods, budgets, objectives and seeds may be added.

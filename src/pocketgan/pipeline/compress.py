@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from pocketgan.compress.budget import check_floor, parse_budget
 from pocketgan.compress.fit_budget import floor_widths
 from pocketgan.compress.selection import shrink
 from pocketgan.core.artifact import load_artifact, save_artifact
@@ -22,35 +20,32 @@ from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run
 from pocketgan.core.spec import spec_of
 from pocketgan.data.images import ImageData
-from pocketgan.data.loader import eval_batches, train_batches
 from pocketgan.data.part import hold_out
-from pocketgan.data.pictures import Role
 from pocketgan.evaluate import Result, cost_result, evaluate, latencies
-from pocketgan.export import export_onnx, frozen
+from pocketgan.export import export_onnx
 from pocketgan.methods import Method, Setting, make_method
 from pocketgan.metrics.cost import CostModel
-from pocketgan.metrics.features import OnnxFeatures
 from pocketgan.pipeline.common import (
     batches_of,
     check_size,
     check_stride,
     first_batch,
     machine,
+    open_run,
     open_splits,
     resolved_steps,
+    there,
     versions,
 )
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.players import make_task, notes_on, student_discriminator, two_way_game
-from pocketgan.pipeline.sources import Source, load, reverse_of
+from pocketgan.pipeline.players import make_task, notes_on, student_discriminator
+from pocketgan.pipeline.sides import Side, make_sides, rehearse, search_game
+from pocketgan.pipeline.sources import Source, load
 from pocketgan.report import write_report
-from pocketgan.search.fitness import HeldOut
-from pocketgan.train.loop import Learners, check_weights, choose_device, fit
+from pocketgan.train.loop import Learners, choose_device, fit
 from pocketgan.train.objectives import check_objectives
+from pocketgan.train.processes import processes
 from pocketgan.train.task import Task
-
-IMPORTANCE_IMAGES, IMPORTANCE_BATCH = 32, 4
-SCORED = 8  # held-out images painted at a time
 
 
 @dataclass(frozen=True)
@@ -65,16 +60,6 @@ class Compressed:
     """The run directory."""
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One generator that is searched."""
-
-    teacher: Source
-    setting: Setting
-    selected: str
-    """The file that the selected network is written to."""
-
-
 @dataclass
 class _Work:
     """One compression in progress."""
@@ -83,7 +68,7 @@ class _Work:
     run: Run
     teacher: Source
     method: Method
-    sides: dict[str, _Side]
+    sides: dict[str, Side]
     """By the name of the player in the search; the first is the generator that the run is about."""
     data: ImageData
     searched: ImageData
@@ -115,21 +100,29 @@ def compress(
 
     ``selected.safetensors`` (cut, not yet recovered), ``student.safetensors``, ``student.onnx`` (verified), ``result.json``,
     ``pictures/``, ``report.html``. ``teacher`` replaces loading ``config.teacher``. Raises ``ValueError`` before any work
-    for data, names, budgets and sizes that do not fit; the student is never above the budget.
+    for data, names, budgets and sizes that do not fit; the student is never above the budget. In several processes all
+    train; the first alone selects, writes and judges, and the others read what it wrote.
     """
     work = _begin(config, out, resume, reporter, teacher)
-    if not work.file("student.safetensors").exists():
-        if not work.file("selected.safetensors").exists():
+    if not there(work.file("student.safetensors")):
+        if not there(work.file("selected.safetensors")):
             _timed(work, "search", _select)
         _timed(work, "recover", _recover)
     student = load_artifact(work.file("student.safetensors")).model
+    if work.run.writes:
+        _finish(work, student)
+    processes().wait()
+    return Compressed(student, read_json(work.file("result.json")), out)
+
+
+def _finish(work: _Work, student: nn.Module) -> None:
+    """Export, judge, report."""
     if not (work.file("result.json").exists() and work.file("student.onnx").exists()):
-        exported = export_onnx(student, work.file("student.onnx"), size=config.data.size)
+        exported = export_onnx(student, work.file("student.onnx"), size=work.config.data.size)
         _judge(work, student, exported.summary())
         for stage in ("search", "recover"):
             work.run.drop_checkpoints(stage)
-    write_report([out], work.file("report.html"))
-    return Compressed(student, read_json(work.file("result.json")), out)
+    write_report([work.run.path], work.file("report.html"))
 
 
 def _begin(config: CompressConfig, out: Path, resume: bool, reporter: Reporter | None, teacher: Source | None) -> _Work:
@@ -143,15 +136,15 @@ def _begin(config: CompressConfig, out: Path, resume: bool, reporter: Reporter |
     data, test = open_splits(config.data, config.task)
     searched, held = hold_out(data, method.held_out) if method.held_out else (data, None)
     device = choose_device(config.device)
-    sides = _sides(config, source, searched, held, method, out, device)
+    sides = make_sides(config, source, searched, held, method, out, device)
     for side in sides.values():
         method.check(side.teacher.model, side.setting, features=config.judge.features is not None)
     fit_config, search = (resolved_steps(part, len(data)) for part in (config.fit, config.search))
     config = replace(config, fit=fit_config, search=search)
     if config.task != "inputs":
         check_size("discriminator", student_discriminator(config, config.task == "paired"), config.data.size)
-    _rehearse(config, method, sides, data)
-    run = Run.open(out, config, resume=resume, reporter=reporter)
+    rehearse(config, method, sides, data)
+    run = open_run(out, config, resume=resume, reporter=reporter)
     run.reporter.say(f"teacher: {source.message}")
     for note in notes_on(config):
         run.reporter.say(note)
@@ -162,66 +155,13 @@ def _begin(config: CompressConfig, out: Path, resume: bool, reporter: Reporter |
     return _Work(config, run, source, method, sides, data, searched, test, device, seconds, [])
 
 
-def _rehearse(config: CompressConfig, method: Method, sides: Mapping[str, _Side], data: ImageData) -> None:
-    """Set up every game on the uncut teacher once, so that a name or weight that is wrong is told now, not after a search."""
-    cpu, teacher = torch.device("cpu"), next(iter(sides.values())).teacher.model
-    games = [(config.fit, make_task(config, copy.deepcopy(teacher), teacher, data, cpu))]
-    if method.learns:
-        models = {name: copy.deepcopy(side.teacher.model) for name, side in sides.items()}
-        games.append((config.search, _search_game(config, models, teacher, data, cpu)))
-    for settings, game in games:
-        game.close()
-        check_weights(settings, game)
-
-
-def _sides(
-    config: CompressConfig,
-    teacher: Source,
-    data: ImageData,
-    held: ImageData | None,
-    method: Method,
-    out: Path,
-    device: torch.device,
-) -> dict[str, _Side]:
-    def side(source: Source, budget: str, role: Role, file: str) -> _Side:
-        cost = CostModel(source.model, config.data.size)
-        parsed = parse_budget(budget, cost())
-        check_floor(parsed, cost, floor_widths(source.model, multiple=config.multiple))
-        setting = Setting(parsed, cost, config.multiple, partial(_images, data, config.seed, role))
-        setting.seed, setting.device, setting.folder = config.seed, device, (out / file).parent
-        if held is not None:
-            setting.held_out = partial(_held_out, config, source, held, role, device)
-        return _Side(source, setting, file)
-
-    there = side(teacher, config.budget, "source", "selected.safetensors")
-    if not config.two_way:
-        return {"G": there}
-    if not method.learns:
-        raise ValueError(f"two_way=true: {config.method} has no search; take a method that learns where to cut, such as dmad")
-    reverse = load(reverse_of(Path(config.teacher)))
-    back = side(reverse, config.budget_back or config.budget, "target", "back/selected.safetensors")
-    return {"G_A": there, "G_B": back}
-
-
-def _held_out(
-    config: CompressConfig, teacher: Source, data: ImageData, role: Role, device: torch.device, count: int
-) -> HeldOut:
-    """The first ``count`` held-out images, the teacher's pictures of them, and real targets where they are pairs."""
-    batches = [dict(batch.images) for batch in eval_batches(data, batch=SCORED, workers=0)][: -(-count // SCORED)]
-    painter = frozen(teacher.model).to(device)
-    with torch.inference_mode():
-        taught = [painter(batch[role].to(device)).float().cpu() for batch in batches]
-    other: Role = "target" if role == "source" else "source"
-    reals = [batch[other] for batch in batches if other in batch]
-    extractor = OnnxFeatures(config.judge.features) if config.judge.features is not None else None
-    return HeldOut([batch[role] for batch in batches], taught, reals, extractor)
-
-
 def _timed(work: _Work, stage: str, job: Any) -> None:
     began = monotonic()
     job(work)
     work.seconds[stage] = work.seconds.get(stage, 0.0) + monotonic() - began
-    write_json(work.file("seconds.json"), work.seconds)
+    if work.run.writes:
+        write_json(work.file("seconds.json"), work.seconds)
+    processes().wait()  # for the files that the next stage reads
 
 
 def _select(work: _Work) -> None:
@@ -235,9 +175,15 @@ def _select(work: _Work) -> None:
     if method.learns:
         steps = config.search.steps
         learners = {name: method.learner(models[name], side.setting, steps) for name, side in work.sides.items()}
-        game = _search_game(config, models, work.teacher.model, work.data, work.device)
+        game = search_game(config, models, work.teacher.model, work.data, work.device)
         _fit(work, game, "search", {name: own for name, own in learners.items() if own is not None})
-    # The one that the run is about comes last: where its file is, the stage is done.
+    if work.run.writes:
+        _cut(work, models)
+
+
+def _cut(work: _Work, models: Mapping[str, nn.Module]) -> None:
+    """Select and shrink; the one that the run is about last, as where its file is, the stage is done."""
+    config, method = work.config, work.method
     for name, side in reversed(work.sides.items()):
         selection = method.select(models[name].cpu(), side.setting)
         student = shrink(method.network(models[name]), selection)
@@ -245,16 +191,6 @@ def _select(work: _Work) -> None:
         if config.weights == "fresh":
             student = spec_of(student).build()
         save_artifact(work.file(side.selected), student, size=config.data.size)
-
-
-def _search_game(
-    config: CompressConfig, models: Mapping[str, nn.Module], teacher: nn.Module, data: ImageData, device: torch.device
-) -> Task:
-    if len(models) > 1:
-        return two_way_game(config, models["G_A"], models["G_B"], device)
-    if config.search_objective is not None:
-        config = replace(config, objective=config.search_objective)
-    return make_task(config, models["G"], teacher, data, device)
 
 
 def _recover(work: _Work) -> None:
@@ -269,6 +205,11 @@ def _recover(work: _Work) -> None:
         )
     task = make_task(work.config, student, work.teacher.model, work.data, work.device)
     _fit(work, task, "recover")
+    if work.run.writes:
+        _save_student(work, task, student)
+
+
+def _save_student(work: _Work, task: Task, student: nn.Module) -> None:
     provenance = {
         "method": work.config.method,
         "objective": work.config.objective,
@@ -295,12 +236,6 @@ def _fit(work: _Work, task: Task, stage: str, learners: Learners | None = None) 
         learners=learners,
     )
     task.close()
-
-
-def _images(data: ImageData, seed: int, role: Role) -> Iterable[Tensor]:
-    count = max(1, min(IMPORTANCE_IMAGES, len(data)) // IMPORTANCE_BATCH)
-    stream = train_batches(data, batch=IMPORTANCE_BATCH, seed=seed, workers=0)
-    return [next(stream)[role] for _ in range(count)]
 
 
 def _judge(work: _Work, student: nn.Module, exported: Mapping[str, object]) -> None:

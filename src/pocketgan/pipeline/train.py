@@ -24,14 +24,17 @@ from pocketgan.pipeline.common import (
     first_batch,
     machine,
     make_discriminator,
+    open_run,
     open_splits,
     resolved_steps,
+    there,
     versions,
 )
 from pocketgan.pipeline.config import TrainConfig
 from pocketgan.report import write_report
 from pocketgan.train.cycle import Cycle
 from pocketgan.train.loop import choose_device, fit
+from pocketgan.train.processes import processes
 from pocketgan.train.task import Task
 from pocketgan.train.translation import Translation
 
@@ -44,8 +47,9 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
 
     Writes ``generator.safetensors`` and ``discriminator.safetensors`` (unpaired: ``generator_A`` for A to B,
     ``generator_B`` and their discriminators), ``result.json`` and ``report.html``. Raises ``ValueError`` before any work
-    for data, names and sizes that do not fit.
+    for data, names and sizes that do not fit. In several processes all train; the first alone writes and judges.
     """
+    world = processes()
     data, test = open_splits(config.data, config.task)
     config = replace(config, fit=resolved_steps(config.fit, len(data)))
     device = choose_device(config.device)
@@ -55,19 +59,26 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
     for name, player in task.players.items():
         check_stride(player, config.data.size)
         check_size("generator" if name.startswith("G") else "discriminator", player, config.data.size)
-    run = Run.open(out, config, resume=resume, reporter=reporter)
+    run = open_run(out, config, resume=resume, reporter=reporter)
     began = monotonic()
-    if not (out / "result.json").exists():
+    if not there(out / "result.json"):
         show = first_batch(test)
         fit(task, batches_of(data, config.fit, config.seed), config.fit, run, stage="train", device=device, show=show)
-        for name, player in task.players.items():
-            kind, _, side = name.partition("_")
-            file = out / f"{FILES[kind]}{'_' if side else ''}{side}.safetensors"
-            save_artifact(file, player, size=config.data.size, provenance={"task": config.task, "seed": config.seed})
-        _judge(config, task, test, device, run, monotonic() - began)
-    run.drop_checkpoints("train")
-    write_report([out], out / "report.html")
+        if world.first:
+            _save(config, task, out)
+            _judge(config, task, test, device, run, monotonic() - began)
+    if world.first:
+        run.drop_checkpoints("train")
+        write_report([out], out / "report.html")
+    world.wait()
     return out
+
+
+def _save(config: TrainConfig, task: Task, out: Path) -> None:
+    for name, player in task.players.items():
+        kind, _, side = name.partition("_")
+        file = out / f"{FILES[kind]}{'_' if side else ''}{side}.safetensors"
+        save_artifact(file, player, size=config.data.size, provenance={"task": config.task, "seed": config.seed})
 
 
 def make_task(config: TrainConfig) -> Task:

@@ -18,7 +18,7 @@ class FitConfig:
     epochs: float | None = None
     """The length in passes over the data instead; turned into ``steps`` when the run begins."""
     batch: int = 4
-    """Images a step."""
+    """Images a step, over all processes together."""
     lr: float = 2e-4
     """Adam's learning rate at the start (pix2pix and CycleGAN: 2e-4)."""
     betas: tuple[float, float] = (0.5, 0.999)

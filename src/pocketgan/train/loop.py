@@ -1,56 +1,32 @@
-"""The one loop: phases of named losses, for every game. Nothing in it knows what is being trained."""
+"""The one loop: phases of named losses, for every game. Nothing in it knows what is being trained.
+
+It runs in one process or in several (`processes`): each takes its slice of every batch, gradients are averaged in every phase,
+and the first alone writes.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
+from pocketgan.compress.calibrate import has_statistics
 from pocketgan.core.errors import unknown
 from pocketgan.core.run import Run
 from pocketgan.train.config import FitConfig, lr_factor
+from pocketgan.train.learner import Learner, Learners
+from pocketgan.train.processes import choose_device, processes
 from pocketgan.train.samples import save_grid
+from pocketgan.train.shared import SharedStatistics
 from pocketgan.train.task import Batch, Phase, Task
+from pocketgan.train.watch import Diverged, Watch
 
-
-class Learner(Protocol):
-    """What a method adds to the fit of one generator. Its state lies in that generator, so that checkpoints have it."""
-
-    def optimizer(self) -> torch.optim.Optimizer | None:
-        """What trains the method's own parameters, at a rate that does not decay; they belong to the generator."""
-
-    def before(self, step: int) -> None:
-        """Called before step ``step``."""
-
-    def losses(self) -> Mapping[str, Tensor]:
-        """Joins the losses of the phase ``G``, already weighted."""
-
-    def facts(self) -> Mapping[str, Any]:
-        """What the log shows of it: plain JSON data."""
-
-
-Learners = Mapping[str, Learner]
-"""By the name of the player that each belongs to."""
-
-
-class Diverged(ValueError):
-    """A loss or a weight is no longer a number."""
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``. Raises ``ValueError`` for a device that is not there."""
-    if name == "auto":
-        device: torch.device = Accelerator().device
-        return device
-    try:
-        return torch.zeros(1, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device '{name}' is not to be had: {str(error).splitlines()[0]}") from None
+__all__ = ["Diverged", "Fit", "Learner", "Learners", "check_weights", "choose_device", "fit"]
 
 
 def check_weights(config: FitConfig, task: Task) -> None:
@@ -64,13 +40,21 @@ class Fit:
     """A fit in progress: the task, its optimisers, and how far they have come."""
 
     def __init__(self, task: Task, config: FitConfig, device: torch.device, *, learners: Learners | None = None):
-        """Moves the players to ``device``. Raises ``ValueError`` for a weight of a loss that the game does not have."""
+        """Moves the players to ``device``. Raises ``ValueError`` for a weight of a loss that the game does not have.
+
+        In several processes all begin with the players of the first, and from here on each draws random numbers of its own.
+        What learners and tasks draw for all alike must come from a generator of their own.
+        """
         self.task, self.config, self.device, self.learners = task, config, device, learners or {}
-        self.step = 0
+        self.step, self.world = 0, processes()
         check_weights(config, task)
         task.weights = task.weights | config.weights
         for player in task.players.values():
             player.to(device).train()
+        self._cast = partial(torch.autocast, device.type, torch.bfloat16, enabled=config.precision == "bf16")
+        self._statistics: AbstractContextManager[Any] = nullcontext()
+        if self.world.several:
+            self._begin_together()
         self.parameters = {phase.name: _parameters(task, phase) for phase in task.phases}
         made = {f"learner/{name}": learner.optimizer() for name, learner in self.learners.items()}
         own = {name: optimizer for name, optimizer in made.items() if optimizer is not None}
@@ -83,19 +67,27 @@ class Fit:
         self.optimizers |= own
         self._awake: str | None = None
 
+    def _begin_together(self) -> None:
+        players = self.task.players.values()
+        self.world.broadcast_(tensor for player in players for tensor in player.state_dict().values())
+        if not self.world.first:  # the state was the same in all: the n-th process takes the n-th draw for its seed
+            torch.manual_seed(int(torch.randint(2**62, (self.world.rank,))[-1]))
+        if any(map(has_statistics, players)):
+            self._statistics = SharedStatistics()
+
     def advance(self, batch: Batch) -> dict[str, Tensor]:
-        """One training step; ``{phase/loss: value}``, detached, on the device."""
+        """One training step; ``{phase/loss: value}``, detached, on the device. ``batch`` is this process's slice."""
         factor = lr_factor(self.step, self.config)
         for learner in self.learners.values():
             learner.before(self.step)
         on_device = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
         seen: dict[str, Tensor] = {}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+        with self._cast(), self._statistics:
             self._wake(None)
             scene = self.task.forward(on_device)
         for phase in self.task.phases:
             self._wake(phase.name)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            with self._cast(), self._statistics:
                 losses = self.task.losses(phase.name, on_device, scene)
             total = torch.stack([value.float() * self.task.weights[name] for name, value in losses.items()]).sum()
             if phase.name == "G":
@@ -103,6 +95,8 @@ class Fit:
                 total = total + sum(extra.values())
                 losses = {**losses, **extra}
             total.backward()  # type: ignore[no-untyped-call]
+            if self.world.several:
+                self.world.average_gradients_(self.parameters[phase.name])
             self.optimizers[phase.name].param_groups[0]["lr"] = self.config.lr * factor
             for optimizer in self.steppers[phase.name]:
                 optimizer.step()
@@ -129,20 +123,26 @@ class Fit:
         self._awake = phase
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that an exact resume needs, by name."""
-        found = {f"task/{key}": value for key, value in self.task.state().items()}
+        """Everything that an exact resume needs, by name.
+
+        Of several processes the first is given what the others hold alone (``rank1/...``): pools and random states.
+        """
+        own = {f"task/{key}": value for key, value in self.task.state().items()}
+        own["rng/cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            own["rng/cuda"] = torch.cuda.get_rng_state(self.device)
+        found = dict(own)
+        for rank, other in enumerate(self.world.gathered(own)):
+            found |= {f"rank{rank}/{key}": value for key, value in other.items() if rank}
         for name, player in self.task.players.items():
             found |= {f"player/{name}/{key}": value for key, value in player.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             for index, slots in optimizer.state_dict()["state"].items():
                 found |= {f"optimizer/{name}/{index}/{slot}": value for slot, value in slots.items()}
-        found["rng/cpu"] = torch.get_rng_state()
-        if self.device.type == "cuda":
-            found["rng/cuda"] = torch.cuda.get_rng_state(self.device)
         return found
 
     def load_tensors(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `tensors` gave after ``step`` steps."""
+        """Go on from what `tensors` gave after ``step`` steps, in each process from its own part."""
         self.step = step
         for name, player in self.task.players.items():
             player.load_state_dict(_below(tensors, f"player/{name}/"))
@@ -152,10 +152,19 @@ class Fit:
                 index, slot = key.split("/")
                 state.setdefault(int(index), {})[slot] = value
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.task.load_state(_below(tensors, "task/"))
-        torch.set_rng_state(tensors["rng/cpu"])
+        own = tensors if self.world.first else _below(tensors, f"rank{self.world.rank}/")
+        self.task.load_state(_below(own, "task/"))
+        torch.set_rng_state(own["rng/cpu"])
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["rng/cuda"], self.device)
+            torch.cuda.set_rng_state(own["rng/cuda"], self.device)
+
+    def check_together(self, when: str) -> None:
+        """Raise `Parted` in all processes if their players are no longer the same."""
+        if not self.world.several:
+            return
+        players = self.task.players.items()
+        tensors = {f"{name}.{key}": value for name, player in players for key, value in player.state_dict().items()}
+        self.world.check_equal({key: value for key, value in tensors.items() if value.numel()}, when)
 
 
 def fit(
@@ -174,13 +183,15 @@ def fit(
     ``batches(start)`` gives the batches from step ``start`` on; that they depend on nothing else makes the resume exact.
     ``show`` is painted into ``samples/`` now and then. Raises `Diverged` when a loss is no longer a number; the last
     checkpoint before is kept.
+
+    In several processes, all call this, each with its slices of the batches; the first alone writes into ``run``. Raises
+    `Lost` when another one has ended, `Parted` when their weights are no longer the same.
     """
     state = Fit(task, config, device, learners=learners)
-    saved = run.load_checkpoint(stage)
-    if saved is not None:
-        state.load_tensors(saved[0], saved[1])
+    run = run if state.world.first else Run(run.path, writes=False)
+    _resume(state, run, stage)
     run.rewind_log(stage, state.step)
-    watch = _Watch(run, stage, config, state.learners)
+    watch = Watch(run, stage, config, state.learners, state.world)
     stream = batches(state.step) if state.step < config.steps else iter(())
     with run.reporter.task(stage, config.steps, state.step) as tick:
         for batch in stream:
@@ -190,11 +201,12 @@ def fit(
             if done % config.log_every == 0 or last or done % config.checkpoint_every == 0:
                 watch.flush(done, config.lr * lr_factor(done - 1, config))
             tick(done, watch.latest)
-            if show is not None and config.sample_every and (done % config.sample_every == 0 or last):
+            if show is not None and run.writes and config.sample_every and (done % config.sample_every == 0 or last):
                 _show(task, show, device, run.path / "samples" / f"{stage}_{done:06d}.png")
             if done % config.checkpoint_every == 0 or last:
                 watch.check_weights(task, done)
-                run.save_checkpoint(stage, done, state.tensors(), {})
+                state.check_together(f"{stage}, step {done}")
+                run.save_checkpoint(stage, done, state.tensors(), _facts(state))
             if last:
                 break
     watch.close()
@@ -202,74 +214,24 @@ def fit(
         parameter.requires_grad_(True)
 
 
-class _Watch:
-    """Means of the losses over each interval, on the device until they are written."""
+def _facts(state: Fit) -> dict[str, int]:
+    return {"processes": state.world.count} if state.world.several else {}
 
-    def __init__(self, run: Run, stage: str, config: FitConfig, learners: Learners):
-        self.run, self.stage, self.learners = run, stage, learners
-        self.latest: dict[str, float] = {}
-        self._sums: dict[str, Tensor] = {}
-        self._count, self._since = 0, time.monotonic()
-        self._writer = _tensorboard(run.path) if config.tensorboard else None
 
-    def add(self, losses: Mapping[str, Tensor]) -> None:
-        for name, value in losses.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._count += 1
-
-    def flush(self, step: int, lr: float) -> None:
-        if not self._count:
-            return
-        values = (torch.stack([v.float() for v in self._sums.values()]) / self._count).tolist()
-        self.latest = dict(zip(self._sums, values, strict=True))
-        now = time.monotonic()
-        bad = [name for name, value in self.latest.items() if value != value or abs(value) == float("inf")]
-        if bad:
-            raise self._diverged(bad, step)
-        seconds = round(now - self._since, 3)
-        entry: dict[str, Any] = {
-            "stage": self.stage,
-            "step": step,
-            "seconds": seconds,
-            "lr": lr,
-            "losses": self.latest,
-        }
-        if self.learners:
-            entry["search"] = {name: learner.facts() for name, learner in self.learners.items()}
-        self.run.log(entry)
-        if self._writer is not None:
-            for name, value in self.latest.items():
-                self._writer.add_scalar(f"{self.stage}/{name}", value, step)
-        self._sums, self._count, self._since = {}, 0, now
-
-    def check_weights(self, task: Task, step: int) -> None:
-        """Raise `Diverged` before a state is saved that the next losses would show to be lost."""
-        bad = [
-            f"a weight of {name}"
-            for name, player in task.players.items()
-            if not all(bool(parameter.isfinite().all()) for parameter in player.parameters())
-        ]
-        if bad:
-            raise self._diverged(bad, step)
-
-    def _diverged(self, bad: list[str], step: int) -> Diverged:
-        kept = self.run.load_checkpoint(self.stage)
-        where = f"the state after step {kept[0]} is kept in {self.run.path / 'checkpoints'}" if kept else "none was saved"
-        return Diverged(
-            f"{self.stage}: {', '.join(bad)} is no longer a number near step {step}; {where}; try a lower lr or float32"
+def _resume(state: Fit, run: Run, stage: str) -> None:
+    """Go on from the newest checkpoint, if there is one. ``ValueError`` if other processes wrote it, or see another one."""
+    saved, world = run.load_checkpoint(stage), state.world
+    if saved is not None and saved[2].get("processes", 1) != world.count:
+        wrote = saved[2].get("processes", 1)
+        raise ValueError(
+            f"{run.path}: {stage} was begun by {wrote} process{'es' * (wrote > 1)}, and goes on exactly in as many; here is "
+            f"{world.count}"
         )
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-
-def _tensorboard(path: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise ValueError("tensorboard is not installed: pip install 'pocketgan[tensorboard]'") from None
-    return SummaryWriter(str(path / "tensorboard"))
+    step = saved[0] if saved is not None else 0
+    if world.told(step) != step:
+        raise ValueError(f"{run.path} is not the same in all processes: put the run where all of them see it")
+    if saved is not None:
+        state.load_tensors(step, saved[1])
 
 
 def _show(task: Task, batch: Batch, device: torch.device, path: Path) -> None:

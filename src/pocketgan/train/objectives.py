@@ -25,6 +25,7 @@ from pocketgan.losses import (
     fused,
 )
 from pocketgan.train.critic import Critic
+from pocketgan.train.shared import norm_of_all
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,8 @@ class Discriminator(Objective):
     def loss(self, scene: Scene) -> Tensor:
         """The distance of the two features."""
         student, teacher = scene.judged[self.layer], scene.judged_taught[self.layer]
-        return discriminator_distance(student, teacher, squared=self.options.squared)
+        distance = discriminator_distance(student, teacher, squared=self.options.squared)
+        return distance if self.options.squared else norm_of_all(distance)
 
 
 def check_objectives(names: str, options: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[type[Objective], Any]]:

@@ -12,7 +12,7 @@ class ImagePool:
     """Up to ``size`` earlier pictures; once full, each new one is swapped for an old one with probability 1/2.
 
     Shrivastava et al. 2017, section 2.3; CycleGAN, section 4. Draws from torch's global generator, so that an exact resume
-    needs no state but the pictures.
+    needs no state but the pictures. Of several processes, each has a pool of this size of its own slices' pictures.
     """
 
     def __init__(self, size: int = 50):

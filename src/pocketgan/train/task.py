@@ -39,7 +39,8 @@ class Task(ABC):
 
     @abstractmethod
     def losses(self, phase: str, batch: Batch, scene: dict[str, Any]) -> dict[str, Tensor]:
-        """The named losses of a phase, not yet weighted."""
+        """The named losses of a phase, not yet weighted: means over the batch, so that those of several processes' slices
+        average to that of the whole; what is no mean goes through `pocketgan.train.shared.total`."""
 
     @abstractmethod
     def pictures(self, batch: Batch) -> dict[str, Tensor]:

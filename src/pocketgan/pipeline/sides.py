@@ -1,0 +1,119 @@
+"""The generators that are searched: one, or both of a CycleGAN; each with its budget, its images and its game."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pocketgan.compress.budget import check_floor, parse_budget
+from pocketgan.compress.fit_budget import floor_widths
+from pocketgan.data.images import ImageData
+from pocketgan.data.loader import eval_batches, train_batches
+from pocketgan.data.pictures import Role
+from pocketgan.export import frozen
+from pocketgan.methods import Method, Setting
+from pocketgan.metrics.cost import CostModel
+from pocketgan.metrics.features import OnnxFeatures
+from pocketgan.pipeline.config import CompressConfig
+from pocketgan.pipeline.players import make_task, two_way_game
+from pocketgan.pipeline.sources import Source, load, reverse_of
+from pocketgan.search.fitness import HeldOut
+from pocketgan.train.loop import check_weights
+from pocketgan.train.task import Task
+
+IMPORTANCE_IMAGES, IMPORTANCE_BATCH = 32, 4
+SCORED = 8  # held-out images painted at a time
+
+
+@dataclass(frozen=True)
+class Side:
+    """One generator that is searched."""
+
+    teacher: Source
+    setting: Setting
+    selected: str
+    """The file that the selected network is written to."""
+
+
+def make_sides(
+    config: CompressConfig,
+    teacher: Source,
+    data: ImageData,
+    held: ImageData | None,
+    method: Method,
+    out: Path,
+    device: torch.device,
+) -> dict[str, Side]:
+    """``{player: side}``: ``G`` alone, or ``G_A`` and ``G_B`` in a two-way search.
+
+    ``data`` is what a search trains on, ``held`` what it is judged on. Raises ``ValueError`` for budgets below the floor and
+    for a two-way search that cannot be.
+    """
+
+    def side(source: Source, budget: str, role: Role, file: str) -> Side:
+        cost = CostModel(source.model, config.data.size)
+        parsed = parse_budget(budget, cost())
+        check_floor(parsed, cost, floor_widths(source.model, multiple=config.multiple))
+        setting = Setting(parsed, cost, config.multiple, partial(_images, data, config.seed, role))
+        setting.seed, setting.device, setting.folder = config.seed, device, (out / file).parent
+        if held is not None:
+            setting.held_out = partial(_held_out, config, source, held, role, device)
+        return Side(source, setting, file)
+
+    there = side(teacher, config.budget, "source", "selected.safetensors")
+    if not config.two_way:
+        return {"G": there}
+    if not method.learns:
+        raise ValueError(f"two_way=true: {config.method} has no search; take a method that learns where to cut, such as dmad")
+    reverse = load(reverse_of(Path(config.teacher)))
+    back = side(reverse, config.budget_back or config.budget, "target", "back/selected.safetensors")
+    return {"G_A": there, "G_B": back}
+
+
+def rehearse(config: CompressConfig, method: Method, sides: Mapping[str, Side], data: ImageData) -> None:
+    """Set up every game on the uncut teacher once, so that a name or weight that is wrong is told now, not after a search."""
+    cpu, teacher = torch.device("cpu"), next(iter(sides.values())).teacher.model
+    games = [(config.fit, make_task(config, copy.deepcopy(teacher), teacher, data, cpu))]
+    if method.learns:
+        models = {name: copy.deepcopy(side.teacher.model) for name, side in sides.items()}
+        games.append((config.search, search_game(config, models, teacher, data, cpu)))
+    for settings, game in games:
+        game.close()
+        check_weights(settings, game)
+
+
+def search_game(
+    config: CompressConfig, models: Mapping[str, nn.Module], teacher: nn.Module, data: ImageData, device: torch.device
+) -> Task:
+    """What the first fit plays: the student's game with the search's objective, or CycleGAN with both generators."""
+    if len(models) > 1:
+        return two_way_game(config, models["G_A"], models["G_B"], device)
+    if config.search_objective is not None:
+        config = replace(config, objective=config.search_objective)
+    return make_task(config, models["G"], teacher, data, device)
+
+
+def _held_out(
+    config: CompressConfig, teacher: Source, data: ImageData, role: Role, device: torch.device, count: int
+) -> HeldOut:
+    """The first ``count`` held-out images, the teacher's pictures of them, and real targets where they are pairs."""
+    batches = [dict(batch.images) for batch in eval_batches(data, batch=SCORED, workers=0)][: -(-count // SCORED)]
+    painter = frozen(teacher.model).to(device)
+    with torch.inference_mode():
+        taught = [painter(batch[role].to(device)).float().cpu() for batch in batches]
+    other: Role = "target" if role == "source" else "source"
+    reals = [batch[other] for batch in batches if other in batch]
+    extractor = OnnxFeatures(config.judge.features) if config.judge.features is not None else None
+    return HeldOut([batch[role] for batch in batches], taught, reals, extractor)
+
+
+def _images(data: ImageData, seed: int, role: Role) -> Iterable[Tensor]:
+    count = max(1, min(IMPORTANCE_IMAGES, len(data)) // IMPORTANCE_BATCH)
+    stream = train_batches(data, batch=IMPORTANCE_BATCH, seed=seed, workers=0)
+    return [next(stream)[role] for _ in range(count)]
