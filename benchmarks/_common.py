@@ -53,7 +53,8 @@ def figures(run: Path) -> dict[str, Any]:
     kept = {
         key: result[key] for key in ("method", "variant", "objective", "seed", "budget", "export", "seconds") if key in result
     }
-    kept |= {key: config[key] for key in ("task", "arch", "arch_options", "fit") if key in config}
+    chosen = ("task", "arch", "arch_options", "fit", "search", "method_options", "objective_options", "weights")
+    kept |= {key: config[key] for key in chosen if key in config}
     for name in ("generator", "teacher", "student"):
         if name in result:
             kept[name] = {key: result[name][key] for key in ("params", "macs", "macs_paper", "quality", "spread", "latency_ms")}

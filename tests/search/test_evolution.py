@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from made import BUDGET, COST, NETWORK, SPACE, distance
+from landscape import BUDGET, COST, NETWORK, SPACE, distance
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 

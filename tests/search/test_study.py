@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made import BUDGET, COST, NETWORK, SPACE, WANTED, distance
+from landscape import BUDGET, COST, NETWORK, SPACE, WANTED, distance
 
 from pocketgan.core.progress import Reporter
 from pocketgan.search.evolution import Evolution

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from made import BUDGET, COST, SPACE, Logged, distance
+from landscape import BUDGET, COST, SPACE, Logged, distance
 
 from pocketgan.search.evolution import Evolution
 from pocketgan.search.ledger import Ledger
