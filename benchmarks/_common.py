@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import statistics
@@ -29,6 +30,18 @@ def interleaved(runs: Mapping[str, Callable[[], object]], *, rounds: int, warmup
             if index >= warmup:
                 times[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def maps64_arguments(description: str) -> argparse.ArgumentParser:
+    """What every script on the maps64 protocol is told; the steps are the protocol's."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    for name in ("teacher", "data", "features", "runs"):
+        parser.add_argument(name)
+    parser.add_argument("--search", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path)
+    return parser
 
 
 def publish(benchmark: str, figures: Mapping[str, Any], *, packages: tuple[str, ...] = ("torch", "numpy")) -> None:

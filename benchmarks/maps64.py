@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from _common import figures, publish, seed_table
+from _common import figures, maps64_arguments, publish, seed_table
 from pocketgan.core.progress import ConsoleReporter
 from pocketgan.data.config import DataConfig
 from pocketgan.evaluate import JudgeConfig
@@ -55,15 +55,9 @@ def landing(run: Path) -> float:
 
 def main() -> None:
     """Run what is not yet done, seed after seed, and publish all of it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    for name in ("teacher", "data", "features", "runs"):
-        parser.add_argument(name)
-    parser.add_argument("--search", type=int, default=2000)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser = maps64_arguments(__doc__ or "")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", default="uniform,magnitude,slimming,sss,dmad,untaught")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     root, done, failures = Path(arguments.runs), list[Path](), list[str]()

@@ -61,9 +61,13 @@ def cost_of(masks: Masks, spec: Spec) -> CostModel:
     return CostModel(ungated(masks.model).float(), size(spec))
 
 
+every_foldable = pytest.mark.parametrize("spec", FOLDABLE.values(), ids=FOLDABLE)
+anywhere = given(boundary=st.floats(0.05, 1.0), seed=st.integers(0, 999))
+
+
 @few
-@given(boundary=st.floats(0.05, 1.0), seed=st.integers(0, 999))
-@pytest.mark.parametrize("spec", FOLDABLE.values(), ids=FOLDABLE)
+@anywhere
+@every_foldable
 def test_folding_and_landing_keep_the_picture(spec: Spec, boundary: float, seed: int) -> None:
     """Below 0 too, where the released fold has the wrong sign; and pruned is masked."""
     model, x = randomised(spec), example_input(spec, dtype=torch.float64)
@@ -84,8 +88,8 @@ def test_folding_and_landing_keep_the_picture(spec: Spec, boundary: float, seed:
 
 
 @few
-@given(boundary=st.floats(0.05, 1.0), seed=st.integers(0, 999))
-@pytest.mark.parametrize("spec", FOLDABLE.values(), ids=FOLDABLE)
+@anywhere
+@every_foldable
 def test_what_leaves_the_band_upwards_does_not_jump(spec: Spec, boundary: float, seed: int) -> None:
     model, x = randomised(spec), example_input(spec, dtype=torch.float64)
     masks = masked(model)

@@ -83,9 +83,7 @@ def test_the_student_is_the_shared_weights_at_the_best_widths_within_the_budget(
     assert setting.budget.allows(CostModel(student, 32)())
     model.resize_({group: len(kept) for group, kept in selection.items()})
     with torch.no_grad():
-        assert torch.equal(model.eval()(pictures(5)), student(pictures(5))) or (
-            (model(pictures(5)) - student(pictures(5))).abs().max() < 1e-5
-        )
+        assert (model.eval()(pictures(5)) - student(pictures(5))).abs().max() < 1e-5
     lines = [json.loads(line) for line in (tmp_path / "candidates.jsonl").read_text().splitlines()]
     assert len(lines) == 12
     assert all(line["cost"]["macs"] <= setting.budget.limit for line in lines)

@@ -26,7 +26,7 @@ from pocketgan.train.loop import Learner
 
 @dataclass
 class Setting:
-    """What a method sees when it selects."""
+    """What a method knows of the run: its budget, its images, where it may keep things."""
 
     budget: Budget
     cost: CostModel
@@ -42,6 +42,7 @@ class Setting:
     folder: Path | None = None
     """The run directory, where what a search has found is kept; None keeps it in memory."""
     reporter: Reporter | None = None
+    """Who follows the run; set once there is a run."""
 
     def warn(self, text: str) -> None:
         """Tell whoever follows the run; where nobody does, by a Python warning."""

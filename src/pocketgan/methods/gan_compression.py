@@ -72,6 +72,8 @@ class GanCompression(Method):
 
     def learner(self, model: nn.Module, setting: Setting, steps: int) -> WidthLearner:
         """What chooses the widths of every step."""
+        if setting.multiple > 1:
+            setting.warn(f"multiple={setting.multiple} has no effect on gan-compression: its widths are those of the space")
         return WidthLearner(_elastic(model), make_space(self.space, self.network(model)), self.sampling, setting.seed)
 
     def select(self, model: nn.Module, setting: Setting) -> Selection:

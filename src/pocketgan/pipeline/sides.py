@@ -60,10 +60,16 @@ def make_sides(
         cost = CostModel(source.model, config.data.size)
         parsed = parse_budget(budget, cost())
         check_floor(parsed, cost, floor_widths(source.model, multiple=config.multiple))
-        setting = Setting(parsed, cost, config.multiple, partial(_images, data, config.seed, role))
-        setting.seed, setting.device, setting.folder = config.seed, device, (out / file).parent
-        if held is not None:
-            setting.held_out = partial(_held_out, config, source, held, role, device)
+        setting = Setting(
+            parsed,
+            cost,
+            config.multiple,
+            images=partial(_images, data, config.seed, role),
+            held_out=partial(_held_out, config, source, held, role, device) if held is not None else None,
+            seed=config.seed,
+            device=device,
+            folder=(out / file).parent,
+        )
         return Side(source, setting, file)
 
     there = side(teacher, config.budget, "source", "selected.safetensors")
