@@ -23,8 +23,9 @@ FLAGS = {
     "quickstart": "--out",
     "train": "OVERRIDES --task --data --out --arch --size --direction --steps --epochs --batch --gan --features --device --seed"
     " --resume --dry-run",
-    "compress": "TEACHER OVERRIDES --data --out --budget --method --preset --objective --task --size --direction --steps"
-    " --epochs --batch --multiple --weights --teacher-discriminator --gan --features --device --seed --resume --dry-run",
+    "compress": "TEACHER OVERRIDES --data --out --budget --method --preset --pipeline --objective --task --size --direction"
+    " --steps --epochs --batch --multiple --weights --teacher-discriminator --gan --features --device --seed --from --to"
+    " --resume --dry-run",
     "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --vary --seeds --seed --task --size"
     " --direction --steps --batch --features --device --resume --dry-run",
     "evaluate": "ARTIFACT --data --task --size --direction --metrics --features --stats --teacher --batch --device --json",
@@ -78,7 +79,7 @@ def test_the_verbs() -> None:
 def test_the_flags(verb: str) -> None:
     parameters = inspect.signature(importlib.import_module(f"pocketgan.cli.{verb}").run).parameters.values()
     positional = [p.name.upper() for p in parameters if p.kind is p.POSITIONAL_ONLY]
-    flags = [f"--{p.name.replace('_', '-')}" for p in parameters if p.kind is p.KEYWORD_ONLY]
+    flags = [f"--{p.name.strip('_').replace('_', '-')}" for p in parameters if p.kind is p.KEYWORD_ONLY]
     assert len(positional) + len(flags) == len(parameters)
     assert [*positional, *flags] == FLAGS[verb].split()
 

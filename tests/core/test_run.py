@@ -1,13 +1,16 @@
 """The run directory: begun once, continued only as what it was, its log and its checkpoints whole after any crash."""
 
 import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
 
-from pocketgan.core.run import KEPT_CHECKPOINTS, Run
+from pocketgan.core.lock import Turn
+from pocketgan.core.run import KEPT_CHECKPOINTS, Run, differences
 
 
 @dataclass(frozen=True)
@@ -22,24 +25,58 @@ class Config:
     fit: Inner = field(default_factory=Inner)
 
 
+def begin(path: Path, config: Config, **choices: bool) -> None:
+    with Run.open(path, config, **choices):
+        pass
+
+
 def test_a_run_is_not_begun_twice(tmp_path: Path) -> None:
-    Run.open(tmp_path / "run", Config())
+    begin(tmp_path / "run", Config())
     with pytest.raises(ValueError, match=r"holds a run already: --resume continues it, another --out begins a new one"):
-        Run.open(tmp_path / "run", Config())
-    Run.open(tmp_path / "run", Config(), resume=True)
+        begin(tmp_path / "run", Config())
+    begin(tmp_path / "run", Config(), resume=True)
 
 
 def test_resuming_nothing_begins(tmp_path: Path) -> None:
-    Run.open(tmp_path / "new", Config(), resume=True)
+    begin(tmp_path / "new", Config(), resume=True)
     assert (tmp_path / "new" / "config.json").exists()
 
 
 def test_another_configuration_is_named_field_by_field(tmp_path: Path) -> None:
-    Run.open(tmp_path, Config())
+    begin(tmp_path, Config())
+    other = Config("b", Inner(steps=4))
     with pytest.raises(ValueError) as caught:
-        Run.open(tmp_path, Config("b", Inner(steps=4)), resume=True)
+        begin(tmp_path, other, resume=True)
     assert str(caught.value).endswith("it differs in fit.steps: 3 -> 4; name: 'a' -> 'b'")
     assert "\n" not in str(caught.value)
+    begin(tmp_path, other, resume=True, changed=True)
+    assert differences(tmp_path, other) == {}
+    assert differences(tmp_path, Config()) == {"fit.steps": "4 -> 3", "name": "'b' -> 'a'"}
+
+
+def test_a_run_is_worked_on_by_one_process_at_a_time(tmp_path: Path) -> None:
+    with Run.open(tmp_path, Config()):
+        with pytest.raises(ValueError, match="is being worked on by another process: wait for it, or take another --out"):
+            Run.open(tmp_path, Config(), resume=True)
+        joining = Run.open(tmp_path, Config(), resume=True, joins=True)
+        assert not joining.turn.take()
+    assert joining.turn.take()
+    joining.turn.give()
+
+
+def test_a_killed_process_holds_no_run(tmp_path: Path) -> None:
+    code = "import sys, time; from pathlib import Path; from pocketgan.core.lock import Turn"
+    code += "; turn = Turn(Path(sys.argv[1])); print(turn.take(), flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "True\n"
+    turn = Turn(tmp_path)
+    assert not turn.take()
+    process.kill()
+    process.communicate()
+    assert turn.take()
+    assert turn.take()
+    turn.give()
 
 
 def test_the_log_is_rewound_to_a_step_of_one_stage(tmp_path: Path) -> None:

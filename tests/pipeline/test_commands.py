@@ -152,7 +152,7 @@ def test_a_comparison_is_a_table_and_resumes(
     assert line.startswith("error: 2 of 4 runs failed: uniform-1000x-s0: budget '1000x'")
     assert "below the floor" in line
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == [
-        "config.json", "magnitude-3x-s0", "report.html", "uniform-3x-s0",
+        ".lock", "config.json", "magnitude-3x-s0", "report.html", "uniform-3x-s0",
     ]  # fmt: skip
     assert "uniform" in captured.out
     (tmp_path / "c" / "report.html").unlink()

@@ -52,6 +52,7 @@ def test_the_run_of_a_student_holds_what_the_contract_names(student: Path) -> No
     contract = {"config.json", "log.jsonl", "samples", "checkpoints", "student.safetensors", "student.onnx", "result.json"}
     assert kept == contract | {
         "report.html", "pictures", "selected.safetensors", "student_discriminator.safetensors", "seconds.json",
+        "export.json", ".lock",
     }  # fmt: skip
     roles = ("source", "target", "teacher", "student")
     assert {path.name for path in (student / "pictures").iterdir()} == {f"00{i}_{role}.png" for i in range(3) for role in roles}
@@ -78,7 +79,7 @@ def test_result_json_is_the_contract(student: Path) -> None:
     assert set(result["budget"]) == {"asked", "kind", "limit", "reached", "floor"}
     assert set(result["export"]["onnx"]) == {"file", "bytes", "max_abs_diff", "tolerance", "differences"}
     assert result["export"]["onnx"]["max_abs_diff"] < 1e-4
-    assert set(result["seconds"]) == {"search", "recover", "evaluate"}
+    assert set(result["seconds"]) == {"select", "recover", "export", "evaluate"}
     assert set(result["versions"]) == {"pocketgan", "torch", "numpy", "onnxruntime"}
 
 

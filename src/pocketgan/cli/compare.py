@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Overrides, Switch, configured, say, show_config, show_table
+from pocketgan.cli.console import Overrides, Switch, configured, of_all_fits, say, show_config, show_table
 
 
 def run(
@@ -69,10 +69,7 @@ def run(
         {
             "data.size": size or load(teacher).size,
             "data.direction": direction,
-            "fit.steps": steps,
-            "search.steps": steps,
-            "fit.batch": batch,
-            "search.batch": batch,
+            **of_all_fits(steps=steps, batch=batch),
             "judge.features": features,
             "seed": seed,
         },

@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Overrides, Switch, configured, say, show_config
+from pocketgan.cli.console import Overrides, Switch, configured, of_all_fits, say, show_config
+
+StageName = Literal["mobile", "distill", "fit", "select", "recover", "export", "evaluate", "report"]
+"""`pocketgan.pipeline.stages.StageName`, written out so that help is quick."""
 
 
 def run(
@@ -20,6 +23,7 @@ def run(
     budget: str = "10x",
     method: str = "magnitude",
     preset: str | None = None,
+    pipeline: Literal["fast", "full"] | None = None,
     objective: str | None = None,
     task: Literal["paired", "unpaired", "inputs"] = "paired",
     size: int | None = None,
@@ -34,6 +38,8 @@ def run(
     features: str | None = None,
     device: str = "auto",
     seed: int = 0,
+    from_: Annotated[StageName | None, tyro.conf.arg(name="from")] = None,
+    to: StageName = "report",
     resume: Switch = False,
     dry_run: Switch = False,
 ) -> None:
@@ -46,6 +52,7 @@ def run(
         budget: 2.6G exact MACs, 2.6Gpaper (the literature's count), 0.5Mparams, or 12x fewer exact MACs.
         method: a name of `pocketgan methods`; its options are method_options.importance=l1 and so on.
         preset: published settings of the method, under everything given here: dmad has paper and release.
+        pipeline: full trains a mobile teacher and distils a narrower one first, as GAN Compression did, and cuts that.
         objective: what the student imitates: names of `pocketgan methods` joined with +; or none.
         task: paired (the truth is the target), unpaired or inputs (the truth is the teacher's picture).
         size: side of the square images; by default what the teacher's file says.
@@ -60,12 +67,16 @@ def run(
         features: an ONNX file for the Frechet and kernel distances.
         device: auto, cpu, cuda, ...
         seed: of all that is drawn.
-        resume: go on with the run in --out; ends in the same weights as an uninterrupted run.
+        from_: do this stage of the run in --out and those after it again: mobile, distill (both pipeline=full), fit (what
+            learns where to cut; the supernet), select (cutting; the search), recover, export, evaluate, report.
+        to: stop after this stage; the same command with --resume goes on.
+        resume: go on with the run in --out; ends in the same weights as an uninterrupted run. Given several times at once,
+            one process works, the others share its search if the method is gan-compression, and take over if it dies.
         dry_run: print the resolved configuration and stop.
     """
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
-    from pocketgan.pipeline.compress import compress
+    from pocketgan.pipeline.compress import run_stages
     from pocketgan.pipeline.config import CompressConfig, with_preset
     from pocketgan.pipeline.sources import load
 
@@ -74,15 +85,11 @@ def run(
     config = configured(
         with_preset(base, preset, source.model),
         {
+            "pipeline": pipeline,
             "objective": objective,
             "data.size": size or source.size,
             "data.direction": direction,
-            "fit.steps": steps,
-            "search.steps": steps,
-            "fit.epochs": epochs,
-            "search.epochs": epochs,
-            "fit.batch": batch,
-            "search.batch": batch,
+            **of_all_fits(steps=steps, epochs=epochs, batch=batch),
             "multiple": multiple,
             "weights": weights,
             "teacher_discriminator": teacher_discriminator,
@@ -95,5 +102,5 @@ def run(
     if dry_run:
         show_config(config)
         return
-    done = compress(config, out, resume=resume, reporter=ConsoleReporter(), teacher=source)
-    say(f"{done.path / 'report.html'}")
+    run_stages(config, out, resume=resume, reporter=ConsoleReporter(), teacher=source, first=from_, last=to)
+    say(f"{out / 'report.html' if to == 'report' else out}")

@@ -72,6 +72,12 @@ def configured(config: T, flags: Mapping[str, Any], overrides: Sequence[str]) ->
     return override(config, [*given, *overrides])
 
 
+def of_all_fits(**fields: Any) -> dict[str, Any]:
+    """Those fields of every training of a compression."""
+    fits = ("fit", "search", "full.teacher", "full.distill")
+    return {f"{fit}.{name}": value for fit in fits for name, value in fields.items()}
+
+
 def show_config(config: Any) -> None:
     """What ``--dry-run`` prints."""
     show_json(to_json(config))

@@ -66,15 +66,15 @@ def uniform_widths(model: nn.Module, budget: Budget, cost: CostModel, *, multipl
 
     Raises ``ValueError`` that names the floor for a budget below it.
     """
-    whole = widths_of(model)
     check_floor(budget, cost, floor_widths(model, multiple=multiple, removing=False))
+    factors = sorted({0.0} | {kept / width for width in widths_of(model).values() for kept in range(1, width + 1)})
+    return largest_within(budget, cost, factors, lambda factor: scaled_widths(model, factor, multiple=multiple))
 
-    def widths_at(factor: float) -> Widths:
-        wanted = {group: int(factor * width + 1e-9) for group, width in whole.items()}
-        return rounded(wanted, model, multiple=multiple, removing=False)
 
-    factors = sorted({0.0} | {kept / width for width in whole.values() for kept in range(1, width + 1)})
-    return largest_within(budget, cost, factors, widths_at)
+def scaled_widths(model: nn.Module, factor: float, *, multiple: int = 1) -> Widths:
+    """That part of every width, rounded down to a channel and up to the multiple; no branch is removed."""
+    wanted = {group: int(factor * width + 1e-9) for group, width in widths_of(model).items()}
+    return rounded(wanted, model, multiple=multiple, removing=False)
 
 
 def threshold_widths(

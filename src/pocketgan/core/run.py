@@ -1,12 +1,13 @@
 """A run directory: everything that one run writes, atomically, so that it can be killed at any moment and resumed.
 
-``config.json``, ``log.jsonl``, ``samples/``, ``pictures/``, ``checkpoints/``, artifacts, ``result.json``.
+``config.json``, ``log.jsonl``, ``samples/``, ``pictures/``, ``checkpoints/``, artifacts, ``result.json``; ``.lock`` while a
+process works on it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +17,58 @@ from torch import Tensor
 
 from pocketgan.core.config import to_json
 from pocketgan.core.files import atomic, read_json, write_json
+from pocketgan.core.lock import Turn
 from pocketgan.core.progress import Reporter
 
 KEPT_CHECKPOINTS = 2
 
 
 class Run:
-    """A run directory that is open for writing; with ``writes`` off, for reading: what would write or speak does nothing."""
+    """A run directory that is open for writing; with ``writes`` off, for reading: what would write or speak does nothing.
 
-    def __init__(self, path: Path, reporter: Reporter | None = None, *, writes: bool = True):
+    As a context it gives the turn back when it ends.
+    """
+
+    def __init__(self, path: Path, reporter: Reporter | None = None, *, writes: bool = True, turn: Turn | None = None):
         self.path, self.writes = path, writes
         self.reporter = (reporter if writes else None) or Reporter()
+        self.turn = turn or Turn(path)
 
     @classmethod
-    def open(cls, path: Path, config: Any, *, resume: bool = False, reporter: Reporter | None = None) -> Run:
-        """Begin a run, or with ``resume`` continue it.
+    def open(
+        cls,
+        path: Path,
+        config: Any,
+        *,
+        resume: bool = False,
+        reporter: Reporter | None = None,
+        changed: bool = False,
+        joins: bool = False,
+    ) -> Run:
+        """Begin a run, or with ``resume`` continue it; ``changed``: with this configuration, whatever it was begun with.
 
-        Raises ``ValueError`` if there is a run already and ``resume`` is not set, or if it was begun with another
-        configuration: the fields that differ are named.
+        Raises ``ValueError`` if there is a run already and ``resume`` is not set, if it was begun with another
+        configuration (the fields that differ are named), or if another process is working on it, unless this one ``joins``:
+        then it may not write before ``turn.take()``.
         """
-        file, wanted = path / "config.json", to_json(config)
-        if file.exists():
-            if not resume:
-                raise ValueError(f"{path} holds a run already: --resume continues it, another --out begins a new one")
-            differing = _differences(read_json(file), wanted)
-            if differing:
-                raise ValueError(f"{path} was begun with another configuration; it differs in {'; '.join(differing[:5])}")
-        else:
-            path.mkdir(parents=True, exist_ok=True)
-            write_json(file, wanted)
-        return cls(path, reporter)
+        run = cls(path, reporter)
+        if (path / "config.json").exists() and not resume:
+            raise ValueError(f"{path} holds a run already: --resume continues it, another --out begins a new one")
+        if not changed:
+            check_same(path, config)
+        if not run.turn.take():
+            if joins and resume:
+                return run
+            raise ValueError(f"{path} is being worked on by another process: wait for it, or take another --out")
+        if changed or not (path / "config.json").exists():
+            write_json(path / "config.json", to_json(config))
+        return run
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.turn.give()
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append one line to ``log.jsonl``."""
@@ -107,9 +130,22 @@ def _survives(line: str, stage: str, step: int) -> bool:
     return bool(entry.get("stage") != stage or entry.get("step", 0) <= step)
 
 
-def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
-    """``field: old -> new`` for every leaf that differs."""
+def differences(path: Path, config: Any) -> dict[str, str]:
+    """``{field: "old -> new"}`` between the configuration that the run in ``path`` was begun with, if any, and this one."""
+    file = path / "config.json"
+    return dict(_differing(read_json(file), to_json(config))) if file.exists() else {}
+
+
+def check_same(path: Path, config: Any, advice: str = "") -> None:
+    """Raise ``ValueError`` that names the fields which differ, if the run in ``path`` was begun with others."""
+    found = [f"{field}: {change}" for field, change in differences(path, config).items()]
+    if found:
+        raise ValueError(f"{path} was begun with another configuration; it differs in {'; '.join(found[:5])}{advice}")
+
+
+def _differing(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(old, dict) and isinstance(new, dict):
-        keys = sorted({*old, *new})
-        return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))]
-    return [] if old == new else [f"{prefix}: {old!r} -> {new!r}"]
+        for key in sorted({*old, *new}):
+            yield from _differing(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))
+    elif old != new:
+        yield prefix, f"{old!r} -> {new!r}"

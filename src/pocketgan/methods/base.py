@@ -68,6 +68,11 @@ class Method(ABC):
     """One line for ``pocketgan methods``."""
     learns: ClassVar[bool] = False
     """Whether it needs a first fit."""
+    once_for_all: ClassVar[bool] = False
+    """Whether what the first fit makes serves every budget: then it is kept, any number of processes may select from it
+    together, and the recovery goes on with its discriminator (GAN Compression)."""
+    select_options: ClassVar[frozenset[str]] = frozenset()
+    """The options that say nothing to the first fit."""
 
     @property
     def held_out(self) -> int:
@@ -99,6 +104,10 @@ class Method(ABC):
     def learner(self, model: nn.Module, setting: Setting, steps: int) -> Learner | None:
         """What the method adds to the first fit of so many steps; all of its state lies in ``model``."""
         return None
+
+    def help(self, model: nn.Module, setting: Setting) -> None:
+        """Share the work of `select`, done elsewhere at the same time; of methods that are once for all."""
+        raise NotImplementedError
 
     @abstractmethod
     def select(self, model: nn.Module, setting: Setting) -> Selection:

@@ -6,8 +6,9 @@ pipeline of its authors: the supernet is made of the full teacher itself.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from pocketgan.core.config import from_json
 from pocketgan.methods.base import METHODS, Method, Setting
 from pocketgan.search.fitness import Fit, make_fitness
 from pocketgan.search.published import make_space
+from pocketgan.search.result import SearchResult
 from pocketgan.search.space import Space, Within
 from pocketgan.search.strategies import STRATEGIES
 from pocketgan.search.study import search
@@ -50,9 +52,19 @@ class GanCompression(Method):
     """How many training images are held out to score them on."""
     fitness: Fit = "teacher"
     """What is scored: the distance to the teacher's pictures, or frechet or kernel on ``--features``."""
+    storage: str | None = None
+    """Where claims and scores are kept: None is a journal in the run, which processes on one disk share; for others a
+    database (``mysql://...``, ``postgresql://...``) or ``grpc://host:port``."""
+
+    lease: float = 60.0
+    """Seconds of silence after which a process that scores a candidate counts as dead."""
 
     summary: ClassVar[str] = "one set of weights trained for all widths, and an evolutionary search among them"
     learns: ClassVar[bool] = True
+    once_for_all: ClassVar[bool] = True
+    select_options: ClassVar[frozenset[str]] = frozenset(
+        {"strategy", "strategy_options", "candidates", "fitness", "storage", "lease"}
+    )
 
     @property
     def held_out(self) -> int:
@@ -78,6 +90,16 @@ class GanCompression(Method):
 
     def select(self, model: nn.Module, setting: Setting) -> Selection:
         """The leading channels at the best widths that the search found."""
+        found = self._search(model, setting)
+        if setting.folder is not None:
+            found.write(setting.folder / "candidates.jsonl")
+        return prefix(found.best.widths)
+
+    def help(self, model: nn.Module, setting: Setting) -> None:
+        """Score candidates of the same search until none is left."""
+        self._search(model, setting)
+
+    def _search(self, model: nn.Module, setting: Setting) -> SearchResult:
         assert setting.held_out is not None, "the search needs images to score on"
         elastic = _elastic(model).to(setting.device)
         score = make_fitness(elastic, setting.held_out(self.images), self.fitness, setting.device)
@@ -86,18 +108,26 @@ class GanCompression(Method):
             make_space(self.space, elastic.model),
             (lambda widths: (score(widths), setting.cost(widths).macs)) if several else score,
             cost=setting.cost,
-            storage=setting.storage(),
+            storage=self.storage or setting.storage(),
             budget=setting.budget,
             strategy=strategy,
             candidates=self.candidates,
             maximise=(False, False) if several else False,
             seed=setting.seed,
+            lease=self.lease,
+            name=self._name(elastic.model, setting),
             reporter=setting.reporter,
         )
-        if setting.folder is not None:
-            found.write(setting.folder / "candidates.jsonl")
         elastic.cpu()
-        return prefix(found.best.widths)
+        return found
+
+    def _name(self, network: nn.Module, setting: Setting) -> str:
+        """Of all that scores depend on, so that searches lie side by side in one storage; ``candidates`` may grow."""
+        told = replace(self, candidates=1, storage=None, lease=1.0), setting.budget, setting.seed
+        digest = hashlib.sha256(repr(told).encode())
+        for tensor in network.state_dict().values():
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return f"search-{digest.hexdigest()[:16]}"
 
     def network(self, model: nn.Module) -> nn.Module:
         """The one with the shared weights."""

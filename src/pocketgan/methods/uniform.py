@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from pocketgan.compress.fit_budget import best_channels, uniform_widths
+from pocketgan.compress.fit_budget import best_channels, scaled_widths, uniform_widths
 from pocketgan.compress.importance import IMPORTANCES
 from pocketgan.compress.selection import Selection
 from pocketgan.methods.base import METHODS, Method, Setting
@@ -21,9 +21,31 @@ class Uniform(Method):
     importance: Literal["contribution", "l1"] = "contribution"
     """What decides within a group: the gauge-free contribution to the next layers, or the published filter L1 norm."""
 
+    factor: float | None = None
+    """This part of every width instead of the largest that the budget allows."""
+
     summary: ClassVar[str] = "one factor for all widths; the most important channels of each group stay"
+
+    def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:
+        """A given factor must meet the budget."""
+        super().check(teacher, setting, features=features)
+        if self.factor is None:
+            return
+        if not 0 < self.factor <= 1:
+            raise ValueError(f"factor={self.factor}: a part of every width, above 0 and at most 1")
+        budget, cost = setting.budget, setting.cost(self._widths(teacher, setting))
+        if not budget.allows(cost):
+            raise ValueError(
+                f"factor={self.factor} leaves {budget.of(cost):,} {budget.kind}, budget '{budget.asked}' allows "
+                f"{budget.limit:,}: give a smaller factor, or none"
+            )
 
     def select(self, model: nn.Module, setting: Setting) -> Selection:
         """The best channels at the uniform widths."""
-        widths = uniform_widths(model, setting.budget, setting.cost, multiple=setting.multiple)
-        return best_channels(IMPORTANCES[self.importance](model, setting.images()), widths)
+        scores = IMPORTANCES[self.importance](model, setting.images())
+        return best_channels(scores, self._widths(model, setting))
+
+    def _widths(self, model: nn.Module, setting: Setting) -> dict[str, int]:
+        if self.factor is None:
+            return uniform_widths(model, setting.budget, setting.cost, multiple=setting.multiple)
+        return scaled_widths(model, self.factor, multiple=setting.multiple)

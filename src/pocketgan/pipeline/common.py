@@ -38,10 +38,15 @@ def _batches(data: ImageData, batch: int, seed: int, slice_of: tuple[int, int], 
     return train_batches(data, batch=batch, seed=seed, start=start, slice_of=slice_of)  # type: ignore[return-value]
 
 
-def open_run(path: Path, config: Any, *, resume: bool, reporter: Reporter | None) -> Run:
+def open_run(
+    path: Path, config: Any, *, resume: bool, reporter: Reporter | None, changed: bool = False, joins: bool = False
+) -> Run:
     """`Run.open` in the first process; in the others, once that is done, the same directory for reading."""
     world = processes()
-    run = Run.open(path, config, resume=resume, reporter=reporter) if world.first else Run(path, writes=False)
+    if world.first:
+        run = Run.open(path, config, resume=resume, reporter=reporter, changed=changed, joins=joins)
+    else:
+        run = Run(path, writes=False)
     world.wait()
     return run
 

@@ -99,18 +99,18 @@ def compare(
     runs = plan(config)
     teacher = load(config.base.teacher)
     # What the runs share may not change; methods, budgets, objectives and seeds may be added.
-    overall = Run.open(out, config.base, resume=resume, reporter=reporter)
     done: list[Path] = []
     failures: list[str] = []
-    for index, (name, settings) in enumerate(runs.items(), 1):
-        overall.reporter.say(f"[{index}/{len(runs)}] {name}")
-        path = out / name
-        try:
-            compress(settings, path, resume=(path / "config.json").exists(), reporter=reporter, teacher=teacher)
-        except ValueError as error:
-            failures.append(f"{name}: {error}")
-            overall.reporter.say(failures[-1])
-            continue
-        done.append(path)
-        write_report(done, out / "report.html")
+    with Run.open(out, config.base, resume=resume, reporter=reporter) as overall:
+        for index, (name, settings) in enumerate(runs.items(), 1):
+            overall.reporter.say(f"[{index}/{len(runs)}] {name}")
+            path = out / name
+            try:
+                compress(settings, path, resume=(path / "config.json").exists(), reporter=reporter, teacher=teacher)
+            except ValueError as error:
+                failures.append(f"{name}: {error}")
+                overall.reporter.say(failures[-1])
+                continue
+            done.append(path)
+            write_report(done, out / "report.html")
     return done, failures

@@ -1,51 +1,49 @@
-"""Compress a trained generator: prepare, fit, select, shrink, fit; then judge, export, report."""
+"""Compress a trained generator: prepare, fit, select, shrink, fit; then export, judge, report."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
-import torch
 from torch import nn
 
-from pocketgan.compress.fit_budget import floor_widths
-from pocketgan.compress.selection import shrink
-from pocketgan.core.artifact import load_artifact, save_artifact
+from pocketgan.core.artifact import load_artifact
 from pocketgan.core.files import read_json, write_json
 from pocketgan.core.progress import Reporter
-from pocketgan.core.run import Run
-from pocketgan.core.spec import spec_of
-from pocketgan.data.images import ImageData
+from pocketgan.core.run import Run, differences
 from pocketgan.data.part import hold_out
-from pocketgan.evaluate import Result, cost_result, evaluate, latencies
 from pocketgan.export import export_onnx
-from pocketgan.methods import Method, Setting, make_method
-from pocketgan.metrics.cost import CostModel
-from pocketgan.pipeline.common import (
-    batches_of,
-    check_size,
-    check_stride,
-    first_batch,
-    machine,
-    open_run,
-    open_splits,
-    resolved_steps,
-    there,
-    versions,
-)
+from pocketgan.methods import Method, make_method
+from pocketgan.pipeline.common import check_size, check_stride, open_run, open_splits, resolved_steps, there
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.players import make_task, notes_on, student_discriminator
-from pocketgan.pipeline.sides import Side, make_sides, rehearse, search_game
+from pocketgan.pipeline.full import (
+    alone,
+    distill_config,
+    mobile_config,
+    mobile_file,
+    mobile_options,
+    rehearsal,
+    trained,
+)
+from pocketgan.pipeline.judge import judge
+from pocketgan.pipeline.network import fit_network, help_select, recover, select
+from pocketgan.pipeline.players import notes_on, student_discriminator
+from pocketgan.pipeline.sides import make_sides, rehearse
 from pocketgan.pipeline.sources import Source, load
+from pocketgan.pipeline.stages import MADE, StageName, check_changed, check_range, forget, stages_of, to_do
+from pocketgan.pipeline.train import checked_task, train
+from pocketgan.pipeline.work import Pictures, Work
 from pocketgan.report import write_report
-from pocketgan.train.loop import Learners, choose_device, fit
+from pocketgan.train.loop import choose_device
 from pocketgan.train.objectives import check_objectives
 from pocketgan.train.processes import processes
-from pocketgan.train.task import Task
+
+POLL = 0.5
+"""Seconds between two looks at what another process has done."""
 
 
 @dataclass(frozen=True)
@@ -60,34 +58,6 @@ class Compressed:
     """The run directory."""
 
 
-@dataclass
-class _Work:
-    """One compression in progress."""
-
-    config: CompressConfig
-    run: Run
-    teacher: Source
-    method: Method
-    sides: dict[str, Side]
-    """By the name of the player in the search; the first is the generator that the run is about."""
-    data: ImageData
-    searched: ImageData
-    """What the search trains on: without the images that it is judged on."""
-    test: ImageData
-    device: torch.device
-    seconds: dict[str, float]
-    notes: list[str]
-
-    @property
-    def setting(self) -> Setting:
-        """Budget and costs of the generator that the run is about."""
-        return next(iter(self.sides.values())).setting
-
-    def file(self, name: str) -> Path:
-        """A file of the run."""
-        return self.run.path / name
-
-
 def compress(
     config: CompressConfig,
     out: Path,
@@ -96,198 +66,199 @@ def compress(
     reporter: Reporter | None = None,
     teacher: Source | None = None,
 ) -> Compressed:
-    """Run all stages, each skipped where its file is there already.
+    """All stages: see `run_stages`. ``student.safetensors``, ``student.onnx`` (verified), ``result.json``, ``report.html``."""
+    run_stages(config, out, resume=resume, reporter=reporter, teacher=teacher)
+    return Compressed(load_artifact(out / "student.safetensors").model, read_json(out / "result.json"), out)
 
-    ``selected.safetensors`` (cut, not yet recovered), ``student.safetensors``, ``student.onnx`` (verified), ``result.json``,
-    ``pictures/``, ``report.html``. ``teacher`` replaces loading ``config.teacher``. Raises ``ValueError`` before any work
-    for data, names, budgets and sizes that do not fit; the student is never above the budget. In several processes all
-    train; the first alone selects, writes and judges, and the others read what it wrote.
+
+def run_stages(
+    config: CompressConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    teacher: Source | None = None,
+    first: StageName | None = None,
+    last: StageName = "report",
+) -> None:
+    """The stages of a compression up to ``last``, each skipped where its file is there already (`pipeline.stages`).
+
+    ``first`` does that stage and those after it again, also with settings that the ones before it did not read. ``teacher``
+    replaces loading ``config.teacher``. Raises ``ValueError`` before any work for data, names, budgets and sizes that do not
+    fit; the student is never above the budget.
+
+    In several processes of one ``torchrun`` all train; the first alone selects, writes and judges. Called by itself in
+    several processes at the same time, with ``resume``, one works and the others wait; those share its search where the
+    method is once for all, and one of them goes on if it dies.
     """
-    work = _begin(config, out, resume, reporter, teacher)
-    if not there(work.file("student.safetensors")):
-        if not there(work.file("selected.safetensors")):
-            _timed(work, "search", _select)
-        _timed(work, "recover", _recover)
-    student = load_artifact(work.file("student.safetensors")).model
-    if work.run.writes:
-        _finish(work, student)
-    processes().wait()
-    return Compressed(student, read_json(work.file("result.json")), out)
+    config, work, plan = _begin(config, out, resume or first is not None, reporter, teacher, first, last)
+    with work.run:
+        if not _our_turn(work, plan[plan.index(last)]):
+            return
+        if first is not None and work.run.writes:
+            forget(out, first, plan)
+        processes().wait()
+        spent = work.file("seconds.json")
+        work.seconds = read_json(spent) if spent.exists() else {}
+        missing = {stage for stage in plan if not all(there(work.file(name)) for name in MADE[stage].files)}
+        for stage in to_do(plan[: plan.index(last) + 1], missing):
+            _cast(work, stage)
+            _timed(work, stage, JOBS[stage])
+        processes().wait()
 
 
-def _finish(work: _Work, student: nn.Module) -> None:
-    """Export, judge, report."""
-    if not (work.file("result.json").exists() and work.file("student.onnx").exists()):
-        exported = export_onnx(student, work.file("student.onnx"), size=work.config.data.size)
-        _judge(work, student, exported.summary())
-        for stage in ("search", "recover"):
-            work.run.drop_checkpoints(stage)
-    write_report([work.run.path], work.file("report.html"))
-
-
-def _begin(config: CompressConfig, out: Path, resume: bool, reporter: Reporter | None, teacher: Source | None) -> _Work:
+def _begin(
+    config: CompressConfig,
+    out: Path,
+    resume: bool,
+    reporter: Reporter | None,
+    teacher: Source | None,
+    first: StageName | None,
+    last: StageName,
+) -> tuple[CompressConfig, Work, tuple[StageName, ...]]:
     """Everything that can fail for a user's mistake, before any work is done or any file written."""
     method = make_method(config.method, config.method_options)
     for names in (config.objective, config.search_objective or "none"):
         check_objectives(names, config.objective_options)
     config.judge.check()
-    source = teacher or load(config.teacher)
-    check_stride(source.model, config.data.size)
+    reference = teacher or load(config.teacher)
+    mobile = mobile_options(config, reference.model)
+    plan = stages_of(config, method, mobile=mobile is not None)
+    check_range(first, last, plan, out)
+    check_stride(reference.model, config.data.size)
     data, test = open_splits(config.data, config.task)
     searched, held = hold_out(data, method.held_out) if method.held_out else (data, None)
-    device = choose_device(config.device)
-    sides = make_sides(config, source, searched, held, method, out, device)
+    pictures, device = Pictures(data, searched, held, test), choose_device(config.device)
+    cast = rehearsal(config, reference) if config.pipeline == "full" else alone(config, reference)
+    sides = make_sides(config, cast, searched, held, method, out, device)
     for side in sides.values():
-        method.check(side.teacher.model, side.setting, features=config.judge.features is not None)
-    fit_config, search = (resolved_steps(part, len(data)) for part in (config.fit, config.search))
-    config = replace(config, fit=fit_config, search=search)
+        method.check(side.start.model, side.setting, features=config.judge.features is not None)
+    config = _in_steps(config, len(data))
     if config.task != "inputs":
         check_size("discriminator", student_discriminator(config, config.task == "paired"), config.data.size)
-    rehearse(config, method, sides, data)
-    run = open_run(out, config, resume=resume, reporter=reporter)
-    run.reporter.say(f"teacher: {source.message}")
+    if mobile is not None and config.pipeline == "full":
+        checked_task(mobile_config(config, mobile))
+    rehearse(cast, method, sides, data)
+    run = _open(config, out, resume, reporter, method, plan, first)
+    run.reporter.say(f"teacher: {reference.message}")
     for note in notes_on(config):
         run.reporter.say(note)
-    spent = out / "seconds.json"
-    seconds = read_json(spent) if spent.exists() else {}
-    for own in sides.values():
-        own.setting.reporter = run.reporter
-    return _Work(config, run, source, method, sides, data, searched, test, device, seconds, [])
+    return config, Work(config, run, replace(cast, game=config), method, sides, pictures, device, {}), plan
 
 
-def _timed(work: _Work, stage: str, job: Any) -> None:
+def _in_steps(config: CompressConfig, length: int) -> CompressConfig:
+    """The configuration with all epochs turned into steps."""
+    resolved = partial(resolved_steps, length=length)
+    full = replace(config.full, teacher=resolved(config.full.teacher), distill=resolved(config.full.distill))
+    return replace(config, fit=resolved(config.fit), search=resolved(config.search), full=full)
+
+
+def _open(
+    config: CompressConfig,
+    out: Path,
+    resume: bool,
+    reporter: Reporter | None,
+    method: Method,
+    plan: tuple[StageName, ...],
+    first: StageName | None,
+) -> Run:
+    changed: Mapping[str, str] = {}
+    if processes().first and resume:
+        changed = differences(out, config)
+        check_changed(changed, first, plan, method, out)
+    return open_run(out, config, resume=resume, reporter=reporter, changed=bool(changed), joins=method.once_for_all)
+
+
+def _our_turn(work: Work, last: StageName) -> bool:
+    """Whether this process does the stages; False once another has done them. Until then it shares what can be shared."""
+    if not work.run.writes:
+        return True
+    waited, path = False, work.run.path
+    while not work.run.turn.take():
+        if MADE[last].missing(path) is None:
+            return False
+        if not waited:
+            work.run.reporter.say(
+                f"another process works on {work.run.path}: this one shares its search, and goes on if it dies"
+            )
+            waited = True
+        if MADE["fit"].missing(path) is None and MADE["select"].missing(path) is not None:
+            _cast(work, "select")
+            help_select(work)
+        sleep(POLL)
+    return True
+
+
+def _cast(work: Work, stage: StageName) -> None:
+    """From the stage on that needs them, the networks of the full pipeline in the place of the untrained ones."""
+    config, cast, pictures = work.config, work.cast, work.pictures
+    if config.pipeline == "full" and stage not in ("mobile", "distill") and cast.start.provenance.get("untrained"):
+        work.cast = trained(config, cast.reference, work.run.path)
+        work.sides = make_sides(config, work.cast, pictures.searched, pictures.held, work.method, work.run.path, work.device)
+    for side in work.sides.values():
+        side.setting.reporter = work.run.reporter
+
+
+def _timed(work: Work, stage: StageName, job: Callable[[Work], None]) -> None:
     began = monotonic()
     job(work)
-    work.seconds[stage] = work.seconds.get(stage, 0.0) + monotonic() - began
-    if work.run.writes:
+    if work.run.writes and stage not in ("evaluate", "report"):
+        work.seconds[stage] = work.seconds.get(stage, 0.0) + monotonic() - began
         write_json(work.file("seconds.json"), work.seconds)
     processes().wait()  # for the files that the next stage reads
 
 
-def _select(work: _Work) -> None:
-    """Prepare, fit if the method learns, select, shrink; for both generators in a two-way search."""
-    config, method = work.config, work.method
-    torch.manual_seed(config.seed)
-    models = {
-        name: method.prepare(copy.deepcopy(side.teacher.model).requires_grad_(True), side.setting)
-        for name, side in work.sides.items()
-    }
-    if method.learns:
-        steps = config.search.steps
-        learners = {name: method.learner(models[name], side.setting, steps) for name, side in work.sides.items()}
-        game = search_game(config, models, work.teacher.model, work.data, work.device)
-        _fit(work, game, "search", {name: own for name, own in learners.items() if own is not None})
+def _mobile(work: Work) -> None:
+    """Train the mobile teacher, in a run of its own."""
+    options = mobile_options(work.config, work.cast.reference.model)
+    assert options is not None
+    out = work.file("mobile")
+    train(mobile_config(work.config, options), out, resume=(out / "config.json").exists(), reporter=work.run.reporter)
+
+
+def _distill(work: Work) -> None:
+    """Cut the mobile teacher and let it teach, in a run of its own."""
+    out = work.file("distilled")
+    config = distill_config(work.config, mobile_file(work.config, work.cast.reference.model, work.run.path))
+    teacher = work.cast.reference if config.teacher == work.config.teacher else None
+    begun = (out / "config.json").exists()
+    run_stages(config, out, resume=begun, reporter=work.run.reporter, teacher=teacher, last="recover")
+
+
+def _export(work: Work) -> None:
+    """ONNX, verified."""
     if work.run.writes:
-        _cut(work, models)
+        exported = export_onnx(_student(work), work.file("student.onnx"), size=work.config.data.size)
+        write_json(work.file("export.json"), exported.summary())
 
 
-def _cut(work: _Work, models: Mapping[str, nn.Module]) -> None:
-    """Select and shrink; the one that the run is about last, as where its file is, the stage is done."""
-    config, method = work.config, work.method
-    for name, side in reversed(work.sides.items()):
-        selection = method.select(models[name].cpu(), side.setting)
-        student = shrink(method.network(models[name]), selection)
-        assert side.setting.budget.allows(CostModel(student, config.data.size)())
-        if config.weights == "fresh":
-            student = spec_of(student).build()
-        save_artifact(work.file(side.selected), student, size=config.data.size)
+def _evaluate(work: Work) -> None:
+    """Measure; what only a resumed training would need may go."""
+    if not work.run.writes:
+        return
+    judge(work, _student(work), read_json(work.file("export.json")))
+    for stage in ("search", "recover"):
+        work.run.drop_checkpoints(stage)
+    if not work.method.once_for_all:
+        work.file("fitted.safetensors").unlink(missing_ok=True)
 
 
-def _recover(work: _Work) -> None:
-    """Train the cut network against the teacher."""
-    torch.manual_seed(work.config.seed)
-    student = load_artifact(work.file("selected.safetensors")).model
-    budget, cost = work.setting.budget, CostModel(student, work.config.data.size)()
-    if not budget.allows(cost):
-        raise ValueError(
-            f"{work.file('selected.safetensors')} was cut to {budget.of(cost):,} {budget.kind}, budget '{budget.asked}' allows "
-            f"{budget.limit:,}: give the budget that it was cut to, or begin in another --out"
-        )
-    task = make_task(work.config, student, work.teacher.model, work.data, work.device)
-    _fit(work, task, "recover")
+def _report(work: Work) -> None:
     if work.run.writes:
-        _save_student(work, task, student)
+        write_report([work.run.path], work.file("report.html"))
 
 
-def _save_student(work: _Work, task: Task, student: nn.Module) -> None:
-    provenance = {
-        "method": work.config.method,
-        "objective": work.config.objective,
-        "budget": work.config.budget,
-        "seed": work.config.seed,
-        "teacher": work.config.teacher,
-        "versions": versions(),
-    }
-    if "D" in task.players:
-        save_artifact(work.file("student_discriminator.safetensors"), task.players["D"], size=work.config.data.size)
-    save_artifact(work.file("student.safetensors"), student, size=work.config.data.size, provenance=provenance)
+def _student(work: Work) -> nn.Module:
+    return load_artifact(work.file("student.safetensors")).model
 
 
-def _fit(work: _Work, task: Task, stage: str, learners: Learners | None = None) -> None:
-    settings = work.config.search if stage == "search" else work.config.fit
-    fit(
-        task,
-        batches_of(work.searched if stage == "search" else work.data, settings, work.config.seed),
-        settings,
-        work.run,
-        stage=stage,
-        device=work.device,
-        show=first_batch(work.test),
-        learners=learners,
-    )
-    task.close()
-
-
-def _judge(work: _Work, student: nn.Module, exported: Mapping[str, object]) -> None:
-    began = monotonic()
-    config, size = work.config, work.config.data.size
-    teacher = work.teacher.model
-    if work.test.note:
-        work.notes.append(work.test.note)
-    work.notes.extend(notes_on(config))
-    quality = evaluate(
-        {"teacher": teacher, "student": student, "input": nn.Identity()},
-        work.test,
-        config.judge,
-        device=work.device,
-        teacher="teacher",
-        keep=work.file("pictures"),
-        reporter=work.run.reporter,
-    )
-    speed = latencies({"teacher": teacher, "student": student}, size, config.judge)
-    results: dict[str, Result] = {}
-    for name, model in (("teacher", teacher), ("student", student)):
-        results[name] = cost_result(model, size)
-        results[name].quality, results[name].spread = quality[name]
-        results[name].latency_ms = speed[name]
-    results["student"].bytes = work.file("student.safetensors").stat().st_size
-    file = Path(config.teacher)  # a teacher given in memory has none: what its tensors take, then
-    tensors = teacher.state_dict().values()
-    results["teacher"].bytes = file.stat().st_size if file.is_file() else sum(t.numel() * t.element_size() for t in tensors)
-    small = results["student"]
-    floor = work.setting.budget.of(work.setting.cost(floor_widths(teacher, multiple=config.multiple)))
-    write_json(
-        work.file("result.json"),
-        {
-            "name": work.run.path.name,
-            "method": config.method,
-            "variant": config.variant,
-            "objective": config.objective,
-            "seed": config.seed,
-            **{name: result.to_json() for name, result in results.items()},
-            "input": {"quality": quality["input"][0]},
-            "budget": {
-                "asked": config.budget,
-                "kind": work.setting.budget.kind,
-                "limit": work.setting.budget.limit,
-                "reached": getattr(small, work.setting.budget.kind),
-                "floor": floor,
-            },
-            "widths": {"teacher": spec_of(teacher).widths, "student": spec_of(student).widths},
-            "export": {"onnx": exported},
-            "seconds": {**work.seconds, "evaluate": monotonic() - began},
-            "versions": versions(),
-            "machine": machine(work.device),
-            "notes": work.notes,
-        },
-    )
+JOBS: dict[StageName, Callable[[Work], None]] = {
+    "mobile": _mobile,
+    "distill": _distill,
+    "fit": fit_network,
+    "select": select,
+    "recover": recover,
+    "export": _export,
+    "evaluate": _evaluate,
+    "report": _report,
+}

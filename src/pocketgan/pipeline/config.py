@@ -45,6 +45,26 @@ class TrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FullConfig:
+    """The two stages that ``pipeline=full`` puts before the first fit (GAN Compression, section 3.2)."""
+
+    ngf: int | None = None
+    """Of the mobile teacher; None is the given teacher's own (published: 64, and 96 for cityscapes and maps)."""
+    discriminator_options: dict[str, Any] = field(default_factory=dict)
+    """``ndf``, ``layers``, ``norm`` of the PatchGAN that the mobile teacher plays against."""
+    teacher: FitConfig = field(default_factory=FitConfig)
+    """The training of the mobile teacher."""
+    width: float = 0.5
+    """The part of its widths that the distilled network keeps (published: 1/2, and 3/4 for edges2shoes)."""
+    distill: FitConfig = field(default_factory=FitConfig)
+    """The training of the distilled network."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.width < 1:
+            raise ValueError(f"full.width={self.width}: a part of the mobile teacher's widths, above 0 and below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class CompressConfig:
     """Make a small generator from a trained one."""
 
@@ -68,6 +88,11 @@ class CompressConfig:
     """What the network imitates in the first fit; None is the same as in the recovery."""
     layers: tuple[str, ...] = ()
     """Names of the layers to distil; empty for the architecture's own."""
+    pipeline: Literal["fast", "full"] = "fast"
+    """What is cut: the teacher itself, or, in GAN Compression's ``full`` pipeline, a narrower copy, distilled, of a mobile
+    teacher that is trained first. Any method goes on from either."""
+    full: FullConfig = field(default_factory=FullConfig)
+    """The stages of the full pipeline that the fast one does not have."""
     two_way: bool = False
     """Unpaired search as published: both generators in one CycleGAN, a budget each, without the teacher's pictures. The one
     back is written to ``back/selected.safetensors``, from where ``compress --out RUN/back`` of the other teacher goes on."""

@@ -21,6 +21,7 @@ from pocketgan.methods import Method, Setting
 from pocketgan.metrics.cost import CostModel
 from pocketgan.metrics.features import OnnxFeatures
 from pocketgan.pipeline.config import CompressConfig
+from pocketgan.pipeline.full import Cast, alone
 from pocketgan.pipeline.players import make_task, two_way_game
 from pocketgan.pipeline.sources import Source, load, reverse_of
 from pocketgan.search.fitness import HeldOut
@@ -35,7 +36,7 @@ SCORED = 8  # held-out images painted at a time
 class Side:
     """One generator that is searched."""
 
-    teacher: Source
+    start: Source
     setting: Setting
     selected: str
     """The file that the selected network is written to."""
@@ -43,7 +44,7 @@ class Side:
 
 def make_sides(
     config: CompressConfig,
-    teacher: Source,
+    cast: Cast,
     data: ImageData,
     held: ImageData | None,
     method: Method,
@@ -56,38 +57,46 @@ def make_sides(
     for a two-way search that cannot be.
     """
 
-    def side(source: Source, budget: str, role: Role, file: str) -> Side:
-        cost = CostModel(source.model, config.data.size)
-        parsed = parse_budget(budget, cost())
-        check_floor(parsed, cost, floor_widths(source.model, multiple=config.multiple))
+    def side(cast: Cast, budget: str, role: Role, file: str) -> Side:
+        start = cast.start.model
+        cost = CostModel(start, config.data.size)
+        parsed = parse_budget(budget, CostModel(cast.reference.model, config.data.size)())
+        if parsed.allows(cost()):
+            raise ValueError(
+                f"budget '{budget}' allows {parsed.limit:,} {parsed.kind}, the network that is cut has {parsed.of(cost()):,}: "
+                "give a smaller budget, or a larger full.width"
+            )
+        check_floor(parsed, cost, floor_widths(start, multiple=config.multiple))
         setting = Setting(
             parsed,
             cost,
             config.multiple,
             images=partial(_images, data, config.seed, role),
-            held_out=partial(_held_out, config, source, held, role, device) if held is not None else None,
+            held_out=partial(_held_out, config, cast.teacher, held, role, device) if held is not None else None,
             seed=config.seed,
             device=device,
             folder=(out / file).parent,
         )
-        return Side(source, setting, file)
+        return Side(cast.start, setting, file)
 
-    there = side(teacher, config.budget, "source", "selected.safetensors")
+    there = side(cast, config.budget, "source", "selected.safetensors")
     if not config.two_way:
         return {"G": there}
     if not method.learns:
         raise ValueError(f"two_way=true: {config.method} has no search; take a method that learns where to cut, such as dmad")
     reverse = load(reverse_of(Path(config.teacher)))
-    back = side(reverse, config.budget_back or config.budget, "target", "back/selected.safetensors")
+    back = side(alone(config, reverse), config.budget_back or config.budget, "target", "back/selected.safetensors")
     return {"G_A": there, "G_B": back}
 
 
-def rehearse(config: CompressConfig, method: Method, sides: Mapping[str, Side], data: ImageData) -> None:
-    """Set up every game on the uncut teacher once, so that a name or weight that is wrong is told now, not after a search."""
-    cpu, teacher = torch.device("cpu"), next(iter(sides.values())).teacher.model
-    games = [(config.fit, make_task(config, copy.deepcopy(teacher), teacher, data, cpu))]
+def rehearse(cast: Cast, method: Method, sides: Mapping[str, Side], data: ImageData) -> None:
+    """Set up every game on the uncut network once, so that a name or weight that is wrong is told now, not after a search."""
+    config, cpu, teacher = cast.game, torch.device("cpu"), cast.teacher.model
+    games = [(config.fit, make_task(config, copy.deepcopy(cast.start.model), teacher, data, cpu))]
+    if config.pipeline == "full":
+        games.append((config.full.distill, games[0][1]))
     if method.learns:
-        models = {name: copy.deepcopy(side.teacher.model) for name, side in sides.items()}
+        models = {name: copy.deepcopy(side.start.model) for name, side in sides.items()}
         games.append((config.search, search_game(config, models, teacher, data, cpu)))
     for settings, game in games:
         game.close()

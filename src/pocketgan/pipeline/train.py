@@ -33,7 +33,7 @@ from pocketgan.pipeline.common import (
 from pocketgan.pipeline.config import TrainConfig
 from pocketgan.report import write_report
 from pocketgan.train.cycle import Cycle
-from pocketgan.train.loop import choose_device, fit
+from pocketgan.train.loop import check_weights, choose_device, fit
 from pocketgan.train.processes import processes
 from pocketgan.train.task import Task
 from pocketgan.train.translation import Translation
@@ -55,22 +55,19 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
     device = choose_device(config.device)
     config.judge.check()
     torch.manual_seed(config.seed)
-    task = make_task(config)
-    for name, player in task.players.items():
-        check_stride(player, config.data.size)
-        check_size("generator" if name.startswith("G") else "discriminator", player, config.data.size)
-    run = open_run(out, config, resume=resume, reporter=reporter)
-    began = monotonic()
-    if not there(out / "result.json"):
-        show = first_batch(test)
-        fit(task, batches_of(data, config.fit, config.seed), config.fit, run, stage="train", device=device, show=show)
+    task = checked_task(config)
+    with open_run(out, config, resume=resume, reporter=reporter) as run:
+        began = monotonic()
+        if not there(out / "result.json"):
+            show = first_batch(test)
+            fit(task, batches_of(data, config.fit, config.seed), config.fit, run, stage="train", device=device, show=show)
+            if world.first:
+                _save(config, task, out)
+                _judge(config, task, test, device, run, monotonic() - began)
         if world.first:
-            _save(config, task, out)
-            _judge(config, task, test, device, run, monotonic() - began)
-    if world.first:
-        run.drop_checkpoints("train")
-        write_report([out], out / "report.html")
-    world.wait()
+            run.drop_checkpoints("train")
+            write_report([out], out / "report.html")
+        world.wait()
     return out
 
 
@@ -81,8 +78,17 @@ def _save(config: TrainConfig, task: Task, out: Path) -> None:
         save_artifact(file, player, size=config.data.size, provenance={"task": config.task, "seed": config.seed})
 
 
-def make_task(config: TrainConfig) -> Task:
-    """The game of the configuration, with fresh players."""
+def checked_task(config: TrainConfig) -> Task:
+    """The game of the configuration, with fresh players. Raises ``ValueError`` for sizes and names that do not fit."""
+    task = _make_task(config)
+    for name, player in task.players.items():
+        check_stride(player, config.data.size)
+        check_size("generator" if name.startswith("G") else "discriminator", player, config.data.size)
+    check_weights(config.fit, task)
+    return task
+
+
+def _make_task(config: TrainConfig) -> Task:
     gan = default_gan(config.gan, config.task)
 
     def generator() -> nn.Module:

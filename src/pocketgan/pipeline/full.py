@@ -1,0 +1,129 @@
+"""What GAN Compression's full pipeline does before anything is searched: a mobile teacher, and a narrower copy of it.
+
+Li et al. 2020, sections 3.2 and 4.1: the convolutions of the residual blocks are decomposed and that network is trained from
+scratch; its most important channels are kept and learn from it; what is searched begins there. The fast pipeline leaves both
+out and searches the teacher itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pocketgan.compress.fit_budget import scaled_widths
+from pocketgan.compress.selection import prefix, shrink
+from pocketgan.core.spec import MODELS, spec_of
+from pocketgan.models.resnet import ResnetSpec
+from pocketgan.pipeline.config import CompressConfig, TrainConfig
+from pocketgan.pipeline.sources import Source, load
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who is who in a compression; in the fast pipeline all three are what the user gave."""
+
+    reference: Source
+    """What the user gave: the student is measured beside it, and a budget may be a ratio to it."""
+    teacher: Source
+    """Whose pictures and features are imitated."""
+    start: Source
+    """What is cut."""
+    game: CompressConfig
+    """The run's configuration with the teacher's own file: its discriminator lies beside that."""
+    opponent: Path | None = None
+    """The discriminator that the first fit goes on with, where it is not the teacher's."""
+
+
+def alone(config: CompressConfig, reference: Source) -> Cast:
+    """The fast pipeline's."""
+    return Cast(reference, reference, reference, config)
+
+
+def rehearsal(config: CompressConfig, reference: Source) -> Cast:
+    """The full pipeline's before any work is done: untrained networks of the right kinds and widths.
+
+    Raises ``ValueError`` for a task that has no truth but the teacher's pictures, and for a two-way search.
+    """
+    if config.task == "inputs":
+        raise ValueError("pipeline=full trains a mobile teacher on real targets, and task=inputs has none: take pipeline=fast")
+    if config.two_way:
+        raise ValueError("pipeline=full searches one direction: take pipeline=fast for two_way=true")
+    options = mobile_options(config, reference.model)
+    teacher = reference if options is None else _untrained(MODELS["mobile-resnet"](**options).build())
+    narrow = shrink(teacher.model, prefix(scaled_widths(teacher.model, config.full.width, multiple=config.multiple)))
+    return Cast(reference, teacher, _untrained(narrow), config)
+
+
+def trained(config: CompressConfig, reference: Source, out: Path) -> Cast:
+    """The full pipeline's, from the files of its two stages."""
+    file = mobile_file(config, reference.model, out)
+    game = replace(config, teacher=str(file), teacher_discriminator=None) if file is not None else config
+    opponent = out / "distilled" / "student_discriminator.safetensors"
+    return Cast(
+        reference,
+        load(file) if file is not None else reference,
+        load(out / "distilled" / "student.safetensors"),
+        game,
+        opponent if opponent.exists() else None,
+    )
+
+
+def mobile_options(config: CompressConfig, reference: nn.Module) -> dict[str, Any] | None:
+    """The mobile form of the network; None where it has none, or is it already: then it is the teacher itself."""
+    spec = spec_of(reference)
+    if not isinstance(spec, ResnetSpec) or spec.separable:
+        return None
+    return {
+        "ngf": config.full.ngf or spec.widths["stem"],
+        "blocks": spec.blocks,
+        "norm": spec.norm,
+        "in_channels": spec.in_channels,
+        "out_channels": spec.out_channels,
+        "dropout": spec.dropout,
+    }
+
+
+def mobile_file(config: CompressConfig, reference: nn.Module, out: Path) -> Path | None:
+    """Where the mobile teacher is written; None where none is trained."""
+    if mobile_options(config, reference) is None:
+        return None
+    return out / "mobile" / ("generator.safetensors" if config.task == "paired" else "generator_A.safetensors")
+
+
+def mobile_config(config: CompressConfig, options: dict[str, Any]) -> TrainConfig:
+    """The training of the mobile teacher: pix2pix or CycleGAN on the run's own data."""
+    assert config.task != "inputs"
+    return TrainConfig(
+        task=config.task,
+        data=config.data,
+        arch="mobile-resnet",
+        arch_options=options,
+        discriminator_options=config.full.discriminator_options,
+        gan=config.gan,
+        fit=config.full.teacher,
+        judge=replace(config.judge, features=None, runtimes=("torch",)),
+        seed=config.seed,
+        device=config.device,
+    )
+
+
+def distill_config(config: CompressConfig, file: Path | None) -> CompressConfig:
+    """The pre-distillation: every width of the mobile teacher cut by one factor, and taught by it."""
+    return replace(
+        config,
+        teacher=str(file) if file is not None else config.teacher,
+        pipeline="fast",
+        method="uniform",
+        method_options={"factor": config.full.width},
+        budget="1.0001x",  # any that the factor meets: the factor decides
+        weights="inherit",
+        teacher_discriminator=None if file is not None else config.teacher_discriminator,
+        fit=config.full.distill,
+    )
+
+
+def _untrained(model: nn.Module) -> Source:
+    return Source(model.eval(), None, f"{spec_of(model).name}, not yet trained", {"untrained": True})

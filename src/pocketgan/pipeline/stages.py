@@ -1,0 +1,128 @@
+"""The stages of a compression: their order, what each makes, and which settings matter from where on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from pocketgan.methods import Method
+from pocketgan.pipeline.config import CompressConfig
+
+StageName = Literal["mobile", "distill", "fit", "select", "recover", "export", "evaluate", "report"]
+STAGES: tuple[StageName, ...] = get_args(StageName)
+
+
+class Made(NamedTuple):
+    """What a stage leaves in the run directory."""
+
+    files: tuple[str, ...]
+    """Where all are, the stage is done."""
+    others: tuple[str, ...] = ()
+    log: str = ""
+    """The name of its training in the log and the checkpoints."""
+
+    def missing(self, out: Path) -> str | None:
+        """The first of its files that is not there."""
+        return next((name for name in self.files if not (out / name).exists()), None)
+
+
+MADE: dict[StageName, Made] = {
+    "mobile": Made(("mobile/result.json",), ("mobile",)),
+    "distill": Made(("distilled/student.safetensors",), ("distilled",)),
+    "fit": Made(("fitted.safetensors",), log="search"),
+    "select": Made(("selected.safetensors",), ("back", "candidates.jsonl", "search.json")),
+    "recover": Made(("student.safetensors",), ("student_discriminator.safetensors",), log="recover"),
+    "export": Made(("student.onnx", "export.json")),
+    "evaluate": Made(("result.json",), ("pictures",)),
+    "report": Made(("report.html",)),
+}
+
+
+def stages_of(config: CompressConfig, method: Method, *, mobile: bool) -> tuple[StageName, ...]:
+    """Those that the run goes through; ``mobile``: the teacher has a mobile form, which the full pipeline trains first."""
+    full = config.pipeline == "full"
+    goes = {"mobile": full and mobile, "distill": full, "fit": method.learns}
+    return tuple(stage for stage in STAGES if goes.get(stage, True))
+
+
+def to_do(plan: Sequence[StageName], missing: Collection[StageName]) -> Sequence[StageName]:
+    """From the first stage on whose file is missing, and those before it that it needs; the report is always written anew.
+
+    What lies before the selection may be gone once that is there: a finished run keeps it only where it is of further use.
+    """
+    lasting = [stage for stage in plan if STAGES.index(stage) >= STAGES.index("select")] or plan[-1:]
+    start = plan.index(next((stage for stage in lasting if stage in missing or stage == "report"), plan[-1]))
+    while start > 0 and plan[start - 1] in missing:
+        start -= 1
+    return plan[start:] if plan[start] in missing or plan[start] == "report" else ()
+
+
+def check_range(first: StageName | None, last: StageName, plan: tuple[StageName, ...], out: Path) -> None:
+    """Raise ``ValueError`` for stages that the run does not have, and for files that would have to be there already."""
+    for stage in (first, last):
+        if stage is not None and stage not in plan:
+            raise ValueError(f"this run has no stage '{stage}': its stages are {', '.join(plan)}")
+    if first is None:
+        return
+    if plan.index(first) > plan.index(last):
+        raise ValueError(f"--from {first} comes after --to {last}: the stages are {', '.join(plan)}")
+    if not (out / "config.json").exists():
+        raise ValueError(f"{out} holds no run that --from {first} could go on with; leave it out to begin one")
+    for stage in plan[: plan.index(first)]:
+        file = MADE[stage].missing(out)
+        if file is not None:
+            raise ValueError(f"there is no {out / file}, which the stage {stage} makes: give --from {stage}")
+
+
+def forget(out: Path, first: StageName, plan: tuple[StageName, ...]) -> None:
+    """Remove what ``first`` and the stages after it made, the last of it first, so that a kill leaves an earlier state.
+
+    The scores of a search stay: a search for something else is kept beside it, and the same one finds them.
+    """
+    for stage in reversed(plan[plan.index(first) :]):
+        made = MADE[stage]
+        for name in (*made.files, *made.others):
+            path = out / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        for state in (out / "checkpoints").glob(f"{made.log}-*.safetensors") if made.log else ():
+            state.unlink()
+
+
+def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> StageName:
+    """The first stage to which that field of the configuration says something; of most, the first of all."""
+    chosen: StageName = "select" if method.once_for_all or not method.learns else "fit"
+    readers: Mapping[str, StageName] = {
+        "full.distill": "distill",
+        "full.width": "distill",
+        "budget": chosen,
+        "budget_back": chosen,
+        "weights": "select",
+        "fit": "recover",
+        "judge.features": "select" if method.once_for_all else "evaluate",
+        "judge": "evaluate",
+        "variant": "evaluate",
+        **{f"method_options.{option}": "select" for option in method.select_options},
+    }
+    fitting = [prefix for prefix in readers if f"{field}.".startswith(f"{prefix}.")]
+    return readers[max(fitting, key=len)] if fitting else plan[0]
+
+
+def check_changed(
+    changed: Mapping[str, str], first: StageName | None, plan: tuple[StageName, ...], method: Method, out: Path
+) -> None:
+    """Raise ``ValueError`` for fields that differ from those of the run and that a stage before ``first`` has read."""
+    readers = {field: first_reader(field, plan, method) for field in changed}
+    early = {f: s for f, s in readers.items() if first is None or STAGES.index(s) < STAGES.index(first)}
+    if not early:
+        return
+    told = "; ".join(f"{field}: {changed[field]}" for field in list(early)[:5])
+    redo = min(early.values(), key=STAGES.index)
+    raise ValueError(
+        f"{out} was begun with another configuration; it differs in {told}; --from {redo} does again what depends on that, "
+        "another --out begins a new run"
+    )

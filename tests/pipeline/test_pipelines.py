@@ -1,0 +1,191 @@
+"""GAN Compression's two pipelines by their command: stage by stage, begun anew in the middle, shared by several processes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import TINY, bytes_of, command
+from safetensors.torch import load_file
+
+from pocketgan.cli import main
+from pocketgan.core.artifact import load_artifact
+from pocketgan.core.spec import spec_of
+from pocketgan.metrics.cost import CostModel
+from pocketgan.models import mobile_resnet
+
+pytestmark = pytest.mark.xdist_group("pipeline")
+
+SMALL = 'full.discriminator_options={"ndf":4,"layers":1}'
+OPTIONS = ["method_options.candidates=6", "method_options.images=2"]
+
+
+def words(teacher: Path, out: Path, *more: str, budget: str = "3x", data: str = "shapes") -> list[str]:
+    start = ["compress", str(teacher), "--data", data, "--out", str(out), "--method", "gan-compression", "--budget", budget]
+    fields = [word for word in more if "=" in word]
+    return [*start, *(word for word in more if "=" not in word), *TINY, *OPTIONS, *fields]
+
+
+@pytest.fixture(scope="module")
+def once(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fast pipeline up to its student, in one go."""
+    out = tmp_path_factory.mktemp("once") / "run"
+    command(*words(teacher / "generator.safetensors", out, "--to", "recover"))
+    return out
+
+
+def test_stage_by_stage_is_all_at_once(once: Path, teacher: Path, tmp_path: Path) -> None:
+    for stage, there in (("fit", "fitted"), ("select", "selected"), ("recover", "student")):
+        assert not (tmp_path / "run" / f"{there}.safetensors").exists()
+        command(*words(teacher / "generator.safetensors", tmp_path / "run", "--to", stage, "--resume"))
+        assert (tmp_path / "run" / f"{there}.safetensors").exists()
+    assert not (tmp_path / "run" / "result.json").exists()
+    for name in ("fitted", "selected", "student"):
+        assert (tmp_path / "run" / f"{name}.safetensors").read_bytes() == (once / f"{name}.safetensors").read_bytes()
+
+
+def test_one_supernet_serves_another_budget(once: Path, teacher: Path, tmp_path: Path) -> None:
+    """Searched again with what only the search reads changed: the supernet stays, what came after it is made anew."""
+    out = tmp_path / "run"
+    shutil.copytree(once, out)
+    again = words(
+        teacher / "generator.safetensors", out, "--from", "select", "--to", "select", "method_options.candidates=4", budget="5x"
+    )
+    command(*again)
+    assert (out / "fitted.safetensors").read_bytes() == (once / "fitted.safetensors").read_bytes()
+    assert not (out / "student.safetensors").exists()
+    whole = CostModel(load_artifact(teacher / "generator.safetensors").model, 16)().macs
+    assert CostModel(load_artifact(out / "selected.safetensors").model, 16)().macs <= whole // 5
+    assert len((out / "candidates.jsonl").read_text().splitlines()) == 4
+    assert json.loads((out / "config.json").read_text())["budget"] == "5x"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            ["--resume", "budget=5x"],
+            "it differs in budget: '3x' -> '5x'; --from select does again what depends on that, another",
+        ),
+        (["--from", "select", "search.lr=1e-3"], "search.lr: 0.0002 -> 0.001; --from fit does again what depends on that"),
+        (["--from", "recover", "method_options.candidates=9"], "method_options.candidates: 6 -> 9; --from select does again"),
+        (
+            ["--from", "distill"],
+            "this run has no stage 'distill': its stages are fit, select, recover, export",
+        ),
+        (["--from", "recover", "--to", "fit"], "--from recover comes after --to fit"),
+        (["--from", "evaluate"], "student.onnx, which the stage export makes: give --from export"),
+    ],
+)
+def test_what_cannot_be_begun_there_is_told_and_nothing_is_lost(
+    more: list[str], message: str, once: Path, teacher: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = bytes_of(once)
+    assert main(words(teacher / "generator.safetensors", once, *more)) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert bytes_of(once) == before
+
+
+def test_a_run_that_is_not_there_is_not_gone_on_with(teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(teacher / "generator.safetensors", tmp_path / "none", "--from", "select")) == 2
+    assert "holds no run that --from select could go on with" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_discriminator_of_the_supernet_goes_on(once: Path, teacher: Path) -> None:
+    """GAN Compression's fine-tuning: nearer to the supernet's than to the teacher's, where others begin."""
+    fitted = {key[2:]: value for key, value in load_file(once / "fitted.safetensors").items() if key.startswith("D/")}
+    theirs = load_artifact(teacher / "discriminator.safetensors").model.state_dict()
+    ours = load_artifact(once / "student_discriminator.safetensors").model.state_dict()
+
+    def gap(others: dict) -> float:
+        return max(float((ours[key] - others[key]).abs().max()) for key in ours)
+
+    assert 0 < gap(fitted) < 3 * 2e-4 * 1.01 < gap(theirs)  # three steps of Adam
+
+
+@pytest.mark.parametrize("task", ["paired", "unpaired"])
+def test_the_full_pipeline(
+    task: str, teacher: Path, unpaired_teacher: Path, tmp_path: Path, quick_export: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mobile teacher, half of it distilled, a supernet of that, a student of that; again from the middle."""
+    file = teacher / "generator.safetensors" if task == "paired" else unpaired_teacher / "generator_A.safetensors"
+    data = "shapes" if task == "paired" else "textures"
+    more = [
+        "--pipeline",
+        "full",
+        "--task",
+        task,
+        "method_options.space=parts",
+        'full.discriminator_options={"ndf":4,"layers":1}',
+    ]
+    arguments = words(file, tmp_path / "run", *more, budget="8x", data=data)
+    command(*arguments)
+    name = "generator" if task == "paired" else "generator_A"
+    mobile = load_artifact(tmp_path / "run" / "mobile" / f"{name}.safetensors").model
+    assert spec_of(mobile) == mobile_resnet(8, blocks=2)
+    narrow = load_artifact(tmp_path / "run" / "distilled" / "student.safetensors").model
+    assert spec_of(narrow) == mobile_resnet(4, blocks=2)
+    supernet = {key: value for key, value in load_file(tmp_path / "run" / "fitted.safetensors").items() if key.startswith("G/")}
+    assert sum(value.numel() for value in supernet.values()) == sum(p.numel() for p in narrow.state_dict().values())
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert 0 < result["budget"]["reached"] <= result["budget"]["limit"] == result["teacher"]["macs"] // 8
+    assert set(result["seconds"]) == {"mobile", "distill", "fit", "select", "recover", "export", "evaluate"}
+    assert any("mobile" in note for note in result["notes"])
+    before = bytes_of(tmp_path / "run")
+    command(*words(file, tmp_path / "run", *more, "--from", "fit", budget="8x", data=data))
+    after = bytes_of(tmp_path / "run")
+    for name in ("fitted", "selected", "student"):
+        assert after[f"{name}.safetensors"] == before[f"{name}.safetensors"]
+    assert {key for key in after if key.startswith("mobile/")} == {key for key in before if key.startswith("mobile/")}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--task", "inputs"], "pipeline=full trains a mobile teacher on real targets, and task=inputs has none"),
+        (["full.width=1"], "full.width=1.0: a part of the mobile teacher's widths, above 0 and below 1"),
+        (["full.distill.weights.recom=1", SMALL], "no loss named 'recom'. Did you mean 'recon'?"),
+        ([], "size=16 is too small for the discriminator"),
+        (["budget=1.1x"], "the network that is cut has"),
+        (["full.teacher.weights.recom=1", SMALL], "no loss named 'recom'. Did you mean 'recon'?"),
+    ],
+)
+def test_what_cannot_be_a_full_pipeline_is_told_before_any_work(
+    more: list[str], message: str, teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = ("--pipeline", "full", *more)
+    assert main(words(teacher / "generator.safetensors", tmp_path / "run", *fields, budget="8x")) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_several_processes_share_one_run_and_survive_the_death_of_its_owner(once: Path, teacher: Path, tmp_path: Path) -> None:
+    """The same command three times; the process that began is killed in its search, another one ends the run."""
+    out = tmp_path / "run"
+    more = ("--to", "recover", "--resume", "method_options.candidates=40", "method_options.lease=2")
+    arguments = words(teacher / "generator.safetensors", out, *more)
+
+    def start() -> subprocess.Popen[bytes]:
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.Popen([sys.executable, "-m", "pocketgan", *arguments], stderr=subprocess.DEVNULL, env=environment)
+
+    first = start()
+    while not (out / "config.json").exists() and first.poll() is None:
+        time.sleep(0.05)
+    others = [start(), start()]
+    journal = out / "search.journal"
+    while first.poll() is None and not (journal.exists() and journal.read_text().count('"state":1') > 3):
+        time.sleep(0.01)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert [process.wait() for process in others] == [0, 0]
+    assert (out / "student.safetensors").exists()
+    lines = [json.loads(line) for line in (out / "candidates.jsonl").read_text().splitlines()]
+    assert sorted(line["number"] for line in lines) == list(range(40))
+    assert (out / "fitted.safetensors").read_bytes() == (once / "fitted.safetensors").read_bytes()
