@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from commands import TINY, bytes_of, command
 from safetensors.torch import load_file
 
@@ -145,9 +146,23 @@ def test_the_full_pipeline(
     assert {key for key in after if key.startswith("mobile/")} == {key for key in before if key.startswith("mobile/")}
 
 
+def test_the_fast_pipeline_from_a_fresh_mobile_network_without_fine_tuning(teacher: Path, tmp_path: Path) -> None:
+    """As published for horse2zebra: the teacher's mobile form from scratch; what was chosen is the student, bit for bit."""
+    out = tmp_path / "run"
+    more = ("start=mobile", "fit.steps=0", "--to", "recover", "--resume")
+    command(*words(teacher / "generator.safetensors", out, *more, budget="8x"))
+    cut, student = (load_artifact(out / f"{name}.safetensors").model for name in ("selected", "student"))
+    assert spec_of(student).separable
+    assert all(torch.equal(a, b) for a, b in zip(cut.state_dict().values(), student.state_dict().values(), strict=True))
+    before = (out / "fitted.safetensors").read_bytes()
+    command(*words(teacher / "generator.safetensors", out, *more, "--from", "fit", budget="8x"))
+    assert (out / "fitted.safetensors").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
+        (["start=mobile"], "start=mobile is for pipeline=fast"),
         (["--task", "inputs"], "pipeline=full trains a mobile teacher on real targets, and task=inputs has none"),
         (["full.width=1"], "full.width=1.0: a part of the mobile teacher's widths, above 0 and below 1"),
         (["full.distill.weights.recom=1", SMALL], "no loss named 'recom'. Did you mean 'recon'?"),

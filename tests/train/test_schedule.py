@@ -40,10 +40,10 @@ def test_the_optimisers_follow() -> None:
         assert [optimizer.param_groups[0]["lr"] for optimizer in fit.optimizers.values()] == [pytest.approx(expected)] * 2
 
 
-@pytest.mark.parametrize("name", ["steps", "batch", "log_every", "checkpoint_every"])
-def test_numbers_below_1_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name}=0: the least is 1"):
-        FitConfig(**{name: 0})
+@pytest.mark.parametrize(("name", "least"), [("steps", 0), ("batch", 1), ("log_every", 1), ("checkpoint_every", 1)])
+def test_numbers_below_the_least_are_refused(name: str, least: int) -> None:
+    with pytest.raises(ValueError, match=f"{name}={least - 1}: the least is {least}"):
+        FitConfig(**{name: least - 1})
 
 
 def test_a_decay_that_starts_after_the_end_is_refused() -> None:

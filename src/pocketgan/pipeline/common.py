@@ -105,7 +105,7 @@ def resolved_steps(fit: FitConfig, length: int) -> FitConfig:
     places(fit.batch, 0, processes().count)
     if fit.epochs is None:
         return fit
-    return replace(fit, epochs=None, steps=max(1, round(fit.epochs * length / fit.batch)))
+    return replace(fit, epochs=None, steps=max(1 if fit.epochs else 0, round(fit.epochs * length / fit.batch)))
 
 
 def versions() -> dict[str, str]:

@@ -21,8 +21,8 @@ from pocketgan.methods import Method, make_method
 from pocketgan.pipeline.common import check_size, check_stride, open_run, open_splits, resolved_steps, there
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.full import (
-    alone,
     distill_config,
+    fast,
     mobile_config,
     mobile_file,
     mobile_options,
@@ -129,11 +129,13 @@ def _begin(
     data, test = open_splits(config.data, config.task)
     searched, held = hold_out(data, method.held_out) if method.held_out else (data, None)
     pictures, device = Pictures(data, searched, held, test), choose_device(config.device)
-    cast = rehearsal(config, reference) if config.pipeline == "full" else alone(config, reference)
+    cast = rehearsal(config, reference) if config.pipeline == "full" else fast(config, reference)
     sides = make_sides(config, cast, searched, held, method, out, device)
     for side in sides.values():
         method.check(side.start.model, side.setting, features=config.judge.features is not None)
     config = _in_steps(config, len(data))
+    if method.learns and not method.once_for_all and config.search.steps == 0:
+        raise ValueError(f"search.steps=0: {config.method} learns where to cut in its first fit; the least is 1")
     if config.task != "inputs":
         check_size("discriminator", student_discriminator(config, config.task == "paired"), config.data.size)
     if mobile is not None and config.pipeline == "full":
@@ -192,7 +194,7 @@ def _our_turn(work: Work, last: StageName) -> bool:
 def _cast(work: Work, stage: StageName) -> None:
     """From the stage on that needs them, the networks of the full pipeline in the place of the untrained ones."""
     config, cast, pictures = work.config, work.cast, work.pictures
-    if config.pipeline == "full" and stage not in ("mobile", "distill") and cast.start.provenance.get("untrained"):
+    if config.pipeline == "full" and stage not in ("mobile", "distill") and not cast.trained:
         work.cast = trained(config, cast.reference, work.run.path)
         work.sides = make_sides(config, work.cast, pictures.searched, pictures.held, work.method, work.run.path, work.device)
     for side in work.sides.values():

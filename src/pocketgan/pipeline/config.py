@@ -90,7 +90,10 @@ class CompressConfig:
     """Names of the layers to distil; empty for the architecture's own."""
     pipeline: Literal["fast", "full"] = "fast"
     """What is cut: the teacher itself, or, in GAN Compression's ``full`` pipeline, a narrower copy, distilled, of a mobile
-    teacher that is trained first. Any method goes on from either."""
+    teacher that is trained first. Any method goes on from it."""
+    start: Literal["teacher", "mobile"] = "teacher"
+    """What the fast pipeline cuts: the teacher itself, or its mobile form with fresh weights, as published for GAN
+    Compression: the teacher then teaches another network from scratch, which needs a long first fit."""
     full: FullConfig = field(default_factory=FullConfig)
     """The stages of the full pipeline that the fast one does not have."""
     two_way: bool = False
@@ -123,6 +126,10 @@ class CompressConfig:
             raise ValueError(f"multiple={self.multiple}: the least is 1")
         if self.two_way and self.task != "unpaired":
             raise ValueError(f"two_way=true: a {self.task} task has one direction; it is for task=unpaired")
+        if self.two_way and (self.pipeline, self.start) != ("fast", "teacher"):
+            raise ValueError("two_way=true searches the teachers themselves: take pipeline=fast and start=teacher")
+        if self.pipeline == "full" and self.start != "teacher":
+            raise ValueError("start=mobile is for pipeline=fast: pipeline=full begins with a trained mobile network")
 
 
 def with_preset(config: CompressConfig, preset: str | None, teacher: nn.Module) -> CompressConfig:

@@ -1,8 +1,8 @@
-"""What GAN Compression's full pipeline does before anything is searched: a mobile teacher, and a narrower copy of it.
+"""Who teaches and what is cut: GAN Compression's two pipelines.
 
-Li et al. 2020, sections 3.2 and 4.1: the convolutions of the residual blocks are decomposed and that network is trained from
-scratch; its most important channels are kept and learn from it; what is searched begins there. The fast pipeline leaves both
-out and searches the teacher itself.
+Li et al. 2020, sections 3.2 and 4.1. Full: the convolutions of the residual blocks are decomposed, that network is trained
+from scratch, its most important channels learn from it, and what is searched begins with those. Fast: the given teacher
+teaches what is searched without any network between.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from pocketgan.compress.fit_budget import scaled_widths
@@ -35,26 +36,34 @@ class Cast:
     """The run's configuration with the teacher's own file: its discriminator lies beside that."""
     opponent: Path | None = None
     """The discriminator that the first fit goes on with, where it is not the teacher's."""
+    trained: bool = True
+    """False before the stages of the full pipeline have made its networks: others stand for them then."""
 
 
-def alone(config: CompressConfig, reference: Source) -> Cast:
-    """The fast pipeline's."""
-    return Cast(reference, reference, reference, config)
+def fast(config: CompressConfig, reference: Source) -> Cast:
+    """The fast pipeline's: the teacher is cut, or its mobile form, whose fresh weights come from the seed.
+
+    Raises ``ValueError`` for ``start=mobile`` where the teacher has no mobile form.
+    """
+    if config.start == "teacher":
+        return Cast(reference, reference, reference, config)
+    options = mobile_options(config, reference.model)
+    if options is None:
+        raise ValueError(f"start=mobile: {reference.message} has no mobile form, or is it already; take start=teacher")
+    return Cast(reference, reference, _untrained(options, config.seed), config)
 
 
 def rehearsal(config: CompressConfig, reference: Source) -> Cast:
     """The full pipeline's before any work is done: untrained networks of the right kinds and widths.
 
-    Raises ``ValueError`` for a task that has no truth but the teacher's pictures, and for a two-way search.
+    Raises ``ValueError`` for a task that has no truth but the teacher's pictures.
     """
     if config.task == "inputs":
         raise ValueError("pipeline=full trains a mobile teacher on real targets, and task=inputs has none: take pipeline=fast")
-    if config.two_way:
-        raise ValueError("pipeline=full searches one direction: take pipeline=fast for two_way=true")
     options = mobile_options(config, reference.model)
-    teacher = reference if options is None else _untrained(MODELS["mobile-resnet"](**options).build())
-    narrow = shrink(teacher.model, prefix(scaled_widths(teacher.model, config.full.width, multiple=config.multiple)))
-    return Cast(reference, teacher, _untrained(narrow), config)
+    teacher = reference if options is None else _untrained(options, config.seed)
+    widths = scaled_widths(teacher.model, config.full.width, multiple=config.multiple)
+    return Cast(reference, teacher, replace(teacher, model=shrink(teacher.model, prefix(widths))), config, trained=False)
 
 
 def trained(config: CompressConfig, reference: Source, out: Path) -> Cast:
@@ -125,5 +134,9 @@ def distill_config(config: CompressConfig, file: Path | None) -> CompressConfig:
     )
 
 
-def _untrained(model: nn.Module) -> Source:
-    return Source(model.eval(), None, f"{spec_of(model).name}, not yet trained", {"untrained": True})
+def _untrained(options: dict[str, Any], seed: int) -> Source:
+    """The mobile form with fresh weights; the random state of the caller stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = MODELS["mobile-resnet"](**options).build()
+    return Source(model.eval(), None, "the teacher's mobile form", {})

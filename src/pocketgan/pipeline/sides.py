@@ -21,7 +21,7 @@ from pocketgan.methods import Method, Setting
 from pocketgan.metrics.cost import CostModel
 from pocketgan.metrics.features import OnnxFeatures
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.full import Cast, alone
+from pocketgan.pipeline.full import Cast, fast
 from pocketgan.pipeline.players import make_task, two_way_game
 from pocketgan.pipeline.sources import Source, load, reverse_of
 from pocketgan.search.fitness import HeldOut
@@ -85,7 +85,7 @@ def make_sides(
     if not method.learns:
         raise ValueError(f"two_way=true: {config.method} has no search; take a method that learns where to cut, such as dmad")
     reverse = load(reverse_of(Path(config.teacher)))
-    back = side(alone(config, reverse), config.budget_back or config.budget, "target", "back/selected.safetensors")
+    back = side(fast(config, reverse), config.budget_back or config.budget, "target", "back/selected.safetensors")
     return {"G_A": there, "G_B": back}
 
 

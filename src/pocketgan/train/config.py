@@ -14,7 +14,7 @@ class FitConfig:
     """One fit: its length, its optimiser, and what it writes on the way."""
 
     steps: int = 2000
-    """Optimiser steps of each player."""
+    """Optimiser steps of each player; 0 leaves the networks as they are."""
     epochs: float | None = None
     """The length in passes over the data instead; turned into ``steps`` when the run begins."""
     batch: int = 4
@@ -41,9 +41,9 @@ class FitConfig:
     """Write TensorBoard events beside ``log.jsonl`` (needs the extra ``tensorboard``)."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "log_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: the least is 1")
+        for name, least in (("steps", 0), ("batch", 1), ("log_every", 1), ("checkpoint_every", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)}: the least is {least}")
         if not 0 <= self.decay_start <= 1:
             raise ValueError(f"decay_start={self.decay_start}: a part of the steps, from 0 to 1")
 
