@@ -18,6 +18,7 @@ from pocketgan.methods.gan_compression import WidthLearner, sorted_by
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet, resnet, unet
 from pocketgan.search.fitness import HeldOut, make_fitness
+from pocketgan.search.scoring import on_all
 from pocketgan.train.config import FitConfig
 from pocketgan.train.loop import Fit
 from pocketgan.train.translation import Translation
@@ -42,9 +43,9 @@ def made(spec: Spec, budget: str, folder: Path | None = None) -> tuple[nn.Module
     teacher = randomise_(spec.build()).eval()
     cost = CostModel(teacher, 32)
     setting = Setting(parse_budget(budget, cost()), cost, 1, lambda: [pictures(0)], folder=folder)
-    sources = [pictures(1), pictures(2)]
+    sources = pictures(1, 4)
     with torch.no_grad():
-        taught = [teacher(source) for source in sources]
+        taught = teacher(sources)
     setting.held_out = lambda count: HeldOut(sources, taught)
     return teacher, setting
 
@@ -97,8 +98,8 @@ def test_the_whole_network_is_at_no_distance_from_the_teacher() -> None:
     teacher, setting = made(SPECS["resnet"], "4x")
     assert setting.held_out is not None
     fitness = make_fitness(Elastic(shrink(teacher, {})), setting.held_out(4), "teacher", CPU)
-    assert fitness({}) == 0
-    assert fitness({"trunk": 8}) > 0
+    assert on_all(fitness, {}) == 0
+    assert on_all(fitness, {"trunk": 8}) > 0
 
 
 def test_a_candidates_statistics_are_its_own() -> None:
@@ -109,10 +110,10 @@ def test_a_candidates_statistics_are_its_own() -> None:
     widths = {"trunk": 12, "block1": 5}
     fitness = make_fitness(Elastic(shrink(teacher, {})), held, "teacher", CPU)
     small = shrink(teacher, prefix(widths)).eval()
-    calibrate_(small, held.sources)
+    calibrate_(small, [held.sources])
     with torch.no_grad():
-        expected = torch.cat([small(s) - t for s, t in zip(held.sources, held.taught, strict=True)]).abs().mean()
-    assert fitness(widths) == pytest.approx(expected.item(), rel=1e-5)
+        expected = (small(held.sources) - held.taught).abs().mean()
+    assert on_all(fitness, widths) == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_widths_of_a_step_hang_on_the_seed_and_the_step_alone() -> None:

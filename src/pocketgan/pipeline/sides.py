@@ -28,7 +28,7 @@ from pocketgan.train.loop import check_weights
 from pocketgan.train.task import Task
 
 IMPORTANCE_IMAGES, IMPORTANCE_BATCH = 32, 4
-SCORED = 8  # held-out images painted at a time
+SCORED = 8  # held-out images that the teacher paints at a time
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,12 @@ def _held_out(
     config: CompressConfig, teacher: Source, data: ImageData, role: Role, device: torch.device, count: int
 ) -> HeldOut:
     """The first ``count`` held-out images, the teacher's pictures of them, and real targets where they are pairs."""
-    batches = [dict(batch.images) for batch in eval_batches(data, batch=SCORED, workers=0)][: -(-count // SCORED)]
+    images = next(eval_batches(data, batch=count, workers=0)).images
     painter = frozen(teacher.model).to(device)
     with torch.inference_mode():
-        taught = [painter(batch[role].to(device)).float().cpu() for batch in batches]
-    other: Role = "target" if role == "source" else "source"
-    reals = [batch[other] for batch in batches if other in batch]
+        taught = torch.cat([painter(part.to(device)).float().cpu() for part in torch.split(images[role], SCORED)])
     extractor = OnnxFeatures(config.judge.features) if config.judge.features is not None else None
-    return HeldOut([batch[role] for batch in batches], taught, reals, extractor)
+    return HeldOut(images[role], taught, images.get("target" if role == "source" else "source"), extractor)
 
 
 def _images(data: ImageData, seed: int, role: Role) -> Iterable[Tensor]:
