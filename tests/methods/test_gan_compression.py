@@ -88,8 +88,11 @@ def test_the_student_is_the_shared_weights_at_the_best_widths_within_the_budget(
     lines = [json.loads(line) for line in (tmp_path / "candidates.jsonl").read_text().splitlines()]
     assert len(lines) == 12
     assert all(line["cost"]["macs"] <= setting.budget.limit for line in lines)
-    best = min(lines, key=lambda line: line["scores"][0])
+    best = min((line for line in lines if line["images"] == 4), key=lambda line: line["scores"][0])
     assert {group: len(kept) for group, kept in selection.items()} == best["widths"]
+    kept = json.loads((tmp_path / "search.json").read_text())
+    assert kept["rivals"][0]["configuration"] == best["configuration"]
+    assert kept["images"] == 4
     again = method.select(model, setting)  # everything is scored already: nothing is done twice
     assert all(torch.equal(again[group], selection[group]) for group in selection)
 

@@ -20,6 +20,7 @@ from pocketgan.core.config import from_json
 from pocketgan.methods.base import METHODS, Method, Setting
 from pocketgan.search.fitness import Fit, make_fitness
 from pocketgan.search.halving import WHOLE, Halving
+from pocketgan.search.noise import measure_noise
 from pocketgan.search.published import make_space
 from pocketgan.search.space import Space, Within
 from pocketgan.search.strategies import STRATEGIES
@@ -98,8 +99,13 @@ class GanCompression(Method):
             seed=setting.seed,
             reporter=setting.reporter,
         )
+        noise = measure_noise(found, score)
+        if noise is not None and setting.reporter is not None:
+            setting.reporter.say(str(noise))
         if setting.folder is not None:
             found.write(setting.folder / "candidates.jsonl")
+            if noise is not None:
+                noise.write(setting.folder / "search.json")
         elastic.cpu()
         return prefix(found.best.widths)
 
