@@ -161,6 +161,10 @@ def test_adaptors_are_used_by_their_leading_channels() -> None:
         ({"strategy_options": {"popualtion": 4}}, r"no field named 'popualtion'. Did you mean 'population'"),
         ({"fitness": "kernel"}, r"fitness=kernel is measured on features: give an ONNX file with --features"),
         ({"space": "stem=8 trunk=32"}, r"is below the floor"),
+        ({"against": ["latency"]}, r"against=latency has no effect on strategy=evolution.*: take strategy=nsga2"),
+        ({"strategy": "nsga2", "against": ["macs", "macs"]}, r"against=macs,macs: name macs, latency or both, each once"),
+        ({"strategy": "nsga2", "against": []}, r"against=: name macs, latency or both"),
+        ({"strategy": "nsga2", "against": ["latency"]}, r"against=latency: there is nothing to measure it with"),
     ],
     ids=str,
 )
@@ -170,9 +174,25 @@ def test_what_the_search_cannot_do_is_said_before_any_work(options: dict[str, ob
         make_method("gan-compression", options).check(teacher, setting, features=False)
 
 
-def test_quality_against_macs_by_nsga2() -> None:
-    teacher, setting = made(SPECS["unet"], "4x")
-    method = make_method("gan-compression", {"strategy": "nsga2", "strategy_options": {"population": 6}, "candidates": 12})
+@pytest.mark.parametrize("against", [["macs"], ["latency"], ["latency", "macs"]], ids=",".join)
+def test_quality_against_costs_by_nsga2(against: list[str], tmp_path: Path) -> None:
+    """Every candidate is cut out and measured once, also where it is scored on more images later."""
+    teacher, setting = made(SPECS["unet"], "4x", tmp_path)
+    measured: list[int] = []
+
+    def measure(network: nn.Module) -> float:
+        measured.append(CostModel(network, 32)().params)
+        return 0.5 * measured[-1]
+
+    setting.measure = measure
+    options = {"strategy": "nsga2", "strategy_options": {"population": 6}, "candidates": 12, "against": against}
+    method = make_method("gan-compression", options)
+    method.check(teacher, setting, features=False)
     model = method.prepare(teacher, setting)
     student = shrink(method.network(model), method.select(model, setting))
     assert setting.budget.allows(CostModel(student, 32)())
+    lines = [json.loads(line) for line in (tmp_path / "candidates.jsonl").read_text().splitlines()]
+    for line in lines:
+        known = {"macs": line["cost"]["macs"], "latency": 0.5 * line["cost"]["params"]}
+        assert line["scores"][1:] == [known[name] for name in against]
+    assert sorted(measured) == (sorted(line["cost"]["params"] for line in lines) if "latency" in against else [])

@@ -22,11 +22,13 @@ from pocketgan.search.fitness import Fit, make_fitness
 from pocketgan.search.halving import WHOLE, Halving
 from pocketgan.search.noise import measure_noise
 from pocketgan.search.published import make_space
+from pocketgan.search.scoring import Score
 from pocketgan.search.space import Space, Within
 from pocketgan.search.strategies import STRATEGIES
 from pocketgan.search.study import search
 
 Sampling = Literal["uniform", "sandwich"]
+Against = Literal["macs", "latency"]
 
 
 @METHODS.register("gan-compression")
@@ -43,9 +45,12 @@ class GanCompression(Method):
     importance: Literal["contribution", "l1", "none"] = "contribution"
     """By what channels are sorted first, so that leading ones matter most; ``none`` leaves them as they are."""
     strategy: str = "evolution"
-    """How candidates are proposed: evolution (published), brute-force, random, or nsga2 (quality against exact MACs)."""
+    """How candidates are proposed: evolution (published), brute-force, random, or nsga2 (quality against costs)."""
     strategy_options: dict[str, Any] = field(default_factory=dict)
     """Its options: ``population``, ``mutants``, ..."""
+    against: tuple[Against, ...] = ("macs",)
+    """What nsga2 weighs quality against: exact MACs, the median latency of the network, cut out and run where the search runs,
+    or both. Timings are no function of the seed: a search against them is resumed exactly, but not repeated."""
     candidates: int = 300
     """How many are scored."""
     images: int = 64
@@ -68,8 +73,21 @@ class GanCompression(Method):
         """The space and its floor, the strategy and its options, and whether the fitness has an extractor."""
         Within(make_space(self.space, teacher), setting.cost, setting.budget)
         from_json(STRATEGIES[self.strategy], self.strategy_options)
+        self._check_against(setting)
         if self.fitness != "teacher" and not features:
             raise ValueError(f"fitness={self.fitness} is measured on features: give an ONNX file with --features")
+
+    def _check_against(self, setting: Setting) -> None:
+        named = ",".join(self.against)
+        if self.strategy != "nsga2" and self.against != ("macs",):
+            raise ValueError(
+                f"against={named} has no effect on strategy={self.strategy}, which looks for the best score alone: take "
+                "strategy=nsga2, or leave it out"
+            )
+        if sorted(set(self.against)) != sorted(self.against) or not self.against:
+            raise ValueError(f"against={named}: name macs, latency or both, each once")
+        if "latency" in self.against and setting.measure is None:
+            raise ValueError("against=latency: there is nothing to measure it with; give the Setting a `measure`")
 
     def prepare(self, teacher: nn.Module, setting: Setting) -> nn.Module:
         """The elastic view of the teacher, its channels sorted by importance: a permutation, which changes no picture."""
@@ -89,7 +107,7 @@ class GanCompression(Method):
         found = search(
             make_space(self.space, elastic.model),
             score,
-            against=[lambda widths: setting.cost(widths).macs] if self.strategy == "nsga2" else [],
+            against=[_cost(name, elastic, setting) for name in self.against] if self.strategy == "nsga2" else [],
             cost=setting.cost,
             storage=setting.storage(),
             budget=setting.budget,
@@ -141,6 +159,20 @@ class WidthLearner:
     def facts(self) -> dict[str, Any]:
         """Nothing that a curve could show."""
         return {}
+
+
+def _cost(name: Against, model: Elastic, setting: Setting) -> Score:
+    """That cost of a network of some widths."""
+    if name == "macs":
+        return lambda widths: setting.cost(widths).macs
+    assert setting.measure is not None
+    measure = setting.measure
+
+    def latency(widths: Mapping[str, int]) -> float:
+        model.resize_(widths)
+        return measure(model.extract().eval())
+
+    return latency
 
 
 def sorted_by(model: nn.Module, importance: str, setting: Setting) -> nn.Module:

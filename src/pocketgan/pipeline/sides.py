@@ -16,10 +16,12 @@ from pocketgan.compress.fit_budget import floor_widths
 from pocketgan.data.images import ImageData
 from pocketgan.data.loader import eval_batches, train_batches
 from pocketgan.data.pictures import Role
-from pocketgan.export import frozen
+from pocketgan.evaluate import JudgeConfig
+from pocketgan.export import frozen, torch_runner
 from pocketgan.methods import Method, Setting
-from pocketgan.metrics.cost import CostModel
+from pocketgan.metrics.cost import CostModel, image_channels
 from pocketgan.metrics.features import OnnxFeatures
+from pocketgan.metrics.latency import measure_latency
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.players import make_task, two_way_game
 from pocketgan.pipeline.sources import Source, load, reverse_of
@@ -68,6 +70,7 @@ def make_sides(
             held_out=partial(_held_out, config, source, held, role, device) if held is not None else None,
             seed=config.seed,
             device=device,
+            measure=partial(_milliseconds, config.judge, cost.size, device),
             folder=(out / file).parent,
         )
         return Side(source, setting, file)
@@ -115,6 +118,13 @@ def _held_out(
         taught = torch.cat([painter(part.to(device)).float().cpu() for part in torch.split(images[role], SCORED)])
     extractor = OnnxFeatures(config.judge.features) if config.judge.features is not None else None
     return HeldOut(images[role], taught, images.get("target" if role == "source" else "source"), extractor)
+
+
+def _milliseconds(judge: JudgeConfig, size: tuple[int, int], device: torch.device, generator: nn.Module) -> float:
+    """Median latency of one picture."""
+    model = frozen(generator).to(device)
+    run = torch_runner(model, torch.zeros(1, image_channels(model), *size, device=device))
+    return measure_latency({"it": run}, repeats=judge.repeats, threads=judge.threads)["it"].median
 
 
 def _images(data: ImageData, seed: int, role: Role) -> Iterable[Tensor]:
