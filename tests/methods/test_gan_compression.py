@@ -13,14 +13,15 @@ from pocketgan.compress.elastic import Elastic
 from pocketgan.compress.importance import contribution
 from pocketgan.compress.selection import prefix, shrink
 from pocketgan.core.spec import Spec
-from pocketgan.methods import Setting, make_method
-from pocketgan.methods.gan_compression import WidthLearner, sorted_by
+from pocketgan.methods import Setting, gan_compression, make_method
+from pocketgan.methods.gan_compression import Looks, WidthLearner, sorted_by
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet, resnet, unet
 from pocketgan.search.fitness import HeldOut, make_fitness
 from pocketgan.search.scoring import on_all
 from pocketgan.train.config import FitConfig
 from pocketgan.train.loop import Fit
+from pocketgan.train.processes import Processes
 from pocketgan.train.translation import Translation
 from zoo import EXAMPLES, example_input, randomise_, randomised, size
 
@@ -138,6 +139,60 @@ def test_widths_of_a_step_hang_on_the_seed_and_the_step_alone() -> None:
     assert one.optimizer() is None
 
 
+@pytest.mark.parametrize("name", ["batch", "unet-dropout"])
+def test_looking_at_both_ends_changes_no_bit_of_training(name: str) -> None:
+    """Weights, running statistics, moments of the optimiser, random state; with dropout and with batch norm."""
+    spec = SPECS["batch"] if name == "batch" else unet(8, 4, dropout=0.5)
+    states, told = [], []
+    for every in (0, 2):
+        teacher, setting = made(spec, "4x")
+        method = make_method("gan-compression", {"evaluate_every": every})
+        model = method.prepare(teacher, setting)
+        torch.manual_seed(7)
+        learner = method.learner(model, setting, 5)
+        assert isinstance(learner, WidthLearner)
+        task = Translation(model, None, teacher=teacher, objective="features", layers=tuple(spec.taps), example=pictures(3, 1))
+        fit = Fit(task, FitConfig(steps=5), CPU, learners={"G": learner})
+        for step in range(5):
+            fit.advance({"source": pictures(step), "target": pictures(9 + step)})
+            told.append(learner.facts())
+        states.append(fit.tensors())
+        task.close()
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(tensor, states[1][key]) for key, tensor in states[0].items())
+    assert [bool(facts) for facts in told] == [*[False] * 5, False, True, False, True, True]
+    fitness = make_fitness(model, setting.held_out(4), "teacher", CPU)
+    ends = {"largest": learner.space.largest, "smallest": learner.space.smallest}
+    assert told[-1] == {end: on_all(fitness, learner.space.widths(numbers)) for end, numbers in ends.items()}
+
+
+def test_who_does_not_write_does_not_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher, setting = made(SPECS["resnet"], "4x")
+    setting.held_out = None  # nobody may ask for it
+    monkeypatch.setattr(gan_compression, "processes", lambda: Processes(rank=1))
+    learner = make_method("gan-compression", {"evaluate_every": 1}).learner(Elastic(shrink(teacher, {})), setting, 5)
+    assert learner is not None
+    learner.before(0)
+    assert learner.facts() == {}
+
+
+def test_a_resumed_fit_looks_at_the_same_steps() -> None:
+    """Lines of the log every 3 steps and at checkpoints every 10; a look every 4."""
+
+    def looked(first: int) -> list[int]:
+        looks, found = Looks(4, 32), []
+        for step in range(first, 32):
+            looks.begin(step)
+            done = step + 1
+            if (done % 3 == 0 or done % 10 == 0 or done == 32) and looks.due():
+                found.append(done)
+        return found
+
+    assert looked(0) == [6, 9, 12, 18, 20, 24, 30, 32]
+    assert looked(10) == [12, 18, 20, 24, 30, 32]
+    assert looked(20) == [24, 30, 32]
+
+
 def test_adaptors_are_used_by_their_leading_channels() -> None:
     teacher, setting = made(SPECS["resnet"], "4x")
     model = make_method("gan-compression", {"importance": "none"}).prepare(teacher, setting)
@@ -161,6 +216,7 @@ def test_adaptors_are_used_by_their_leading_channels() -> None:
         ({"strategy_options": {"popualtion": 4}}, r"no field named 'popualtion'. Did you mean 'population'"),
         ({"fitness": "kernel"}, r"fitness=kernel is measured on features: give an ONNX file with --features"),
         ({"space": "stem=8 trunk=32"}, r"is below the floor"),
+        ({"evaluate_every": -1}, r"evaluate_every=-1: steps between two looks"),
         ({"against": ["latency"]}, r"against=latency has no effect on strategy=evolution.*: take strategy=nsga2"),
         ({"strategy": "nsga2", "against": ["macs", "macs"]}, r"against=macs,macs: name macs, latency or both, each once"),
         ({"strategy": "nsga2", "against": []}, r"against=: name macs, latency or both"),

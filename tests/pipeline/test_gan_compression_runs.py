@@ -21,6 +21,10 @@ def test_a_search_against_latency_on_features(teacher: Path, features: Path, tmp
             "method_options.strategy_options.population=3",
         ),
     )
+    log = [
+        json.loads(line)["search"]["G"] for line in (run / "log.jsonl").read_text().splitlines() if "search" in json.loads(line)
+    ]
+    assert set(log[-1]) == {"largest", "smallest"}
     lines = [json.loads(line) for line in (run / "candidates.jsonl").read_text().splitlines()]
     assert [len(line["scores"]) for line in lines] == [3] * 6
     assert all(line["scores"][1] == line["cost"]["macs"] and 0 < line["scores"][2] < 1e4 for line in lines)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -18,14 +19,16 @@ from pocketgan.compress.importance import IMPORTANCES
 from pocketgan.compress.selection import Selection, prefix, shrink
 from pocketgan.core.config import from_json
 from pocketgan.methods.base import METHODS, Method, Setting
+from pocketgan.search.ends import Ends
 from pocketgan.search.fitness import Fit, make_fitness
 from pocketgan.search.halving import WHOLE, Halving
 from pocketgan.search.noise import measure_noise
 from pocketgan.search.published import make_space
-from pocketgan.search.scoring import Score
+from pocketgan.search.scoring import ByImages, Score
 from pocketgan.search.space import Space, Within
 from pocketgan.search.strategies import STRATEGIES
 from pocketgan.search.study import search
+from pocketgan.train.processes import processes
 
 Sampling = Literal["uniform", "sandwich"]
 Against = Literal["macs", "latency"]
@@ -57,6 +60,9 @@ class GanCompression(Method):
     """How many training images are held out to score them on."""
     fitness: Fit = "teacher"
     """What is scored: the distance to the teacher's pictures, or frechet or kernel on ``--features``."""
+    evaluate_every: int = 500
+    """Steps between two looks at the largest and the smallest network on the held-out images while the weights are trained; 0:
+    none. They are logged and shown, and change nothing."""
     halving: bool = True
     """Whether all are scored on a sixteenth of the images first, and only the leading half of a generation on twice as many,
     time after time, which takes a fifth of the pictures; off, all are scored on all of them (published)."""
@@ -71,6 +77,8 @@ class GanCompression(Method):
 
     def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:
         """The space and its floor, the strategy and its options, and whether the fitness has an extractor."""
+        if self.evaluate_every < 0:
+            raise ValueError(f"evaluate_every={self.evaluate_every}: steps between two looks, at least 1; 0 takes none")
         Within(make_space(self.space, teacher), setting.cost, setting.budget)
         from_json(STRATEGIES[self.strategy], self.strategy_options)
         self._check_against(setting)
@@ -97,13 +105,15 @@ class GanCompression(Method):
         """What chooses the widths of every step."""
         if setting.multiple > 1:
             setting.warn(f"multiple={setting.multiple} has no effect on gan-compression: its widths are those of the space")
-        return WidthLearner(_elastic(model), make_space(self.space, self.network(model)), self.sampling, setting.seed)
+        elastic, space = _elastic(model), make_space(self.space, self.network(model))
+        ends = Ends(elastic, space, partial(self._fitness, elastic, setting))
+        looks = Looks(self.evaluate_every, steps) if self.evaluate_every else None
+        return WidthLearner(elastic, space, self.sampling, setting.seed, ends, looks)
 
     def select(self, model: nn.Module, setting: Setting) -> Selection:
         """The leading channels at the best widths that the search found."""
-        assert setting.held_out is not None, "the search needs images to score on"
         elastic = _elastic(model).to(setting.device)
-        score = make_fitness(elastic, setting.held_out(self.images), self.fitness, setting.device)
+        score = self._fitness(elastic, setting)
         found = search(
             make_space(self.space, elastic.model),
             score,
@@ -127,6 +137,10 @@ class GanCompression(Method):
         elastic.cpu()
         return prefix(found.best.widths)
 
+    def _fitness(self, model: Elastic, setting: Setting) -> ByImages:
+        assert setting.held_out is not None, "the search needs images to score on"
+        return make_fitness(model, setting.held_out(self.images), self.fitness, setting.device)
+
     def network(self, model: nn.Module) -> nn.Module:
         """The one with the shared weights."""
         return _elastic(model).model
@@ -135,14 +149,16 @@ class GanCompression(Method):
 class WidthLearner:
     """Chooses the widths of a step from its number and the seed alone: resumed or not, on one process or several."""
 
-    def __init__(self, model: Elastic, space: Space, sampling: Sampling, seed: int):
-        self.model, self.space, self.sampling, self.seed = model, space, sampling, seed
+    def __init__(self, model: Elastic, space: Space, sampling: Sampling, seed: int, ends: Ends, looks: Looks | None):
+        self.model, self.space, self.sampling, self.seed, self.ends, self.looks = model, space, sampling, seed, ends, looks
 
     def optimizer(self) -> None:
         """None: it has no parameters of its own."""
 
     def before(self, step: int) -> None:
         """Resize the network."""
+        if self.looks is not None:
+            self.looks.begin(step)
         self.model.resize_(self.space.widths(self.configuration(step)))
 
     def configuration(self, step: int) -> tuple[int, ...]:
@@ -157,8 +173,34 @@ class WidthLearner:
         return {}
 
     def facts(self) -> dict[str, Any]:
-        """Nothing that a curve could show."""
-        return {}
+        """The scores of the largest and the smallest network, where it is time for them and in the process that writes."""
+        if self.looks is None or not self.looks.due():
+            return {}
+        found = self.ends() if processes().first else {}
+        processes().wait()  # patiently: it may take longer than a step is waited for
+        return found
+
+
+class Looks:
+    """When to look: at the first line of the log after so many steps, time after time, and at the end.
+
+    A fit that is resumed begins at a line of its log, so it looks at the same steps as one that was never stopped.
+    """
+
+    def __init__(self, every: int, steps: int):
+        self.every, self.steps = every, steps
+        self._last: int | None = None
+        self._done = 0
+
+    def begin(self, step: int) -> None:
+        """Step ``step`` begins."""
+        self._last = step if self._last is None else self._last
+        self._done = step + 1
+
+    def due(self) -> bool:
+        """Whether it is time; asked at every line of the log."""
+        last, self._last = self._last or 0, self._done
+        return self._done // self.every > last // self.every or self._done == self.steps
 
 
 def _cost(name: Against, model: Elastic, setting: Setting) -> Score:
