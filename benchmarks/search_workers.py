@@ -23,7 +23,8 @@ from pocketgan.metrics.cost import CostModel
 from pocketgan.models.resnet import mobile_resnet
 from pocketgan.search.published import make_space
 from pocketgan.search.result import SearchResult
-from pocketgan.search.study import Fitness, search
+from pocketgan.search.scoring import Score
+from pocketgan.search.study import search
 
 SECONDS, CANDIDATES, SPACE_NAME, BUDGET = 1.0, 200, "channels-64-pix2pix", "4.6Gpaper"
 NETWORK = mobile_resnet(64).build(device="meta")
@@ -39,7 +40,7 @@ def asleep(widths: Mapping[str, int]) -> float:
     return width(widths)
 
 
-def run(journal: Path, fitness: Fitness, candidates: int) -> SearchResult:
+def run(journal: Path, fitness: Score, candidates: int) -> SearchResult:
     cost = CostModel(NETWORK, 256)
     return search(SPACE, fitness, cost=cost, budget=parse_budget(BUDGET, cost()), storage=journal, candidates=candidates)
 

@@ -13,13 +13,16 @@ from pocketgan.compress.elastic import Elastic
 from pocketgan.compress.importance import contribution
 from pocketgan.compress.selection import prefix, shrink
 from pocketgan.core.spec import Spec
-from pocketgan.methods import Setting, make_method
-from pocketgan.methods.gan_compression import WidthLearner, sorted_by
+from pocketgan.methods import Setting, make_method, width_learner
+from pocketgan.methods.gan_compression import sorted_by
+from pocketgan.methods.width_learner import Looks, WidthLearner
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet, resnet, unet
 from pocketgan.search.fitness import HeldOut, make_fitness
+from pocketgan.search.scoring import on_all
 from pocketgan.train.config import FitConfig
 from pocketgan.train.loop import Fit
+from pocketgan.train.processes import Processes
 from pocketgan.train.translation import Translation
 from zoo import EXAMPLES, example_input, randomise_, randomised, size
 
@@ -42,9 +45,9 @@ def made(spec: Spec, budget: str, folder: Path | None = None) -> tuple[nn.Module
     teacher = randomise_(spec.build()).eval()
     cost = CostModel(teacher, 32)
     setting = Setting(parse_budget(budget, cost()), cost, 1, lambda: [pictures(0)], folder=folder)
-    sources = [pictures(1), pictures(2)]
+    sources = pictures(1, 4)
     with torch.no_grad():
-        taught = [teacher(source) for source in sources]
+        taught = teacher(sources)
     setting.held_out = lambda count: HeldOut(sources, taught)
     return teacher, setting
 
@@ -87,8 +90,11 @@ def test_the_student_is_the_shared_weights_at_the_best_widths_within_the_budget(
     lines = [json.loads(line) for line in (tmp_path / "candidates.jsonl").read_text().splitlines()]
     assert len(lines) == 12
     assert all(line["cost"]["macs"] <= setting.budget.limit for line in lines)
-    best = min(lines, key=lambda line: line["scores"][0])
+    best = min((line for line in lines if line["images"] == 4), key=lambda line: line["scores"][0])
     assert {group: len(kept) for group, kept in selection.items()} == best["widths"]
+    kept = json.loads((tmp_path / "search.json").read_text())
+    assert kept["rivals"][0]["configuration"] == best["configuration"]
+    assert kept["images"] == 4
     again = method.select(model, setting)  # everything is scored already: nothing is done twice
     assert all(torch.equal(again[group], selection[group]) for group in selection)
 
@@ -97,8 +103,8 @@ def test_the_whole_network_is_at_no_distance_from_the_teacher() -> None:
     teacher, setting = made(SPECS["resnet"], "4x")
     assert setting.held_out is not None
     fitness = make_fitness(Elastic(shrink(teacher, {})), setting.held_out(4), "teacher", CPU)
-    assert fitness({}) == 0
-    assert fitness({"trunk": 8}) > 0
+    assert on_all(fitness, {}) == 0
+    assert on_all(fitness, {"trunk": 8}) > 0
 
 
 def test_a_candidates_statistics_are_its_own() -> None:
@@ -109,10 +115,10 @@ def test_a_candidates_statistics_are_its_own() -> None:
     widths = {"trunk": 12, "block1": 5}
     fitness = make_fitness(Elastic(shrink(teacher, {})), held, "teacher", CPU)
     small = shrink(teacher, prefix(widths)).eval()
-    calibrate_(small, held.sources)
+    calibrate_(small, [held.sources])
     with torch.no_grad():
-        expected = torch.cat([small(s) - t for s, t in zip(held.sources, held.taught, strict=True)]).abs().mean()
-    assert fitness(widths) == pytest.approx(expected.item(), rel=1e-5)
+        expected = (small(held.sources) - held.taught).abs().mean()
+    assert on_all(fitness, widths) == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_widths_of_a_step_hang_on_the_seed_and_the_step_alone() -> None:
@@ -132,6 +138,60 @@ def test_widths_of_a_step_hang_on_the_seed_and_the_step_alone() -> None:
     assert found[0] == found[4] == one.space.largest
     assert found[2] == found[6] == one.space.smallest
     assert one.optimizer() is None
+
+
+@pytest.mark.parametrize("name", ["batch", "unet-dropout"])
+def test_looking_at_both_ends_changes_no_bit_of_training(name: str) -> None:
+    """Weights, running statistics, moments of the optimiser, random state; with dropout and with batch norm."""
+    spec = SPECS["batch"] if name == "batch" else unet(8, 4, dropout=0.5)
+    states, told = [], []
+    for every in (0, 2):
+        teacher, setting = made(spec, "4x")
+        method = make_method("gan-compression", {"evaluate_every": every})
+        model = method.prepare(teacher, setting)
+        torch.manual_seed(7)
+        learner = method.learner(model, setting, 5)
+        assert isinstance(learner, WidthLearner)
+        task = Translation(model, None, teacher=teacher, objective="features", layers=tuple(spec.taps), example=pictures(3, 1))
+        fit = Fit(task, FitConfig(steps=5), CPU, learners={"G": learner})
+        for step in range(5):
+            fit.advance({"source": pictures(step), "target": pictures(9 + step)})
+            told.append(learner.facts())
+        states.append(fit.tensors())
+        task.close()
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(tensor, states[1][key]) for key, tensor in states[0].items())
+    assert [bool(facts) for facts in told] == [*[False] * 5, False, True, False, True, True]
+    fitness = make_fitness(model, setting.held_out(4), "teacher", CPU)
+    ends = {"largest": learner.space.largest, "smallest": learner.space.smallest}
+    assert told[-1] == {end: on_all(fitness, learner.space.widths(numbers)) for end, numbers in ends.items()}
+
+
+def test_who_does_not_write_does_not_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher, setting = made(SPECS["resnet"], "4x")
+    setting.held_out = None  # nobody may ask for it
+    monkeypatch.setattr(width_learner, "processes", lambda: Processes(rank=1))
+    learner = make_method("gan-compression", {"evaluate_every": 1}).learner(Elastic(shrink(teacher, {})), setting, 5)
+    assert learner is not None
+    learner.before(0)
+    assert learner.facts() == {}
+
+
+def test_a_resumed_fit_looks_at_the_same_steps() -> None:
+    """Lines of the log every 3 steps and at checkpoints every 10; a look every 4."""
+
+    def looked(first: int) -> list[int]:
+        looks, found = Looks(4, 32), []
+        for step in range(first, 32):
+            looks.begin(step)
+            done = step + 1
+            if (done % 3 == 0 or done % 10 == 0 or done == 32) and looks.due():
+                found.append(done)
+        return found
+
+    assert looked(0) == [6, 9, 12, 18, 20, 24, 30, 32]
+    assert looked(10) == [12, 18, 20, 24, 30, 32]
+    assert looked(20) == [24, 30, 32]
 
 
 def test_adaptors_are_used_by_their_leading_channels() -> None:
@@ -157,6 +217,11 @@ def test_adaptors_are_used_by_their_leading_channels() -> None:
         ({"strategy_options": {"popualtion": 4}}, r"no field named 'popualtion'. Did you mean 'population'"),
         ({"fitness": "kernel"}, r"fitness=kernel is measured on features: give an ONNX file with --features"),
         ({"space": "stem=8 trunk=32"}, r"is below the floor"),
+        ({"evaluate_every": -1}, r"evaluate_every=-1: steps between two looks"),
+        ({"against": ["latency"]}, r"against=latency has no effect on strategy=evolution.*: take strategy=nsga2"),
+        ({"strategy": "nsga2", "against": ["macs", "macs"]}, r"against=macs,macs: name macs, latency or both, each once"),
+        ({"strategy": "nsga2", "against": []}, r"against=: name macs, latency or both"),
+        ({"strategy": "nsga2", "against": ["latency"]}, r"against=latency: there is nothing to measure it with"),
     ],
     ids=str,
 )
@@ -166,9 +231,25 @@ def test_what_the_search_cannot_do_is_said_before_any_work(options: dict[str, ob
         make_method("gan-compression", options).check(teacher, setting, features=False)
 
 
-def test_quality_against_macs_by_nsga2() -> None:
-    teacher, setting = made(SPECS["unet"], "4x")
-    method = make_method("gan-compression", {"strategy": "nsga2", "strategy_options": {"population": 6}, "candidates": 12})
+@pytest.mark.parametrize("against", [["macs"], ["latency"], ["latency", "macs"]], ids=",".join)
+def test_quality_against_costs_by_nsga2(against: list[str], tmp_path: Path) -> None:
+    """Every candidate is cut out and measured once, also where it is scored on more images later."""
+    teacher, setting = made(SPECS["unet"], "4x", tmp_path)
+    measured: list[int] = []
+
+    def measure(network: nn.Module) -> float:
+        measured.append(CostModel(network, 32)().params)
+        return 0.5 * measured[-1]
+
+    setting.measure = measure
+    options = {"strategy": "nsga2", "strategy_options": {"population": 6}, "candidates": 12, "against": against}
+    method = make_method("gan-compression", options)
+    method.check(teacher, setting, features=False)
     model = method.prepare(teacher, setting)
     student = shrink(method.network(model), method.select(model, setting))
     assert setting.budget.allows(CostModel(student, 32)())
+    lines = [json.loads(line) for line in (tmp_path / "candidates.jsonl").read_text().splitlines()]
+    for line in lines:
+        known = {"macs": line["cost"]["macs"], "latency": 0.5 * line["cost"]["params"]}
+        assert line["scores"][1:] == [known[name] for name in against]
+    assert sorted(measured) == (sorted(line["cost"]["params"] for line in lines) if "latency" in against else [])

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from pocketgan.report import write_report
 from pocketgan.report.candidates import candidates_view, chosen_of, scored
 from pocketgan.report.read import read_run
@@ -46,6 +48,35 @@ def test_every_candidate_is_a_point_and_the_students_widths_are_the_star(tmp_pat
     assert view.best.columns == ("configuration", "score", "MACs", "stem", "trunk")
     assert [row[0].text for row in view.best.rows] == [f"{n}_8" for n in range(11, 1, -1)]
     assert [row[3].text for row in view.best.rows][:2] == ["11", "10"]
+
+
+def test_estimates_are_pale_and_no_candidates_for_the_best(tmp_path: Path) -> None:
+    lines = [json.loads(line(n, 1 / (n + 1), 1000 + 10 * n, n)) | {"images": 64 if n < 4 else 16} for n in range(12)]
+    view = candidates_view(read_run(written(tmp_path / "run", [json.dumps(one) for one in lines])), name="x")
+    assert view is not None
+    assert "4 of them saw all 64 images, the pale others fewer: estimates." in view.panel.caption
+    assert [row[0].text for row in view.best.rows] == ["3_8", "2_8", "1_8", "0_8"]
+
+
+def test_what_the_images_tell_of_the_best_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path / "run", [line(n, n + 1.0, 1000, n) for n in range(3)])
+    rivals = [{"configuration": f"{n}_8", "score": n + 1.0, "error": 0.25} for n in range(2)]
+    (path / "search.json").write_text(json.dumps({"images": 64, "groups": 10, "tied": 2, "rivals": rivals}))
+    view = candidates_view(read_run(path), name="x")
+    assert view is not None
+    assert [row[1].detail for row in view.best.rows] == ["± 0.25", "± 0.25", ""]
+    assert "2 of the best 2 lie within two standard errors" in view.noise
+    assert view.noise in " ".join(write_report([path], tmp_path / "report.html").read_text().split())
+
+
+@pytest.mark.parametrize("text", ["{torn", "[]", '{"rivals": 3}', '{"rivals": [{"error": "x"}], "images": []}', "{}"])
+def test_torn_and_foreign_words_about_them_are_left_out(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path / "run", [line(0, 0.5, 900, 3)])
+    (path / "search.json").write_text(text)
+    view = candidates_view(read_run(path), name="x")
+    assert view is not None
+    assert view.noise == ""
+    assert view.best.rows[0][1].detail == ""
 
 
 def test_of_equal_scores_the_cheaper_stands_first(tmp_path: Path) -> None:

@@ -169,6 +169,15 @@ def test_what_a_method_does_not_tell_is_not_shown(make_run: MakeRun) -> None:
     assert "<h2>Search</h2>" not in page_of(make_run("c")).source
 
 
+def test_both_ends_of_a_space_have_a_curve_each(make_run: MakeRun) -> None:
+    run = searched(
+        make_run("a"), *(entry(step, G={"largest": 1 / step, "smallest": 2 / step} if step % 20 else {}) for step in COSTS)
+    )
+    (view,) = search_views(read_runs([run])[0], colour=0, name="x")
+    assert [panel.title for panel in view.small] == ["Largest", "Smallest"]
+    assert view.large == ()
+
+
 def test_runs_share_a_plot_of_their_costs(make_run: MakeRun) -> None:
     runs = [usual(make_run("a")), usual(make_run("b", seed=1)), make_run("c")]
     other = searched(make_run("d"), entry(10, G=facts(kind="params")))

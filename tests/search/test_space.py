@@ -1,5 +1,6 @@
 """Spaces and configurations, against the published numbers and the closed form of the family's cost."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketgan.compress.budget import parse_budget
+from pocketgan.compress.budget import Budget, parse_budget
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models.resnet import mobile_resnet
 from pocketgan.models.unet import unet
@@ -102,6 +103,33 @@ def test_the_share_within_a_budget_is_the_published_one(name: str, budget: str, 
     within = Within(space, COST, parse_budget(budget, COST()))
     assert 100 * len(within.indices) / space.size == pytest.approx(percent, abs=0.05)
     assert within.allows(space.rows(within.indices)).all()
+
+
+@cache
+def one_by_one() -> tuple[np.ndarray, list[int]]:
+    """Some configurations and what each costs."""
+    table = np.concatenate([SPACE.sample(np.random.default_rng(0), 200), [SPACE.largest, SPACE.smallest]])
+    return table, [COST(SPACE.widths(tuple(row))).macs_paper for row in table.tolist()]
+
+
+@settings(deadline=None)
+@given(st.floats(0, 1), st.floats(1.5e9, 19e9))
+def test_what_is_allowed_lies_between_a_part_of_the_budget_and_the_whole(use: float, limit: float) -> None:
+    """As one by one; where the budget is above the largest of the space, that part is of the largest at most."""
+    budget = Budget("", "macs_paper", int(limit))
+    within = Within(SPACE, COST, budget, use)
+    table, costs = one_by_one()
+    least = min(use * budget.limit, COST(SPACE.widths(SPACE.largest)).macs_paper)
+    assert within.allows(table).tolist() == [least <= cost <= budget.limit for cost in costs]
+
+
+def test_a_small_space_without_anything_near_the_budget_says_so() -> None:
+    space = make_space("trunk=64,256", NETWORK)
+    low = COST(space.widths((64,))).macs_paper
+    with pytest.raises(ValueError, match=r"no configuration of the space uses 0.9 to 1 of the budget: give a smaller use"):
+        Within(space, COST, Budget("", "macs_paper", int(low * 1.2)), 0.9)
+    with pytest.raises(ValueError, match=r"use=1.1: the least part of the budget that is used, from 0 to 1"):
+        Within(space, COST, None, 1.1)
 
 
 def test_a_budget_below_the_space_names_its_floor() -> None:

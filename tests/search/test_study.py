@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from landscape import BUDGET, COST, NETWORK, SPACE, WANTED, distance
+from landscape import BUDGET, COST, NETWORK, SPACE, WANTED, Imaged, distance
 
 from pocketgan.core.progress import Reporter
 from pocketgan.search.evolution import Evolution
+from pocketgan.search.halving import Halving
 from pocketgan.search.published import make_space
 from pocketgan.search.result import SearchResult
 from pocketgan.search.strategies import NSGA2, BruteForce, Random
@@ -128,10 +129,13 @@ def test_what_is_no_number_is_the_worst(tmp_path: Path) -> None:
 
 
 def test_several_scores_have_a_front(tmp_path: Path) -> None:
-    def both(widths: Mapping[str, int]) -> tuple[float, float]:
-        return -distance(widths), COST(widths).macs / 1e9
-
-    result = go(tmp_path / "journal.log", fitness=both, strategy=NSGA2(20), maximise=(True, False))
+    result = go(
+        tmp_path / "journal.log",
+        fitness=lambda widths: -distance(widths),
+        against=[lambda widths: COST(widths).macs / 1e9],
+        strategy=NSGA2(20),
+        maximise=(True, False),
+    )
     front = {c.number for c in result.front}
     for c in result.candidates:
         beaten = any(
@@ -153,7 +157,7 @@ def test_candidates_are_written_as_lines(tmp_path: Path, found: SearchResult) ->
     assert [row["configuration"] for row in rows] == [c.configuration for c in found.candidates]
     assert rows[7]["scores"] == list(found.candidates[7].scores)
     assert rows[7]["cost"]["macs"] == found.candidates[7].cost.macs
-    assert set(rows[7]) == {"number", "generation", "configuration", "widths", "cost", "scores"}
+    assert set(rows[7]) == {"number", "generation", "configuration", "widths", "cost", "scores", "images"}
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
@@ -177,7 +181,8 @@ def test_progress_is_told(tmp_path: Path) -> None:
         ({"seed": 1}, r"'search' was begun with seed 0, not 1"),
         ({"strategy": Random()}, r"was begun with strategy \['Evolution'"),
         ({"space": make_space("channels-48", NETWORK)}, r"was begun with space"),
-        ({"fitness": lambda widths: (1.0, 2.0), "candidates": 5}, r"gave 2 scores, maximise announces 1"),
+        ({"halving": Halving(0.5), "fitness": Imaged()}, r"was begun with rungs \[1\], not \[8, 16\]"),
+        ({"maximise": (True, False)}, r"maximise has 2 flags for 1 scores"),
     ],
 )
 def test_a_call_that_does_not_fit_is_told(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

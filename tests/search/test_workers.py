@@ -10,23 +10,34 @@ from pathlib import Path
 
 import optuna
 import pytest
-from landscape import BUDGET, COST, SPACE, Logged, distance
+from landscape import BUDGET, COST, SPACE, Imaged, Logged, distance
 
 from pocketgan.search.evolution import Evolution
+from pocketgan.search.halving import Halving
 from pocketgan.search.ledger import Ledger
 from pocketgan.search.result import SearchResult
+from pocketgan.search.scoring import ByImages, Score
 from pocketgan.search.storage import open_storage
 from pocketgan.search.study import search
 
 CANDIDATES = 60
+FIRST = (0, 0)
+"""The first candidate on the first rung."""
 PROCESSES = multiprocessing.get_context("fork")  # a process of its own, without importing everything again
-Fitness = Callable[..., float]
 
 
-def go(journal: Path, fitness: Fitness, lease: float = 1.0) -> SearchResult:
-    plan = Evolution(population=20)
+def go(journal: Path, fitness: Score | ByImages, lease: float = 1.0) -> SearchResult:
+    """With halving, where the fitness knows images."""
     return search(
-        SPACE, fitness, cost=COST, budget=BUDGET, storage=journal, strategy=plan, candidates=CANDIDATES, seed=5, lease=lease
+        *(SPACE, fitness),
+        cost=COST,
+        budget=BUDGET,
+        storage=journal,
+        strategy=Evolution(population=20),
+        halving=Halving(first=1 / 4),
+        candidates=CANDIDATES,
+        seed=5,
+        lease=lease,
     )
 
 
@@ -34,6 +45,12 @@ def go(journal: Path, fitness: Fitness, lease: float = 1.0) -> SearchResult:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
     """The search as one uninterrupted worker lives it."""
     return go(tmp_path_factory.mktemp("alone") / "journal.log", distance)
+
+
+@pytest.fixture(scope="module")
+def halved(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    """The same with halving."""
+    return go(tmp_path_factory.mktemp("halved") / "journal.log", Imaged())
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -44,8 +61,9 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def begun(process: multiprocessing.process.BaseProcess, fitness: Logged, count: int) -> bool:
-    return sum(pid == process.pid for _, pid in fitness.lines("begin")) >= count
+def begun(process: multiprocessing.process.BaseProcess, fitness: Logged, count: int, images: str = "") -> bool:
+    """Whether it has begun so many pieces of work, those on certain images only."""
+    return sum(pid == process.pid and text.endswith(images) for text, pid in fitness.lines("begin")) >= count
 
 
 def kill(process: multiprocessing.process.BaseProcess) -> None:
@@ -84,7 +102,48 @@ def test_four_workers_share_one_search_through_kills(tmp_path: Path, alone: Sear
     check_calls(fitness, alone, [worker.pid for worker in workers[:2]])
 
 
-def never(widths: object) -> float:
+def test_a_halving_search_killed_on_any_rung_is_as_never_interrupted(tmp_path: Path, halved: SearchResult) -> None:
+    """SIGKILL in the middle of the first, the second and the last rung; every image once a candidate by the last one."""
+    fitness, journal, killed = Logged(tmp_path / "calls", seconds=0.01), tmp_path / "journal.log", []
+    for rung in (":0-4", ":4-8", ":8-16"):
+        worker = PROCESSES.Process(target=go, args=(journal, fitness.by_images()))
+        worker.start()
+        wait_for(lambda worker=worker, rung=rung: begun(worker, fitness, 2, rung))
+        kill(worker)
+        killed.append(worker.pid)
+    assert go(journal, fitness.by_images()) == halved
+    check_images(fitness, halved, killed)
+
+
+def test_four_workers_share_a_halving_search_through_kills(tmp_path: Path, halved: SearchResult) -> None:
+    fitness, journal = Logged(tmp_path / "calls", seconds=0.03), tmp_path / "journal.log"
+    workers = [PROCESSES.Process(target=go, args=(journal, fitness.by_images())) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers[:2]:
+        wait_for(lambda worker=worker: begun(worker, fitness, 3))
+        kill(worker)
+    for worker in workers[2:]:
+        worker.join()
+        assert worker.exitcode == 0
+    assert go(journal, Imaged(seen=never)) == halved
+    check_images(fitness, halved, [worker.pid for worker in workers[:2]])
+
+
+def check_images(fitness: Logged, result: SearchResult, killed: list[int | None]) -> None:
+    """Each candidate was given its images and no others; by a worker that lives, none of them twice."""
+    wanted = {
+        f"{c.configuration}:{start}-{stop}"
+        for c in result.candidates
+        for start, stop in ((0, 4), (4, 8), (8, 16))
+        if stop <= c.images
+    }
+    assert {text for text, _ in fitness.lines("begin")} == wanted
+    by_living = Counter(line for line in fitness.lines("begin") if line[1] not in killed)
+    assert max(by_living.values()) == 1
+
+
+def never(*of: object) -> float:
     raise AssertionError("everything is scored already")
 
 
@@ -113,35 +172,35 @@ def ledger(journal: Path, lease: float) -> Ledger:
 
 def test_a_candidate_has_one_holder(tmp_path: Path) -> None:
     first, second = (ledger(tmp_path / "journal.log", lease=60) for _ in range(2))
-    held = first.claim(0, SPACE.largest, {})
+    held = first.claim(FIRST, SPACE.largest, {})
     assert held is not None
-    assert second.claim(0, SPACE.largest, {}) is None
+    assert second.claim(FIRST, SPACE.largest, {}) is None
     first.withdraw(held)
-    held = second.claim(0, SPACE.largest, {})
+    held = second.claim(FIRST, SPACE.largest, {})
     assert held is not None
     assert second.score(held, [1.0])
-    assert first.claim(0, SPACE.largest, {}) is None
-    assert {number: trial.values for number, trial in first.scored.items()} == {0: [1.0]}
+    assert first.claim(FIRST, SPACE.largest, {}) is None
+    assert first.scored == {FIRST: (1.0,)}
 
 
 def test_who_slept_through_the_lease_cannot_score_any_more(tmp_path: Path) -> None:
     sleeper, other = ledger(tmp_path / "journal.log", lease=60), ledger(tmp_path / "journal.log", lease=0)
-    held = sleeper.claim(0, SPACE.largest, {})
+    held = sleeper.claim(FIRST, SPACE.largest, {})
     other.refresh()
-    wait_for(lambda: other.refresh() or 0 not in other.claims)
-    taken = other.claim(0, SPACE.largest, {})
+    wait_for(lambda: other.refresh() or FIRST not in other.claims)
+    taken = other.claim(FIRST, SPACE.largest, {})
     assert held is not None
     assert taken is not None
     assert not sleeper.score(held, [1.0])
     assert other.score(taken, [2.0])
     sleeper.refresh()
-    assert sleeper.scored[0].values == [2.0]
+    assert sleeper.scored == {FIRST: (2.0,)}
 
 
 def test_who_beats_keeps_the_claim(tmp_path: Path) -> None:
     holder, other = ledger(tmp_path / "journal.log", lease=0.4), ledger(tmp_path / "journal.log", lease=30)
-    held = holder.claim(0, SPACE.largest, {})
+    held = holder.claim(FIRST, SPACE.largest, {})
     assert held is not None
     with holder.beating(held):
-        wait_for(lambda: other.refresh() or other.claims[0].user_attrs.get("beat", 0) >= 3)
+        wait_for(lambda: other.refresh() or other.claims[FIRST].user_attrs.get("beat", 0) >= 3)
     assert holder.score(held, [1.0])

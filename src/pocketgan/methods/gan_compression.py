@@ -11,22 +11,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from pocketgan.compress.elastic import Elastic
 from pocketgan.compress.importance import IMPORTANCES
 from pocketgan.compress.selection import Selection, prefix, shrink
 from pocketgan.core.config import from_json
 from pocketgan.methods.base import METHODS, Method, Setting
-from pocketgan.search.fitness import Fit, make_fitness
+from pocketgan.methods.width_learner import Looks, Sampling, WidthLearner
+from pocketgan.search.ends import Ends
+from pocketgan.search.fitness import Fit, HeldOut, make_fitness
+from pocketgan.search.halving import WHOLE, Halving
+from pocketgan.search.noise import measure_noise
 from pocketgan.search.published import make_space
 from pocketgan.search.result import SearchResult
-from pocketgan.search.space import Space, Within
+from pocketgan.search.scoring import ByImages, Score
+from pocketgan.search.space import Within
 from pocketgan.search.strategies import STRATEGIES
 from pocketgan.search.study import search
 
-Sampling = Literal["uniform", "sandwich"]
+Against = Literal["macs", "latency"]
 
 
 @METHODS.register("gan-compression")
@@ -43,19 +47,30 @@ class GanCompression(Method):
     importance: Literal["contribution", "l1", "none"] = "contribution"
     """By what channels are sorted first, so that leading ones matter most; ``none`` leaves them as they are."""
     strategy: str = "evolution"
-    """How candidates are proposed: evolution (published), brute-force, random, or nsga2 (quality against exact MACs)."""
+    """How candidates are proposed: evolution (published), brute-force, random, or nsga2 (quality against costs)."""
     strategy_options: dict[str, Any] = field(default_factory=dict)
     """Its options: ``population``, ``mutants``, ..."""
+    against: tuple[Against, ...] = ("macs",)
+    """What nsga2 weighs quality against: exact MACs, the median latency of the network, cut out and run where the search runs,
+    or both. Timings are no function of the seed: a search against them is resumed exactly, but not repeated."""
     candidates: int = 300
     """How many are scored."""
+    use: float = 0.9
+    """The least part of the budget that a candidate uses (published: 0): what is much cheaper than asked for is seldom better,
+    and a search that leaves it out is closer where it is not."""
     images: int = 64
     """How many training images are held out to score them on."""
     fitness: Fit = "teacher"
     """What is scored: the distance to the teacher's pictures, or frechet or kernel on ``--features``."""
+    evaluate_every: int = 500
+    """Steps between two looks at the largest and the smallest network on the held-out images while the weights are trained; 0:
+    none. They are logged and shown, and change nothing."""
+    halving: bool = True
+    """Whether all are scored on a sixteenth of the images first, and only the leading half of a generation on twice as many,
+    time after time, which takes a fifth of the pictures; off, all are scored on all of them (published)."""
     storage: str | None = None
     """Where claims and scores are kept: None is a journal in the run, which processes on one disk share; for others a
     database (``mysql://...``, ``postgresql://...``) or ``grpc://host:port``."""
-
     lease: float = 60.0
     """Seconds of silence after which a process that scores a candidate counts as dead."""
 
@@ -63,7 +78,7 @@ class GanCompression(Method):
     learns: ClassVar[bool] = True
     once_for_all: ClassVar[bool] = True
     select_options: ClassVar[frozenset[str]] = frozenset(
-        {"strategy", "strategy_options", "candidates", "fitness", "storage", "lease"}
+        {*("strategy", "strategy_options", "against", "candidates", "use", "fitness", "halving", "storage", "lease")}
     )
 
     @property
@@ -73,10 +88,25 @@ class GanCompression(Method):
 
     def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:
         """The space and its floor, the strategy and its options, and whether the fitness has an extractor."""
-        Within(make_space(self.space, teacher), setting.cost, setting.budget)
+        if self.evaluate_every < 0:
+            raise ValueError(f"evaluate_every={self.evaluate_every}: steps between two looks, at least 1; 0 takes none")
+        Within(make_space(self.space, teacher), setting.cost, setting.budget, self.use)
         from_json(STRATEGIES[self.strategy], self.strategy_options)
+        self._check_against(setting)
         if self.fitness != "teacher" and not features:
             raise ValueError(f"fitness={self.fitness} is measured on features: give an ONNX file with --features")
+
+    def _check_against(self, setting: Setting) -> None:
+        named = ",".join(self.against)
+        if self.strategy != "nsga2" and self.against != ("macs",):
+            raise ValueError(
+                f"against={named} has no effect on strategy={self.strategy}, which looks for the best score alone: take "
+                "strategy=nsga2, or leave it out"
+            )
+        if sorted(set(self.against)) != sorted(self.against) or not self.against:
+            raise ValueError(f"against={named}: name macs, latency or both, each once")
+        if "latency" in self.against and setting.measure is None:
+            raise ValueError("against=latency: there is nothing to measure it with; give the Setting a `measure`")
 
     def prepare(self, teacher: nn.Module, setting: Setting) -> nn.Module:
         """The elastic view of the teacher, its channels sorted by importance: a permutation, which changes no picture."""
@@ -86,81 +116,82 @@ class GanCompression(Method):
         """What chooses the widths of every step."""
         if setting.multiple > 1:
             setting.warn(f"multiple={setting.multiple} has no effect on gan-compression: its widths are those of the space")
-        return WidthLearner(_elastic(model), make_space(self.space, self.network(model)), self.sampling, setting.seed)
+        elastic, space = _elastic(model), make_space(self.space, self.network(model))
+        ends = Ends(elastic, space, lambda: self._fitness(elastic, self._held(setting), setting))
+        looks = Looks(self.evaluate_every, steps) if self.evaluate_every else None
+        return WidthLearner(elastic, space, self.sampling, setting.seed, ends, looks)
 
     def select(self, model: nn.Module, setting: Setting) -> Selection:
         """The leading channels at the best widths that the search found."""
-        found = self._search(model, setting)
+        elastic, held = _elastic(model).to(setting.device), self._held(setting)
+        score = self._fitness(elastic, held, setting)
+        found = self._search(elastic, score, held, setting)
+        noise = measure_noise(found, score)
+        if noise is not None and setting.reporter is not None:
+            setting.reporter.say(str(noise))
         if setting.folder is not None:
             found.write(setting.folder / "candidates.jsonl")
+            if noise is not None:
+                noise.write(setting.folder / "search.json")
+        elastic.cpu()
         return prefix(found.best.widths)
 
     def help(self, model: nn.Module, setting: Setting) -> None:
         """Score candidates of the same search until none is left."""
-        self._search(model, setting)
+        elastic, held = _elastic(model).to(setting.device), self._held(setting)
+        self._search(elastic, self._fitness(elastic, held, setting), held, setting)
 
-    def _search(self, model: nn.Module, setting: Setting) -> SearchResult:
-        assert setting.held_out is not None, "the search needs images to score on"
-        elastic = _elastic(model).to(setting.device)
-        score = make_fitness(elastic, setting.held_out(self.images), self.fitness, setting.device)
-        strategy, several = from_json(STRATEGIES[self.strategy], self.strategy_options), self.strategy == "nsga2"
-        found = search(
+    def _search(self, elastic: Elastic, score: ByImages, held: HeldOut, setting: Setting) -> SearchResult:
+        return search(
             make_space(self.space, elastic.model),
-            (lambda widths: (score(widths), setting.cost(widths).macs)) if several else score,
+            score,
+            against=[_cost(name, elastic, setting) for name in self.against] if self.strategy == "nsga2" else [],
             cost=setting.cost,
             storage=self.storage or setting.storage(),
             budget=setting.budget,
-            strategy=strategy,
+            use=self.use,
+            strategy=from_json(STRATEGIES[self.strategy], self.strategy_options),
+            halving=Halving() if self.halving else WHOLE,
             candidates=self.candidates,
-            maximise=(False, False) if several else False,
             seed=setting.seed,
             lease=self.lease,
-            name=self._name(elastic.model, setting),
+            name=self._name(elastic.model, held, setting),
             reporter=setting.reporter,
         )
-        elastic.cpu()
-        return found
 
-    def _name(self, network: nn.Module, setting: Setting) -> str:
+    def _name(self, network: nn.Module, held: HeldOut, setting: Setting) -> str:
         """Of all that scores depend on, so that searches lie side by side in one storage; ``candidates`` may grow."""
-        told = replace(self, candidates=1, storage=None, lease=1.0), setting.budget, setting.seed
+        extractor = held.extractor.name if held.extractor is not None else ""
+        told = replace(self, candidates=1, storage=None, lease=1.0), setting.budget, setting.seed, extractor
         digest = hashlib.sha256(repr(told).encode())
         for tensor in network.state_dict().values():
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return f"search-{digest.hexdigest()[:16]}"
+
+    def _held(self, setting: Setting) -> HeldOut:
+        assert setting.held_out is not None, "the search needs images to score on"
+        return setting.held_out(self.images)
+
+    def _fitness(self, model: Elastic, held: HeldOut, setting: Setting) -> ByImages:
+        return make_fitness(model, held, self.fitness, setting.device)
 
     def network(self, model: nn.Module) -> nn.Module:
         """The one with the shared weights."""
         return _elastic(model).model
 
 
-class WidthLearner:
-    """Chooses the widths of a step from its number and the seed alone: resumed or not, on one process or several."""
+def _cost(name: Against, model: Elastic, setting: Setting) -> Score:
+    """That cost of a network of some widths."""
+    if name == "macs":
+        return lambda widths: setting.cost(widths).macs
+    assert setting.measure is not None
+    measure = setting.measure
 
-    def __init__(self, model: Elastic, space: Space, sampling: Sampling, seed: int):
-        self.model, self.space, self.sampling, self.seed = model, space, sampling, seed
+    def latency(widths: Mapping[str, int]) -> float:
+        model.resize_(widths)
+        return measure(model.extract().eval())
 
-    def optimizer(self) -> None:
-        """None: it has no parameters of its own."""
-
-    def before(self, step: int) -> None:
-        """Resize the network."""
-        self.model.resize_(self.space.widths(self.configuration(step)))
-
-    def configuration(self, step: int) -> tuple[int, ...]:
-        """The numbers of a step."""
-        if self.sampling == "sandwich" and step % 2 == 0:
-            return self.space.largest if step % 4 == 0 else self.space.smallest
-        rng = np.random.default_rng((self.seed, step))
-        return tuple(int(number) for number in self.space.sample(rng, 1)[0])
-
-    def losses(self) -> Mapping[str, Tensor]:
-        """None beside the game's."""
-        return {}
-
-    def facts(self) -> dict[str, Any]:
-        """Nothing that a curve could show."""
-        return {}
+    return latency
 
 
 def sorted_by(model: nn.Module, importance: str, setting: Setting) -> nn.Module:

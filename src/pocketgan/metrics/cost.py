@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any, NamedTuple
 
@@ -84,15 +85,18 @@ class CostModel:
 
         Exact: every value stays below 2**53.
         """
-        order = {group: column for column, group in enumerate(self.widths)}
-        if table.ndim != 2 or table.shape[1] != len(order):
-            raise ValueError(f"the table is {table.shape}, wanted N x {len(order)}: {', '.join(order)}")
-        plans = [_Polynomial(terms, needs, order) for needs, terms in _by_needs(self.terms).items()]
+        if table.ndim != 2 or table.shape[1] != len(self.widths):
+            raise ValueError(f"the table is {table.shape}, wanted N x {len(self.widths)}: {', '.join(self.widths)}")
         out = np.empty((len(table), 3), np.int64)
         for start in range(0, len(table), chunk):
             columns = np.ascontiguousarray(table[start : start + chunk].T, dtype=np.float64)
-            out[start : start + chunk] = sum(plan(columns) for plan in plans)
+            out[start : start + chunk] = sum(plan(columns) for plan in self._plans)
         return out
+
+    @cached_property
+    def _plans(self) -> list[_Polynomial]:
+        order = {group: column for column, group in enumerate(self.widths)}
+        return [_Polynomial(terms, needs, order) for needs, terms in _by_needs(self.terms).items()]
 
     def _complete(self, widths: Mapping[str, int] | None) -> dict[str, int]:
         for group in widths or {}:

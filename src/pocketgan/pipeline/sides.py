@@ -16,10 +16,12 @@ from pocketgan.compress.fit_budget import floor_widths
 from pocketgan.data.images import ImageData
 from pocketgan.data.loader import eval_batches, train_batches
 from pocketgan.data.pictures import Role
-from pocketgan.export import frozen
+from pocketgan.evaluate import JudgeConfig
+from pocketgan.export import frozen, torch_runner
 from pocketgan.methods import Method, Setting
-from pocketgan.metrics.cost import CostModel
+from pocketgan.metrics.cost import CostModel, image_channels
 from pocketgan.metrics.features import OnnxFeatures
+from pocketgan.metrics.latency import measure_latency
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.full import Cast, fast
 from pocketgan.pipeline.players import make_task, two_way_game
@@ -29,7 +31,7 @@ from pocketgan.train.loop import check_weights
 from pocketgan.train.task import Task
 
 IMPORTANCE_IMAGES, IMPORTANCE_BATCH = 32, 4
-SCORED = 8  # held-out images painted at a time
+SCORED = 8  # held-out images that the teacher paints at a time
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def make_sides(
             held_out=partial(_held_out, config, cast.teacher, held, role, device) if held is not None else None,
             seed=config.seed,
             device=device,
+            measure=partial(_milliseconds, config.judge, cost.size, device),
             folder=(out / file).parent,
         )
         return Side(cast.start, setting, file)
@@ -118,14 +121,19 @@ def _held_out(
     config: CompressConfig, teacher: Source, data: ImageData, role: Role, device: torch.device, count: int
 ) -> HeldOut:
     """The first ``count`` held-out images, the teacher's pictures of them, and real targets where they are pairs."""
-    batches = [dict(batch.images) for batch in eval_batches(data, batch=SCORED, workers=0)][: -(-count // SCORED)]
+    images = next(eval_batches(data, batch=count, workers=0)).images
     painter = frozen(teacher.model).to(device)
     with torch.inference_mode():
-        taught = [painter(batch[role].to(device)).float().cpu() for batch in batches]
-    other: Role = "target" if role == "source" else "source"
-    reals = [batch[other] for batch in batches if other in batch]
+        taught = torch.cat([painter(part.to(device)).float().cpu() for part in torch.split(images[role], SCORED)])
     extractor = OnnxFeatures(config.judge.features) if config.judge.features is not None else None
-    return HeldOut([batch[role] for batch in batches], taught, reals, extractor)
+    return HeldOut(images[role], taught, images.get("target" if role == "source" else "source"), extractor)
+
+
+def _milliseconds(judge: JudgeConfig, size: tuple[int, int], device: torch.device, generator: nn.Module) -> float:
+    """Median latency of one picture."""
+    model = frozen(generator).to(device)
+    run = torch_runner(model, torch.zeros(1, image_channels(model), *size, device=device))
+    return measure_latency({"it": run}, repeats=judge.repeats, threads=judge.threads)["it"].median
 
 
 def _images(data: ImageData, seed: int, role: Role) -> Iterable[Tensor]:

@@ -99,17 +99,19 @@ def pareto_figure(
     students: Sequence[Point],
     teachers: Sequence[Point],
     *,
+    pale: Sequence[Point] = (),
     cost_text: Callable[[float], str],
     higher_is_better: bool,
     name: str,
 ) -> str:
     """Quality against cost on a logarithmic axis: students as dots, their front as a stair, teachers as stars.
 
-    Up is always better: the axis of a metric where lower is better points down.
+    ``pale`` are dots that are less sure, and no part of the front. Up is always better: the axis of a metric where lower is
+    better points down.
     """
 
     def draw(axes: Axes) -> None:
-        everyone = [*students, *teachers]
+        everyone = [*students, *teachers, *pale]
         costs = [point.cost for point in everyone]
         if min(costs) > 0 and max(costs) > 2 * min(costs):
             _logarithmic(axes, "x", cost_text, subs=(1.0, 2.0, 5.0))
@@ -119,9 +121,9 @@ def pareto_figure(
         front = pareto_front([(p.cost, p.value) for p in students], higher_is_better=higher_is_better)
         corners = [students[i] for i in front]
         axes.step([p.cost for p in corners], [p.value for p in corners], where="post", **RULE)
-        for marker, size, points in (("o", 52, students), ("*", 130, teachers)):
+        for points, look in ((pale, {"s": 26, "alpha": 0.3}), (students, {"s": 52}), (teachers, {"s": 130, "marker": "*"})):
             colours = [INK if points is teachers else LINES[p.colour % COLOURS] for p in points]
-            axes.scatter([p.cost for p in points], [p.value for p in points], c=colours, s=size, marker=marker, zorder=2)
+            axes.scatter([p.cost for p in points], [p.value for p in points], c=colours, zorder=2, **look)
         axes.margins(0.09, 0.14)
         axes.locator_params(axis="y", nbins=6)
         if not higher_is_better:

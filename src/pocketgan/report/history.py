@@ -10,7 +10,7 @@ from typing import Any
 from pocketgan.report.curves import Series, thin
 from pocketgan.report.read import mapping, real
 
-CURVES = ("cost", "boundary", "strength", "zeros")
+CURVES = ("cost", "boundary", "strength", "zeros", "largest", "smallest")
 TOPS = {"masks": 1.0, "scales": 2.0}
 """What a search may count, and the end of the last of its equal parts; the first begins at 0."""
 COLUMNS = 60

@@ -20,6 +20,7 @@ ABSENT = {
     "result.json": "costs, latency and quality will follow when the run ends",
     "config.json": "the configuration cannot be shown",
     "log.jsonl": "there are no loss curves yet",
+    "search.json": "how far the best candidates can be told apart is not shown",
 }
 
 
@@ -32,6 +33,8 @@ class RunFiles:
     config: dict[str, Any]
     log: tuple[dict[str, Any], ...]
     candidates: tuple[dict[str, Any], ...]
+    search: dict[str, Any]
+    """How far the best of them can be told apart."""
     result: dict[str, Any]
     pictures: dict[str, dict[str, Path]]
     samples: tuple[Path, ...]
@@ -57,9 +60,10 @@ def read_run(path: Path) -> RunFiles:
     config, config_fault = _read_object(path / "config.json")
     result, result_fault = _read_object(path / "result.json")
     log, log_fault = _read_log(path / "log.jsonl")
+    search, search_fault = _read_object(path / "search.json") if (path / "search.json").exists() else ({}, "")
     pictures = _pictures(path / "pictures")
     compressing = "student" in result or "budget" in config
-    faults = [result_fault, log_fault, config_fault]
+    faults = [result_fault, log_fault, config_fault, search_fault]
     if compressing and not pictures:
         faults.append("pictures/ is not there yet: the pictures side by side are made when the run ends.")
     if compressing and not (path / "student.safetensors").exists():
@@ -70,6 +74,7 @@ def read_run(path: Path) -> RunFiles:
         config=config,
         log=log,
         candidates=_read_lines(path / "candidates.jsonl")[0],
+        search=search,
         result=result,
         pictures=pictures,
         samples=tuple(sorted((path / "samples").glob("*.png"))),

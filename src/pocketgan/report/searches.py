@@ -20,6 +20,8 @@ SMALL = {
     "boundary": ("Boundary", "The half-width of the band in which a mask is neither open nor closed."),
     "strength": ("Strength", "How hard channels are pushed to close."),
     "zeros": ("Zeros", "The part of all scales that is exactly 0."),
+    "largest": ("Largest", "How far the largest network of the space is from what it shall paint, on held-out images."),
+    "smallest": ("Smallest", "The same of the smallest: what serves one may harm the other."),
 }
 SPREADS = {
     "masks": ("Masks", "The share of all masks at each value, from 0, closed, to 1, open."),

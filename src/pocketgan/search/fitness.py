@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -15,69 +16,113 @@ from pocketgan.compress.elastic import Elastic
 from pocketgan.metrics.features import Extractor
 from pocketgan.metrics.frechet import frechet_distance
 from pocketgan.metrics.kernel import kernel_distance
-from pocketgan.metrics.statistics import FeatureStatistics
+from pocketgan.metrics.statistics import F64, Moments
+from pocketgan.search.scoring import NONE, ByImages
 
 Fit = Literal["teacher", "frechet", "kernel"]
 """``teacher``: mean absolute difference to the teacher's pictures, which needs no extractor and has little noise."""
 
+PAINTED = 8
+"""Pictures painted at a time."""
+CALIBRATED = 16
+"""Images that set a candidate's running statistics, the same ones on every rung."""
+
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A part of the training images that no weight has been fitted to; batches, N x C x H x W in [-1, 1] each."""
+    """A part of the training images that no weight has been fitted to; N x C x H x W in [-1, 1] each."""
 
-    sources: Sequence[Tensor]
-    taught: Sequence[Tensor]
+    sources: Tensor
+    taught: Tensor
     """The teacher's pictures of them."""
-    reals: Sequence[Tensor] = ()
-    """Real targets, where there are any."""
+    reals: Tensor | None = None
+    """Their real targets, where there are any."""
     extractor: Extractor | None = None
 
 
-def make_fitness(model: Elastic, held_out: HeldOut, kind: Fit, device: torch.device) -> Callable[[Mapping[str, int]], float]:
-    """``{group: width}`` -> the distance of that network, with the shared weights as they are; lower is better.
+def make_fitness(model: Elastic, held_out: HeldOut, kind: Fit, device: torch.device) -> ByImages:
+    """The distance of a network of some widths, with the shared weights as they are; lower is better.
 
-    The pictures of the teacher and the statistics of the real ones are made once. Nothing is built for a network without
-    running statistics; one with them is cut out and recalibrated. Raises ``ValueError`` for a distance on features that has
-    no extractor.
+    The pictures of the teacher and the features of the real ones are made once. Nothing is built for a network without
+    running statistics; one with them is cut out and recalibrated on the first `CALIBRATED` images. Raises ``ValueError`` for a
+    distance on features that has no extractor.
     """
-    sources = [source.to(device) for source in held_out.sources]
-    measure = _measure(held_out, kind, device)
-
-    def fitness(widths: Mapping[str, int]) -> float:
-        model.resize_(widths)
-        painter: nn.Module = model.eval()
-        if has_statistics(model.model):
-            painter = model.extract().eval()
-            calibrate_(painter, sources)
-        with torch.inference_mode():
-            return measure([painter(source) for source in sources])
-
-    return fitness
-
-
-def _measure(held_out: HeldOut, kind: Fit, device: torch.device) -> Callable[[Sequence[Tensor]], float]:
+    painter = Painter(model, held_out.sources.to(device))
     if kind == "teacher":
-        taught = [picture.to(device) for picture in held_out.taught]
-
-        def difference(pictures: Sequence[Tensor]) -> float:
-            total = sum(float((a.float() - b).abs().sum(dtype=torch.float64)) for a, b in zip(pictures, taught, strict=True))
-            return total / sum(picture.numel() for picture in pictures)
-
-        return difference
-    extractor = held_out.extractor
-    if extractor is None:
+        return ToTeacher(painter, held_out.taught.to(device))
+    if held_out.extractor is None:
         raise ValueError(f"fitness={kind} is measured on features: give an ONNX file with --features, or take fitness=teacher")
-    rows = np.concatenate([extractor(real) for real in held_out.reals or held_out.taught])
-    if kind == "kernel":
-        return lambda pictures: kernel_distance(np.concatenate([extractor(p.cpu()) for p in pictures]), rows).value
-    reals = FeatureStatistics(features=extractor.name)
-    reals.update(rows)
-    moments = reals.moments()
+    return OnFeatures(painter, held_out.extractor, held_out.taught if held_out.reals is None else held_out.reals, kind)
 
-    def frechet(pictures: Sequence[Tensor]) -> float:
-        statistics = FeatureStatistics(features=extractor.name)
-        for picture in pictures:
-            statistics.update(extractor(picture.cpu()))
-        return frechet_distance(statistics.moments(), moments)
 
-    return frechet
+class Painter:
+    """Paints the sources with the shared weights at any widths, a few at a time."""
+
+    def __init__(self, model: Elastic, sources: Tensor):
+        self.model, self.sources = model, sources
+
+    def __call__(self, widths: Mapping[str, int], images: range) -> Iterator[tuple[slice, Tensor]]:
+        """Where the pictures of these sources belong, and the pictures, in parts."""
+        self.model.resize_(widths)
+        network: nn.Module = self.model.eval()
+        if has_statistics(self.model.model):
+            network = self.model.extract().eval()
+            calibrate_(network, torch.split(self.sources[:CALIBRATED], PAINTED))
+        for start in range(images.start, images.stop, PAINTED):
+            part = slice(start, min(start + PAINTED, images.stop))
+            with torch.inference_mode():
+                yield part, network(self.sources[part])
+
+
+class ToTeacher:
+    """Mean absolute difference to the teacher's pictures; a row holds that of one picture."""
+
+    least = 1
+
+    def __init__(self, painter: Painter, taught: Tensor):
+        self.painter, self.taught = painter, taught
+
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return len(self.taught)
+
+    def rows(self, widths: Mapping[str, int], images: range) -> F64:
+        """The difference of every picture."""
+        parts = [
+            (picture.float() - self.taught[place]).abs().mean((1, 2, 3), dtype=torch.float64)
+            for place, picture in self.painter(widths, images)
+        ]
+        return torch.cat(parts)[:, None].cpu().numpy()
+
+    def score(self, rows: F64, without: range = NONE) -> float:
+        """Their mean; no real picture has a part in it."""
+        return float(rows.mean())
+
+
+class OnFeatures:
+    """A distance between the features of the pictures and of all the real ones; a row holds those of one picture."""
+
+    def __init__(self, painter: Painter, extractor: Extractor, reals: Tensor, kind: Literal["frechet", "kernel"]):
+        self.painter, self.extractor, self.kind = painter, extractor, kind
+        self.least = 2 if kind == "frechet" else 3
+        self.reals = np.concatenate([extractor(part) for part in torch.split(reals, PAINTED)])
+        self._moments = cache(lambda without: Moments.of(self._without(without), features=extractor.name))
+
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return len(self.reals)
+
+    def rows(self, widths: Mapping[str, int], images: range) -> F64:
+        """The features of every picture."""
+        return np.concatenate([self.extractor(picture.cpu()) for _, picture in self.painter(widths, images)])
+
+    def score(self, rows: F64, without: range = NONE) -> float:
+        """The distance."""
+        if self.kind == "kernel":
+            return kernel_distance(rows, self._without(without)).value
+        return frechet_distance(Moments.of(rows, features=self.extractor.name), self._moments(without))
+
+    def _without(self, images: range) -> F64:
+        return np.delete(self.reals, images, axis=0)

@@ -1,9 +1,10 @@
 """Who scores what: candidates are claimed, given up and scored in a storage that any number of workers share.
 
-The search is a row of numbered candidates. To claim number k is to add a trial that says so. Storages number trials in one
-order that all workers see, so of several live claims of one candidate the lowest trial holds, and whoever added another
-withdraws. A claim lives while its holder beats; whoever sees it silent for the lease marks it failed, and a storage lets no
-one finish a failed trial, so a worker that was only asleep cannot score a candidate that somebody else has taken over.
+The search is a row of numbered candidates, each scored on one or several rungs; a candidate on a rung is a unit of work. To
+claim a unit is to add a trial that says so. Storages number trials in one order that all workers see, so of several live claims
+of one unit the lowest trial holds, and whoever added another withdraws. A claim lives while its holder beats; whoever sees it
+silent for the lease marks it failed, and a storage lets no one finish a failed trial, so a worker that was only asleep cannot
+score a unit that somebody else has taken over.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -21,11 +23,12 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from pocketgan.search.halving import Unit
 from pocketgan.search.proposals import distributions
 from pocketgan.search.space import Configuration, Space
 from pocketgan.search.storage import quiet
 
-NUMBER, BEAT, FACTS = "candidate", "beat", "search"
+NUMBER, RUNG, BEAT, FACTS = "candidate", "rung", "beat", "search"
 
 
 class Ledger:
@@ -36,19 +39,25 @@ class Ledger:
         self.distributions = distributions(space)
         self.study = _study(storage, name, maximise)
         self._agree(name, json.loads(json.dumps(facts)))
-        self.scored: dict[int, FrozenTrial] = {}
-        """The finished trial of every candidate that is scored."""
-        self.claims: dict[int, FrozenTrial] = {}
-        """The running trial of every candidate that is being scored."""
+        self.scored: dict[Unit, tuple[float, ...]] = {}
+        """The scores of every unit that is scored."""
+        self.claims: dict[Unit, FrozenTrial] = {}
+        """The running trial of every unit that is being scored."""
         self.known: dict[int, Configuration] = {}
         """Every candidate that was ever claimed."""
-        self.best = math.inf * (-1 if maximise[0] else 1)
-        """The best first score."""
-        self._better = max if maximise[0] else min
+        self.counts: Counter[int] = Counter()
+        """How many units of each rung are scored."""
+        self._best: dict[int, float] = {}
+        self._better, self._worst = (max, -math.inf) if maximise[0] else (min, math.inf)
         self._read = 0
         self._running: dict[int, FrozenTrial] = {}
         self._last_beats: dict[int, tuple[int, float]] = {}
         self._own: int | None = None
+
+    @property
+    def best(self) -> float:
+        """The best first score on the furthest rung that any candidate has reached."""
+        return self._best[max(self._best)] if self._best else self._worst
 
     def _agree(self, name: str, facts: Mapping[str, Any]) -> None:
         """Record what is searched, or refuse to join a search for something else."""
@@ -76,20 +85,21 @@ class Ledger:
                 self._running.pop(number)
         self.claims = {}
         for number in sorted(self._running):
-            self.claims.setdefault(self._running[number].user_attrs[NUMBER], self._running[number])
+            self.claims.setdefault(_unit(self._running[number]), self._running[number])
 
     def _note(self, trial: FrozenTrial) -> None:
         if NUMBER not in trial.user_attrs:
             return  # somebody's own trial, added by another tool
-        candidate = trial.user_attrs[NUMBER]
+        candidate, rung = unit = _unit(trial)
         self.known.setdefault(candidate, tuple(trial.params[name] for name in self.space.names))
         if trial.state == TrialState.RUNNING:
             self._running[trial.number] = trial
         else:
             self._running.pop(trial.number, None)
         if trial.state == TrialState.COMPLETE:
-            self.scored[candidate] = trial
-            self.best = self._better(self.best, trial.values[0])
+            self.scored[unit] = tuple(trial.values)
+            self.counts[rung] += 1
+            self._best[rung] = self._better(self._best.get(rung, self._worst), trial.values[0])
 
     def _silent(self, trial: FrozenTrial) -> bool:
         """Whether the claim's beat has not changed for the lease, by this worker's own clock."""
@@ -100,24 +110,24 @@ class Ledger:
         self._last_beats[trial.number] = beat, since
         return now - since > self.lease
 
-    def claim(self, candidate: int, configuration: Configuration, facts: Mapping[str, Any]) -> int | None:
-        """The number of the trial by which this worker holds the candidate now; None if another was first."""
+    def claim(self, unit: Unit, configuration: Configuration, facts: Mapping[str, Any]) -> int | None:
+        """The number of the trial by which this worker holds the unit now; None if another was first."""
         template = create_trial(
             state=TrialState.RUNNING,
             params=dict(zip(self.space.names, configuration, strict=True)),
             distributions=self.distributions,  # type: ignore[arg-type]
-            user_attrs={**facts, NUMBER: candidate},
+            user_attrs={**facts, NUMBER: unit[0], RUNG: unit[1]},
         )
         identity = self.storage.create_new_trial(self.study, template)
         self._own = self.storage.get_trial(identity).number
         self.refresh()
-        if candidate not in self.scored and self.claims[candidate].number == self._own:
+        if unit not in self.scored and self.claims[unit].number == self._own:
             return self._own
         self.withdraw(self._own)
         return None
 
     def withdraw(self, number: int) -> None:
-        """Give the claim up, so that any worker may take the candidate."""
+        """Give the claim up, so that any worker may take the unit."""
         self._finish(number, TrialState.FAIL)
         self._own = None
 
@@ -153,6 +163,10 @@ class Ledger:
         finally:
             done.set()
             thread.join()
+
+
+def _unit(trial: FrozenTrial) -> Unit:
+    return trial.user_attrs[NUMBER], trial.user_attrs[RUNG]
 
 
 def _study(storage: BaseStorage, name: str, maximise: Sequence[bool]) -> int:

@@ -23,6 +23,9 @@ class Candidate:
     widths: Mapping[str, int]
     cost: Cost
     scores: tuple[float, ...]
+    """On all images, or what they would be: an estimate from ``images`` of them (`Round.final`)."""
+    images: int
+    """How many images it was scored on; 1 where the fitness knows none."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +36,31 @@ class SearchResult:
     maximise: tuple[bool, ...]
 
     @property
-    def best(self) -> Candidate:
-        """The best by the first score; of equals the one with fewer MACs."""
+    def whole(self) -> tuple[Candidate, ...]:
+        """Those that were scored on the most images, by number: the others' scores are estimates."""
+        most = max(c.images for c in self.candidates)
+        return tuple(c for c in self.candidates if c.images == most)
+
+    @property
+    def ranking(self) -> tuple[Candidate, ...]:
+        """`whole` by the first score, the best first; of equals the ones with fewer MACs."""
         sign = -1 if self.maximise[0] else 1
-        return min(self.candidates, key=lambda c: (sign * c.scores[0], c.cost.macs, c.number))
+        return tuple(sorted(self.whole, key=lambda c: (sign * c.scores[0], c.cost.macs, c.number)))
+
+    @property
+    def best(self) -> Candidate:
+        """The first of `ranking`."""
+        return self.ranking[0]
 
     @property
     def front(self) -> tuple[Candidate, ...]:
-        """The candidates that no other beats: in score and MACs, or in all scores where there are several."""
+        """Those of `whole` that no other of them beats: in score and MACs, or in all scores where there are several."""
         if len(self.maximise) == 1:
-            points = [(c.cost.macs, c.scores[0]) for c in self.candidates]
+            points = [(c.cost.macs, c.scores[0]) for c in self.whole]
             chosen = pareto_front(points, higher_is_better=self.maximise[0])
         else:
-            chosen = pareto_front([c.scores for c in self.candidates], higher_is_better=self.maximise)
-        return tuple(self.candidates[i] for i in chosen)
+            chosen = pareto_front([c.scores for c in self.whole], higher_is_better=self.maximise)
+        return tuple(self.whole[i] for i in chosen)
 
     def write(self, path: Path) -> None:
         """One JSON line a candidate (``candidates.jsonl``), atomically."""

@@ -5,6 +5,7 @@ A configuration is a tuple of numbers, one a gene, written ``32_32_48_32_48_48_1
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -176,22 +177,41 @@ class Space:
 
 @dataclass(frozen=True)
 class Within:
-    """The part of a space that a budget allows. Raises ``ValueError`` that names the floor where that is nothing."""
+    """The part of a space that a budget allows.
+
+    Raises ``ValueError`` that names the floor where that is nothing, and for a small space that has nothing between ``use``
+    of the budget and the whole of it.
+    """
 
     space: Space
     cost: CostModel
     budget: Budget | None = None
     """None allows everything."""
+    use: float = 0.0
+    """The least part of the budget that a configuration uses, at most as much as the largest of the space does."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.use <= 1:
+            raise ValueError(f"use={self.use}: the least part of the budget that is used, from 0 to 1")
         if self.budget is not None:  # cost rises with every width, so the smallest configuration is the cheapest
             check_floor(self.budget, self.cost, self.space.widths(self.space.smallest))
+        if self.use and self.space.size <= CHUNK and not len(self.indices):
+            raise ValueError(f"no configuration of the space uses {self.use:g} to 1 of the budget: give a smaller use")
+
+    @cached_property
+    def least(self) -> int:
+        """What a configuration costs at least, in the count that the budget bounds."""
+        if self.budget is None:
+            return 0
+        most = self.budget.of(self.cost(self.space.widths(self.space.largest)))
+        return min(most, math.ceil(self.use * self.budget.limit))
 
     def allows(self, table: Table) -> npt.NDArray[np.bool_]:
         """Which of the configurations are within the budget."""
         if self.budget is None:
             return np.ones(len(table), bool)
-        return self.space.costs(table, self.cost)[:, self.column] <= self.budget.limit
+        costs = self.space.costs(table, self.cost)[:, self.column]
+        return (self.least <= costs) & (costs <= self.budget.limit)
 
     @property
     def column(self) -> int:

@@ -1,39 +1,34 @@
 """The search itself: the same call, started in as many processes as one likes, is one search.
 
 Candidate number k is a function of (seed, k, the scores of the generations before its own) and of nothing else: not of how
-many workers there are, who was quick and who was killed. Every worker replays the search in memory, one trial a candidate,
-and asks Optuna's sampler there; the shared storage says what is claimed and what is scored.
+many workers there are, who was quick and who was killed; and who of a generation is given more images, of the generation's
+scores on fewer. Every worker replays the search in memory, one trial a candidate, and asks Optuna's sampler there; the shared
+storage says what is claimed and what is scored.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.storages import InMemoryStorage
-from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
 
 from pocketgan.compress.budget import Budget
 from pocketgan.core.progress import Reporter, Ticker
 from pocketgan.metrics.cost import Cost, CostModel
 from pocketgan.search.evolution import Evolution
+from pocketgan.search.halving import WHOLE, Halving, Round
 from pocketgan.search.ledger import Ledger
-from pocketgan.search.proposals import Exhausted, Proposer, Strategy
+from pocketgan.search.proposals import Exhausted, Strategy
+from pocketgan.search.replay import Replay
 from pocketgan.search.result import Candidate, SearchResult
-from pocketgan.search.space import Configuration, Space, Within
-from pocketgan.search.storage import Place, open_storage, quiet
-
-Fitness = Callable[[Mapping[str, int]], float | Sequence[float]]
-"""``{group: width}`` -> how good that network is: one number, or several."""
+from pocketgan.search.scoring import ByImages, Plain, Score, Scorer
+from pocketgan.search.space import Space, Within
+from pocketgan.search.storage import Place, open_storage
 
 POLL = 0.05
 """Seconds between two looks at the storage while there is nothing to score."""
@@ -41,12 +36,15 @@ POLL = 0.05
 
 def search(
     space: Space,
-    fitness: Fitness,
+    fitness: Score | ByImages,
     *,
     cost: CostModel,
     storage: Place,
+    against: Sequence[Score] = (),
     budget: Budget | None = None,
+    use: float = 0.0,
     strategy: Strategy | None = None,
+    halving: Halving = WHOLE,
     candidates: int = 1000,
     maximise: bool | Sequence[bool] = False,
     seed: int = 0,
@@ -56,20 +54,31 @@ def search(
 ) -> SearchResult:
     """Score up to ``candidates`` configurations within the budget and return all of them; the default is the evolution.
 
+    Each uses at least the part ``use`` of the budget.
+    ``against`` are further scores that know no images; each is taken once a candidate. With ``halving``, a fitness
+    `ByImages` scores the leaders of every generation (of a strategy without any, of all candidates) on more images than the
+    others, whose scores are then estimates: `Round.final`.
+
     Start it again to resume, with more ``candidates`` to go on, several times to share the work; each call returns when all
     are scored. A worker that has been silent for ``lease`` seconds is taken for dead, and what it held is scored by another.
-    A score that is no number counts as the worst. Raises ``ValueError`` for a budget below the space's floor, a fitness of
-    another number of scores, and a storage that holds a search for something else.
+    A score that is no number counts as the worst. Raises ``ValueError`` for a budget below the space's floor, for another
+    number of scores than of flags in ``maximise``, and for a storage that holds a search for something else.
     """
-    directions = (maximise,) if isinstance(maximise, bool) else tuple(maximise)
-    plan = strategy or Evolution()
-    within = Within(space, cost, budget)
-    facts = _facts(within, plan, seed, directions)
+    by_images = fitness if isinstance(fitness, ByImages) else Plain(fitness)
+    directions = (maximise,) * (1 + len(against)) if isinstance(maximise, bool) else tuple(maximise)
+    if len(directions) != 1 + len(against):
+        raise ValueError(
+            f"maximise has {len(directions)} flags for {1 + len(against)} scores: one for the fitness, one for each against"
+        )
+    plan, rungs = strategy or Evolution(), halving.rungs(by_images.images, by_images.least)
+    within = Within(space, cost, budget, use)
+    facts = _facts(within, plan, seed, directions) | {"rungs": rungs, "keep": halving.keep}
     ledger = Ledger(open_storage(storage), name, space=space, maximise=directions, facts=facts, lease=lease)
     replay = Replay(plan.sampler(within, seed), ledger, directions)
-    worker = Worker(within, fitness, ledger, replay, plan.generation, candidates, directions)
+    scorer = Scorer(by_images, against, rungs, directions)
+    worker = Worker(within, scorer, ledger, replay, plan.generation, candidates, halving)
     ledger.refresh()
-    with (reporter or Reporter()).task("search", candidates, min(len(ledger.scored), candidates)) as tick:
+    with (reporter or Reporter()).task("search", worker.work, worker.done) as tick:
         worker.run(tick)
     return worker.result()
 
@@ -81,51 +90,11 @@ def _facts(within: Within, plan: Strategy, seed: int, maximise: Sequence[bool]) 
         "network": dict(within.space.whole),
         "size": within.cost.size,
         "budget": dataclasses.asdict(within.budget) if within.budget else None,
+        "use": within.use,
         "strategy": [type(plan).__name__, dataclasses.asdict(plan)],  # type: ignore[call-overload]
         "seed": seed,
         "maximise": maximise,
     }
-
-
-class Replay:
-    """The search as one worker alone would live it: an Optuna study in memory whose trial number is the candidate's."""
-
-    def __init__(self, proposer: Proposer, ledger: Ledger, maximise: Sequence[bool]):
-        self.ledger = ledger
-        self._genes: dict[str, BaseDistribution] = dict(ledger.distributions)
-        with quiet():
-            directions = [StudyDirection.MAXIMIZE if up else StudyDirection.MINIMIZE for up in maximise]
-            self.study = optuna.create_study(storage=InMemoryStorage(), sampler=proposer, directions=directions)
-        self._configurations: list[Configuration] = []
-        self._told = 0
-
-    def configuration(self, number: int) -> Configuration:
-        """What candidate ``number`` is. Raises `Exhausted` if the space does not reach that far."""
-        while len(self._configurations) <= number:
-            self._configurations.append(self._next())
-        return self._configurations[number]
-
-    def _next(self) -> Configuration:
-        number, names = len(self), self.ledger.space.names
-        known = self.ledger.known.get(number)
-        if known is None:
-            asking = create_trial(state=TrialState.RUNNING)
-            asking.number = number
-            params = self.study.sampler.sample_relative(self.study, asking, self._genes)
-        else:
-            params = dict(zip(names, known, strict=True))
-        self.study.add_trial(create_trial(state=TrialState.RUNNING, params=params, distributions=self._genes))
-        return tuple(params[name] for name in names)
-
-    def learn(self, upto: int) -> None:
-        """Tell the study the scores of all candidates below ``upto``."""
-        for number in range(self._told, upto):
-            self.configuration(number)
-            self.study.tell(number, self.ledger.scored[number].values)
-        self._told = max(self._told, upto)
-
-    def __len__(self) -> int:
-        return len(self._configurations)
 
 
 class Worker:
@@ -134,25 +103,26 @@ class Worker:
     def __init__(
         self,
         within: Within,
-        fitness: Fitness,
+        scorer: Scorer,
         ledger: Ledger,
         replay: Replay,
         generation: int | None,
         candidates: int,
-        maximise: tuple[bool, ...],
+        halving: Halving,
     ):
-        self.within, self.fitness, self.ledger, self.replay = within, fitness, ledger, replay
-        self.generation, self.candidates, self.maximise = generation, candidates, maximise
-        self._done = 0
+        self.within, self.scorer, self.ledger, self.replay = within, scorer, ledger, replay
+        self.generation, self.candidates, self.halving = generation, candidates, halving
+        self.round = self._round(0)
+        self._final: dict[int, tuple[int, tuple[float, ...]]] = {}  # by candidate: images, scores
         self._order = random.Random()  # which free candidate is tried first changes no result, only who collides
 
     def run(self, tick: Ticker) -> None:
         """Work until nothing is left."""
         while True:
             self.ledger.refresh()
-            self._count()
-            tick(min(len(self.ledger.scored), self.candidates), {"best": self.ledger.best})
-            if self._done == self.candidates:
+            self._follow()
+            tick(self.done, {"best": self.ledger.best})
+            if self.round.over:
                 return
             number = self._choose()
             if number is None:
@@ -160,40 +130,76 @@ class Worker:
             else:
                 self._score(number)
 
-    def _count(self) -> None:
-        """Move past the candidates that are scored."""
-        while self._done < self.candidates and self._done in self.ledger.scored:
-            self._done += 1
-        if self.generation is not None:
-            self.replay.learn(self._done // self.generation * self.generation)
+    @property
+    def work(self) -> int:
+        """How many images all candidates will be given."""
+        rounds, rest = divmod(self.candidates, self.generation or max(1, self.candidates))
+        return rounds * self._work(self.generation or self.candidates) + self._work(rest)
+
+    @property
+    def done(self) -> int:
+        """How many they have been given."""
+        return min(self.work, sum(self._images(rung) * count for rung, count in self.ledger.counts.items()))
+
+    def _work(self, members: int) -> int:
+        """How many images so many candidates of a round will be given."""
+        total = 0
+        for rung in range(len(self.scorer.rungs)):
+            total += members * self._images(rung)
+            members = self.halving.members(members)
+        return total
+
+    def _images(self, rung: int) -> int:
+        """How many images a rung adds."""
+        return self.scorer.rungs[rung] - (self.scorer.rungs[rung - 1] if rung else 0)
+
+    def _round(self, first: int) -> Round:
+        last = self.candidates if self.generation is None else min(self.candidates, first + self.generation)
+        return Round(range(first, last), len(self.scorer.rungs), self.halving, self.scorer.maximise)
+
+    def _follow(self) -> None:
+        """Move past what is scored, and tell the strategy of every generation that is over."""
+        self.round.follow(self.ledger.scored)
+        while self.round.over and self.round.numbers:
+            final = self.round.final(self.ledger.scored)
+            if self.generation is not None:
+                self.replay.learn(final)
+            self._final |= {number: (self.scorer.rungs[self.round.given[number]], own) for number, own in final.items()}
+            self.round = self._round(self.round.numbers.stop)
+            self.round.follow(self.ledger.scored)
+        self.scorer.keep(self.round.members)
 
     def _choose(self) -> int | None:
-        """A candidate that nobody has claimed: alone the next, among others one of the next few."""
+        """A candidate that nobody has claimed, its own before others; alone the next, among others one of the next few."""
         try:
             free = list(islice(self._free(), 1 + 2 * len(self.ledger.claims)))
         except Exhausted:
             self.candidates = len(self.replay)
+            self.round = self._round(self.round.numbers.start)
             return None
-        return self._order.choice(free) if free else None
+        own = [number for number in free if number in self.scorer]
+        return self._order.choice(own or free) if free else None
 
     def _free(self) -> Iterator[int]:
-        last = self.candidates
-        if self.generation is not None:  # what comes after depends on the scores of this generation
-            last = min(last, (self._done // self.generation + 1) * self.generation)
-        for number in range(self._done, last):
-            if number not in self.ledger.scored and number not in self.ledger.claims:
+        waiting, rung = self.round.waiting, self.round.rung
+        if rung:  # what the first rungs' rows are at hand of costs fewer images
+            waiting = sorted(waiting, key=lambda number: number not in self.scorer)
+        for number in waiting:
+            if (number, rung) not in self.ledger.scored and (number, rung) not in self.ledger.claims:
                 self.replay.configuration(number)
                 yield number
 
     def _score(self, number: int) -> None:
-        configuration = self.replay.configuration(number)
-        facts = {"configuration": self.within.space.format(configuration), "generation": self._generation(number)}
-        claim = self.ledger.claim(number, configuration, facts)
+        configuration, rung = self.replay.configuration(number), self.round.rung
+        text, images = self.within.space.format(configuration), self.scorer.rungs[rung]
+        facts = {"configuration": text, "generation": self._generation(number), "images": images}
+        claim = self.ledger.claim((number, rung), configuration, facts)
         if claim is None:
             return
         try:
             with self.ledger.beating(claim):
-                scores = _checked(self.fitness(self.within.space.widths(configuration)), self.maximise)
+                widths = self.within.space.widths(configuration)
+                scores = self.scorer(number, widths, rung, self.ledger.scored.get((number, 0)))
         except BaseException:
             self.ledger.withdraw(claim)
             raise
@@ -206,20 +212,11 @@ class Worker:
         """Everything that is scored, by candidate number."""
         table = np.array([self.ledger.known[number] for number in range(self.candidates)], np.int64)
         costs = self.within.space.costs(table, self.within.cost).tolist()
-        return SearchResult(tuple(self._candidate(n, Cost(*cost)) for n, cost in enumerate(costs)), self.maximise)
+        return SearchResult(tuple(self._candidate(n, Cost(*cost)) for n, cost in enumerate(costs)), self.scorer.maximise)
 
     def _candidate(self, number: int, cost: Cost) -> Candidate:
         space, configuration = self.within.space, self.ledger.known[number]
-        scores = tuple(self.ledger.scored[number].values)
+        images, scores = self._final[number]
         return Candidate(
-            number, self._generation(number), space.format(configuration), space.widths(configuration), cost, scores
+            number, self._generation(number), space.format(configuration), space.widths(configuration), cost, scores, images
         )
-
-
-def _checked(scores: float | Sequence[float], maximise: Sequence[bool]) -> list[float]:
-    """The scores as a list, NaN as the worst. ``ValueError`` for another number of them than was announced."""
-    found = [float(score) for score in scores] if isinstance(scores, Sequence) else [float(scores)]
-    if len(found) != len(maximise):
-        raise ValueError(f"the fitness gave {len(found)} scores, maximise announces {len(maximise)}: one flag a score")
-    worst = (-math.inf if up else math.inf for up in maximise)
-    return [bad if math.isnan(score) else score for score, bad in zip(found, worst, strict=True)]
