@@ -24,7 +24,11 @@ SMALL_DATA = ["data.size=32", "data.load_size=null", "data.limit=2", "data.worke
 SMALL_FIT = ["fit.steps=2", "fit.epochs=null", "fit.batch=2"]
 SMALL_JUDGE = ["judge.repeats=1", "judge.pictures=1", 'judge.runtimes=["torch"]', "device=cpu"]
 SMALL = [*SMALL_DATA, *SMALL_FIT, *SMALL_JUDGE]
-SMALL_SEARCH = ["search.steps=2", "search.epochs=null", "search.batch=2"]
+SMALL_SEARCH = [
+    f"{fit}.{setting}"
+    for fit in ("search", "full.teacher", "full.distill")
+    for setting in ("steps=2", "epochs=null", "batch=2")
+]
 SMALL_PLAYERS = ["arch_options.ngf=8", "discriminator_options.ndf=8"]
 
 
@@ -40,7 +44,9 @@ def shortened(words: list[str]) -> list[str]:
         case "compress":
             # Stand-ins are far below a real teacher's billions, so a budget in numbers is one of theirs.
             absolute = not str(value(words, "--budget") or "10x").endswith("x")
-            return [*words, *SMALL, *SMALL_SEARCH, *(["budget=10x"] if absolute else [])]
+            shared = value(words, "--method") == "gan-compression"
+            few = ["method_options.images=1", "method_options.candidates=2", "full.discriminator_options.ndf=8"]
+            return [*words, *SMALL, *SMALL_SEARCH, *(["budget=10x"] if absolute else []), *(few if shared else [])]
         case "compare":
             once = ["1" if before == "--seeds" else word for before, word in zip(["", *words], words, strict=False)]
             return [*once, *SMALL, *SMALL_SEARCH]
@@ -65,6 +71,9 @@ def test_command_runs(words: list[str], world: Path, capsys: pytest.CaptureFixtu
     if out is not None:  # a stand-in of what this very command is about to make
         shutil.rmtree(out, ignore_errors=True)
         Path(out).unlink(missing_ok=True)
+    if "--from" in words:  # what it goes on with
+        place = words.index("--from")
+        assert main(shortened([*words[:place], *words[place + 2 :], "--to", "recover"])) == 0, capsys.readouterr().err
     assert main(shortened(words)) == 0, capsys.readouterr().err
     written = out is not None and "--dry-run" not in words
     assert not written or Path(out).exists()
