@@ -65,6 +65,9 @@ NAMES = {
             *("dmad-horse2zebra", "dmad-zebra2horse", "dmad-summer2winter", "dmad-winter2summer", "dmad-edges2shoes"),
             *("dmad-cityscapes", "dmad-horse2zebra-mobile", "dmad-zebra2horse-mobile", "dmad-summer2winter-mobile"),
             *("dmad-winter2summer-mobile", "dmad-edges2shoes-mobile", "dmad-cityscapes-mobile", "dmad-ablations"),
+            *("cityscapes-teacher", "gan-compression-horse2zebra", "gan-compression-horse2zebra-fast"),
+            *("gan-compression-edges2shoes", "gan-compression-edges2shoes-fast", "gan-compression-cityscapes"),
+            *("gan-compression-cityscapes-fast", "gan-compression-maps", "gan-compression-maps-fast"),
         },
     ),
 }

@@ -22,7 +22,7 @@ from pocketgan.recipes.quickstart import quickstart
 TEACHERS = [name for name, recipe in RECIPES.items() if isinstance(recipe(), TrainConfig)]
 RESNET, MOBILE, UNET = (11_378_179, 49.55e9, 56.83e9), (1_987_075, 11.07e9, 18.37e9), (54_413_955, 6.05e9, 18.14e9)
 COSTS = {
-    **dict.fromkeys(("maps-teacher", "edges2shoes-teacher", "horse2zebra-teacher", "summer2winter-teacher"), RESNET),
+    **{f"{name}-teacher": RESNET for name in ("maps", "edges2shoes", "cityscapes", "horse2zebra", "summer2winter")},
     **{f"{name}-mobile-teacher": MOBILE for name in ("horse2zebra", "summer2winter", "edges2shoes", "cityscapes")},
     **dict.fromkeys(("facades-teacher", "edges2shoes-unet-teacher", "cityscapes-unet-teacher"), UNET),
     "quickstart-teacher": (7_314_755, 94.9e6, 283.7e6),

@@ -20,7 +20,7 @@ TINY = {"resnet": {"ngf": 8, "blocks": 2}, "mobile-resnet": {"ngf": 8, "blocks":
 
 def toy(config: TrainConfig | CompressConfig, *fields: str) -> TrainConfig | CompressConfig:
     """The same recipe with built-in data, few steps and few channels."""
-    fits = ("fit", "search") if isinstance(config, CompressConfig) else ("fit",)
+    fits = ("fit", "search", "full.teacher", "full.distill") if isinstance(config, CompressConfig) else ("fit",)
     data = "textures" if config.task == "unpaired" else "shapes"
     short = [f"{fit}.{field}" for fit in fits for field in SHORT]
     return override(config, [*SMALL, f"data.path={data}", *short, *fields])
