@@ -19,6 +19,7 @@ from pocketgan.methods.width_learner import Looks, WidthLearner
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet, resnet, unet
 from pocketgan.search.fitness import HeldOut, make_fitness
+from pocketgan.search.published import make_space
 from pocketgan.search.scoring import on_all
 from pocketgan.train.config import FitConfig
 from pocketgan.train.loop import Fit
@@ -165,6 +166,26 @@ def test_looking_at_both_ends_changes_no_bit_of_training(name: str) -> None:
     fitness = make_fitness(model, setting.held_out(4), "teacher", CPU)
     ends = {"largest": learner.space.largest, "smallest": learner.space.smallest}
     assert told[-1] == {end: on_all(fitness, learner.space.widths(numbers)) for end, numbers in ends.items()}
+
+
+def test_processes_draw_alike_or_each_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of batch norms all must draw alike: their statistics are of the whole batch."""
+    model = Elastic(resnet(8, blocks=1).build())
+    space = make_space("parts", model.model)
+    drawn: dict[str, list[tuple[int, ...]]] = {"same": [], "own": []}
+    for ranks, found in drawn.items():
+        for rank in range(3):
+            monkeypatch.setattr(width_learner, "processes", lambda rank=rank: Processes(rank=rank, count=3))
+            learner = WidthLearner(model, space, "uniform", 0, None, None, ranks=ranks)
+            found += [learner.configuration(step) for step in range(4)]
+    assert drawn["same"][:4] == drawn["same"][4:8] == drawn["same"][8:] == drawn["own"][:4]
+    assert len(set(drawn["own"])) == 12
+    batched = resnet(8, blocks=1, norm="batch").build()
+    cost = CostModel(batched, 32)
+    with pytest.raises(ValueError, match=r"ranks=own: batch norms of different widths have no statistics in common"):
+        make_method("gan-compression", {"ranks": "own"}).check(
+            batched, Setting(parse_budget("4x", cost()), cost, 1, list), features=False
+        )
 
 
 def test_who_does_not_write_does_not_look(monkeypatch: pytest.MonkeyPatch) -> None:

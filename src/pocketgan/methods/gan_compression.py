@@ -13,12 +13,13 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
+from pocketgan.compress.calibrate import has_statistics
 from pocketgan.compress.elastic import Elastic
 from pocketgan.compress.importance import IMPORTANCES
 from pocketgan.compress.selection import Selection, prefix, shrink
 from pocketgan.core.config import from_json
 from pocketgan.methods.base import METHODS, Method, Setting
-from pocketgan.methods.width_learner import Looks, Sampling, WidthLearner
+from pocketgan.methods.width_learner import Looks, Ranks, Sampling, WidthLearner
 from pocketgan.search.ends import Ends
 from pocketgan.search.fitness import Fit, HeldOut, make_fitness
 from pocketgan.search.halving import WHOLE, Halving
@@ -44,6 +45,9 @@ class GanCompression(Method):
     sampling: Sampling = "uniform"
     """Of the widths of a step: every number on its own (published), or every other step the largest or the smallest
     (the sandwich rule of Yu and Huang 2019, one width a step instead of several)."""
+    ranks: Ranks = "same"
+    """In several processes: the same widths in all, so that a step has the gradient of one network on the whole batch; or each
+    its ``own``, and the gradient is the mean over several networks, on a slice each."""
     importance: Literal["contribution", "l1", "none"] = "contribution"
     """By what channels are sorted first, so that leading ones matter most; ``none`` leaves them as they are."""
     strategy: str = "evolution"
@@ -88,6 +92,8 @@ class GanCompression(Method):
 
     def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:
         """The space and its floor, the strategy and its options, and whether the fitness has an extractor."""
+        if self.ranks == "own" and has_statistics(teacher):
+            raise ValueError("ranks=own: batch norms of different widths have no statistics in common; take ranks=same")
         if self.evaluate_every < 0:
             raise ValueError(f"evaluate_every={self.evaluate_every}: steps between two looks, at least 1; 0 takes none")
         Within(make_space(self.space, teacher), setting.cost, setting.budget, self.use)
@@ -119,7 +125,7 @@ class GanCompression(Method):
         elastic, space = _elastic(model), make_space(self.space, self.network(model))
         ends = Ends(elastic, space, lambda: self._fitness(elastic, self._held(setting), setting))
         looks = Looks(self.evaluate_every, steps) if self.evaluate_every else None
-        return WidthLearner(elastic, space, self.sampling, setting.seed, ends, looks)
+        return WidthLearner(elastic, space, self.sampling, setting.seed, ends, looks, ranks=self.ranks)
 
     def select(self, model: nn.Module, setting: Setting) -> Selection:
         """The leading channels at the best widths that the search found."""

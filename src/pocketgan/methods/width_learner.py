@@ -14,13 +14,26 @@ from pocketgan.search.space import Space
 from pocketgan.train.processes import processes
 
 Sampling = Literal["uniform", "sandwich"]
+Ranks = Literal["same", "own"]
 
 
 class WidthLearner:
     """Chooses the widths of a step from its number and the seed alone: resumed or not, on one process or several."""
 
-    def __init__(self, model: Elastic, space: Space, sampling: Sampling, seed: int, ends: Ends, looks: Looks | None):
+    def __init__(
+        self,
+        model: Elastic,
+        space: Space,
+        sampling: Sampling,
+        seed: int,
+        ends: Ends,
+        looks: Looks | None,
+        *,
+        ranks: Ranks = "same",
+    ):
+        """With ``ranks="own"`` each process draws for itself."""
         self.model, self.space, self.sampling, self.seed, self.ends, self.looks = model, space, sampling, seed, ends, looks
+        self.rank = processes().rank if ranks == "own" else 0
 
     def optimizer(self) -> None:
         """None: it has no parameters of its own."""
@@ -35,7 +48,7 @@ class WidthLearner:
         """The numbers of a step."""
         if self.sampling == "sandwich" and step % 2 == 0:
             return self.space.largest if step % 4 == 0 else self.space.smallest
-        rng = np.random.default_rng((self.seed, step))
+        rng = np.random.default_rng((self.seed, step, *(() if self.rank == 0 else (self.rank,))))
         return tuple(int(number) for number in self.space.sample(rng, 1)[0])
 
     def losses(self) -> Mapping[str, Tensor]:
