@@ -6,6 +6,7 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from toys import toy
 
@@ -16,6 +17,7 @@ from pocketgan.core.config import from_json, to_json
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import MODELS
 from pocketgan.methods import make_method
+from pocketgan.methods.gan_compression import GanCompression
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet, patchgan, resnet
 from pocketgan.models.resnet import ResnetSpec
@@ -78,7 +80,8 @@ def within(config: CompressConfig) -> Within:
     generator = is_cut(config).build(device="meta")
     cost = CostModel(generator, config.data.size)
     dense = CostModel(MODELS["resnet"](ngf=64, blocks=9).build(device="meta"), config.data.size)
-    return Within(make_space(config.method_options["space"], generator), cost, parse_budget(config.budget, dense()))
+    space, method = make_space(config.method_options["space"], generator), make_method(config.method, config.method_options)
+    return Within(space, cost, parse_budget(config.budget, dense()), method.use)
 
 
 def test_every_row_of_the_header_is_known_and_every_recipe_has_one() -> None:
@@ -99,9 +102,15 @@ def test_a_published_network_lies_in_the_recipes_space_and_budget(
     assert f"{cost.macs_paper / 1e9:.2f}" == ("4.86" if "(c)" in row else macs)
     if row.startswith("paper"):
         return  # older code: of six numbers, not of this space
-    assert allowed.space.format(allowed.space.configuration(widths)) == text
-    assert allowed.budget is not None
-    assert allowed.budget.allows(cost)
+    numbers = allowed.space.configuration(widths)
+    assert allowed.space.format(numbers) == text
+    assert allowed.allows(np.array([numbers])).all()
+
+
+def test_the_default_use_would_leave_a_published_network_out() -> None:
+    allowed, fast = within(RECIPES["gan-compression-horse2zebra-fast"]()), np.array([[16, 16, 24, 16, 32, 64, 16, 24]])
+    assert allowed.allows(fast).all()
+    assert not replace(allowed, use=GanCompression().use).allows(fast).any()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -125,6 +134,8 @@ def test_the_search_is_the_published_one(name: str) -> None:
     method = make_method(config.method, config.method_options)
     plan = from_json(STRATEGIES[method.strategy], method.strategy_options)
     assert (method.fitness, method.sampling, method.images) == ("teacher", "uniform", SCRIPTS[task][-1])
+    assert (method.use, method.halving) == (0, False)  # anything within the budget, all on all images
+    assert method.evaluate_every == (25_000 if task == "cityscapes" else 20_000)
     if config.pipeline == "full":
         assert (plan, method.importance) == (BruteForce(), "l1")
         return
