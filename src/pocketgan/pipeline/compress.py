@@ -133,7 +133,7 @@ def _begin(
     sides = make_sides(config, cast, searched, held, method, out, device)
     for side in sides.values():
         method.check(side.start.model, side.setting, features=config.judge.features is not None)
-    config = _in_steps(config, len(data))
+    config = _in_steps(config, len(data), len(searched))
     if method.learns and not method.once_for_all and config.search.steps == 0:
         raise ValueError(f"search.steps=0: {config.method} learns where to cut in its first fit; the least is 1")
     if config.task != "inputs":
@@ -148,11 +148,11 @@ def _begin(
     return config, Work(config, run, replace(cast, game=config), method, sides, pictures, device, {}), plan
 
 
-def _in_steps(config: CompressConfig, length: int) -> CompressConfig:
-    """The configuration with all epochs turned into steps."""
+def _in_steps(config: CompressConfig, length: int, searched: int) -> CompressConfig:
+    """The configuration with all epochs turned into steps; those of the first fit are of the images that it sees."""
     resolved = partial(resolved_steps, length=length)
     full = replace(config.full, teacher=resolved(config.full.teacher), distill=resolved(config.full.distill))
-    return replace(config, fit=resolved(config.fit), search=resolved(config.search), full=full)
+    return replace(config, fit=resolved(config.fit), search=resolved_steps(config.search, searched), full=full)
 
 
 def _open(

@@ -56,6 +56,8 @@ class FullConfig:
     """The training of the mobile teacher."""
     width: float = 0.5
     """The part of its widths that the distilled network keeps (published: 1/2, and 3/4 for edges2shoes)."""
+    importance: Literal["contribution", "l1"] = "contribution"
+    """By what those channels are chosen (published: the filters' L1 norm)."""
     distill: FitConfig = field(default_factory=FitConfig)
     """The training of the distilled network."""
 

@@ -126,7 +126,7 @@ def distill_config(config: CompressConfig, file: Path | None) -> CompressConfig:
         teacher=str(file) if file is not None else config.teacher,
         pipeline="fast",
         method="uniform",
-        method_options={"factor": config.full.width},
+        method_options={"factor": config.full.width, "importance": config.full.importance},
         budget="1.0001x",  # any that the factor meets: the factor decides
         weights="inherit",
         teacher_discriminator=None if file is not None else config.teacher_discriminator,

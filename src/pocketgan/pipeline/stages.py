@@ -99,6 +99,7 @@ def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> Sta
     readers: Mapping[str, StageName] = {
         "full.distill": "distill",
         "full.width": "distill",
+        "full.importance": "distill",
         "budget": chosen,
         "budget_back": chosen,
         "weights": "select",
