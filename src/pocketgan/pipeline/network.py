@@ -41,8 +41,13 @@ def fit_network(work: Work) -> None:
 
 
 def select(work: Work) -> None:
-    """Select and shrink; the one that the run is about last, as where its file is, the stage is done."""
+    """Select and shrink; the one that the run is about last, as where its file is, the stage is done.
+
+    Of several processes the first selects; the others share a search that can be shared.
+    """
     if not work.run.writes:
+        if work.method.once_for_all:
+            help_select(work)
         return
     config, method, models = work.config, work.method, _fitted(work)
     for name, side in reversed(work.sides.items()):
@@ -56,7 +61,7 @@ def select(work: Work) -> None:
 
 
 def help_select(work: Work) -> None:
-    """Share the work of a selection that another process has begun."""
+    """Share the work of a selection that another process does."""
     models = _fitted(work)
     for name, side in reversed(work.sides.items()):
         work.method.help(models[name].cpu(), side.setting)
