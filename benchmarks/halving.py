@@ -3,8 +3,8 @@
     python benchmarks/halving.py RUN FEATURES.onnx [--candidates 64] [--images 300] [--threads 1] [--out FILE]
         [--teacher TEACHER --data FOLDER --search 2000]
 
-RUN is a `compress --method gan-compression` that has searched; where there is none, TEACHER and FOLDER (pairs, BtoA, 64 x 64, as
-in the maps64 protocol) make one by the fast pipeline with so many steps of search. Candidates are drawn at random within the
+RUN is a `compress --method gan-compression` that has searched; where there is none, TEACHER and FOLDER (pairs, BtoA, 64 x 64,
+as in the maps64 protocol) make one by the fast pipeline with so many steps of search. Candidates are drawn at random within the
 run's budget and scored with its shared weights on test images, which no step saw. Every picture is painted once; the two
 searches then read its row, so that they differ in nothing but who is scored on what. Told for each fitness: Spearman's
 correlation of the two searches' scores over all candidates, the stopped ones too, how many images halving generated, where the
@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from optuna.storages import InMemoryStorage
 from safetensors.torch import load_file
 from scipy.stats import spearmanr
+from torch import Tensor
 
 from _common import publish
 from pocketgan.compress.budget import parse_budget
@@ -41,12 +42,12 @@ from pocketgan.metrics.statistics import F64
 from pocketgan.pipeline.compress import run_stages
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.sources import load
-from pocketgan.search.fitness import Fit, HeldOut, make_fitness
+from pocketgan.search.fitness import HeldOut, OnFeatures, Painter, ToTeacher
 from pocketgan.search.halving import WHOLE, Halving
 from pocketgan.search.noise import measure_noise
 from pocketgan.search.published import make_space
 from pocketgan.search.result import SearchResult
-from pocketgan.search.scoring import NONE, ByImages
+from pocketgan.search.scoring import NONE, ByImages, Score
 from pocketgan.search.space import Space
 from pocketgan.search.strategies import Random
 from pocketgan.search.study import search
@@ -55,19 +56,30 @@ from pocketgan.train.config import FitConfig
 CPU = torch.device("cpu")
 
 
-class Read:
-    """A fitness whose rows are read where they are known, and painted once."""
+class Once:
+    """Paints all sources for a network, and keeps the pictures until another network is asked for."""
 
-    def __init__(self, fitness: ByImages, space: Space, known: dict[tuple[int, ...], F64]):
+    def __init__(self, painter: Painter):
+        self.painter = painter
+        self.kept: tuple[Mapping[str, int], list[tuple[slice, Tensor]]] = {}, []
+
+    def __call__(self, widths: Mapping[str, int], images: range) -> Iterator[tuple[slice, Tensor]]:
+        """As `Paint`, for all images."""
+        if self.kept[0] != widths:
+            self.kept = widths, list(self.painter(widths, images))
+        return iter(self.kept[1])
+
+
+class Read:
+    """A fitness whose rows are there already."""
+
+    def __init__(self, fitness: ByImages, space: Space, known: Mapping[str, F64]):
         self.fitness, self.space, self.known = fitness, space, known
         self.images, self.least = fitness.images, fitness.least
 
     def rows(self, widths: Mapping[str, int], images: range) -> F64:
         """The rows of these images."""
-        key = self.space.configuration(widths)
-        if key not in self.known:
-            self.known[key] = self.fitness.rows(widths, range(self.images))
-        return self.known[key][images.start : images.stop]
+        return self.known[self.space.format(self.space.configuration(widths))][images.start : images.stop]
 
     def score(self, rows: F64, without: range = NONE) -> float:
         """As the fitness."""
@@ -140,24 +152,35 @@ def main() -> None:
     assert isinstance(method, GanCompression)
     space, cost = make_space(method.space, model.model), CostModel(model.model, config.data.size)
     held = held_out(config, arguments.images, arguments.features, arguments.threads)
-    rows, painted = {}, dict[bool, dict[tuple[int, ...], F64]]({True: {}, False: {}})
-    for kind in get_args(Fit):
-        # Both distances are on the same features: their rows are one.
-        fitness = Read(make_fitness(model, held, kind, CPU), space, painted[kind == "teacher"])
-        full, halved = (
-            search(
-                *(space, fitness),
-                cost=cost,
-                budget=parse_budget(config.budget, cost()),
-                storage=InMemoryStorage(),
-                strategy=Random(),
-                halving=halving,
-                candidates=arguments.candidates,
-                reporter=ConsoleReporter(),
-            )
-            for halving in (WHOLE, Halving())
+
+    def drawn(fitness: Score | ByImages, halving: Halving = WHOLE) -> SearchResult:
+        return search(
+            space,
+            fitness,
+            cost=cost,
+            budget=parse_budget(config.budget, cost()),
+            storage=InMemoryStorage(),
+            strategy=Random(),
+            halving=halving,
+            candidates=arguments.candidates,
         )
-        rows[kind] = compared(full, halved, fitness)
+
+    assert held.extractor is not None
+    painter = Once(Painter(model, held.sources))
+    reals = held.taught if held.reals is None else held.reals
+    to_teacher, kernel = ToTeacher(painter, held.taught), OnFeatures(painter, held.extractor, reals, "kernel")
+    frechet = OnFeatures(painter, held.extractor, reals, "frechet")
+    known: dict[str, list[F64]] = {}
+    chosen = drawn(lambda widths: 0.0).candidates
+    with ConsoleReporter().task("painted", len(chosen)) as tick:
+        for candidate in chosen:
+            every = range(len(held.sources))
+            known[candidate.configuration] = [one.rows(candidate.widths, every) for one in (to_teacher, kernel)]
+            tick(len(known))
+    rows = {}
+    for name, fitness, place in (("teacher", to_teacher, 0), ("kernel", kernel, 1), ("frechet", frechet, 1)):
+        read = Read(fitness, space, {words: own[place] for words, own in known.items()})
+        rows[name] = compared(drawn(read), drawn(read, Halving()), read)
     publish(
         "halving",
         {

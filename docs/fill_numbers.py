@@ -153,8 +153,8 @@ def benchmarks() -> str:
         ],
         [
             f"a candidate on {candidate['images']} pictures of {candidate['size']} x {candidate['size']}",
-            f"{seconds['generate']:.1f} s of painting, {seconds['extract']:.1f} s of features, {seconds['everything_else']:.1f} s "
-            f"of all else ({candidate['here']['everything_else_percent']:.1f} %)",
+            f"{seconds['generate']:.1f} s of painting, {seconds['extract']:.1f} s of features, "
+            f"{seconds['everything_else']:.1f} s of all else ({candidate['here']['everything_else_percent']:.1f} %)",
         ],
         [
             "the same by files, scipy's root and picture by picture",
