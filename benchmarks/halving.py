@@ -4,11 +4,12 @@
         [--teacher TEACHER --data FOLDER --search 2000]
 
 RUN is a `compress --method gan-compression` that has searched; where there is none, TEACHER and FOLDER (pairs, BtoA, 64 x 64,
-as in the maps64 protocol) make one by the fast pipeline with so many steps of search. Candidates are drawn at random within the
-run's budget and scored with its shared weights on test images, which no step saw. Every picture is painted once; the two
-searches then read its row, so that they differ in nothing but who is scored on what. Told for each fitness: Spearman's
-correlation of the two searches' scores over all candidates, the stopped ones too, how many images halving generated, where the
-one that it found stands by the full scores, and how many of the best ten the images do not tell apart.
+as in the maps64 protocol) make one by the fast pipeline with so many steps of search. Candidates are drawn at random within
+the run's budget, at least as near to it as the run's were, and scored with its shared weights on test images, which no step
+saw. Every picture is painted once; the two searches then read its row, so that they differ in nothing but who is scored on
+what. Told for each fitness: Spearman's correlation of the two searches' scores over all candidates, the stopped ones too, how
+many images halving generated, where the one that it found stands by the full scores, and how many of the best ten the images
+do not tell apart.
 """
 
 from __future__ import annotations
@@ -159,6 +160,7 @@ def main() -> None:
             fitness,
             cost=cost,
             budget=parse_budget(config.budget, cost()),
+            use=method.use,
             storage=InMemoryStorage(),
             strategy=Random(),
             halving=halving,
@@ -186,6 +188,7 @@ def main() -> None:
         {
             "search_steps": config.search.steps,
             "budget": config.budget,
+            "use": method.use,
             "size": config.data.size,
             "candidates": arguments.candidates,
             "images": len(held.sources),

@@ -209,8 +209,9 @@ def failing(at: int) -> Callable[[str, range], None]:
 
 
 def test_stopped_at_any_moment_it_ends_the_same(tmp_path: Path) -> None:
+    """In the middle of each of the three rungs of the first generation, and of the second one."""
     whole = search(SPACE, Imaged(), storage=tmp_path / "whole", candidates=40, **settings())
-    for at in (1, 12, 20, 23, 27, 33, 40, 60):
+    for at in (12, 23, 33, 40):
         with pytest.raises(RuntimeError, match="out of memory"):
             search(SPACE, Imaged(seen=failing(at)), storage=tmp_path / f"{at}", candidates=40, **settings())
         assert search(SPACE, Imaged(), storage=tmp_path / f"{at}", candidates=40, **settings()) == whole
