@@ -131,7 +131,8 @@ def benchmarks() -> str:
     """One row a benchmark."""
     frechet = [row for row in read("frechet")["rows"] if row["dim"] == 2048]
     loop, costing, elastic, data = read("loop_overhead"), read("costing"), read("elastic"), read("data_loading")
-    workers = read("search_workers")
+    workers, candidate = read("search_workers"), read("candidate_cost")
+    seconds = candidate["here"]["seconds"]
     slowest = min(row["configurations_per_second"] for row in costing["rows"])
     ratios = [row["elastic_over_slim"] for row in elastic["rows"]]
     loaded = data["ratio_loaded_to_consumed"]
@@ -149,6 +150,15 @@ def benchmarks() -> str:
         [
             "search candidates a minute, four workers beside one",
             f"{workers['four_beside_one']:.2f}x at {workers['seconds_of_a_candidate']:g} s a candidate",
+        ],
+        [
+            f"a candidate on {candidate['images']} pictures of {candidate['size']} x {candidate['size']}",
+            f"{seconds['generate']:.1f} s of painting, {seconds['extract']:.1f} s of features, "
+            f"{seconds['everything_else']:.1f} s of all else ({candidate['here']['everything_else_percent']:.1f} %)",
+        ],
+        [
+            "the same by files, scipy's root and picture by picture",
+            f"{candidate['published_way_of_the_first']['seconds']['all']:.0f} s",
         ],
         ["pairs loaded over pairs consumed", ", ".join(f"{ratio:.1f} with {n} workers" for n, ratio in loaded.items())],
     ]

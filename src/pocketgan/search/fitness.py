@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -22,8 +22,11 @@ from pocketgan.search.scoring import NONE, ByImages
 Fit = Literal["teacher", "frechet", "kernel"]
 """``teacher``: mean absolute difference to the teacher's pictures, which needs no extractor and has little noise."""
 
-PAINTED = 8
-"""Pictures painted at a time."""
+Paint = Callable[[Mapping[str, int], range], Iterator[tuple[slice, Tensor]]]
+"""Where a network's pictures of some sources belong, and the pictures, in parts."""
+
+PAINTED, PIXELS = 8, 1 << 17
+"""Pictures painted at a time, at most, and on a CPU their pixels: more of them leave its cache, and take twice as long."""
 CALIBRATED = 16
 """Images that set a candidate's running statistics, the same ones on every rung."""
 
@@ -60,16 +63,18 @@ class Painter:
 
     def __init__(self, model: Elastic, sources: Tensor):
         self.model, self.sources = model, sources
+        fitting = PIXELS // (sources.shape[-2] * sources.shape[-1]) if sources.device.type == "cpu" else PAINTED
+        self.batch = max(1, min(PAINTED, fitting))
 
     def __call__(self, widths: Mapping[str, int], images: range) -> Iterator[tuple[slice, Tensor]]:
-        """Where the pictures of these sources belong, and the pictures, in parts."""
+        """As `Paint`."""
         self.model.resize_(widths)
         network: nn.Module = self.model.eval()
         if has_statistics(self.model.model):
             network = self.model.extract().eval()
-            calibrate_(network, torch.split(self.sources[:CALIBRATED], PAINTED))
-        for start in range(images.start, images.stop, PAINTED):
-            part = slice(start, min(start + PAINTED, images.stop))
+            calibrate_(network, torch.split(self.sources[:CALIBRATED], self.batch))
+        for start in range(images.start, images.stop, self.batch):
+            part = slice(start, min(start + self.batch, images.stop))
             with torch.inference_mode():
                 yield part, network(self.sources[part])
 
@@ -79,7 +84,7 @@ class ToTeacher:
 
     least = 1
 
-    def __init__(self, painter: Painter, taught: Tensor):
+    def __init__(self, painter: Paint, taught: Tensor):
         self.painter, self.taught = painter, taught
 
     @property
@@ -103,7 +108,7 @@ class ToTeacher:
 class OnFeatures:
     """A distance between the features of the pictures and of all the real ones; a row holds those of one picture."""
 
-    def __init__(self, painter: Painter, extractor: Extractor, reals: Tensor, kind: Literal["frechet", "kernel"]):
+    def __init__(self, painter: Paint, extractor: Extractor, reals: Tensor, kind: Literal["frechet", "kernel"]):
         self.painter, self.extractor, self.kind = painter, extractor, kind
         self.least = 2 if kind == "frechet" else 3
         self.reals = np.concatenate([extractor(part) for part in torch.split(reals, PAINTED)])

@@ -76,7 +76,7 @@ class Scorer:
 
     def keep(self, numbers: Sequence[int]) -> None:
         """Forget the rows of all other candidates."""
-        self._rows = {number: self._rows[number] for number in numbers if number in self._rows}
+        self._rows = {number: rows for number, rows in self._rows.items() if number in numbers}
 
     def __call__(self, number: int, widths: Mapping[str, int], rung: int, before: Sequence[float] | None) -> list[float]:
         """All scores of a candidate on the images up to a rung; what is no number is the worst.
