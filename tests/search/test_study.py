@@ -11,10 +11,11 @@ import pytest
 from landscape import BUDGET, COST, NETWORK, SPACE, WANTED, Imaged, distance
 
 from pocketgan.core.progress import Reporter
+from pocketgan.metrics.cost import Cost
 from pocketgan.search.evolution import Evolution
 from pocketgan.search.halving import Halving
 from pocketgan.search.published import make_space
-from pocketgan.search.result import SearchResult
+from pocketgan.search.result import Candidate, SearchResult
 from pocketgan.search.strategies import NSGA2, BruteForce, Random
 from pocketgan.search.study import search
 
@@ -210,3 +211,32 @@ def test_a_full_disk_is_told_and_what_is_scored_is_kept(tmp_path: Path, found: S
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert go(journal) == found
+
+
+def made(*points: tuple[float, int]) -> SearchResult:
+    found = [Candidate(n, 0, str(n), {}, Cost(0, macs, 0), (score,), 1) for n, (score, macs) in enumerate(points)]
+    return SearchResult(tuple(found), (False,))
+
+
+def test_a_round_is_told_in_a_line() -> None:
+    """The best, and the ends of the front: what is beaten in both is not on it, nor what has no score."""
+    many = made((0.5, 1000), (0.25, 4000), (0.375, 2000), (0.5, 3000), (math.inf, 10))
+    assert many.summary() == "5 candidates: best 0.25 at 4,000 MACs, 1; 3 on the front, 0.5 at 1,000 to 0.25 at 4,000"
+    assert made((0.5, 7)).summary() == "1 candidates: best 0.5 at 7 MACs, 0; 1 on the front, 0.5 at 7"
+    assert made((math.inf, 7)).summary() == "1 candidates: best inf at 7 MACs, 0; 0 on the front"
+
+
+def test_every_round_is_told_once(tmp_path: Path) -> None:
+    """What is gone on with is told from where it stands."""
+
+    class Heard(Reporter):
+        def __init__(self) -> None:
+            self.counts: list[int] = []
+
+        def say(self, text: str) -> None:
+            self.counts.append(int(text.split()[0]))
+
+    for candidates, counts in ((25, [10, 20, 25]), (30, [20, 30])):
+        heard = Heard()
+        go(tmp_path / "journal.log", strategy=Evolution(population=10), candidates=candidates, reporter=heard)
+        assert heard.counts == counts

@@ -62,6 +62,15 @@ class SearchResult:
             chosen = pareto_front([c.scores for c in self.whole], higher_is_better=self.maximise)
         return tuple(self.whole[i] for i in chosen)
 
+    def summary(self) -> str:
+        """One line: how many, the best of them, and the ends of the front of its first score against exact MACs."""
+        best, front = self.best, sorted(self.front, key=lambda c: c.cost.macs)
+        ends = " to ".join(f"{c.scores[0]:.4g} at {c.cost.macs:,}" for c in (*front[:1], *front[1:][-1:]))
+        return (
+            f"{len(self.candidates)} candidates: best {best.scores[0]:.4g} at {best.cost.macs:,} MACs, {best.configuration}; "
+            f"{len(front)} on the front{', ' if front else ''}{ends}"
+        )
+
     def write(self, path: Path) -> None:
         """One JSON line a candidate (``candidates.jsonl``), atomically."""
         with atomic(path) as temporary, open(temporary, "w") as file:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -78,8 +78,9 @@ def search(
     scorer = Scorer(by_images, against, rungs, directions)
     worker = Worker(within, scorer, ledger, replay, plan.generation, candidates, halving)
     ledger.refresh()
-    with (reporter or Reporter()).task("search", worker.work, worker.done) as tick:
-        worker.run(tick)
+    reporter = reporter or Reporter()
+    with reporter.task("search", worker.work, worker.done) as tick:
+        worker.run(tick, reporter.say)
     return worker.result()
 
 
@@ -116,11 +117,15 @@ class Worker:
         self._final: dict[int, tuple[int, tuple[float, ...]]] = {}  # by candidate: images, scores
         self._order = random.Random()  # which free candidate is tried first changes no result, only who collides
 
-    def run(self, tick: Ticker) -> None:
-        """Work until nothing is left."""
+    def run(self, tick: Ticker, say: Callable[[str], None]) -> None:
+        """Work until nothing is left; ``say`` after every round what is best by then."""
+        told = 0
         while True:
             self.ledger.refresh()
             self._follow()
+            if len(self._final) > told:
+                told = len(self._final)
+                say(self.result().summary())
             tick(self.done, {"best": self.ledger.best})
             if self.round.over:
                 return
@@ -209,8 +214,8 @@ class Worker:
         return None if self.generation is None else number // self.generation
 
     def result(self) -> SearchResult:
-        """Everything that is scored, by candidate number."""
-        table = np.array([self.ledger.known[number] for number in range(self.candidates)], np.int64)
+        """Everything of the rounds that are over, by candidate number."""
+        table = np.array([self.ledger.known[number] for number in range(len(self._final))], np.int64)
         costs = self.within.space.costs(table, self.within.cost).tolist()
         return SearchResult(tuple(self._candidate(n, Cost(*cost)) for n, cost in enumerate(costs)), self.scorer.maximise)
 
