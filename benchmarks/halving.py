@@ -7,9 +7,9 @@ RUN is a `compress --method gan-compression` that has searched; where there is n
 as in the maps64 protocol) make one by the fast pipeline with so many steps of search. Candidates are drawn at random within
 the run's budget, at least as near to it as the run's were, and scored with its shared weights on test images, which no step
 saw. Every picture is painted once; the two searches then read its row, so that they differ in nothing but who is scored on
-what. Told for each fitness: Spearman's correlation of the two searches' scores over all candidates, the stopped ones too, how
-many images halving generated, where the one that it found stands by the full scores, and how many of the best ten the images
-do not tell apart.
+what. Told for each fitness and several ways to halve: Spearman's correlation of the two searches' scores over all candidates,
+the stopped ones too, how many images halving generated, where the one that it found stands by the full scores, and how many of
+the best ten the images do not tell apart.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ from pocketgan.search.strategies import Random
 from pocketgan.search.study import search
 from pocketgan.train.config import FitConfig
 
-CPU = torch.device("cpu")
+PLANS = (Halving(), Halving(first=0.32**2, keep=0.32), Halving(first=0.25**2, keep=0.25))
+"""The product's own first."""
 
 
 class Once:
@@ -179,10 +180,13 @@ def main() -> None:
             every = range(len(held.sources))
             known[candidate.configuration] = [one.rows(candidate.widths, every) for one in (to_teacher, kernel)]
             tick(len(known))
-    rows = {}
+    rows = []
     for name, fitness, place in (("teacher", to_teacher, 0), ("kernel", kernel, 1), ("frechet", frechet, 1)):
         read = Read(fitness, space, {words: own[place] for words, own in known.items()})
-        rows[name] = compared(drawn(read), drawn(read, Halving()), read)
+        full = drawn(read)
+        for plan in PLANS:
+            rungs = plan.rungs(len(held.sources), read.least)
+            rows.append({"fitness": name, "keep": plan.keep, "rungs": rungs, **compared(full, drawn(read, plan), read)})
     publish(
         "halving",
         {
@@ -193,7 +197,7 @@ def main() -> None:
             "candidates": arguments.candidates,
             "images": len(held.sources),
             "extractor": held.extractor.name if held.extractor is not None else None,
-            "fitness": rows,
+            "rows": rows,
         },
         packages=("pocketgan", "torch", "numpy", "scipy", "onnxruntime", "optuna"),
     )

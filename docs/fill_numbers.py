@@ -14,9 +14,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pocketgan.methods import METHODS
+
 METRICS = (("kernel", 2), ("psnr", 2), ("psnr_to_teacher", 2))
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "numbers.md", ROOT / "docs" / "dmad.md")
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("numbers", "dmad", "gan_compression")))
 RESULTS = ROOT / "benchmarks" / "results"
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
@@ -79,7 +81,7 @@ def maps64() -> str:
         seeds = f"{len(group)} seed{'s' if len(group) > 1 else ''}"
         rows.append([f"{name} ({seeds})", macs, *(over(group, m, d) for m, d in (*metrics, ("psnr_to_teacher", 2)))])
     header = ["network", "exact MACs", "kernel", "Fréchet", "PSNR to the truth", "PSNR to the teacher"]
-    landed = [100 * part for run, part in data["landings"].items() if run.split("/")[0] in ("slimming", "sss", "dmad")]
+    landed = [100 * part for run, part in data["landings"].items() if METHODS[run.split("/")[0]].learns]
     note = (
         f"{data['search_steps']} + {data['steps']} steps of search and recovery (the protocol: 2,000 + 4,000), the same total\n"
         "of steps for all, not of work: a step of a search trains the whole network. A tenth of the MACs, on\n"
@@ -127,6 +129,58 @@ def horse2zebra_smoke() -> str:
     )
 
 
+def inheritance() -> str:
+    """Whether the order of inherited scores is that of the recovered networks."""
+    data = read("rank_correlation")
+    words = {
+        "score > psnr_to_teacher": ("held-out distance to the teacher's pictures", "PSNR to the teacher"),
+        "psnr_to_teacher > psnr_to_teacher": ("PSNR to the teacher, before recovery", "the same after it"),
+        "score > psnr": ("held-out distance to the teacher's pictures", "PSNR to the truth"),
+        "score > kernel": ("held-out distance to the teacher's pictures", "kernel distance to real pictures"),
+        "kernel > kernel": ("kernel distance to real pictures, before recovery", "the same after it"),
+    }
+    found = {
+        key.split("[")[0].split(" > ")[0] + " > " + key.split(" > ")[1].split("[")[0]: v
+        for key, v in data["correlations"].items()
+    }
+    rows = [
+        [*words[key], f"{found[key]['rho']:.2f}", f"{found[key]['low']:.2f} to {found[key]['high']:.2f}"]
+        for key in words
+        if key in found
+    ]
+    macs = [row["macs"] for row in data["rows"]]
+    before, after = ([row[when]["psnr_to_teacher"] for row in data["rows"]] for when in ("inherited", "recovered"))
+    note = (
+        f"{len(macs)} networks of {min(macs) / 1e6:.1f} to {max(macs) / 1e6:.1f} M MACs from one supernet of "
+        f"{data['search_steps']} steps, each recovered for {data['steps']} steps,\n"
+        f"on maps64: PSNR to the teacher {min(before):.2f} to {max(before):.2f} dB before, {min(after):.2f} to {max(after):.2f} "
+        "after.\n"
+    )
+    return table(["inherited", "recovered", "Spearman's rho", "95 % interval"], rows) + "\n" + note
+
+
+def halving() -> str:
+    """Successive halving beside scoring all on all."""
+    data = read("halving")
+    rows = [
+        [
+            row["fitness"],
+            ", ".join(map(str, row["rungs"])),
+            f"{row['times_fewer']:.1f}x",
+            f"{row['spearman']:.3f}",
+            str(row["place_of_the_one_found"]),
+        ]
+        for row in data["rows"]
+    ]
+    note = (
+        f"{data['candidates']} networks drawn at random, using {data['use']:g} to 1 of the budget of {data['budget']}, by a "
+        f"supernet of {data['search_steps']} steps on maps64;\n{data['images']} pictures each. The first way of each fitness is "
+        "the product's.\n"
+    )
+    header = ["fitness", "images on each rung", "fewer images", "Spearman's rho to full scoring", "full rank of the one found"]
+    return table(header, rows) + "\n" + note
+
+
 def benchmarks() -> str:
     """One row a benchmark."""
     frechet = [row for row in read("frechet")["rows"] if row["dim"] == 2048]
@@ -169,6 +223,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "quickstart": quickstart,
     "maps64": maps64,
     "ablations": ablations,
+    "inheritance": inheritance,
+    "halving": halving,
     "horse2zebra-smoke": horse2zebra_smoke,
     "benchmarks": benchmarks,
 }
