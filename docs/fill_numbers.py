@@ -139,10 +139,7 @@ def inheritance() -> str:
         "score > kernel": ("held-out distance to the teacher's pictures", "kernel distance to real pictures"),
         "kernel > kernel": ("kernel distance to real pictures, before recovery", "the same after it"),
     }
-    found = {
-        key.split("[")[0].split(" > ")[0] + " > " + key.split(" > ")[1].split("[")[0]: v
-        for key, v in data["correlations"].items()
-    }
+    found = {re.sub(r"\[[^]]*\]", "", key): value for key, value in data["correlations"].items()}
     rows = [
         [*words[key], f"{found[key]['rho']:.2f}", f"{found[key]['low']:.2f} to {found[key]['high']:.2f}"]
         for key in words
@@ -153,8 +150,8 @@ def inheritance() -> str:
     note = (
         f"{len(macs)} networks of {min(macs) / 1e6:.1f} to {max(macs) / 1e6:.1f} M MACs from one supernet of "
         f"{data['search_steps']} steps, each recovered for {data['steps']} steps,\n"
-        f"on maps64: PSNR to the teacher {min(before):.2f} to {max(before):.2f} dB before, {min(after):.2f} to {max(after):.2f} "
-        "after.\n"
+        f"on maps64: PSNR to the teacher {min(before):.2f} to {max(before):.2f} dB before it, {min(after):.2f} to "
+        f"{max(after):.2f} after.\n"
     )
     return table(["inherited", "recovered", "Spearman's rho", "95 % interval"], rows) + "\n" + note
 
@@ -174,8 +171,8 @@ def halving() -> str:
     ]
     note = (
         f"{data['candidates']} networks drawn at random, using {data['use']:g} to 1 of the budget of {data['budget']}, by a "
-        f"supernet of {data['search_steps']} steps on maps64;\n{data['images']} pictures each. The first way of each fitness is "
-        "the product's.\n"
+        f"supernet of {data['search_steps']} steps on maps64;\n{data['images']} pictures each. The first way of each fitness "
+        "is the product's.\n"
     )
     header = ["fitness", "images on each rung", "fewer images", "Spearman's rho to full scoring", "full rank of the one found"]
     return table(header, rows) + "\n" + note
