@@ -49,7 +49,9 @@ def test_another_configuration_is_named_field_by_field(tmp_path: Path) -> None:
         begin(tmp_path, other, resume=True)
     assert str(caught.value).endswith("it differs in fit.steps: 3 -> 4; name: 'a' -> 'b'")
     assert "\n" not in str(caught.value)
-    begin(tmp_path, other, resume=True, changed=True)
+    with Run.open(tmp_path, other, resume=True, changed=True) as run:
+        assert differences(tmp_path, Config()) == {}
+        run.write_config(other)
     assert differences(tmp_path, other) == {}
     assert differences(tmp_path, Config()) == {"fit.steps": "4 -> 3", "name": "'b' -> 'a'"}
 

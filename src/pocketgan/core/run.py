@@ -45,7 +45,7 @@ class Run:
         changed: bool = False,
         joins: bool = False,
     ) -> Run:
-        """Begin a run, or with ``resume`` continue it; ``changed``: with this configuration, whatever it was begun with.
+        """Begin a run, or with ``resume`` continue it; ``changed``: the caller answers for a configuration that differs.
 
         Raises ``ValueError`` if there is a run already and ``resume`` is not set, if it was begun with another
         configuration (the fields that differ are named), or if another process is working on it, unless this one ``joins``:
@@ -60,8 +60,8 @@ class Run:
             if joins and resume:
                 return run
             raise ValueError(f"{path} is being worked on by another process: wait for it, or take another --out")
-        if changed or not (path / "config.json").exists():
-            write_json(path / "config.json", to_json(config))
+        if not (path / "config.json").exists():
+            run.write_config(config)
         return run
 
     def __enter__(self) -> Run:
@@ -69,6 +69,11 @@ class Run:
 
     def __exit__(self, *error: object) -> None:
         self.turn.give()
+
+    def write_config(self, config: Any) -> None:
+        """What the run is from now on."""
+        if self.writes:
+            write_json(self.path / "config.json", to_json(config))
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append one line to ``log.jsonl``."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -14,32 +13,19 @@ from torch import nn
 from pocketgan.core.artifact import load_artifact
 from pocketgan.core.files import read_json, write_json
 from pocketgan.core.progress import Reporter
-from pocketgan.core.run import Run, differences
-from pocketgan.data.part import hold_out
 from pocketgan.export import export_onnx
-from pocketgan.methods import Method, make_method
-from pocketgan.pipeline.common import check_size, check_stride, open_run, open_splits, resolved_steps, there
+from pocketgan.pipeline.begin import begin
+from pocketgan.pipeline.common import there
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.full import (
-    distill_config,
-    fast,
-    mobile_config,
-    mobile_file,
-    mobile_options,
-    rehearsal,
-    trained,
-)
+from pocketgan.pipeline.full import distill_config, mobile_config, mobile_file, mobile_options, trained
 from pocketgan.pipeline.judge import judge
 from pocketgan.pipeline.network import fit_network, help_select, recover, select
-from pocketgan.pipeline.players import notes_on, student_discriminator
-from pocketgan.pipeline.sides import make_sides, rehearse
-from pocketgan.pipeline.sources import Source, load
-from pocketgan.pipeline.stages import MADE, StageName, check_changed, check_range, forget, stages_of, to_do
-from pocketgan.pipeline.train import checked_task, train
-from pocketgan.pipeline.work import Pictures, Work
+from pocketgan.pipeline.sides import make_sides
+from pocketgan.pipeline.sources import Source
+from pocketgan.pipeline.stages import MADE, StageName, forget, to_do
+from pocketgan.pipeline.train import train
+from pocketgan.pipeline.work import Work
 from pocketgan.report import write_report
-from pocketgan.train.loop import choose_device
-from pocketgan.train.objectives import check_objectives
 from pocketgan.train.processes import processes
 
 POLL = 0.5
@@ -91,84 +77,22 @@ def run_stages(
     several processes at the same time, with ``resume``, one works and the others wait; those share its search where the
     method is once for all, and one of them goes on if it dies.
     """
-    config, work, plan = _begin(config, out, resume or first is not None, reporter, teacher, first, last)
+    work, plan = begin(config, out, resume or first is not None, reporter, teacher, first, last)
     with work.run:
         if not _our_turn(work, plan[plan.index(last)]):
             return
-        if first is not None and work.run.writes:
-            forget(out, first, plan)
-        processes().wait()
         spent = work.file("seconds.json")
         work.seconds = read_json(spent) if spent.exists() else {}
+        if first is not None and work.run.writes:
+            forget(out, first, plan)  # before the configuration is another: what is there is never taken for its own
+            work.run.write_config(work.config)
+            work.seconds = {stage: s for stage, s in work.seconds.items() if stage in plan[: plan.index(first)]}
+        processes().wait()
         missing = {stage for stage in plan if not all(there(work.file(name)) for name in MADE[stage].files)}
         for stage in to_do(plan[: plan.index(last) + 1], missing):
             _cast(work, stage)
             _timed(work, stage, JOBS[stage])
         processes().wait()
-
-
-def _begin(
-    config: CompressConfig,
-    out: Path,
-    resume: bool,
-    reporter: Reporter | None,
-    teacher: Source | None,
-    first: StageName | None,
-    last: StageName,
-) -> tuple[CompressConfig, Work, tuple[StageName, ...]]:
-    """Everything that can fail for a user's mistake, before any work is done or any file written."""
-    method = make_method(config.method, config.method_options)
-    for names in (config.objective, config.search_objective or "none"):
-        check_objectives(names, config.objective_options)
-    config.judge.check()
-    reference = teacher or load(config.teacher)
-    mobile = mobile_options(config, reference.model)
-    plan = stages_of(config, method, mobile=mobile is not None)
-    check_range(first, last, plan, out)
-    check_stride(reference.model, config.data.size)
-    data, test = open_splits(config.data, config.task)
-    searched, held = hold_out(data, method.held_out) if method.held_out else (data, None)
-    pictures, device = Pictures(data, searched, held, test), choose_device(config.device)
-    cast = rehearsal(config, reference) if config.pipeline == "full" else fast(config, reference)
-    sides = make_sides(config, cast, searched, held, method, out, device)
-    for side in sides.values():
-        method.check(side.start.model, side.setting, features=config.judge.features is not None)
-    config = _in_steps(config, len(data), len(searched))
-    if method.learns and not method.once_for_all and config.search.steps == 0:
-        raise ValueError(f"search.steps=0: {config.method} learns where to cut in its first fit; the least is 1")
-    if config.task != "inputs":
-        check_size("discriminator", student_discriminator(config, config.task == "paired"), config.data.size)
-    if mobile is not None and config.pipeline == "full":
-        checked_task(mobile_config(config, mobile))
-    rehearse(cast, method, sides, data)
-    run = _open(config, out, resume, reporter, method, plan, first)
-    run.reporter.say(f"teacher: {reference.message}")
-    for note in notes_on(config):
-        run.reporter.say(note)
-    return config, Work(config, run, replace(cast, game=config), method, sides, pictures, device, {}), plan
-
-
-def _in_steps(config: CompressConfig, length: int, searched: int) -> CompressConfig:
-    """The configuration with all epochs turned into steps; those of the first fit are of the images that it sees."""
-    resolved = partial(resolved_steps, length=length)
-    full = replace(config.full, teacher=resolved(config.full.teacher), distill=resolved(config.full.distill))
-    return replace(config, fit=resolved(config.fit), search=resolved_steps(config.search, searched), full=full)
-
-
-def _open(
-    config: CompressConfig,
-    out: Path,
-    resume: bool,
-    reporter: Reporter | None,
-    method: Method,
-    plan: tuple[StageName, ...],
-    first: StageName | None,
-) -> Run:
-    changed: Mapping[str, str] = {}
-    if processes().first and resume:
-        changed = differences(out, config)
-        check_changed(changed, first, plan, method, out)
-    return open_run(out, config, resume=resume, reporter=reporter, changed=bool(changed), joins=method.once_for_all)
 
 
 def _our_turn(work: Work, last: StageName) -> bool:
