@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from pocketgan.cli import main
 from pocketgan.core.artifact import load_artifact
+from pocketgan.core.run import Run
 from pocketgan.core.spec import spec_of
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet
@@ -64,6 +65,28 @@ def test_one_supernet_serves_another_budget(once: Path, teacher: Path, tmp_path:
     assert CostModel(load_artifact(out / "selected.safetensors").model, 16)().macs <= whole // 5
     assert len((out / "candidates.jsonl").read_text().splitlines()) == 4
     assert json.loads((out / "config.json").read_text())["budget"] == "5x"
+
+
+def test_a_kill_before_the_settings_are_changed_leaves_the_run_as_it_was(
+    once: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What belongs to the old settings is removed before the new ones are written: nothing is ever taken for another's."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(self: Run, config: object) -> None:
+        raise Killed
+
+    out, file = tmp_path / "run", teacher / "generator.safetensors"
+    shutil.copytree(once, out)
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "write_config", kill)
+        with pytest.raises(Killed):
+            main(words(file, out, "--from", "select", "--to", "recover", budget="5x"))
+    assert not (out / "selected.safetensors").exists()
+    command(*words(file, out, "--resume", "--to", "recover"))
+    assert (out / "student.safetensors").read_bytes() == (once / "student.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(
