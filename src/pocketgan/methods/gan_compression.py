@@ -28,6 +28,7 @@ from pocketgan.search.published import make_space
 from pocketgan.search.result import SearchResult
 from pocketgan.search.scoring import ByImages, Score
 from pocketgan.search.space import Within
+from pocketgan.search.storage import open_storage
 from pocketgan.search.strategies import STRATEGIES
 from pocketgan.search.study import search
 
@@ -98,6 +99,8 @@ class GanCompression(Method):
             raise ValueError(f"evaluate_every={self.evaluate_every}: steps between two looks, at least 1; 0 takes none")
         Within(make_space(self.space, teacher), setting.cost, setting.budget, self.use)
         from_json(STRATEGIES[self.strategy], self.strategy_options)
+        if self.storage is not None:
+            open_storage(self.storage)
         self._check_against(setting)
         if self.fitness != "teacher" and not features:
             raise ValueError(f"fitness={self.fitness} is measured on features: give an ONNX file with --features")

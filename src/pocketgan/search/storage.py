@@ -15,6 +15,9 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, GrpcStorageProxy, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 
+PATIENCE = 10
+"""Seconds that a server may take to answer at first."""
+
 Place = str | Path | BaseStorage
 """A journal file; ``grpc://host:port``; a database's URL (``sqlite:///search.db``, ``mysql://...``); a storage."""
 
@@ -22,19 +25,37 @@ Place = str | Path | BaseStorage
 def open_storage(place: Place) -> BaseStorage:
     """The storage at that place; a journal file is made where there is none.
 
-    Raises ``ValueError`` for a file that is no journal.
+    Raises ``ValueError`` for a file that is no journal, and for a server or database that does not answer.
     """
     if isinstance(place, BaseStorage):
         return place
     text = str(place)
-    if text.startswith("grpc://"):
-        host, _, port = text.removeprefix("grpc://").partition(":")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            return GrpcStorageProxy(host=host, port=int(port or 13000))
-    if "://" in text:
-        return get_storage(text)
+    try:
+        if text.startswith("grpc://"):
+            return _proxy(text.removeprefix("grpc://"))
+        if "://" in text:
+            return get_storage(text)
+    except Exception as error:  # every database driver has errors of its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"cannot open the search's storage {text}: {reason}; write grpc://host:port of a running server (it needs "
+            "pocketgan[cluster]), or a database's URL such as sqlite:///search.db or mysql://user@host/name, whose driver is "
+            "installed"
+        ) from error
     return _journal(Path(text))
+
+
+def _proxy(address: str) -> BaseStorage:
+    """Optuna's server there, once it answers. Raises `TimeoutError` if it does not."""
+    host, _, port = address.partition(":")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        proxy = GrpcStorageProxy(host=host, port=int(port or 13000))
+    try:
+        proxy.wait_server_ready(timeout=PATIENCE)
+    except Exception:
+        raise TimeoutError(f"nobody answers within {PATIENCE} s") from None
+    return proxy
 
 
 def _journal(path: Path) -> BaseStorage:
