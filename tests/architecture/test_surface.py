@@ -2,18 +2,21 @@
 
 import importlib
 import inspect
+from typing import get_args
 
 import pytest
 
 import pocketgan
 import pocketgan.pipeline  # fills the registries
 from pocketgan.cli import VERBS
+from pocketgan.cli.console import StageName
 from pocketgan.compress.importance import IMPORTANCES
 from pocketgan.core.spec import ARCHITECTURES, MODELS
 from pocketgan.data.builtin import BUILTIN
 from pocketgan.evaluate import METRICS
 from pocketgan.export import FORMATS, RUNTIMES
 from pocketgan.methods import METHODS
+from pocketgan.pipeline.stages import STAGES
 from pocketgan.recipes import RECIPES
 from pocketgan.search.published import SPACES
 from pocketgan.search.strategies import STRATEGIES
@@ -36,7 +39,7 @@ FLAGS = {
     "report": "RUNS --out",
     "models": "--json",
     "methods": "--json",
-    "recipes": "NAME OVERRIDES --out --seed --resume",
+    "recipes": "NAME OVERRIDES --out --seed --from --to --resume",
     "data": "ACTION PATH --task --size --quick",
 }
 """Every verb with its arguments: positional ones in capitals."""
@@ -85,6 +88,10 @@ def test_the_flags(verb: str) -> None:
     flags = [f"--{p.name.strip('_').replace('_', '-')}" for p in parameters if p.kind is p.KEYWORD_ONLY]
     assert len(positional) + len(flags) == len(parameters)
     assert [*positional, *flags] == FLAGS[verb].split()
+
+
+def test_the_stages_of_the_command_line_are_those_of_the_pipeline() -> None:
+    assert get_args(StageName) == STAGES == ("mobile", "distill", "fit", "select", "recover", "export", "evaluate", "report")
 
 
 @pytest.mark.parametrize("kind", NAMES)

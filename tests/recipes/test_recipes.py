@@ -73,8 +73,12 @@ def test_a_teacher_runs_at_toy_size(name: str, tmp_path: Path) -> None:
 def test_a_student_runs_at_toy_size(tmp_path: Path, quick_export: None) -> None:
     save_artifact(tmp_path / "teacher.safetensors", resnet(8, blocks=1).build(), size=32)
     config = replace(RECIPES["quickstart-student"](), teacher=str(tmp_path / "teacher.safetensors"), budget="4x")
-    cook(toy(config), tmp_path / "run")
+    cook(toy(config), tmp_path / "run", last="select")
+    assert not (tmp_path / "run" / "student.safetensors").exists()
+    cook(toy(config), tmp_path / "run", first="recover")
     assert load_artifact(tmp_path / "run" / "student.safetensors").provenance["method"] == config.method
+    with pytest.raises(ValueError, match=r"--from and --to are for the recipes of a compression: this one has no stages"):
+        cook(toy(RECIPES["maps-teacher"]()), tmp_path / "other", last="select")
 
 
 def test_quickstart_is_its_two_recipes_and_resumes_by_itself(

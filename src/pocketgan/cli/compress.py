@@ -7,10 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Overrides, Switch, configured, of_all_fits, say, show_config
-
-StageName = Literal["mobile", "distill", "fit", "select", "recover", "export", "evaluate", "report"]
-"""`pocketgan.pipeline.stages.StageName`, written out so that help is quick."""
+from pocketgan.cli.console import Overrides, StageName, Switch, configured, of_all_fits, say, show_config
 
 
 def run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 from rich.console import Console
@@ -20,6 +20,9 @@ Overrides = Annotated[
     tyro.conf.Positional,
 ]
 """``key=value`` after the flags."""
+
+StageName = Literal["mobile", "distill", "fit", "select", "recover", "export", "evaluate", "report"]
+"""`pocketgan.pipeline.stages.StageName`, written out so that help is quick."""
 
 Switch = tyro.conf.FlagCreatePairsOff[bool]
 """Off unless it is given: ``--resume``, and no ``--no-resume`` beside it."""

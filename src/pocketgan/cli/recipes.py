@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from pocketgan.cli.console import Overrides, Switch, configured, show_config, show_table
+from pocketgan.cli.console import Overrides, StageName, Switch, configured, show_config, show_table
 
 
 def run(
@@ -17,6 +17,8 @@ def run(
     *,
     out: Path | None = None,
     seed: int | None = None,
+    from_: Annotated[StageName | None, tyro.conf.arg(name="from")] = None,
+    to: StageName | None = None,
     resume: Switch = False,
 ) -> None:
     """The recipes there are; with a name, its complete configuration; with --out too, run it.
@@ -25,6 +27,8 @@ def run(
         name: a recipe.
         out: the run directory; without it the configuration is printed.
         seed: of all that is drawn; the first one of a comparison.
+        from_: of a compression: as in `compress`.
+        to: of a compression: as in `compress`.
         resume: go on with the run in --out; of a comparison, do what is not yet done.
     """
     from pocketgan.pipeline.compare import CompareConfig
@@ -41,4 +45,4 @@ def run(
         return
     from pocketgan.core.progress import ConsoleReporter
 
-    cook(config, out, resume=resume, reporter=ConsoleReporter())
+    cook(config, out, resume=resume, reporter=ConsoleReporter(), first=from_, last=to)
