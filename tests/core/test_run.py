@@ -56,7 +56,8 @@ def test_another_configuration_is_named_field_by_field(tmp_path: Path) -> None:
     assert differences(tmp_path, Config()) == {"fit.steps": "4 -> 3", "name": "'b' -> 'a'"}
 
 
-def test_a_run_is_worked_on_by_one_process_at_a_time(tmp_path: Path) -> None:
+def test_a_run_is_worked_on_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pocketgan.core.run.PATIENCE", 0.1)
     with Run.open(tmp_path, Config()):
         with pytest.raises(ValueError, match="is being worked on by another process: wait for it, or take another --out"):
             Run.open(tmp_path, Config(), resume=True)

@@ -16,10 +16,16 @@ from safetensors.torch import load_file
 
 from pocketgan.cli import main
 from pocketgan.core.artifact import load_artifact
+from pocketgan.core.config import to_json
+from pocketgan.core.lock import Turn
 from pocketgan.core.run import Run
 from pocketgan.core.spec import spec_of
+from pocketgan.data.config import DataConfig
+from pocketgan.methods import make_method
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet
+from pocketgan.pipeline.config import CompressConfig
+from pocketgan.pipeline.stages import STAGES, first_reader, forget
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
@@ -185,6 +191,8 @@ def test_the_fast_pipeline_from_a_fresh_mobile_network_without_fine_tuning(teach
 @pytest.mark.parametrize(
     ("more", "message"),
     [
+        (["full.width=0.99", "multiple=16"], "full.width=0.99 with multiple=16 cuts nothing: give a smaller one"),
+        (["teacher_discriminator=d.safetensors"], "the mobile teacher is trained with a discriminator of its own"),
         (["start=mobile"], "start=mobile is for pipeline=fast"),
         (["--task", "inputs"], "pipeline=full trains a mobile teacher on real targets, and task=inputs has none"),
         (["full.width=1"], "full.width=1.0: a part of the mobile teacher's widths, above 0 and below 1"),
@@ -201,6 +209,79 @@ def test_what_cannot_be_a_full_pipeline_is_told_before_any_work(
     assert main(words(teacher / "generator.safetensors", tmp_path / "run", *fields, budget="8x")) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_with_new_settings_that_nothing_has_read_yet(once: Path, teacher: Path, tmp_path: Path) -> None:
+    """The supernet knows no budget: one that is trained, or half trained, serves any without ``--from``."""
+    out, file = tmp_path / "run", teacher / "generator.safetensors"
+    command(*words(file, out, "--to", "fit", budget="5x"))
+    command(*words(file, out, "--to", "recover", "--resume", "data.workers=1"))
+    assert (out / "student.safetensors").read_bytes() == (once / "student.safetensors").read_bytes()
+
+
+def test_a_folder_that_is_half_removed_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it removes: the folder is there as a whole or not at all."""
+    (tmp_path / "distilled" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "student.safetensors").touch()
+
+    def kill(path: Path, **_: object) -> None:
+        if path.exists():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", kill)
+        with pytest.raises(KeyboardInterrupt):
+            forget(tmp_path, "distill", STAGES)
+    assert not (tmp_path / "distilled").exists()
+    forget(tmp_path, "distill", STAGES)
+    assert (tmp_path / "back" / "student.safetensors").exists()  # the run that goes on from the generator back
+
+
+PLANS = {
+    "full": STAGES,
+    "fast": STAGES[2:],
+    "no first fit": STAGES[3:],
+    "no mobile form": STAGES[1:],
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_setting_is_first_read_by_a_stage_of_the_run(name: str) -> None:
+    """And none by a stage after one that is known to read it."""
+    plan, method = PLANS[name], make_method("uniform" if name == "no first fit" else "gan-compression", {})
+    config = to_json(CompressConfig(teacher="t", data=DataConfig(path="shapes")))
+    fields = {f"{key}.{inner}" for key, value in config.items() if isinstance(value, dict) for inner in value} | set(config)
+    for field in fields:
+        assert first_reader(field, plan, method) in (*plan, None), field
+    assert first_reader("data.path", plan, method) == first_reader("task", plan, method) == plan[0]
+    assert first_reader("fit.lr", plan, method) == "recover"
+    assert first_reader("search.lr", plan, method) == ("fit" if "fit" in plan else None)
+    assert first_reader("full.distill.lr", plan, method) == ("distill" if "distill" in plan else None)
+    assert first_reader("full.teacher.lr", plan, method) == {"full": "mobile", "no mobile form": "distill"}.get(name)
+    assert first_reader("objective", plan, method) == next(stage for stage in plan if stage != "mobile")
+    assert first_reader("budget", plan, method) == "select"
+    assert first_reader("budget", plan, make_method("dmad", {})) == ("fit" if "fit" in plan else "select")
+    assert first_reader("search.log_every", plan, method) is None
+
+
+def test_who_begins_anew_does_not_join(
+    once: Path, teacher: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pocketgan.core.run.PATIENCE", 0.1)
+    turn = Turn(once)
+    assert turn.take()
+    assert main(words(teacher / "generator.safetensors", once, "--from", "select", "--to", "select", budget="5x")) == 2
+    assert "is being worked on by another process" in capsys.readouterr().err
+    turn.give()
+
+
+def test_a_search_that_any_budget_shares_has_one_direction(
+    unpaired_teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("--task", "unpaired", "two_way=true")
+    assert main(words(unpaired_teacher / "generator_A.safetensors", tmp_path / "run", *more, data="textures")) == 2
+    assert "two_way=true: gan-compression searches one direction" in capsys.readouterr().err
 
 
 def test_several_processes_share_one_run_and_survive_the_death_of_its_owner(once: Path, teacher: Path, tmp_path: Path) -> None:

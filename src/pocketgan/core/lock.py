@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from time import monotonic, sleep
 from typing import BinaryIO
 
 FILE = ".lock"
 
 
 class Turn:
-    """The right to write into a directory. One process at a time has it; a killed one leaves nothing behind.
+    """The right to write into a directory. One process at a time has it; it ends with the last child of a killed one.
 
-    Several machines that share a disk share the lock if the disk has locks (NFS 4 does).
+    Several machines that share a disk share the lock if the disk has locks (NFS 4 does). On one that has none nobody is kept
+    out.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self._held: BinaryIO | None = None
 
-    def take(self) -> bool:
-        """Try; whether it is ours now. Taking it twice is having it."""
+    def take(self, patience: float = 0.0) -> bool:
+        """Try for so many seconds; whether it is ours now. Taking it twice is having it."""
         if self._held is not None:
             return True
         self.path.mkdir(parents=True, exist_ok=True)
         file = open(self.path / FILE, "ab")  # noqa: SIM115 (closed by give)
-        if not _locked(file):
-            file.close()
-            return False
+        end = monotonic() + patience
+        while not _locked(file):
+            if monotonic() >= end:
+                file.close()
+                return False
+            sleep(0.1)
         self._held = file
         return True
 
@@ -58,4 +63,6 @@ else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError:
+            pass  # a disk without locks
         return True

@@ -21,6 +21,8 @@ from pocketgan.core.lock import Turn
 from pocketgan.core.progress import Reporter
 
 KEPT_CHECKPOINTS = 2
+PATIENCE = 10.0
+"""Seconds to wait for a run that another process holds: those who load data for one that was killed outlive it a little."""
 
 
 class Run:
@@ -56,7 +58,7 @@ class Run:
             raise ValueError(f"{path} holds a run already: --resume continues it, another --out begins a new one")
         if not changed:
             check_same(path, config)
-        if not run.turn.take():
+        if not run.turn.take(0.0 if joins else PATIENCE):
             if joins and resume:
                 return run
             raise ValueError(f"{path} is being worked on by another process: wait for it, or take another --out")

@@ -173,7 +173,7 @@ class GanCompression(Method):
         extractor = held.extractor.name if held.extractor is not None else ""
         told = replace(self, candidates=1, storage=None, lease=1.0), setting.budget, setting.seed, extractor
         digest = hashlib.sha256(repr(told).encode())
-        for tensor in network.state_dict().values():
+        for tensor in (*network.state_dict().values(), held.sources, held.taught):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return f"search-{digest.hexdigest()[:16]}"
 

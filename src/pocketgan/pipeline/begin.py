@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -82,9 +81,7 @@ def _open(
     plan: tuple[StageName, ...],
     first: StageName | None,
 ) -> Run:
-    changed: Mapping[str, str] = {}
     if processes().first and resume:
-        changed = differences(out, config)
-        check_changed(changed, first, plan, method, out)
+        check_changed(differences(out, config), first, plan, method, out)
     joins = method.once_for_all and first is None
-    return open_run(out, config, resume=resume, reporter=reporter, changed=bool(changed), joins=joins)
+    return open_run(out, config, resume=resume, reporter=reporter, changed=resume, joins=joins)

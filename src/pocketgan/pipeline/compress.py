@@ -13,6 +13,7 @@ from torch import nn
 from pocketgan.core.artifact import load_artifact
 from pocketgan.core.files import read_json, write_json
 from pocketgan.core.progress import Reporter
+from pocketgan.core.run import Run, differences
 from pocketgan.export import export_onnx
 from pocketgan.pipeline.begin import begin
 from pocketgan.pipeline.common import there
@@ -22,7 +23,7 @@ from pocketgan.pipeline.judge import judge
 from pocketgan.pipeline.network import fit_network, help_select, recover, select
 from pocketgan.pipeline.sides import make_sides
 from pocketgan.pipeline.sources import Source
-from pocketgan.pipeline.stages import MADE, StageName, forget, to_do
+from pocketgan.pipeline.stages import MADE, StageName, check_changed, forget, to_do
 from pocketgan.pipeline.train import train
 from pocketgan.pipeline.work import Work
 from pocketgan.report import write_report
@@ -81,12 +82,8 @@ def run_stages(
     with work.run:
         if not _our_turn(work, plan[plan.index(last)]):
             return
-        spent = work.file("seconds.json")
-        work.seconds = read_json(spent) if spent.exists() else {}
-        if first is not None and work.run.writes:
-            forget(out, first, plan)  # before the configuration is another: what is there is never taken for its own
-            work.run.write_config(work.config)
-            work.seconds = {stage: s for stage, s in work.seconds.items() if stage in plan[: plan.index(first)]}
+        if work.run.writes:
+            _settle(work, plan, first)
         processes().wait()
         missing = {stage for stage in plan if not all(there(work.file(name)) for name in MADE[stage].files)}
         for stage in to_do(plan[: plan.index(last) + 1], missing):
@@ -95,20 +92,37 @@ def run_stages(
         processes().wait()
 
 
+def _settle(work: Work, plan: tuple[StageName, ...], first: StageName | None) -> None:
+    """Forget what is to be done again, and then write the configuration: what is there is never taken for another's."""
+    config, out = work.config, work.run.path
+    check_changed(differences(out, config), first, plan, work.method, out)  # anew: the turn may have been another's until now
+    spent = work.file("seconds.json")
+    work.seconds = read_json(spent) if spent.exists() else {}
+    if first is not None:
+        forget(out, first, plan)
+        work.seconds = {stage: taken for stage, taken in work.seconds.items() if stage in plan[: plan.index(first)]}
+    work.run.write_config(config)
+
+
 def _our_turn(work: Work, last: StageName) -> bool:
-    """Whether this process does the stages; False once another has done them. Until then it shares what can be shared."""
-    if not work.run.writes:
-        return True
-    waited, path = False, work.run.path
+    """Whether these processes do the stages; False once others have done them."""
+    mine = _taken(work, last) if work.run.writes else False
+    processes().wait()
+    return bool(processes().told(int(mine)))
+
+
+def _taken(work: Work, last: StageName) -> bool:
+    """Wait for the turn, and share until then what can be shared; False once the last stage is done."""
+    told, path, helped = False, work.run.path, 0.0
+    fitted = work.file(MADE["fit"].files[0])
     while not work.run.turn.take():
         if MADE[last].missing(path) is None:
             return False
-        if not waited:
-            work.run.reporter.say(
-                f"another process works on {work.run.path}: this one shares its search, and goes on if it dies"
-            )
-            waited = True
-        if MADE["fit"].missing(path) is None and MADE["select"].missing(path) is not None:
+        if not told:
+            work.run.reporter.say(f"another process works on {path}: this one shares its search, and goes on if that one dies")
+            told = True
+        if fitted.exists() and MADE["select"].missing(path) is not None and fitted.stat().st_mtime != helped:
+            helped = fitted.stat().st_mtime
             _cast(work, "select")
             help_select(work)
         sleep(POLL)
@@ -149,6 +163,8 @@ def _distill(work: Work) -> None:
     teacher = work.cast.reference if config.teacher == work.config.teacher else None
     begun = (out / "config.json").exists()
     run_stages(config, out, resume=begun, reporter=work.run.reporter, teacher=teacher, last="recover")
+    if work.run.writes:
+        Run(out).drop_checkpoints("recover")
 
 
 def _export(work: Work) -> None:
@@ -159,19 +175,20 @@ def _export(work: Work) -> None:
 
 
 def _evaluate(work: Work) -> None:
-    """Measure; what only a resumed training would need may go."""
+    """Measure."""
+    if work.run.writes:
+        judge(work, _student(work), read_json(work.file("export.json")))
+
+
+def _report(work: Work) -> None:
+    """Write the page; what only a resumed training would need may go."""
     if not work.run.writes:
         return
-    judge(work, _student(work), read_json(work.file("export.json")))
+    write_report([work.run.path], work.file("report.html"))
     for stage in ("search", "recover"):
         work.run.drop_checkpoints(stage)
     if not work.method.once_for_all:
         work.file("fitted.safetensors").unlink(missing_ok=True)
-
-
-def _report(work: Work) -> None:
-    if work.run.writes:
-        write_report([work.run.path], work.file("report.html"))
 
 
 def _student(work: Work) -> nn.Module:

@@ -16,6 +16,7 @@ from torch import nn
 
 from pocketgan.compress.fit_budget import scaled_widths
 from pocketgan.compress.selection import prefix, shrink
+from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import MODELS, spec_of
 from pocketgan.models.resnet import ResnetSpec
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
@@ -56,13 +57,19 @@ def fast(config: CompressConfig, reference: Source) -> Cast:
 def rehearsal(config: CompressConfig, reference: Source) -> Cast:
     """The full pipeline's before any work is done: untrained networks of the right kinds and widths.
 
-    Raises ``ValueError`` for a task that has no truth but the teacher's pictures.
+    Raises ``ValueError`` for a task that has no truth but the teacher's pictures, and for settings without effect.
     """
     if config.task == "inputs":
         raise ValueError("pipeline=full trains a mobile teacher on real targets, and task=inputs has none: take pipeline=fast")
     options = mobile_options(config, reference.model)
+    if options is not None and config.teacher_discriminator:
+        raise ValueError(
+            "pipeline=full: the mobile teacher is trained with a discriminator of its own, leave teacher_discriminator out"
+        )
     teacher = reference if options is None else _untrained(options, config.seed)
     widths = scaled_widths(teacher.model, config.full.width, multiple=config.multiple)
+    if widths == widths_of(teacher.model):
+        raise ValueError(f"full.width={config.full.width} with multiple={config.multiple} cuts nothing: give a smaller one")
     return Cast(reference, teacher, replace(teacher, model=shrink(teacher.model, prefix(widths))), config, trained=False)
 
 
@@ -113,7 +120,7 @@ def mobile_config(config: CompressConfig, options: dict[str, Any]) -> TrainConfi
         discriminator_options=config.full.discriminator_options,
         gan=config.gan,
         fit=config.full.teacher,
-        judge=replace(config.judge, features=None, runtimes=("torch",)),
+        judge=replace(config.judge, features=None, metrics=None, stats=None, runtimes=("torch",)),
         seed=config.seed,
         device=config.device,
     )

@@ -23,7 +23,7 @@ def judge(work: Work, student: nn.Module, exported: Mapping[str, object]) -> Non
     config, size, setting = work.config, work.config.data.size, work.setting
     teacher = work.cast.reference.model
     notes = [work.test.note] if work.test.note else []
-    if work.cast.start is not work.cast.teacher and work.cast.teacher is work.cast.reference:
+    if config.start == "mobile":
         notes.append("what was cut is the teacher's mobile form, begun with fresh weights")
     if work.cast.teacher is not work.cast.reference:
         notes.append(

@@ -87,6 +87,8 @@ def make_sides(
         return {"G": there}
     if not method.learns:
         raise ValueError(f"two_way=true: {config.method} has no search; take a method that learns where to cut, such as dmad")
+    if method.once_for_all:
+        raise ValueError(f"two_way=true: {config.method} searches one direction; take a run for each, or a method such as dmad")
     reverse = load(reverse_of(Path(config.teacher)))
     back = side(fast(config, reverse), config.budget_back or config.budget, "target", "back/selected.safetensors")
     return {"G_A": there, "G_B": back}

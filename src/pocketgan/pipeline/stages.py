@@ -32,7 +32,9 @@ MADE: dict[StageName, Made] = {
     "mobile": Made(("mobile/result.json",), ("mobile",)),
     "distill": Made(("distilled/student.safetensors",), ("distilled",)),
     "fit": Made(("fitted.safetensors",), log="search"),
-    "select": Made(("selected.safetensors",), ("back", "candidates.jsonl", "search.json")),
+    "select": Made(
+        ("selected.safetensors",), ("back/selected.safetensors", "back/candidates.jsonl", "candidates.jsonl", "search.json")
+    ),
     "recover": Made(("student.safetensors",), ("student_discriminator.safetensors",), log="recover"),
     "export": Made(("student.onnx", "export.json")),
     "evaluate": Made(("result.json",), ("pictures",)),
@@ -52,11 +54,13 @@ def to_do(plan: Sequence[StageName], missing: Collection[StageName]) -> Sequence
 
     What lies before the selection may be gone once that is there: a finished run keeps it only where it is of further use.
     """
-    lasting = [stage for stage in plan if STAGES.index(stage) >= STAGES.index("select")] or plan[-1:]
-    start = plan.index(next((stage for stage in lasting if stage in missing or stage == "report"), plan[-1]))
-    while start > 0 and plan[start - 1] in missing:
-        start -= 1
-    return plan[start:] if plan[start] in missing or plan[start] == "report" else ()
+    start = len(plan)
+    for index in reversed(range(len(plan))):
+        lasting = STAGES.index(plan[index]) >= STAGES.index("select")
+        needed = index + 1 == start or index + 1 == len(plan)
+        if plan[index] == "report" or (plan[index] in missing and (lasting or needed)):
+            start = index
+    return plan[start:]
 
 
 def check_range(first: StageName | None, last: StageName, plan: tuple[StageName, ...], out: Path) -> None:
@@ -84,41 +88,73 @@ def forget(out: Path, first: StageName, plan: tuple[StageName, ...]) -> None:
     for stage in reversed(plan[plan.index(first) :]):
         made = MADE[stage]
         for name in (*made.files, *made.others):
-            path = out / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-        for state in (out / "checkpoints").glob(f"{made.log}-*.safetensors") if made.log else ():
-            state.unlink()
+            _remove(out / name)
+        if made.log:
+            for file in (*(out / "checkpoints").glob(f"{made.log}-*"), *(out / "samples").glob(f"{made.log}_*")):
+                file.unlink()
 
 
-def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> StageName:
-    """The first stage to which that field of the configuration says something; of most, the first of all."""
-    chosen: StageName = "select" if method.once_for_all or not method.learns else "fit"
-    readers: Mapping[str, StageName] = {
-        "full.distill": "distill",
-        "full.width": "distill",
-        "full.importance": "distill",
-        "budget": chosen,
-        "budget_back": chosen,
+def _remove(path: Path) -> None:
+    """A folder goes all at once, by a name that nobody looks for: half of one would be gone on with."""
+    if path.is_dir():
+        trash = path.with_name(f".{path.name}.removed")
+        shutil.rmtree(trash, ignore_errors=True)
+        path.rename(trash)
+        shutil.rmtree(trash)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def nothing_made(out: Path, stage: StageName, plan: tuple[StageName, ...]) -> bool:
+    """Whether neither that stage nor one after it has left anything, not even the state of a training."""
+    for later in plan[plan.index(stage) :]:
+        made = MADE[later]
+        if any((out / name).exists() for name in (*made.files, *made.others)):
+            return False
+        if made.log and any((out / "checkpoints").glob(f"{made.log}-*")):
+            return False
+    return True
+
+
+def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> StageName | None:
+    """The first stage to which that field of the configuration says something; None for what changes no result."""
+    full, choosing = "distill" in plan, "fit" if method.learns else "select"
+    readers: Mapping[str, str | None] = {
+        "full": "mobile" if full else None,
+        "full.distill": "distill" if full else None,
+        "full.width": "distill" if full else None,
+        "full.importance": "distill" if full else None,
+        **dict.fromkeys(("objective", "objective_options", "layers", "discriminator_options", "multiple"), "distill"),
+        **dict.fromkeys(("method", "method_options", "search_objective", "start"), choosing),
+        "search": "fit" if method.learns else None,
+        **dict.fromkeys(("budget", "budget_back"), "select" if method.once_for_all else choosing),
+        **{f"method_options.{option}": "select" for option in method.select_options},
         "weights": "select",
         "fit": "recover",
-        "judge.features": "select" if method.once_for_all else "evaluate",
         "judge": "evaluate",
+        **dict.fromkeys(("judge.features", "judge.repeats", "judge.threads"), "select" if method.once_for_all else "evaluate"),
         "variant": "evaluate",
-        **{f"method_options.{option}": "select" for option in method.select_options},
+        "data.workers": None,
     }
+    if field.rpartition(".")[2] in ("log_every", "sample_every", "tensorboard"):
+        return None
     fitting = [prefix for prefix in readers if f"{field}.".startswith(f"{prefix}.")]
-    return readers[max(fitting, key=len)] if fitting else plan[0]
+    if not fitting:
+        return plan[0]
+    reader = readers[max(fitting, key=len)]
+    return next(stage for stage in plan if STAGES.index(stage) >= STAGES.index(reader)) if reader else None
 
 
 def check_changed(
     changed: Mapping[str, str], first: StageName | None, plan: tuple[StageName, ...], method: Method, out: Path
 ) -> None:
-    """Raise ``ValueError`` for fields that differ from those of the run and that a stage before ``first`` has read."""
-    readers = {field: first_reader(field, plan, method) for field in changed}
-    early = {f: s for f, s in readers.items() if first is None or STAGES.index(s) < STAGES.index(first)}
+    """Raise ``ValueError`` for fields that differ from those of the run and that a stage before ``first`` has read already."""
+    early = {}
+    for field in changed:
+        reader = first_reader(field, plan, method)
+        later = reader is None or (first is not None and plan.index(reader) >= plan.index(first))
+        if reader is not None and not later and not nothing_made(out, reader, plan):
+            early[field] = reader
     if not early:
         return
     told = "; ".join(f"{field}: {changed[field]}" for field in list(early)[:5])

@@ -121,7 +121,8 @@ class Ledger:
         identity = self.storage.create_new_trial(self.study, template)
         self._own = self.storage.get_trial(identity).number
         self.refresh()
-        if unit not in self.scored and self.claims[unit].number == self._own:
+        held = self.claims.get(unit)  # None if this worker slept for so long that its claim was given up
+        if unit not in self.scored and held is not None and held.number == self._own:
             return self._own
         self.withdraw(self._own)
         return None
