@@ -77,7 +77,7 @@ def maps64() -> str:
     metrics = (("kernel", 2), ("frechet", 0), ("psnr", 2))
     rows = [["teacher", f"{teacher['macs'] / 1e6:.0f} M", *(over(first, m, d, "teacher") for m, d in metrics), "-"]]
     for name, group in grouped(data["runs"]).items():
-        macs = f"{group[0]['student']['macs'] / 1e6:.1f} M"
+        macs = f"{statistics.mean(run['student']['macs'] for run in group) / 1e6:.1f} M"
         seeds = f"{len(group)} seed{'s' if len(group) > 1 else ''}"
         rows.append([f"{name} ({seeds})", macs, *(over(group, m, d) for m, d in (*metrics, ("psnr_to_teacher", 2)))])
     header = ["network", "exact MACs", "kernel", "Fréchet", "PSNR to the truth", "PSNR to the teacher"]
