@@ -162,6 +162,7 @@ def test_an_output_that_cannot_be_written(refused: Refused, artifact: Path, tmp_
 def test_a_run_that_is_there_is_not_overwritten(refused: Refused, artifact: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text("{}")
+    (tmp_path / "run" / "selected.safetensors").touch()
     compress = ("compress", artifact, "--data", "shapes", "--out", tmp_path / "run", *COMPRESS)
     assert refused(*compress) == f"{tmp_path}/run holds a run already: --resume continues it, another --out begins a new one"
     assert "was begun with another configuration; it differs in " in refused(*compress, "--resume")
