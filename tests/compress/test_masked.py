@@ -144,7 +144,7 @@ WIDE = {"resnet": resnet(32, 6, "batch"), "mobile": mobile_resnet(48, 6, "instan
 BUILT = {name: spec.build() for name, spec in WIDE.items()}
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=15, deadline=None, derandomize=True, database=None)
 @given(
     name=st.sampled_from(list(WIDE)),
     kind=st.sampled_from(["macs", "macs_paper", "params"]),

@@ -93,7 +93,7 @@ def test_budgets_hold_for_the_published_teacher(words: list[str]) -> None:
 
 def test_the_first_command_of_all(world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     teacher = override(quickstart.teacher(), [*SMALL, *SMALL_PLAYERS, "arch_options.depth=5"])
-    student = override(quickstart.student(), [*SMALL, "budget=4x"])
+    student = override(quickstart.student(), [*SMALL, *SMALL_SEARCH, "budget=4x"])
     monkeypatch.setattr(quickstart, "teacher", lambda: teacher)
     monkeypatch.setattr(quickstart, "student", lambda: student)
     shutil.rmtree("runs")

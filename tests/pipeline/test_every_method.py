@@ -39,7 +39,7 @@ def test_a_search_that_is_killed_goes_on_to_the_same_student(
     name: str, teacher: Path, tmp_path: Path, quick_export: None
 ) -> None:
     """By SIGKILL, as soon as the search has written a state."""
-    longer = ["search.steps=30", "search.checkpoint_every=3"]
+    longer = ["search.steps=20", "search.checkpoint_every=2"]
     command(*words(name, teacher, tmp_path / "whole"), *longer)
     run = subprocess.Popen(
         [sys.executable, "-m", "pocketgan", *words(name, teacher, tmp_path / "killed"), *longer],
