@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 from commands import TINY, bytes_of, command
 from safetensors.torch import load_file
+from torch import nn
 
 from pocketgan.cli import main
 from pocketgan.core.artifact import load_artifact
@@ -139,6 +141,18 @@ def test_the_discriminator_of_the_supernet_goes_on(once: Path, teacher: Path) ->
     assert 0 < gap(fitted) < 3 * 2e-4 * 1.01 < gap(theirs)  # three steps of Adam
 
 
+def check_the_discriminator_is_handed_on(run: Path, mobile: nn.Module) -> None:
+    """Teacher, distillation, supernet, recovery: each begins with what the one before left (three steps of Adam each)."""
+    fitted = {key[2:]: value for key, value in load_file(run / "fitted.safetensors").items() if key.startswith("D/")}
+    distilled, ended = (
+        load_artifact(run / folder / "student_discriminator.safetensors").model.state_dict() for folder in ("distilled", ".")
+    )
+    states = [mobile.state_dict(), distilled, fitted, ended]
+    for before, after in pairwise(states):
+        assert 0 < max(float((before[key] - after[key]).abs().max()) for key in before) < 3 * 2e-4 * 1.01
+    assert max(float((states[0][key] - ended[key]).abs().max()) for key in ended) > 3 * 2e-4 * 1.01
+
+
 @pytest.mark.parametrize("task", ["paired", "unpaired"])
 def test_the_full_pipeline(
     task: str, teacher: Path, unpaired_teacher: Path, tmp_path: Path, quick_export: None, capsys: pytest.CaptureFixture[str]
@@ -163,6 +177,10 @@ def test_the_full_pipeline(
     assert spec_of(narrow) == mobile_resnet(4, blocks=2)
     supernet = {key: value for key, value in load_file(tmp_path / "run" / "fitted.safetensors").items() if key.startswith("G/")}
     assert sum(value.numel() for value in supernet.values()) == sum(p.numel() for p in narrow.state_dict().values())
+    judge = f"{name.replace('generator', 'discriminator')}.safetensors"
+    check_the_discriminator_is_handed_on(tmp_path / "run", load_artifact(tmp_path / "run" / "mobile" / judge).model)
+    distilling = json.loads((tmp_path / "run" / "distilled" / "config.json").read_text())
+    assert distilling["teacher"] == str(tmp_path / "run" / "mobile" / f"{name}.safetensors")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert 0 < result["budget"]["reached"] <= result["budget"]["limit"] == result["teacher"]["macs"] // 8
     assert set(result["seconds"]) == {"mobile", "distill", "fit", "select", "recover", "export", "evaluate"}

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -86,20 +87,26 @@ def test_killed_and_resumed_is_as_never_interrupted(tmp_path: Path, alone: Searc
     check_calls(fitness, alone, killed)
 
 
-def test_four_workers_share_one_search_through_kills(tmp_path: Path, alone: SearchResult) -> None:
-    fitness = Logged(tmp_path / "calls", seconds=0.05)
-    workers = [PROCESSES.Process(target=go, args=(tmp_path / "journal.log", fitness)) for _ in range(4)]
+def four_workers(journal: Path, fitness: Any, log: Logged) -> list[int]:
+    """Four share a search, two of them are killed, each as it scores its third candidate; the pids of those."""
+    workers = [PROCESSES.Process(target=go, args=(journal, fitness)) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers[:2]:
-        wait_for(lambda worker=worker: begun(worker, fitness, 2))
+        wait_for(lambda worker=worker: begun(worker, log, 3))
         kill(worker)
     for worker in workers[2:]:
         worker.join()
         assert worker.exitcode == 0
+    return [worker.pid for worker in workers[:2]]
+
+
+def test_four_workers_share_one_search_through_kills(tmp_path: Path, alone: SearchResult) -> None:
+    fitness = Logged(tmp_path / "calls", seconds=0.05)
+    killed = four_workers(tmp_path / "journal.log", fitness, fitness)
     assert go(tmp_path / "journal.log", never) == alone
     assert len({pid for _, pid in fitness.lines("end")}) == 4
-    check_calls(fitness, alone, [worker.pid for worker in workers[:2]])
+    check_calls(fitness, alone, killed)
 
 
 def test_a_halving_search_killed_on_any_rung_is_as_never_interrupted(tmp_path: Path, halved: SearchResult) -> None:
@@ -117,17 +124,9 @@ def test_a_halving_search_killed_on_any_rung_is_as_never_interrupted(tmp_path: P
 
 def test_four_workers_share_a_halving_search_through_kills(tmp_path: Path, halved: SearchResult) -> None:
     fitness, journal = Logged(tmp_path / "calls", seconds=0.03), tmp_path / "journal.log"
-    workers = [PROCESSES.Process(target=go, args=(journal, fitness.by_images())) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers[:2]:
-        wait_for(lambda worker=worker: begun(worker, fitness, 3))
-        kill(worker)
-    for worker in workers[2:]:
-        worker.join()
-        assert worker.exitcode == 0
+    killed = four_workers(journal, fitness.by_images(), fitness)
     assert go(journal, Imaged(seen=never)) == halved
-    check_images(fitness, halved, [worker.pid for worker in workers[:2]])
+    check_images(fitness, halved, killed)
 
 
 def check_images(fitness: Logged, result: SearchResult, killed: list[int | None]) -> None:

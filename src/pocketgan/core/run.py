@@ -1,7 +1,7 @@
 """A run directory: everything that one run writes, atomically, so that it can be killed at any moment and resumed.
 
-``config.json``, ``log.jsonl``, ``samples/``, ``pictures/``, ``checkpoints/``, artifacts, ``result.json``; ``.lock`` while a
-process works on it.
+``config.json``, ``log.jsonl``, ``samples/``, ``pictures/``, ``checkpoints/``, artifacts, ``result.json``; ``.lock``, which
+the process holds that works on it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Run:
     As a context it gives the turn back when it ends.
     """
 
-    def __init__(self, path: Path, reporter: Reporter | None = None, *, writes: bool = True, turn: Turn | None = None):
+    def __init__(self, path: Path, reporter: Reporter | None = None, *, writes: bool = True):
         self.path, self.writes = path, writes
         self.reporter = (reporter if writes else None) or Reporter()
-        self.turn = turn or Turn(path)
+        self.turn = Turn(path)
 
     @classmethod
     def open(
@@ -143,11 +143,11 @@ def differences(path: Path, config: Any) -> dict[str, str]:
     return dict(_differing(read_json(file), to_json(config))) if file.exists() else {}
 
 
-def check_same(path: Path, config: Any, advice: str = "") -> None:
+def check_same(path: Path, config: Any) -> None:
     """Raise ``ValueError`` that names the fields which differ, if the run in ``path`` was begun with others."""
     found = [f"{field}: {change}" for field, change in differences(path, config).items()]
     if found:
-        raise ValueError(f"{path} was begun with another configuration; it differs in {'; '.join(found[:5])}{advice}")
+        raise ValueError(f"{path} was begun with another configuration; it differs in {'; '.join(found[:5])}")
 
 
 def _differing(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -107,9 +107,8 @@ class Method(ABC):
         """What the method adds to the first fit of so many steps; all of its state lies in ``model``."""
         return None
 
-    def help(self, model: nn.Module, setting: Setting) -> None:
-        """Share the work of `select`, done elsewhere at the same time; of methods that are once for all."""
-        raise NotImplementedError
+    def help(self, model: nn.Module, setting: Setting) -> None:  # noqa: B027  (most have nothing to share)
+        """Share the work of `select`, which another process does at the same time."""
 
     @abstractmethod
     def select(self, model: nn.Module, setting: Setting) -> Selection:

@@ -1,7 +1,7 @@
 """GAN Compression: one network whose weights serve all widths, and a search among them.
 
-Li et al. 2020, "GAN Compression: Efficient Architectures for Interactive Conditional GANs", sections 3.2 and 3.3; the "fast"
-pipeline of its authors: the supernet is made of the full teacher itself.
+Li et al. 2020, "GAN Compression: Efficient Architectures for Interactive Conditional GANs", sections 3.2 and 3.3. What the
+supernet is made of is the pipeline's to say: the teacher itself, or a mobile network (`pipeline.full`).
 """
 
 from __future__ import annotations
@@ -61,8 +61,7 @@ class GanCompression(Method):
     candidates: int = 300
     """How many are scored."""
     use: float = 0.9
-    """The least part of the budget that a candidate uses (published: 0): what is much cheaper than asked for is seldom better,
-    and a search that leaves it out is closer where it is not."""
+    """The least part of the budget that a candidate uses, so that the search looks where the budget is spent (published: 0)."""
     images: int = 64
     """How many training images are held out to score them on."""
     fitness: Fit = "teacher"

@@ -95,7 +95,7 @@ class CompressConfig:
     teacher that is trained first. Any method goes on from it."""
     start: Literal["teacher", "mobile"] = "teacher"
     """What the fast pipeline cuts: the teacher itself, or its mobile form with fresh weights, as published for GAN
-    Compression: the teacher then teaches another network from scratch, which needs a long first fit."""
+    Compression: the teacher then teaches another network from scratch."""
     full: FullConfig = field(default_factory=FullConfig)
     """The stages of the full pipeline that the fast one does not have."""
     two_way: bool = False

@@ -35,37 +35,19 @@ from pocketgan.train.config import FitConfig
 @RECIPES.register("maps-teacher")
 def maps_teacher() -> TrainConfig:
     """pix2pix, map -> aerial photo: batch 1, 100 + 200 epochs, L1 weight 10, hinge, ndf 128."""
-    return TrainConfig(
-        task="paired",
-        data=DataConfig(path="datasets/maps", direction="BtoA", load_size=286, flip=True),
-        arch_options={"ngf": 64, "blocks": 9},
-        discriminator_options={"ndf": 128},
-        fit=FitConfig(epochs=300, batch=1, decay_start=1 / 3, weights={"recon": 10.0}, checkpoint_every=2000),
-    )
+    return _pix2pix("maps", 100, 200, direction="BtoA", recon=10.0)
 
 
 @RECIPES.register("edges2shoes-teacher")
 def edges2shoes_teacher() -> TrainConfig:
     """pix2pix, edges -> shoes: batch 4, 5 + 15 epochs, L1 weight 100, hinge, ndf 128."""
-    return TrainConfig(
-        task="paired",
-        data=DataConfig(path="datasets/edges2shoes-r", load_size=286, flip=True),
-        arch_options={"ngf": 64, "blocks": 9},
-        discriminator_options={"ndf": 128},
-        fit=FitConfig(epochs=20, batch=4, decay_start=0.25, checkpoint_every=2000),
-    )
+    return _pix2pix("edges2shoes-r", 5, 15, batch=4)
 
 
 @RECIPES.register("cityscapes-teacher")
 def cityscapes_teacher() -> TrainConfig:
     """pix2pix, labels -> streets: batch 1, 100 + 150 epochs, L1 weight 100, hinge, ndf 128."""
-    return TrainConfig(
-        task="paired",
-        data=DataConfig(path="datasets/cityscapes", direction="BtoA", load_size=286, flip=True),
-        arch_options={"ngf": 64, "blocks": 9},
-        discriminator_options={"ndf": 128},
-        fit=FitConfig(epochs=250, batch=1, decay_start=0.4, checkpoint_every=2000),
-    )
+    return _pix2pix("cityscapes", 100, 150, direction="BtoA")
 
 
 @RECIPES.register("facades-teacher")
@@ -128,6 +110,22 @@ def cityscapes_unet_teacher() -> TrainConfig:
 def cityscapes_mobile_teacher() -> TrainConfig:
     """mobile pix2pix in DMAD, labels -> streets: batch 1, 100 + 100 epochs, hinge, ndf 128, no augmentation."""
     return _mobile_pix2pix("cityscapes", direction="BtoA")
+
+
+def _pix2pix(
+    folder: str, constant: int, decaying: int, *, direction: Direction = "AtoB", batch: int = 1, recon: float = 100.0
+) -> TrainConfig:
+    """GAN Compression's dense teachers: so many epochs at the full learning rate, and of its decay."""
+    epochs = constant + decaying
+    return TrainConfig(
+        task="paired",
+        data=DataConfig(path=f"datasets/{folder}", direction=direction, load_size=286, flip=True),
+        arch_options={"ngf": 64, "blocks": 9},
+        discriminator_options={"ndf": 128},
+        fit=FitConfig(
+            epochs=epochs, batch=batch, decay_start=constant / epochs, weights={"recon": recon}, checkpoint_every=2000
+        ),
+    )
 
 
 def _cyclegan(folder: str, *, arch: str = "resnet") -> TrainConfig:

@@ -26,7 +26,7 @@ Paint = Callable[[Mapping[str, int], range], Iterator[tuple[slice, Tensor]]]
 """Where a network's pictures of some sources belong, and the pictures, in parts."""
 
 PAINTED, PIXELS = 8, 1 << 17
-"""Pictures painted at a time, at most, and on a CPU their pixels: more of them leave its cache, and take twice as long."""
+"""Pictures painted at a time, at most, and on a CPU their pixels: more of them leave its cache."""
 CALIBRATED = 16
 """Images that set a candidate's running statistics, the same ones on every rung."""
 
