@@ -20,7 +20,7 @@ from pocketgan.core.spec import MODELS, Spec
 
 T = TypeVar("T")
 
-PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
+PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 3, 53, 59, 61, 67, 71, 73)
 
 
 def tiny(name: str, *, absent: tuple[str, ...] = (), **choices: Any) -> Spec:
@@ -53,6 +53,18 @@ EXAMPLES: dict[str, dict[str, Spec]] = {
         "depth-4-affine": tiny("unet", depth=4, norm="instance_affine"),
         "depth-6-dropout": tiny("unet", depth=6),
         "absent-levels": tiny("unet", depth=5, absent=("down4", "up4", "down5", "up5")),
+    },
+    "inception": {
+        "affine": tiny("inception", blocks=2, kernels=(1, 3)),
+        "batch": tiny("inception", blocks=1, kernels=(3, 5), norm="batch", dropout=0.5),
+        "plain": tiny("inception", blocks=1, norm="instance", in_channels=1, out_channels=2),
+        "absent-branches": tiny("inception", blocks=2, kernels=(1, 3), norm="batch", absent=("block0_res1", "block0_dw3")),
+        "absent-block": tiny(
+            "inception",
+            blocks=2,
+            kernels=(1,),
+            absent=("block0_res1", "block0_dw1"),
+        ),
     },
     "patchgan": {
         "1-layer": tiny("patchgan", layers=1),

@@ -45,10 +45,10 @@ FLAGS = {
 """Every verb with its arguments: positional ones in capitals."""
 
 NAMES = {
-    "architecture": (ARCHITECTURES, {"resnet", "unet", "patchgan", "pixel"}),
-    "model": (MODELS, {"resnet", "mobile-resnet", "unet", "patchgan", "pixel"}),
-    "method": (METHODS, {"uniform", "magnitude", "dmad", "slimming", "sss", "gan-compression"}),
-    "objective": (OBJECTIVES, {"output", "features", "attention", "coattention", "discriminator"}),
+    "architecture": (ARCHITECTURES, {"resnet", "inception", "unet", "patchgan", "pixel"}),
+    "model": (MODELS, {"resnet", "mobile-resnet", "inception", "unet", "patchgan", "pixel"}),
+    "method": (METHODS, {"uniform", "magnitude", "dmad", "slimming", "sss", "gan-compression", "cat"}),
+    "objective": (OBJECTIVES, {"output", "features", "attention", "coattention", "discriminator", "kernel-alignment"}),
     "search space": (
         SPACES,
         {"channels-32", "channels-48", "channels-64-cycleGAN", "channels-64-pix2pix", "parts"},

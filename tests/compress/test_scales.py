@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pocketgan.compress.affine import affine_norms
-from pocketgan.compress.scales import ScaleGate, add_scales_, fold_scales_away_, scale_scores, scales
+from pocketgan.compress.scales import ScaleGate, add_scales_, check_scales, fold_scales_away_, mean_scales, scales
 from pocketgan.compress.selection import shrink
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Spec
@@ -50,14 +50,14 @@ def test_a_shared_channel_is_judged_by_all_its_producers() -> None:
     own = scales(model)["trunk"]
     assert len(own) == 4  # the second downsampling and three blocks
     expected = torch.stack([scale.detach().double().abs() for scale in own]).mean(0)
-    torch.testing.assert_close(scale_scores(model)["trunk"], expected)
+    torch.testing.assert_close(mean_scales(model)["trunk"], expected)
 
 
 def test_equal_scales_are_refused() -> None:
     model = affine_norms(randomised(EXAMPLES["resnet"]["five-blocks"]))
     add_scales_(model)
     with pytest.raises(ValueError, match=r"all \d+ scales are 1: they say nothing; train them first"):
-        scale_scores(model)
+        check_scales(mean_scales(model))
 
 
 def test_what_is_folded_may_be_cut() -> None:

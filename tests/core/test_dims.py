@@ -14,6 +14,7 @@ from pocketgan.core.dims import (
     Widths,
     channel_map,
     conditions,
+    exists,
     is_depthwise,
     named_tensors,
     removable_groups,
@@ -227,11 +228,15 @@ def test_branches_nest() -> None:
             self.width, self.inner, self.always = width, inner, nn.Identity()
 
     model = Outer(A + B, Outer(C, nn.Identity()))
+    either, inner = frozenset({"a", "b"}), frozenset({"c"})
     assert conditions(model) == {
         "": frozenset(),
-        "inner": {"a", "b"},
+        "inner": {either},
         "always": frozenset(),
-        "inner.inner": {"a", "b", "c"},
-        "inner.always": {"a", "b"},
+        "inner.inner": {either, inner},
+        "inner.always": {either},
     }
     assert removable_groups(model) == {"a", "b", "c"}
+    assert exists(frozenset({either, inner}), {"a": 0, "b": 1, "c": 1})
+    assert not exists(frozenset({either, inner}), {"a": 0, "b": 0, "c": 1})
+    assert not exists(frozenset({either, inner}), {"a": 2, "b": 1, "c": 0})

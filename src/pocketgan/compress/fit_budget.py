@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -50,15 +53,20 @@ def protected_widths(model: nn.Module, budget: Budget, cost: CostModel, *, least
     return {group: int(least * width) for group, width in uniform.items()}
 
 
+def largest_count(budget: Budget, cost: CostModel, most: int, widths_at: Callable[[int], Widths]) -> int:
+    """The largest count up to ``most`` (costs rise with it) that is within the budget; 0 if none is."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if budget.allows(cost(widths_at(middle))) else (low, middle - 1)
+    return low
+
+
 def largest_within(
     budget: Budget, cost: CostModel, candidates: Sequence[float], widths_at: Callable[[float], Widths]
 ) -> Widths:
     """The widths of the largest candidate (sorted ascending, costs rising) within the budget, by bisection."""
-    low, high = 0, len(candidates) - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if budget.allows(cost(widths_at(candidates[middle]))) else (low, middle - 1)
-    return widths_at(candidates[low])
+    return widths_at(candidates[largest_count(budget, cost, len(candidates) - 1, lambda index: widths_at(candidates[index]))])
 
 
 def uniform_widths(model: nn.Module, budget: Budget, cost: CostModel, *, multiple: int = 1) -> Widths:
@@ -87,6 +95,8 @@ def threshold_widths(
     least: float = 0.0,
     protected: Mapping[str, int] | None = None,
     absent: Collection[str] = (),
+    follow: Mapping[str, str] | None = None,
+    use: float = 0.0,
 ) -> Widths:
     """How many channels of each group score above the lowest one threshold that meets the budget.
 
@@ -94,8 +104,13 @@ def threshold_widths(
     one fall below its ``protected`` width; those in ``absent`` are gone already. Ties are broken by the order of the groups,
     so that the budget is met as closely as one channel allows. Raises ``ValueError`` that names the floor for a budget
     below it.
+
+    The groups in ``follow`` have no scores: they keep the same part of their channels as the group that they name, which is
+    narrowed by steps that leave all of them whole numbers. Where less than the part ``use`` of the budget would be met, as
+    the next channel costs too much, its group stays as it is and the others go on.
     """
     removing = least == 0
+    whole, steps = widths_of(model), _steps(widths_of(model), follow or {})
     check_floor(budget, cost, floor_widths(model, multiple=multiple, removing=removing, absent=absent))
     floor = protected_widths(model, budget, cost, least=least, multiple=multiple)
     floor = {group: max(width, (protected or {}).get(group, 0)) for group, width in floor.items()}
@@ -103,15 +118,32 @@ def threshold_widths(
     order = torch.cat([values.double().cpu() for values in scores.values()]).argsort(descending=True, stable=True)
     ranked = [owners[index] for index in order.tolist()]
 
-    def widths_at(kept: float) -> Widths:
-        wanted = dict.fromkeys(widths_of(model), 0)
-        for group in ranked[: int(kept)]:
-            wanted[group] += 1
-        wanted = {group: max(width, floor[group]) for group, width in wanted.items()}
+    def widths_at(kept: Sequence[str], ranked: Sequence[str] = (), count: int = 0) -> Widths:
+        counts = Counter([*kept, *ranked[:count]])
+        wanted = {group: max(counts[group], floor[group]) for group in whole}
+        for leader, step in steps.items():
+            wanted[leader] = max(wanted[leader] // step, 1) * step
+        for follower, leader in (follow or {}).items():
+            wanted[follower] = whole[follower] * wanted[leader] // whole[leader]
         return rounded(wanted, model, multiple=multiple, removing=removing, absent=absent)
 
-    check_floor(budget, cost, widths_at(0))
-    return largest_within(budget, cost, range(len(ranked) + 1), widths_at)
+    check_floor(budget, cost, widths_at(()))
+    kept: list[str] = []
+    while True:
+        count = largest_count(budget, cost, len(ranked), partial(widths_at, tuple(kept), ranked))
+        kept += ranked[:count]
+        widths = widths_at(kept)
+        if count == len(ranked) or budget.of(cost(widths)) >= use * budget.limit:
+            return widths
+        ranked = [group for group in ranked[count:] if group != ranked[count]]
+
+
+def _steps(whole: Mapping[str, int], follow: Mapping[str, str]) -> dict[str, int]:
+    """``{leader: the least number of channels by which it and all that follow it can be narrowed together}``."""
+    shared = {leader: whole[leader] for leader in follow.values()}
+    for follower, leader in follow.items():
+        shared[leader] = math.gcd(shared[leader], whole[follower])
+    return {leader: whole[leader] // units for leader, units in shared.items()}
 
 
 def threshold_at(scores: Scores, budget: Budget, cost: CostModel) -> float:
@@ -122,14 +154,11 @@ def threshold_at(scores: Scores, budget: Budget, cost: CostModel) -> float:
     values = torch.cat([values.double().cpu() for values in scores.values()]).sort(descending=True).values
     own = {group: np.sort(values.double().cpu().numpy()) for group, values in scores.items()}
 
-    def widths_at(kept: float) -> Widths:
-        lowest = float(values[int(kept)])
+    def widths_at(kept: int) -> Widths:
+        lowest = float(values[kept])
         return {group: max(1, len(of) - int(np.searchsorted(of, lowest))) for group, of in own.items()}
 
-    low, high = 0, len(values) - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if budget.allows(cost(widths_at(middle))) else (low, middle - 1)
+    low = largest_count(budget, cost, len(values) - 1, widths_at)
     return float(values[low : low + 2].mean())
 
 

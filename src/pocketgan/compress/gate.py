@@ -27,7 +27,7 @@ class Seat(NamedTuple):
     dim: Dim
     """The channels."""
     carrier: bool
-    """The layer passes the channels of its input on (depthwise): it follows the group, it does not decide for it."""
+    """The layer passes the channels of its input on (depthwise, say): it follows the group, it does not decide for it."""
 
 
 class Gate(nn.Module):
@@ -57,7 +57,7 @@ def seats(model: nn.Module) -> list[Seat]:
             dim = getattr(layer, "out_channels", None)
             if isinstance(dim, Dim):
                 path = (f"{name}.{seat}".strip("."), f"{name}.{producer}".strip("."))
-                found.append(Seat(*path, dim, is_depthwise(layer)))
+                found.append(Seat(*path, dim, is_depthwise(layer) or getattr(layer, "CARRIES", False)))
     return found
 
 

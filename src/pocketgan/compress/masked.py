@@ -13,7 +13,7 @@ from pocketgan.compress.fit_budget import threshold_widths
 from pocketgan.compress.gate import Gate, fold_, seats
 from pocketgan.compress.mask import MaskGate, mask_value
 from pocketgan.compress.selection import readers, settle
-from pocketgan.core.dims import conditions, removable_groups, widths_of
+from pocketgan.core.dims import Needs, conditions, removable_groups, widths_of
 from pocketgan.metrics.cost import CostModel
 
 REOPENED = 0.5
@@ -30,7 +30,7 @@ class Member(NamedTuple):
     """What the mask is folded into."""
     gate: MaskGate
     branch: frozenset[str]
-    """It exists only while none of these groups is empty."""
+    """The groups without which it would not exist."""
     adds: bool
     """It adds to a stream that goes on without it: closed altogether, its branch does nothing."""
 
@@ -45,10 +45,11 @@ class Masks:
         self.carriers: list[tuple[str, Gate]] = []
         for seat in seats(model):
             assert len(seat.dim.parts) == 1, f"{seat.producer} makes several groups at once"
-            layer, group, branch = model.get_submodule(seat.module), seat.dim.groups[0], needs[seat.module]
+            layer, group = model.get_submodule(seat.module), seat.dim.groups[0]
+            branch = _groups(needs[seat.module])
             gate = layer.gate
             if isinstance(gate, MaskGate):
-                adds = bool(branch) and any(branch.isdisjoint(reader) for reader in self.readers[group])
+                adds = bool(branch) and any(branch.isdisjoint(_groups(reader)) for reader in self.readers[group])
                 self.members.append(Member(seat.producer, group, layer, gate, branch, adds))
             else:
                 assert isinstance(gate, Gate)
@@ -208,3 +209,7 @@ class Masks:
         gate = member.gate
         value = mask_value(gate.p, gate.boundary, gate.form)
         fold_(member.layer, torch.where(where, value, torch.ones_like(value)))
+
+
+def _groups(needs: Needs) -> frozenset[str]:
+    return frozenset().union(*needs)

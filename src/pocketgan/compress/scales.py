@@ -61,9 +61,13 @@ def mean_scales(model: nn.Module) -> Scores:
     }
 
 
-def scale_scores(model: nn.Module) -> Scores:
-    """`mean_scales`. Raises ``ValueError`` where all scales of the network are equal: nothing has been learnt on them."""
-    found = mean_scales(model)
+def first_scales(model: nn.Module) -> Scores:
+    """``{group: |scale| of its first producer}``: CAT's search set, in which a stream is judged where it begins."""
+    return {group: own[0].detach().double().cpu().abs() for group, own in scales(model).items()}
+
+
+def check_scales(found: Scores) -> Scores:
+    """The scores. Raises ``ValueError`` where all scales of the network are equal: nothing has been learnt on them."""
     every = torch.cat(list(found.values()))
     if bool((every == every[0]).all()):
         raise ValueError(f"all {len(every)} scales are {float(every[0]):g}: they say nothing; train them first")
@@ -74,8 +78,9 @@ def fold_scales_away_(model: nn.Module) -> None:
     """Fold the scales of gates into the layers below them, and take the gates away."""
     for seat in seats(model):
         layer = model.get_submodule(seat.module)
-        if isinstance(layer.gate, ScaleGate):
-            fold_(layer, layer.gate.scale.detach())
+        gate = getattr(layer, "gate", None)
+        if isinstance(gate, ScaleGate):
+            fold_(layer, gate.scale.detach())
     remove_gates_(model)
 
 

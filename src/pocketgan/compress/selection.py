@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.dims import Dim, channel_map, conditions, dims_of, named_tensors, widths_of
+from pocketgan.core.dims import Dim, Needs, channel_map, conditions, dims_of, exists, named_tensors, widths_of
 from pocketgan.core.errors import unknown
 from pocketgan.core.spec import Spec
 
@@ -29,21 +29,21 @@ def compose(first: Selection, second: Selection) -> dict[str, Tensor]:
     }
 
 
-def readers(model: nn.Module) -> dict[str, frozenset[frozenset[str]]]:
-    """``{group: for each tensor that it sizes, the groups that must not be empty for that tensor to exist}``."""
+def readers(model: nn.Module) -> dict[str, frozenset[Needs]]:
+    """``{group: for each tensor that it sizes, what that tensor needs to exist}``."""
     needs = conditions(model)
-    found: dict[str, set[frozenset[str]]] = {}
+    found: dict[str, set[Needs]] = {}
     for tensor, axes in channel_map(model).items():
         for group in {group for dim in axes.values() for group in dim.groups}:
             found.setdefault(group, set()).add(needs[tensor.rpartition(".")[0]])
     return {group: frozenset(branches) for group, branches in found.items()}
 
 
-def settle(widths: Mapping[str, int], readers: Mapping[str, frozenset[frozenset[str]]]) -> dict[str, int]:
+def settle(widths: Mapping[str, int], readers: Mapping[str, frozenset[Needs]]) -> dict[str, int]:
     """``widths`` (of all groups) with 0 for every group that only absent branches use."""
     complete = dict(widths)
     for group, branches in readers.items():
-        if complete[group] and all(any(complete[needed] == 0 for needed in branch) for branch in branches):
+        if complete[group] and not any(exists(needs, complete) for needs in branches):
             complete[group] = 0
     return complete
 
@@ -58,21 +58,21 @@ def settled(model: nn.Module, widths: Mapping[str, int]) -> dict[str, int]:
     return settle({**whole, **{group: int(width) for group, width in widths.items()}}, users)
 
 
-def check_widths(widths: Mapping[str, int], whole: Mapping[str, int], readers: Mapping[str, frozenset[frozenset[str]]]) -> None:
+def check_widths(widths: Mapping[str, int], whole: Mapping[str, int], readers: Mapping[str, frozenset[Needs]]) -> None:
     """Raise ``ValueError`` for an unknown group, a width that is not 0..whole, or a group that may not be empty.
 
     Empty may be what takes its branch with it, and what only absent branches use.
     """
     complete = {**whole, **widths}
-    removable = {group for branches in readers.values() for branch in branches for group in branch}
+    removable = {group for branches in readers.values() for needs in branches for groups in needs for group in groups}
     for group, width in widths.items():
         if group not in whole:
             raise unknown("group", group, whole)
         if not 0 <= width <= whole[group]:
             raise ValueError(f"width {group}={int(width)}: allowed are 0..{whole[group]}")
         if width == 0 < whole[group] and group not in removable:
-            for branch in readers.get(group, ()):
-                if all(complete[needed] > 0 for needed in branch):
+            for needs in readers.get(group, ()):
+                if exists(needs, complete):
                     raise ValueError(f"group '{group}' may not be empty; keep at least one of its {whole[group]} channels")
 
 

@@ -4,9 +4,11 @@ A module tells the rest of the house four things about itself, all of them plain
 
 - its `Dim` attributes (``conv.in_channels``, ``norm.num_features``, ...): which named widths size it;
 - ``AXES`` ``{tensor: (attribute or None, ...)}``: which attribute sizes which axis of a bare tensor (stock layers: below);
-- ``BRANCHES`` ``{child: (attribute, ...)}``: the child exists only while none of those widths is 0; the module then has
-  ``remove_branches_()``, which drops what is no longer there and folds what it contributed;
-- ``SEATS`` ``{child: producing child}``: a gate on what the producer makes sits at the output of ``child``.
+- ``BRANCHES`` ``{child: (attribute, ...)}``: the child exists only while none of those widths is 0 (a concatenation is 0
+  once all of its groups are); the module then has ``remove_branches_()``, which drops what is no longer there and folds
+  what it contributed;
+- ``SEATS`` ``{child: producing child}``: a gate on what the producer makes sits at the output of ``child``; a producer with
+  ``CARRIES`` passes on the channels that it reads, as a depthwise convolution does.
 """
 
 from __future__ import annotations
@@ -233,30 +235,39 @@ def dims_of(module: nn.Module) -> dict[str, Dim]:
     return {name: value for name, value in vars(module).items() if isinstance(value, Dim)}
 
 
-def branches_of(module: nn.Module) -> dict[str, frozenset[str]]:
-    """``{child: groups that must not be empty for it to exist}``, for a module that states its ``BRANCHES``."""
+Needs = frozenset[frozenset[str]]
+"""What a module needs to exist: of each of these sets, one group at least that is not empty."""
+
+ALWAYS: Needs = frozenset()
+
+
+def exists(needs: Needs, widths: Mapping[str, int]) -> bool:
+    """Whether a module with those needs exists at these widths."""
+    return all(any(widths[group] > 0 for group in groups) for groups in needs)
+
+
+def branches_of(module: nn.Module) -> dict[str, Needs]:
+    """``{child: its needs}``, for a module that states its ``BRANCHES``."""
     declared: Mapping[str, tuple[str, ...]] = getattr(module, "BRANCHES", {})
-    return {
-        child: frozenset(group for name in attributes for group in getattr(module, name).groups)
-        for child, attributes in declared.items()
-    }
+    return {child: frozenset(frozenset(getattr(module, name).groups) for name in names) for child, names in declared.items()}
 
 
-def conditions(model: nn.Module) -> dict[str, frozenset[str]]:
-    """``{module name: groups that must not be empty for it to exist}`` for every module of the model."""
-    needs: dict[str, frozenset[str]] = {"": frozenset()}
+def conditions(model: nn.Module) -> dict[str, Needs]:
+    """``{module name: its needs}`` for every module of the model."""
+    needs: dict[str, Needs] = {"": ALWAYS}
     for name, module in model.named_modules(remove_duplicate=False):
         own = needs[name]
         branches = branches_of(module)
         for child in module._modules:  # not named_children(), which leaves out the second name of a shared layer
             path = f"{name}.{child}".lstrip(".")
-            needs[path] = own | branches.get(child, frozenset())
+            needs[path] = own | branches.get(child, ALWAYS)
     return needs
 
 
 def removable_groups(model: nn.Module) -> frozenset[str]:
     """The groups whose width may be 0, because a branch goes with them."""
-    return frozenset(group for module in model.modules() for groups in branches_of(module).values() for group in groups)
+    needs = (needs for module in model.modules() for needs in branches_of(module).values())
+    return frozenset(group for own in needs for groups in own for group in groups)
 
 
 def named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -66,6 +66,11 @@ class Spec(ABC):
         """Names of the modules whose outputs are distilled by default, from input to output."""
         return ()
 
+    @property
+    def follows(self) -> Mapping[str, str]:
+        """``{group: the one whose width it goes along with}`` where a method narrows by scores that this group has none of."""
+        return {}
+
     def build(self, *, device: str | torch.device | None = None) -> nn.Module:
         """The network at these widths, initialised as published; it remembers this spec as ``.spec``."""
         with torch.device(device) if device is not None else torch.device("cpu"):

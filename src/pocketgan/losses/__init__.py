@@ -1,6 +1,7 @@
 """Pure functions of tensors."""
 
 from pocketgan.losses.adversarial import GanMode, discriminator_loss, generator_loss
+from pocketgan.losses.alignment import kernel_alignment
 from pocketgan.losses.distillation import (
     Fusion,
     attention_distance,
@@ -22,4 +23,5 @@ __all__ = [
     "discriminator_loss",
     "fused",
     "generator_loss",
+    "kernel_alignment",
 ]

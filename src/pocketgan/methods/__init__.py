@@ -1,6 +1,18 @@
 """How to decide which channels to keep: one file a method. Importing this room fills the registry."""
 
-from pocketgan.methods import dmad, gan_compression, magnitude, slimming, sss, uniform
+from pocketgan.methods import cat, dmad, gan_compression, magnitude, slimming, sss, uniform
 from pocketgan.methods.base import METHODS, Method, Setting, make_method
 
-__all__ = ["METHODS", "Method", "Setting", "dmad", "gan_compression", "magnitude", "make_method", "slimming", "sss", "uniform"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "Setting",
+    "cat",
+    "dmad",
+    "gan_compression",
+    "magnitude",
+    "make_method",
+    "slimming",
+    "sss",
+    "uniform",
+]

@@ -69,7 +69,7 @@ class Method(ABC):
     summary: ClassVar[str] = ""
     """One line for ``pocketgan methods``."""
     learns: ClassVar[bool] = False
-    """Whether it needs a first fit."""
+    """Whether it needs a first fit, on some network at least."""
     once_for_all: ClassVar[bool] = False
     """Whether what the first fit makes serves every budget: then it is kept, any number of processes may select from it
     together, and the recovery goes on with its discriminator (GAN Compression)."""
@@ -80,6 +80,10 @@ class Method(ABC):
     def held_out(self) -> int:
         """How many training images the first fit shall not see."""
         return 0
+
+    def fits(self, network: nn.Module) -> bool:
+        """Whether it needs a first fit to cut this network."""
+        return self.learns
 
     def network(self, model: nn.Module) -> nn.Module:
         """The network within what `prepare` made that the selection is of."""

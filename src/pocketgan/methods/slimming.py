@@ -1,7 +1,7 @@
 """Network slimming: L1 on the scales of the norms, then one threshold on them.
 
 Liu et al. 2017, "Learning Efficient Convolutional Networks through Network Slimming", section 3. Layers without a norm, and
-norms without a scale, are given one of 1; producers of a shared group are judged together (`scale_scores`).
+norms without a scale, are given one of 1; producers of a shared group are judged together (`mean_scales`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pocketgan.compress.affine import affine_norms
 from pocketgan.compress.fit_budget import best_channels, threshold_widths
 from pocketgan.compress.gate import ungated
-from pocketgan.compress.scales import add_scales_, fold_scales_away_, scale_scores, scales
+from pocketgan.compress.scales import add_scales_, check_scales, fold_scales_away_, mean_scales, scales
 from pocketgan.compress.selection import Selection
 from pocketgan.methods.base import METHODS, Method, Setting
 from pocketgan.metrics.cost import CostModel
@@ -45,7 +45,7 @@ class Slimming(Method):
 
     def learner(self, model: nn.Module, setting: Setting, steps: int) -> ScaleLearner:
         """The L1 term."""
-        return ScaleLearner(self, model, steps)
+        return ScaleLearner(self.strength, model, steps)
 
     def select(self, model: nn.Module, setting: Setting) -> Selection:
         """The largest scales; those of gates are folded into the weights and the gates are gone then."""
@@ -53,10 +53,10 @@ class Slimming(Method):
 
 
 class ScaleLearner:
-    """Presses on all scales alike."""
+    """Presses on all scales alike; with a strength of 0 they are only trained."""
 
-    def __init__(self, method: Slimming, model: nn.Module, steps: int):
-        self.method, self.scales, self.lr = method, scales(model), TRAVEL / steps
+    def __init__(self, strength: float, model: nn.Module, steps: int):
+        self.strength, self.scales, self.lr = strength, scales(model), TRAVEL / steps
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Adam on the scales alone, at the rate that lets them come to 0 within the search."""
@@ -67,8 +67,10 @@ class ScaleLearner:
 
     def losses(self) -> Mapping[str, Tensor]:
         """The sum of |scale| over all producers, times its strength."""
+        if not self.strength:
+            return {}
         every = torch.cat([scale for own in self.scales.values() for scale in own])
-        return {"sparsity": self.method.strength * every.abs().sum()}
+        return {"sparsity": self.strength * every.abs().sum()}
 
     def facts(self) -> dict[str, Any]:
         """How large the scales are."""
@@ -83,7 +85,7 @@ def histogram(own: Mapping[str, list[nn.Parameter]], bins: int = 20) -> list[int
 
 def select_by_scales(model: nn.Module, setting: Setting, *, least: float) -> Selection:
     """One threshold on the scales, exact to the budget."""
-    scores, cost = scale_scores(model), CostModel(ungated(model), setting.cost.size)
+    scores, cost = check_scales(mean_scales(model)), CostModel(ungated(model), setting.cost.size)
     widths = threshold_widths(model, scores, setting.budget, cost, multiple=setting.multiple, least=least)
     fold_scales_away_(model)
     return best_channels(scores, widths)

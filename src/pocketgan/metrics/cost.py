@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pocketgan.core.dims import Dim, axes_of, conditions, is_depthwise, named_tensors, widths_of
+from pocketgan.core.dims import Dim, Needs, axes_of, conditions, exists, is_depthwise, named_tensors, widths_of
 from pocketgan.core.errors import unknown
 
 FIXED = "(fixed)"
@@ -40,7 +40,7 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Term:
-    """``cost * reads * writes`` while none of the groups in ``needs`` is empty."""
+    """``cost * reads * writes`` where what it ``needs`` is there."""
 
     layer: str
     group: str
@@ -48,11 +48,11 @@ class Term:
     cost: Cost
     reads: Dim | int
     writes: Dim | int
-    needs: frozenset[str]
+    needs: Needs
 
     def at(self, widths: Mapping[str, int]) -> Cost:
         """The term's value at those widths."""
-        if any(widths[group] == 0 for group in self.needs):
+        if not exists(self.needs, widths):
             return Cost(0, 0, 0)
         reads, writes = (d.resized(widths) if isinstance(d, Dim) else d for d in (self.reads, self.writes))
         return Cost(*(part * int(reads) * int(writes) for part in self.cost))
@@ -108,8 +108,8 @@ class CostModel:
 class _Polynomial:
     """The sum of the terms that need the same branches, as coefficients over the distinct products of widths."""
 
-    def __init__(self, terms: list[Term], needs: frozenset[str], order: Mapping[str, int]):
-        self.needs = [order[group] for group in needs]
+    def __init__(self, terms: list[Term], needs: Needs, order: Mapping[str, int]):
+        self.needs = [[order[group] for group in groups] for groups in needs]
         table: dict[tuple[int, ...], np.ndarray] = {}
         for term in terms:
             for key, factor in _product(_linear(term.reads, order), _linear(term.writes, order)).items():
@@ -128,8 +128,8 @@ class _Polynomial:
                 case (i, j):
                     np.multiply(columns[i], columns[j], out=row)
         total: np.ndarray = features.T @ self.coefficients
-        for column in self.needs:
-            total[columns[column] == 0] = 0.0
+        for alternatives in self.needs:
+            total[(columns[alternatives] == 0).all(0)] = 0.0
         return total
 
 
@@ -151,8 +151,8 @@ def _product(a: dict[tuple[int, ...], float], b: dict[tuple[int, ...], float]) -
     return result
 
 
-def _by_needs(terms: Iterable[Term]) -> dict[frozenset[str], list[Term]]:
-    table: dict[frozenset[str], list[Term]] = {}
+def _by_needs(terms: Iterable[Term]) -> dict[Needs, list[Term]]:
+    table: dict[Needs, list[Term]] = {}
     for term in terms:
         table.setdefault(term.needs, []).append(term)
     return table

@@ -27,6 +27,17 @@ def needs_bias(kind: Norm) -> bool:
     return kind != "batch"
 
 
+def evaluated(norm: nn.Module, constants: Tensor) -> Tensor:
+    """What a norm makes of pictures of one constant a channel, C -> C.
+
+    Always by the statistics of evaluation, as those are what stays when the layers before it are dropped.
+    """
+    training = norm.training
+    result = norm.eval()(constants[None, :, None, None].expand(1, -1, 2, 2))[0, :, 0, 0]
+    norm.train(training)
+    return result  # type: ignore[no-any-return]
+
+
 class Unit(nn.Module):
     """Convolution, then (if there) norm, activation, dropout. A gate's seat is after the norm, else after the convolution."""
 
@@ -46,18 +57,12 @@ class Unit(nn.Module):
         return x if self.drop is None else self.drop(x)
 
     def constant(self) -> Tensor:
-        """What the norm makes of the convolution's bias alone: the output per channel when no input channel is left.
-
-        Always by the statistics of evaluation, as those are what stays when the layers are dropped.
-        """
+        """What the norm makes of the convolution's bias alone: the output per channel when no input channel is left."""
         layer = self.conv.pointwise if isinstance(self.conv, Separable) else self.conv
         assert isinstance(layer, nn.Conv2d)
         assert self.norm is not None
         bias = layer.weight.new_zeros(int(layer.out_channels)) if layer.bias is None else layer.bias
-        training = self.norm.training
-        constant = self.norm.eval()(bias[None, :, None, None].expand(1, -1, 2, 2))[0, :, 0, 0]
-        self.norm.train(training)
-        return constant  # type: ignore[no-any-return]
+        return evaluated(self.norm, bias)
 
 
 class Separable(nn.Module):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -45,12 +46,17 @@ class ResnetSpec(Spec):
     @property
     def taps(self) -> tuple[str, ...]:
         """After the last downsampling and after each third of the blocks (GAN Compression, section 3.1)."""
-        thirds = sorted({round(self.blocks * k / 3) - 1 for k in (1, 2, 3)} - {-1})
-        return ("down2", *(f"block{i}" for i in thirds))
+        return thirds(self.blocks)
 
     def module(self) -> nn.Module:
         """The network."""
-        return ResnetGenerator(self)
+        return ResnetGenerator(self, lambda w, name: Block(w.trunk, w[name], self))
+
+
+def thirds(blocks: int) -> tuple[str, ...]:
+    """The last downsampling and the last block of each third of the trunk."""
+    last = sorted({round(blocks * k / 3) - 1 for k in (1, 2, 3)} - {-1})
+    return ("down2", *(f"block{i}" for i in last))
 
 
 class Block(nn.Module):
@@ -99,12 +105,28 @@ class Block(nn.Module):
         self.a = self.b = None
 
 
+class Trunk(Protocol):
+    """What a description of a network says of everything but its blocks."""
+
+    @property
+    def widths(self) -> Mapping[str, int]: ...  # noqa: D102
+    @property
+    def blocks(self) -> int: ...  # noqa: D102
+    @property
+    def in_channels(self) -> int: ...  # noqa: D102
+    @property
+    def out_channels(self) -> int: ...  # noqa: D102
+    @property
+    def norm(self) -> Norm: ...  # noqa: D102
+
+
 class ResnetGenerator(nn.Module):
     """N x in x H x W in [-1, 1] -> N x out x H x W in [-1, 1]; H and W multiples of 4."""
 
     stride = 4
 
-    def __init__(self, spec: ResnetSpec):
+    def __init__(self, spec: Trunk, block: Callable[[Widths, str], nn.Module]):
+        """``block`` makes the residual block of a name."""
         super().__init__()
         self.in_channels = spec.in_channels
         w, bias = Widths(spec.widths), needs_bias(spec.norm)
@@ -120,7 +142,7 @@ class ResnetGenerator(nn.Module):
         self.down2 = unit(nn.Conv2d(w.down1, w.trunk, 3, 2, 1, bias=bias), w.trunk)
         self.block_names = [f"block{i}" for i in range(spec.blocks)]
         for name in self.block_names:
-            self.add_module(name, Block(w.trunk, w[name], spec))
+            self.add_module(name, block(w, name))
         self.up1 = up(w.trunk, w.up1)
         self.up2 = up(w.up1, w.up2)
         self.head = nn.Conv2d(w.up2, spec.out_channels, 7, padding=3, padding_mode="reflect")

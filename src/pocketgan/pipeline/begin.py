@@ -40,7 +40,7 @@ def begin(
     config.judge.check()
     reference = teacher or load(config.teacher)
     mobile = mobile_options(config, reference.model)
-    plan = stages_of(config, method, mobile=mobile is not None)
+    plan = stages_of(config, fits=method.fits(reference.model), mobile=mobile is not None)
     check_range(first, last, plan, out)
     check_stride(reference.model, config.data.size)
     data, test = open_splits(config.data, config.task)
@@ -51,7 +51,7 @@ def begin(
     for side in sides.values():
         method.check(side.start.model, side.setting, features=config.judge.features is not None)
     config = _in_steps(config, len(data), len(searched))
-    if method.learns and not method.once_for_all and config.search.steps == 0:
+    if "fit" in plan and not method.once_for_all and config.search.steps == 0:
         raise ValueError(f"search.steps=0: {config.method} learns where to cut in its first fit; the least is 1")
     if config.task != "inputs":
         check_size("discriminator", student_discriminator(config, config.task == "paired"), config.data.size)

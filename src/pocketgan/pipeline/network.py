@@ -99,8 +99,8 @@ def _fitted(work: Work) -> dict[str, nn.Module]:
     if work.models is not None:
         return work.models
     models = _prepared(work)
-    if work.method.learns:
-        for name, model in models.items():
+    for name, model in models.items():
+        if work.method.fits(work.sides[name].start.model):
             model.load_state_dict(_part(work.file(FITTED), name))
     return models
 

@@ -28,7 +28,9 @@ from pocketgan.pipeline.players import make_task, two_way_game
 from pocketgan.pipeline.sources import Source, load, reverse_of
 from pocketgan.search.fitness import HeldOut
 from pocketgan.train.loop import check_weights
+from pocketgan.train.objectives import check_batch
 from pocketgan.train.task import Task
+from pocketgan.train.translation import Translation
 
 IMPORTANCE_IMAGES, IMPORTANCE_BATCH = 32, 4
 SCORED = 8  # held-out images that the teacher paints at a time
@@ -85,7 +87,7 @@ def make_sides(
     there = side(cast, config.budget, "source", "selected.safetensors")
     if not config.two_way:
         return {"G": there}
-    if not method.learns:
+    if not method.fits(cast.start.model):
         raise ValueError(f"two_way=true: {config.method} has no search; take a method that learns where to cut, such as dmad")
     if method.once_for_all:
         raise ValueError(f"two_way=true: {config.method} searches one direction; take a run for each, or a method such as dmad")
@@ -100,12 +102,14 @@ def rehearse(cast: Cast, method: Method, sides: Mapping[str, Side], data: ImageD
     games = [(config.fit, make_task(config, copy.deepcopy(cast.start.model), teacher, data, cpu))]
     if config.pipeline == "full":
         games.append((config.full.distill, games[0][1]))
-    if method.learns:
+    if method.fits(cast.start.model):
         models = {name: copy.deepcopy(side.start.model) for name, side in sides.items()}
         games.append((config.search, search_game(config, models, teacher, data, cpu)))
     for settings, game in games:
         game.close()
         check_weights(settings, game)
+        if isinstance(game, Translation):
+            check_batch(game.objective, config.objective_options, settings.batch)
 
 
 def search_game(

@@ -42,10 +42,14 @@ MADE: dict[StageName, Made] = {
 }
 
 
-def stages_of(config: CompressConfig, method: Method, *, mobile: bool) -> tuple[StageName, ...]:
-    """Those that the run goes through; ``mobile``: the teacher has a mobile form, which the full pipeline trains first."""
+def stages_of(config: CompressConfig, *, fits: bool, mobile: bool) -> tuple[StageName, ...]:
+    """Those that the run goes through.
+
+    ``fits``: the method learns where to cut this network. ``mobile``: the teacher has a mobile form, which the full pipeline
+    trains first.
+    """
     full = config.pipeline == "full"
-    goes = {"mobile": full and mobile, "distill": full, "fit": method.learns}
+    goes = {"mobile": full and mobile, "distill": full, "fit": fits}
     return tuple(stage for stage in STAGES if goes.get(stage, True))
 
 
@@ -118,7 +122,7 @@ def nothing_made(out: Path, stage: StageName, plan: tuple[StageName, ...]) -> bo
 
 def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> StageName | None:
     """The first stage to which that field of the configuration says something; None for what changes no result."""
-    full, choosing = "distill" in plan, "fit" if method.learns else "select"
+    full, choosing = "distill" in plan, "fit" if "fit" in plan else "select"
     readers: Mapping[str, str | None] = {
         "full": "mobile" if full else None,
         "full.distill": "distill" if full else None,
@@ -126,7 +130,7 @@ def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> Sta
         "full.importance": "distill" if full else None,
         **dict.fromkeys(("objective", "objective_options", "layers", "discriminator_options", "multiple"), "distill"),
         **dict.fromkeys(("method", "method_options", "search_objective", "start"), choosing),
-        "search": "fit" if method.learns else None,
+        "search": "fit" if "fit" in plan else None,
         **dict.fromkeys(("budget", "budget_back"), "select" if method.once_for_all else choosing),
         **{f"method_options.{option}": "select" for option in method.select_options},
         "weights": "select",

@@ -23,9 +23,10 @@ from pocketgan.losses import (
     coattention_maps,
     discriminator_distance,
     fused,
+    kernel_alignment,
 )
 from pocketgan.train.critic import Critic
-from pocketgan.train.shared import norm_of_all
+from pocketgan.train.shared import norm_of_all, of_all
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,11 @@ class Objective(nn.Module, ABC):
 
     def __init__(self, example: Scene, options: Any):
         super().__init__()
+
+    @classmethod
+    def least_batch(cls, options: Any) -> int:
+        """The fewest pictures of a step, over all processes, that it learns anything from."""
+        return 1
 
     @abstractmethod
     def loss(self, scene: Scene) -> Tensor:
@@ -139,6 +145,39 @@ class Attention(Objective):
     def loss(self, scene: Scene) -> Tensor:
         """Sum over the layers of the distance of the normalised maps."""
         return torch.stack([attention_transfer(scene.student[name], scene.teacher[name]) for name in scene.student]).sum()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentOptions(Options):
+    """What is aligned."""
+
+    centred: bool = False
+    """Take the mean picture's features away first, which CAT does not (Kornblith et al. 2019)."""
+
+
+@OBJECTIVES.register("kernel-alignment")
+class KernelAlignment(Objective):
+    """Which pictures of a batch the teacher finds alike (CAT, eq. 5). Minus the sum over layers.
+
+    Over the pictures of all processes together: the released code sums what each GPU makes of its own, so that both the weight
+    and what is compared depend on how many there are.
+    """
+
+    Options = AlignmentOptions
+
+    def __init__(self, example: Scene, options: AlignmentOptions):
+        super().__init__(example, options)
+        self.centred = options.centred
+
+    @classmethod
+    def least_batch(cls, options: AlignmentOptions) -> int:
+        """Of one picture (centred: two), every network finds the same."""
+        return 3 if options.centred else 2
+
+    def loss(self, scene: Scene) -> Tensor:
+        """Minus the sum over the layers of the alignment."""
+        pairs = [(of_all(scene.student[name]), of_all(scene.teacher[name])) for name in scene.student]
+        return -torch.stack([kernel_alignment(*pair, centred=self.centred) for pair in pairs]).sum()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,6 +282,14 @@ def check_objectives(names: str, options: Mapping[str, Mapping[str, Any]]) -> di
         OBJECTIVES[name]
     kinds = {} if names == "none" else {name: OBJECTIVES[name] for name in names.split("+")}
     return {name: (kind, from_json(kind.Options, options.get(name, {}))) for name, kind in kinds.items()}
+
+
+def check_batch(names: str, options: Mapping[str, Mapping[str, Any]], batch: int) -> None:
+    """Raise ``ValueError`` for an objective that learns nothing from so few pictures a step."""
+    for name, (kind, chosen) in check_objectives(names, options).items():
+        least = kind.least_batch(chosen)
+        if batch < least:
+            raise ValueError(f"batch={batch}: the objective {name} compares pictures with one another; give {least} or more")
 
 
 def make_objectives(names: str, options: Mapping[str, Mapping[str, Any]], example: Scene) -> dict[str, Objective]:

@@ -26,6 +26,16 @@ def norm_of_all(norm: Tensor) -> Tensor:
     return total(norm.square()).sqrt() if processes().several else norm
 
 
+def of_all(rows: Tensor) -> Tensor:
+    """The rows of all processes, in their order, N x ... -> (N x processes) x ...; gradients pass to each."""
+    world = processes()
+    if not world.several:
+        return rows
+    place = rows.new_zeros(world.count * len(rows), *rows.shape[1:])
+    place[world.rank * len(rows) : (world.rank + 1) * len(rows)] = rows
+    return total(place)
+
+
 class SharedStatistics(TorchFunctionMode):
     """While it is entered, batch norm in training mode has the mean and variance of all processes' slices together.
 

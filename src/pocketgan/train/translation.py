@@ -70,7 +70,7 @@ class Translation(Task):
         ``critic`` is the teacher's discriminator, on the device of ``example``; it is frozen here.
         """
         super().__init__({"G": generator}, (Phase("G", ("G",)),), {"recon": 100.0})
-        self.gan, self.conditional, self.truth = gan, conditional, truth
+        self.gan, self.conditional, self.truth, self.objective = gan, conditional, truth, objective
         if discriminator is not None:
             self.players["D"] = discriminator
             self.weights |= {"gan": 1.0, "real_fake": 1.0}
