@@ -11,7 +11,7 @@ PACKAGE = ROOT / "src" / "pocketgan"
 
 FLOORS: list[set[str]] = [
     {"core"},
-    {"data", "models", "losses", "metrics"},
+    {"data", "models", "losses", "metrics", "perception"},
     {"compress"},
     {"search", "train"},
     {"methods", "interop"},

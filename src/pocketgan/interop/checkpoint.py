@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pocketgan.core.reading import read_state
 from pocketgan.core.spec import Spec, spec_of
 from pocketgan.interop import cyclegan, gan_compression
 from pocketgan.interop.layout import Fit, Layout, Role, State, fit, renamed
-from pocketgan.interop.reading import read_state
 
 LAYOUTS: tuple[Layout, ...] = (*cyclegan.LAYOUTS, *gan_compression.LAYOUTS)
 """Every published network that is known."""

@@ -14,13 +14,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pocketgan.core.artifact import read_header
-from pocketgan.interop.layout import State
 
 DEPTH = 3
 """How deep a state dict is looked for inside a training checkpoint."""
 
 
-def read_state(path: Path) -> tuple[State, str]:
+def read_state(path: Path) -> tuple[Mapping[str, Tensor], str]:
     """The tensors of the one network in the file, on the CPU, and the key under which they lay (``""``: at the top).
 
     Reads ``torch.save`` files of both formats, weights only, and ``.safetensors``. Raises ``ValueError`` that names the
@@ -49,7 +48,7 @@ def _check_file(path: Path) -> None:
         raise ValueError(f"{path} is empty (0 bytes): fetch or save it again")
 
 
-def _check_tensors(path: Path, state: State) -> None:
+def _check_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
     for name, tensor in state.items():
         if name.endswith("num_batches_tracked"):
             continue
@@ -92,7 +91,7 @@ def _reason(error: Exception) -> str:
     return f"is cut short or damaged: fetch or save it again ({text.split('.')[0] or type(error).__name__})"
 
 
-def _state_dicts(data: Any, key: str = "", depth: int = DEPTH) -> dict[str, State]:
+def _state_dicts(data: Any, key: str = "", depth: int = DEPTH) -> dict[str, Mapping[str, Tensor]]:
     """``{dotted key: state dict}`` of all networks inside nested dicts; the states of optimizers are none."""
     if not isinstance(data, Mapping) or depth < 0:
         return {}

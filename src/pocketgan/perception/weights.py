@@ -1,0 +1,98 @@
+"""Published weights: looked for where the user says, then in the cache, then fetched once and verified."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import urllib.error
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pocketgan.core.reading import read_state
+
+HOME = "POCKETGAN_HOME"
+"""The environment variable that moves the cache away from ``~/.cache/pocketgan``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A file of weights that its authors published."""
+
+    name: str
+    """What errors call it: ``the Inception weights of FID``."""
+    file: str
+    """Its name in the cache."""
+    url: str | None
+    """Where it is fetched from; None where its authors offer no direct link."""
+    sha256: str
+    """The checksum or its first digits, as torch hub writes them into names of files; ``""`` where none was published."""
+    page: str = ""
+    """Where it is to be had by hand."""
+
+    def is_met_by(self, path: Path) -> bool:
+        """Whether ``path`` holds just what was published; never so where no checksum was."""
+        return bool(self.sha256) and digest(path).startswith(self.sha256)
+
+
+def cache() -> Path:
+    """The folder of fetched weights: ``$POCKETGAN_HOME``, or ``~/.cache/pocketgan``."""
+    return Path(os.environ.get(HOME) or Path.home() / ".cache" / "pocketgan")
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find(weights: Published, given: str | Path | None = None) -> Path:
+    """The file of ``weights``: the ``given`` one, else that in the cache, else fetched into the cache.
+
+    What lies in the cache must have the published checksum. A file that is given need not: ask ``is_met_by`` what to call
+    its numbers. Raises one ``ValueError`` that says what was looked for, where, and what to do; a file cut short by a
+    broken connection is never left in the cache.
+    """
+    if given is not None:
+        if not Path(given).is_file():
+            raise ValueError(f"no file {given}: give a file with {weights.name}, or none to use {cache() / weights.file}")
+        return Path(given)
+    path = cache() / weights.file
+    if path.is_file():
+        if weights.sha256 and not weights.is_met_by(path):
+            raise ValueError(
+                f"{path} is not {weights.name}: its SHA-256 begins with {digest(path)[:8]}, the published one with "
+                f"{weights.sha256[:8]}; delete it, or give the file that you mean by its path"
+            )
+        return path
+    if weights.url is None:
+        raise ValueError(f"{weights.name} cannot be fetched by itself: {_by_hand(weights, path)}")
+    _fetch(weights, weights.url, path)
+    return path
+
+
+def load_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of the one network in a file (``torch.save``, weights only, or ``.safetensors``), on the CPU.
+
+    Raises ``ValueError`` for a file that is no such thing.
+    """
+    return dict(read_state(path)[0])
+
+
+def _fetch(weights: Published, url: str, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Writes beside the file, compares the checksum, and only then moves it there.
+        torch.hub.download_url_to_file(url, str(path), weights.sha256 or None, progress=sys.stderr.isatty())
+    except urllib.error.URLError as error:
+        raise ValueError(f"cannot fetch {weights.name} ({error.reason}): {_by_hand(weights, path)}") from error
+    except (OSError, RuntimeError) as error:  # torch hub's word for a wrong checksum is RuntimeError
+        raise ValueError(f"cannot fetch {weights.name} ({error}): {_by_hand(weights, path)}") from error
+
+
+def _by_hand(weights: Published, path: Path) -> str:
+    source = weights.url or weights.page
+    return f"take it from {source}, and save it as {path} (${HOME} names another folder), or give the file by its path"

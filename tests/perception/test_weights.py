@@ -1,0 +1,88 @@
+"""Published weights are found, fetched and verified; the web is a folder here."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pocketgan.perception.weights import Published, cache, digest, find, load_state
+
+CONTENT = b"weights"
+# sha256 of the seven bytes above: `printf weights | sha256sum`
+SHA = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("POCKETGAN_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def published(url: str | None, sha256: str = SHA[:8]) -> Published:
+    return Published(name="the weights", file="net.pth", url=url, sha256=sha256, page="https://example.org/page")
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> str:
+    (tmp_path / "web.pth").write_bytes(CONTENT)
+    return (tmp_path / "web.pth").as_uri()
+
+
+def test_the_cache_is_where_the_environment_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache() == home
+    monkeypatch.delenv("POCKETGAN_HOME")
+    assert cache() == Path.home() / ".cache" / "pocketgan"
+
+
+def test_fetched_once_and_kept(web: str, home: Path, tmp_path: Path) -> None:
+    path = find(published(web))
+    assert path == home / "net.pth"
+    assert path.read_bytes() == CONTENT
+    assert digest(path) == SHA
+    (tmp_path / "web.pth").unlink()
+    assert find(published(web)) == path
+
+
+def test_what_is_wrong_on_the_web_does_not_reach_the_cache(web: str, home: Path) -> None:
+    with pytest.raises(ValueError, match=r"cannot fetch the weights .*web\.pth, and save it as .*home/net\.pth"):
+        find(published(web, "12345678"))
+    assert list(home.iterdir()) == []
+
+
+def test_a_file_that_is_nowhere_is_told_with_all_that_is_needed(home: Path, tmp_path: Path) -> None:
+    url = (tmp_path / "absent.pth").as_uri()
+    with pytest.raises(ValueError, match=rf"(?s){url}.*{home / 'net.pth'}.*POCKETGAN_HOME.*by its path"):
+        find(published(url))
+    with pytest.raises(ValueError, match=r"by itself: take it from https://example\.org/page, and save it as"):
+        find(published(None))
+
+
+def test_a_wrong_file_in_the_cache_is_refused(home: Path) -> None:
+    home.mkdir()
+    (home / "net.pth").write_bytes(b"else")
+    with pytest.raises(ValueError, match=rf"net\.pth is not the weights.*{SHA[:8]}; delete it"):
+        find(published(None))
+    assert find(published(None, "")) == home / "net.pth"  # nothing to compare with was published
+
+
+def test_a_given_file_comes_first_and_may_be_another(web: str, tmp_path: Path) -> None:
+    own = tmp_path / "own.pth"
+    own.write_bytes(b"else")
+    assert find(published(web), own) == own
+    assert find(published(web), str(own)) == own
+    assert not published(web).is_met_by(own)
+    assert not published(web, "").is_met_by(own)
+    assert published(web).is_met_by(find(published(web)))
+    with pytest.raises(ValueError, match=r"no file .*absent"):
+        find(published(web), tmp_path / "absent.pth")
+
+
+def test_states_of_both_kinds_are_read(tmp_path: Path) -> None:
+    state = {"conv.weight": torch.arange(6.0).reshape(2, 3)}
+    torch.save(state, tmp_path / "a.pth")
+    save_file(state, tmp_path / "a.safetensors")
+    for name in ("a.pth", "a.safetensors"):
+        read = load_state(tmp_path / name)
+        assert list(read) == ["conv.weight"]
+        assert torch.equal(read["conv.weight"], state["conv.weight"])
