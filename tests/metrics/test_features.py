@@ -5,7 +5,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from pocketgan.metrics.features import OnnxFeatures, distance_name, resize
+from pocketgan.core.pictures import resize
+from pocketgan.metrics.features import OnnxFeatures, distance_name
 from pocketgan.metrics.statistics import FeatureStatistics
 
 

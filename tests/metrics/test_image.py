@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from pocketgan.metrics.image import RunningMean, check_images, psnr, ssim, to_8bit
+from pocketgan.core.pictures import check_images, to_8bit
+from pocketgan.metrics.image import RunningMean, psnr, ssim
 
 
 def pictures(n=3, size=(32, 40), seed=0, channels=3):

@@ -10,9 +10,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from pocketgan.metrics.image import check_images, to_8bit
+from pocketgan.core.pictures import check_images, resize, to_8bit
 from pocketgan.metrics.statistics import F64, feature_rows
 
 DEFAULT_SIZE = 224  # of ImageNet networks, where the file leaves height and width open
@@ -39,16 +38,6 @@ class Extractor(Protocol):
 def distance_name(kind: Literal["frechet", "kernel"], extractor: Extractor) -> str:
     """The name of a metric, such as ``kernel[mobilenet-1a2b3c4d]``: never FID or KID, which are Inception's."""
     return f"{kind}[{extractor.name}]"
-
-
-def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pictures N x C x H x W in [0, 1] at another size: antialiased bicubic, clamped to [0, 1].
-
-    Pillow's filter, as "clean" FID uses it (Parmar et al. 2022), on floats instead of 8-bit levels.
-    """
-    if tuple(images.shape[-2:]) == size:
-        return images
-    return interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True).clamp(0.0, 1.0)
 
 
 class OnnxFeatures:

@@ -8,29 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pocketgan.core.pictures import check_images
+
 PSNR_CAP = 100.0  # decibels; beyond what 8-bit pictures of 256 x 256 can reach without being equal
 WINDOW, SIGMA = 11, 1.5
 DATA_RANGE = 2.0
-
-
-def check_images(images: Tensor) -> Tensor:
-    """The pictures, if they are N x 3 (or 1) x H x W floats in [-1, 1]; ``ValueError`` otherwise."""
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.is_floating_point():
-        raise ValueError(f"pictures must be N x 3 x H x W floats; found {images.dtype} of shape {tuple(images.shape)}")
-    if images.numel():
-        low, high = (float(bound) for bound in torch.aminmax(images.detach()))
-        if not (low >= -1.001 and high <= 1.001):  # also true of NaN
-            raise ValueError(f"pictures must lie in [-1, 1]; found values from {low:.4g} to {high:.4g}")
-    return images
-
-
-def to_8bit(images: Tensor) -> Tensor:
-    """Pictures in [-1, 1] as a saved file would hold them: float32 in [0, 1], rounded to multiples of 1/255.
-
-    Rounds to the nearest level. The published GAN Compression and pytorch-CycleGAN code cuts off instead, which
-    darkens every picture by half a level. A picture that was read from an 8-bit file comes out unchanged.
-    """
-    return images.detach().float().add(1.0).mul(127.5).round().clamp(0.0, 255.0).div(255.0)
 
 
 def psnr(images: Tensor, targets: Tensor) -> Tensor:
