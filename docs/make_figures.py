@@ -36,12 +36,13 @@ FLOORS = (
     (("report", "reads run directories only"), ("evaluate", "quality, speed, costs")),
     (("methods", "one file a method"), ("interop", "published checkpoints"), ("export", "formats, engines, proof")),
     (("search", "spaces, strategies, many workers"), ("train", "games, objectives, the one loop")),
-    (("compress", "the algebra on widths"),),
+    (("compress", "the algebra on widths"), ("extractors", "what distances are measured on")),
     (
         ("data", "files to batches"),
         ("models", "one file a network"),
         ("losses", "pure functions"),
         ("metrics", "cost, quality, time"),
+        ("perception", "judging networks"),
     ),
     (("core", "named widths, specs, registries, artifacts, runs: knows no GAN"),),
 )

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "src" / "pocketgan"
 FLOORS: list[set[str]] = [
     {"core"},
     {"data", "models", "losses", "metrics", "perception"},
-    {"compress"},
+    {"compress", "extractors"},
     {"search", "train"},
     {"methods", "interop"},
     {"export"},

@@ -31,7 +31,8 @@ FLAGS = {
     " --resume --dry-run",
     "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --vary --seeds --seed --task --size"
     " --direction --steps --batch --features --device --resume --dry-run",
-    "evaluate": "ARTIFACT --data --task --size --direction --metrics --features --stats --teacher --batch --device --json",
+    "evaluate": "ARTIFACT --data --task --size --direction --metrics --features --reals --stats --teacher --batch"
+    " --device --json",
     "stats": "DATA --side --features --out --split --size",
     "export": "ARTIFACT --out --format --size --verify",
     "inspect": "MODEL --size --multiple --json",

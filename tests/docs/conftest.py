@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 import pocketgan.pipeline.compress as pipeline
+from inception_weights import pretend
 from pocketgan.core.artifact import save_artifact
 from pocketgan.core.files import read_json
 from pocketgan.core.spec import Spec
@@ -97,6 +98,7 @@ def world(stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """
     shutil.copytree(stage, tmp_path / "world")
     monkeypatch.chdir(tmp_path / "world")
+    pretend(tmp_path / "home", monkeypatch)
     shown = read_json(stage / "runs/quickstart/student/result.json")["export"]["onnx"]
 
     def export(generator: nn.Module, path: Path, *, size: int) -> Exported:

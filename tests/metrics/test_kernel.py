@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -111,3 +113,11 @@ def test_a_sample_refuses_what_does_not_fit():
         FeatureSample(limit=1)
     with pytest.raises(ValueError, match="no features were added yet"):
         FeatureSample().rows()
+
+
+def test_the_whole_is_the_mean_of_all_subsets():
+    """So the published protocol of 100 subsets of 100 draws around this value: no number of its own is needed for it."""
+    x, y, size = features(5, seed=1, shift=0.5), features(6, seed=2), 3
+    parts = [[list(part) for part in combinations(range(len(side)), size)] for side in (x, y)]
+    values = [kernel_distance(x[a], y[b]).value for a in parts[0] for b in parts[1]]
+    assert np.mean(values) == pytest.approx(kernel_distance(x, y).value, rel=1e-12)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -76,13 +78,13 @@ def test_root_is_a_root_of_the_numerical_rank():
 
 @pytest.mark.parametrize("n", [4, 30])
 def test_saved_moments_come_back_bit_for_bit(tmp_path, n):
-    moments = Moments.of(gaussian(n, 6), features="net-12345678")
+    moments = replace(Moments.of(gaussian(n, 6), features="net-12345678"), reals="train+test")
     path = tmp_path / "new" / "real_stat_A.npz"
     moments.save(path)
     back = Moments.load(path, features="net-12345678")
     np.testing.assert_array_equal(back.mu, moments.mu)
     np.testing.assert_allclose(back.sigma, moments.sigma, rtol=1e-15)
-    assert (back.n, back.features) == (n, "net-12345678")
+    assert (back.n, back.features, back.reals) == (n, "net-12345678", "train+test")
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
@@ -91,7 +93,7 @@ def test_files_of_others_hold_mu_and_sigma_only(tmp_path):
     np.savez(tmp_path / "stat.npz", mu=rows.mean(0).astype(np.float32), sigma=np.cov(rows.T).astype(np.float32))
     moments = Moments.load(tmp_path / "stat.npz", features="net")
     np.testing.assert_allclose(moments.sigma, np.cov(rows.T), rtol=1e-5, atol=1e-6)
-    assert (moments.n, moments.features) == (None, "net")
+    assert (moments.n, moments.features, moments.reals) == (None, "net", None)
     assert moments.mu.dtype == np.float64
 
 

@@ -40,13 +40,18 @@ def test_evaluate_says_what_the_run_says(
     sides = ("--data", folder, "--task", "inputs", "--teacher", teacher / "generator.safetensors", "--features", features)
     small = answer(capsys, "evaluate", student / "student.safetensors", *sides)
     name = OnnxFeatures(features).name
-    assert set(small["quality"]) == {"psnr_to_teacher", "ssim_to_teacher", f"frechet[{name}]", f"kernel[{name}]"}
+    assert set(small["quality"]) == {
+        "psnr_to_teacher",
+        "ssim_to_teacher",
+        f"frechet[{name},teacher]",
+        f"kernel[{name},teacher]",
+    }
     result = json.loads((student / "result.json").read_text())["student"]
     for key in ("params", "macs", "macs_paper", "size", "bytes"):
         assert small[key] == result[key]
-    assert small["quality"][f"frechet[{name}]"] > 0
+    assert small["quality"][f"frechet[{name},teacher]"] > 0
     itself = answer(capsys, "evaluate", teacher / "generator.safetensors", *sides)
-    assert itself["quality"][f"frechet[{name}]"] == pytest.approx(0, abs=1e-9)
+    assert itself["quality"][f"frechet[{name},teacher]"] == pytest.approx(0, abs=1e-9)
 
 
 def test_metrics_are_chosen_by_name(student: Path, features: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -55,7 +60,7 @@ def test_metrics_are_chosen_by_name(student: Path, features: Path, capsys: pytes
     assert set(only["quality"]) == {"psnr"}
     # Distances cannot be had without features, nor statistics without the features that they are of.
     line = refused(capsys, "evaluate", artifact, "--data", "shapes", "--metrics", "psnr,frechet")
-    assert line == "error: frechet is measured on features: give an ONNX file with --features, or leave it out"
+    assert line == "error: frechet is measured on features: give --features inception or an ONNX file, or leave it out"
     line = refused(capsys, "evaluate", artifact, "--data", "shapes", "--metrics", "pnsr")
     assert line.startswith("error: no metric named 'pnsr'. Did you mean 'psnr'? There is:")
     assert "has no effect without features" in refused(capsys, "evaluate", artifact, "--data", "shapes", "--stats", "x.npz")
@@ -75,12 +80,13 @@ def test_statistics_are_made_once_and_used(
     command("stats", folder, "--side", "A", "--features", features, "--out", out, "--size", "16", "--split", "train+test")
     extractor = OnnxFeatures(features)
     moments = Moments.load(out, features=extractor.name)
+    assert moments.reals == "train+test"
     assert moments.n == 16  # eight pictures, each in both splits of a folder without any
     measured = answer(
         capsys, "evaluate", student / "student.safetensors", "--data", folder, "--task", "inputs", "--features", features,
         "--stats", out, "--metrics", "frechet",
     )  # fmt: skip
-    assert set(measured["quality"]) == {f"frechet[{extractor.name}]"}
+    assert set(measured["quality"]) == {f"frechet[{extractor.name},train+test]"}
     other = tmp_path / "other.npz"
     np.savez(other, mu=np.zeros(12), sigma=np.eye(12), features=np.array("another"))
     line = refused(

@@ -86,7 +86,16 @@ def test_metrics() -> None:
     assert metric_name("psnr_to_teacher") == "PSNR to teacher"
     assert metric_name("my_own") == "my_own"
     assert quality_text("psnr", -0.456) == "−0.46 dB"
-    known = {"psnr": True, "ssim": True, "miou": True, "frechet[a]": False, "kernel[a]": False, "fid": False, "kid": False}
+    known = {
+        "psnr": True,
+        "ssim": True,
+        "miou": True,
+        "frechet[a]": False,
+        "kernel[a]": False,
+        "FID[clean,test]": False,
+        "fid": False,
+        "kid": False,
+    }
     assert {name: higher_is_better(name) for name in known} == known
     assert higher_is_better("taste") is None
     assert by_preference(["ssim", "taste", "psnr_to_teacher", "kernel[a]", "psnr"]) == [

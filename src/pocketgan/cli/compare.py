@@ -52,7 +52,7 @@ def run(
         direction: which side is the source.
         steps: training steps of each fit.
         batch: images a step.
-        features: an ONNX file for the Frechet and kernel distances.
+        features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
         device: auto, cpu, cuda, ...
         resume: do what is not yet done; methods, budgets, objectives and seeds may have been added.
         dry_run: print the resolved configuration and stop.

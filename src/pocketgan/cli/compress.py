@@ -61,7 +61,7 @@ def run(
         weights: recover from the kept weights, or from fresh ones.
         teacher_discriminator: by default the one beside the teacher.
         gan: the adversarial loss; by default hinge for paired, lsgan for unpaired.
-        features: an ONNX file for the Frechet and kernel distances.
+        features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
         device: auto, cpu, cuda, ...
         seed: of all that is drawn.
         from_: do this stage of the run in --out and those after it again: mobile, distill (both pipeline=full), fit (what

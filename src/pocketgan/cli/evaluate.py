@@ -19,6 +19,7 @@ def run(
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     metrics: str | None = None,
     features: str | None = None,
+    reals: Literal["test", "train+test"] = "test",
     stats: str | None = None,
     teacher: str | None = None,
     batch: int = 8,
@@ -33,10 +34,12 @@ def run(
         task: paired measures against the truth; unpaired and inputs have none.
         size: side of the square images; by default what the file says.
         direction: which side is the source.
-        metrics: psnr, ssim (need paired data or a teacher), frechet, kernel (need features), separated by commas; by default
-            all that can be measured.
-        features: an ONNX file, RGB in [0, 1] to N x D features, that the distances are measured on and named after.
-        stats: statistics of the real pictures from `pocketgan stats`, for frechet.
+        metrics: psnr, ssim (need paired data or a teacher), frechet, kernel (need features), fid, kid (need Inception),
+            separated by commas; by default all that can be measured.
+        features: what the distances are measured on and named after: inception (FID and KID), inception:legacy (as published
+            by GAN Compression and others), either with :FILE for weights of your own, or an ONNX file, RGB in [0, 1] to N x D.
+        reals: the real pictures that frechet compares with; published unpaired FIDs compare with train+test.
+        stats: statistics of the real pictures for frechet, from `pocketgan stats` or as published (.npz).
         teacher: another artifact; the likeness to its pictures is measured too.
         batch: pictures painted at a time.
         device: auto, cpu, cuda, ...
@@ -47,7 +50,8 @@ def run(
     from pocketgan.evaluate import JudgeConfig
     from pocketgan.pipeline.measure import measure
 
-    config = JudgeConfig(metrics=tuple(metrics.split(",")) if metrics else None, features=features, stats=stats, batch=batch)
+    chosen = tuple(metrics.split(",")) if metrics else None
+    config = JudgeConfig(metrics=chosen, features=features, reals=reals, stats=stats, batch=batch)
     source = DataConfig(path=data, direction=direction)
     result = measure(artifact, source, config, task=task, size=size, teacher=teacher, device=device, reporter=ConsoleReporter())
     if json:

@@ -25,8 +25,8 @@ def run(
     Args:
         data: a folder in one of the ecosystem's layouts, or a built-in set: shapes, textures.
         side: which domain.
-        features: an ONNX file, RGB in [0, 1] to N x D features.
-        out: the .npz file: mu, sigma, and whose features they are.
+        features: inception, inception:legacy, or an ONNX file, RGB in [0, 1] to N x D features.
+        out: the .npz file: mu, sigma, and which features of which pictures they are.
         split: which images; the published CycleGAN numbers compare with train+test.
         size: side of the square that the images are brought to first, as in evaluation.
     """

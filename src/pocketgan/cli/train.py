@@ -41,7 +41,7 @@ def run(
         epochs: passes over the data, instead of steps.
         batch: images a step.
         gan: the adversarial loss; by default hinge for paired, lsgan for unpaired.
-        features: an ONNX file for the Frechet and kernel distances.
+        features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
         device: auto, cpu, cuda, ...
         seed: of the weights, the order of the images and all else that is drawn.
         resume: go on with the run in --out; ends in the same weights as an uninterrupted run.

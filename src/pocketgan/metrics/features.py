@@ -35,9 +35,19 @@ class Extractor(Protocol):
         ...
 
 
-def distance_name(kind: Literal["frechet", "kernel"], extractor: Extractor) -> str:
-    """The name of a metric, such as ``kernel[mobilenet-1a2b3c4d]``: never FID or KID, which are Inception's."""
-    return f"{kind}[{extractor.name}]"
+STANDARD = ("clean", "legacy")
+"""Names that only the standard Inception features bear: distances on them are FID and KID."""
+
+
+def distance_name(kind: Literal["frechet", "kernel"], extractor: Extractor, reals: str = "test") -> str:
+    """The name of a distance to the real pictures ``reals``: ``FID[clean,test]``, ``kernel[mobilenet-1a2b3c4d]``.
+
+    FID and KID are Inception's, and say always which protocol and which real pictures, as numbers of different ones do not
+    compare. On other features only pictures other than those of the test split are named.
+    """
+    if extractor.name in STANDARD:
+        return f"{'FID' if kind == 'frechet' else 'KID'}[{extractor.name},{reals}]"
+    return f"{kind}[{extractor.name}]" if reals == "test" else f"{kind}[{extractor.name},{reals}]"
 
 
 class OnnxFeatures:

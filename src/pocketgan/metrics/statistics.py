@@ -39,8 +39,8 @@ class Moments:
     """Mean and covariance (divisor n - 1) of a set of features, D numbers each.
 
     Either ``covariance`` (D x D) or ``factor`` (r x D, with ``factor.T @ factor`` the covariance) is given. Few samples
-    come with a factor, which makes the Frechet distance quick. ``n`` is the number of samples and ``features`` the
-    name of the extractor; both are None where a file does not say.
+    come with a factor, which makes the Frechet distance quick. ``n`` is the number of samples, ``features`` the name of
+    the extractor and ``reals`` which pictures they are (``test``, ``train+test``); None where a file does not say.
     """
 
     mu: F64
@@ -48,6 +48,7 @@ class Moments:
     factor: F64 | None = None
     n: int | None = None
     features: str | None = None
+    reals: str | None = None
 
     def __post_init__(self) -> None:
         assert (self.covariance is None) != (self.factor is None)
@@ -93,15 +94,16 @@ class Moments:
         return statistics.moments()
 
     def save(self, path: str | Path) -> None:
-        """Write ``mu`` and ``sigma`` (the ecosystem's names), ``n`` and ``features`` to an ``.npz``, all or nothing.
+        """Write ``mu`` and ``sigma`` (the ecosystem's names), ``n``, ``features``, ``reals`` to an ``.npz``, all or nothing.
 
         Raises ``ValueError`` where the disk refuses; an older file is kept then.
         """
         content: dict[str, npt.NDArray[np.generic]] = {"mu": self.mu, "sigma": self.sigma}
         if self.n is not None:
             content["n"] = np.asarray(self.n, dtype=np.int64)
-        if self.features is not None:
-            content["features"] = np.asarray(self.features)
+        for name in ("features", "reals"):
+            if getattr(self, name) is not None:
+                content[name] = np.asarray(getattr(self, name))
         with atomic(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez(file, **content)  # type: ignore[arg-type]
 
@@ -120,11 +122,11 @@ class Moments:
         sigma = np.asarray(content["sigma"], dtype=np.float64)
         _check_moments(mu, sigma, where=str(path))
         n = int(content["n"]) if "n" in content else None
-        name = str(content["features"]) if "features" in content else None
+        name, reals = (str(content[key]) if key in content else None for key in ("features", "reals"))
         if features is not None and name is not None and name != features:
             raise ValueError(f"{path} holds features of '{name}', not of '{features}': compute them with that one")
         # Symmetrised: files written in float32, or by others, may differ across the diagonal by rounding.
-        return cls(mu, covariance=(sigma + sigma.T) / 2, n=n, features=name or features)
+        return cls(mu, covariance=(sigma + sigma.T) / 2, n=n, features=name or features, reals=reals)
 
 
 class FeatureStatistics:

@@ -37,7 +37,7 @@ def begin(
     method = make_method(config.method, config.method_options)
     for names in (config.objective, config.search_objective or "none"):
         check_objectives(names, config.objective_options)
-    config.judge.check()
+    notes = config.judge.check(config.data, config.task)
     reference = teacher or load(config.teacher)
     mobile = mobile_options(config, reference.model)
     plan = stages_of(config, fits=method.fits(reference.model), mobile=mobile is not None)
@@ -60,7 +60,7 @@ def begin(
     rehearse(cast, method, sides, data)
     run = _open(config, out, resume, reporter, method, plan, first)
     run.reporter.say(f"teacher: {reference.message}")
-    for note in notes_on(config):
+    for note in (*notes_on(config), *notes):
         run.reporter.say(note)
     return Work(config, run, replace(cast, game=config), method, sides, pictures, device, {}), plan
 

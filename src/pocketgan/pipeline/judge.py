@@ -29,7 +29,7 @@ def judge(work: Work, student: nn.Module, exported: Mapping[str, object]) -> Non
         notes.append(
             "the student was taught by the mobile teacher in mobile/, and is measured beside the teacher that was given"
         )
-    notes.extend(notes_on(work.cast.game))
+    notes.extend((*notes_on(work.cast.game), *config.judge.check(config.data, config.task)))
     quality = evaluate(
         {"teacher": teacher, "student": student, "input": nn.Identity()},
         work.test,

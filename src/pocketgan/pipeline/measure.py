@@ -10,10 +10,9 @@ from typing import Any
 from pocketgan.core.progress import Reporter
 from pocketgan.data.config import DataConfig, Split
 from pocketgan.data.images import open_data
-from pocketgan.evaluate import JudgeConfig, Result, cost_result, evaluate, latencies, source_statistics
+from pocketgan.evaluate import JudgeConfig, Result, cost_result, evaluate, latencies, real_moments
 from pocketgan.export import FORMATS, Exported
-from pocketgan.metrics.features import OnnxFeatures
-from pocketgan.metrics.statistics import FeatureStatistics
+from pocketgan.extractors import make_extractor
 from pocketgan.pipeline.common import check_stride
 from pocketgan.pipeline.config import StudentTask
 from pocketgan.pipeline.sources import Source, load
@@ -43,6 +42,8 @@ def measure(
         generators["teacher"] = load(teacher).model
     _check_comparable(config, task, teacher)
     data = replace(data, size=side(source, size))
+    for note in config.check(data, task):
+        (reporter or Reporter()).say(note)
     check_stride(source.model, data.size)
     quality = evaluate(
         generators,
@@ -93,10 +94,8 @@ def save_statistics(
     data: DataConfig, out: Path, *, domain: str, splits: Sequence[Split], features: str, reporter: Reporter | None = None
 ) -> int:
     """Write mean and covariance of the real images of one side (A or B) to an ``.npz``; how many images there were."""
-    extractor = OnnxFeatures(features)
     config = replace(data, direction="AtoB" if domain == "A" else "BtoA")
-    statistics = FeatureStatistics(features=extractor.name)
-    for split in splits:
-        statistics = statistics.merge(source_statistics(open_data(config, "inputs", split), extractor, reporter=reporter))
-    statistics.moments().save(out)
-    return statistics.count
+    moments = real_moments(config, splits, make_extractor(features), reporter=reporter)
+    moments.save(out)
+    assert moments.n is not None
+    return moments.n

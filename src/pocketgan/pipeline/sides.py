@@ -18,9 +18,9 @@ from pocketgan.data.loader import eval_batches, train_batches
 from pocketgan.data.pictures import Role
 from pocketgan.evaluate import JudgeConfig
 from pocketgan.export import frozen, torch_runner
+from pocketgan.extractors import make_extractor
 from pocketgan.methods import Method, Setting
 from pocketgan.metrics.cost import CostModel, image_channels
-from pocketgan.metrics.features import OnnxFeatures
 from pocketgan.metrics.latency import measure_latency
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.full import Cast, fast
@@ -131,7 +131,7 @@ def _held_out(
     painter = frozen(teacher.model).to(device)
     with torch.inference_mode():
         taught = torch.cat([painter(part.to(device)).float().cpu() for part in torch.split(images[role], SCORED)])
-    extractor = OnnxFeatures(config.judge.features) if config.judge.features is not None else None
+    extractor = make_extractor(config.judge.features) if config.judge.features is not None else None
     return HeldOut(images[role], taught, images.get("target" if role == "source" else "source"), extractor)
 
 

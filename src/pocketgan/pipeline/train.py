@@ -53,11 +53,13 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
     data, test = open_splits(config.data, config.task)
     config = replace(config, fit=resolved_steps(config.fit, len(data)))
     device = choose_device(config.device)
-    config.judge.check()
+    notes = config.judge.check(config.data, config.task)
     torch.manual_seed(config.seed)
     task = checked_task(config)
     with open_run(out, config, resume=resume, reporter=reporter) as run:
         began = monotonic()
+        for note in notes:
+            run.reporter.say(note)
         if not there(out / "result.json"):
             show = first_batch(test)
             fit(task, batches_of(data, config.fit, config.seed), config.fit, run, stage="train", device=device, show=show)

@@ -48,8 +48,8 @@ What was published, and what is here:
   scored on all images; `method_options.halving=true` takes a fifth of the pictures. `use` is 0, as published: with the default,
   0.9, the fast pipeline's network of horse2zebra would not be a candidate.
 - The criterion: FID, on cityscapes mIoU, of networks with inherited weights on images held out from training, as many as
-  here. Here it is the distance to the teacher's pictures, as no extractor comes with pocketgan; `judge.features=FILE.onnx
-  method_options.fitness=frechet` is the published criterion on another extractor. mIoU is not there yet.
+  here. Here it is the distance to the teacher's pictures, which needs no weights of others; `judge.features=inception:legacy
+  method_options.fitness=frechet` is the published criterion. mIoU is not there yet.
 - Order of the channels: the full pipeline's mobile teacher was cut by filter L1 norms, and their order stayed. Here it is cut
   by them, too, and the channels of what was distilled are sorted by them anew. In the fast one nothing is sorted.
 - The rate decays by steps, not by epochs; discriminator and generator take turns, where the published supernet's gradients

@@ -61,8 +61,8 @@ def runtime_name(runtime: str) -> str:
 
 
 def base(metric: str) -> str:
-    """The kind of a metric: ``kernel`` of ``kernel[mobilenet@1a2b]``, ``psnr`` of ``psnr_to_teacher``."""
-    return metric.partition("[")[0].partition("_")[0]
+    """The kind of a metric: ``kernel`` of ``kernel[net@1a2b]``, ``fid`` of ``FID[clean,test]``, ``psnr`` of ``psnr_to_x``."""
+    return metric.partition("[")[0].partition("_")[0].lower()
 
 
 def metric_name(metric: str) -> str:

@@ -1,0 +1,54 @@
+"""Weights for FID's Inception that are the same on every machine; the published ones are not needed to test its arithmetic."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pocketgan.perception import fid
+from pocketgan.perception.inception import WEIGHTS, Inception
+from pocketgan.perception.weights import HOME, Published, digest
+
+
+def seeded() -> dict[str, Tensor]:
+    """Tensors drawn in the order of the modules, of a scale that neither fades nor blows up; no counters of batches."""
+    draw = torch.Generator().manual_seed(0)
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in Inception().state_dict().items()}
+    state = {}
+    for name, shape in shapes.items():
+        if name.endswith(("running_var", "bn.weight")):
+            state[name] = torch.rand(shape, generator=draw) + 0.5
+        elif len(shape) == 4:
+            state[name] = torch.randn(shape, generator=draw) * (2 / shape[1:].numel()) ** 0.5
+        elif not name.endswith("num_batches_tracked"):
+            state[name] = torch.randn(shape, generator=draw) * 0.1
+    return state
+
+
+def pictures(count: int, size: tuple[int, int], seed: int = 0) -> Tensor:
+    """Large soft spots, as 8-bit pictures in [-1, 1]."""
+    coarse = torch.rand(count, 3, 5, 4, generator=torch.Generator().manual_seed(seed))
+    smooth = torch.nn.functional.interpolate(coarse, size=size, mode="bilinear", align_corners=True)
+    return (smooth * 255).round() / 127.5 - 1
+
+
+class Quick(nn.Module):
+    """In Inception's place: 2048 numbers of a picture, of which a few tell something."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.pad(nn.functional.adaptive_avg_pool2d(x, 2).flatten(1), (0, 2036))
+
+
+def pretend(home: Path, patch: pytest.MonkeyPatch) -> Published:
+    """A cache with a file that passes for the published weights of a quick network, and no way to the web."""
+    home.mkdir()
+    file = home / WEIGHTS.file
+    file.write_bytes(b"published")
+    weights = replace(WEIGHTS, url=None, sha256=digest(file))
+    patch.setenv(HOME, str(home))
+    patch.setattr(fid, "WEIGHTS", weights)
+    patch.setattr(fid, "load_inception", lambda path: Quick())
+    return weights

@@ -1,0 +1,159 @@
+"""FID and KID through the verbs, with a quick network in Inception's place: which pictures, which file, which name."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from commands import command
+from PIL import Image
+
+from inception_weights import pretend
+from pocketgan.cli import main
+from pocketgan.core.artifact import save_artifact
+from pocketgan.data.config import DataConfig
+from pocketgan.data.images import open_data
+from pocketgan.data.loader import eval_batches
+from pocketgan.metrics.frechet import frechet_distance
+from pocketgan.metrics.kernel import kernel_distance
+from pocketgan.metrics.statistics import F64, Moments
+from pocketgan.models import resnet
+from pocketgan.perception.fid import InceptionFeatures
+from pocketgan.perception.weights import HOME, Published, digest
+
+
+@pytest.fixture(autouse=True)
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Published:
+    return pretend(tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Unpaired pictures: 6 of A and 5 of B in each split."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for side, count in (("A", 6), ("B", 5)):
+            folder = tmp_path / "zebra" / f"{split}{side}"
+            folder.mkdir(parents=True)
+            for index in range(count):
+                coarse = rng.integers(0, 256, (3, 3, 3)).astype(np.uint8)
+                Image.fromarray(coarse).resize((16, 16), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+    return tmp_path / "zebra"
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    save_artifact(tmp_path / "net.safetensors", resnet(4, blocks=0).build(), size=16)
+    return tmp_path / "net.safetensors"
+
+
+def measured(capsys: pytest.CaptureFixture[str], artifact: Path, data: Path, *arguments: object) -> dict[str, float]:
+    capsys.readouterr()
+    command("evaluate", artifact, "--data", data, "--task", "unpaired", *arguments, "--json")
+    return json.loads(capsys.readouterr().out)["quality"]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    capsys.readouterr()
+    assert main([str(argument) for argument in arguments]) == 2
+    return capsys.readouterr().err.strip()
+
+
+def rows(data: Path, side: str, *splits: str, protocol: str = "legacy") -> F64:
+    """The features of the real pictures of a side, in order."""
+    config = DataConfig(path=str(data), size=16, workers=0, direction="AtoB" if side == "A" else "BtoA")
+    extract = InceptionFeatures(protocol)
+    batches = [b for split in splits for b in eval_batches(open_data(config, "inputs", split), batch=3, workers=0)]
+    return np.concatenate([extract(batch.images["source"]) for batch in batches])
+
+
+def painted(artifact: Path, data: Path) -> F64:
+    from pocketgan import load
+
+    config = DataConfig(path=str(data), size=16, workers=0)
+    (batch,) = eval_batches(open_data(config, "inputs", "test"), batch=6, workers=0)
+    with torch.inference_mode():
+        return InceptionFeatures("legacy")(load(artifact).eval()(batch.images["source"]))
+
+
+def test_the_reals_are_those_that_the_name_says(
+    artifact: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fakes = painted(artifact, data)
+    test, both = rows(data, "B", "test"), rows(data, "B", "train", "test")
+    kid = kernel_distance(fakes, test).value
+    to_test = measured(capsys, artifact, data, "--features", "inception:legacy")
+    assert to_test == pytest.approx(
+        {"FID[legacy,test]": frechet_distance(Moments.of(fakes), Moments.of(test)), "KID[legacy,test]": kid}, rel=1e-5
+    )
+    wide = frechet_distance(Moments.of(fakes), Moments.of(both))
+    to_both = measured(capsys, artifact, data, "--features", "inception:legacy", "--reals", "train+test")
+    assert to_both == pytest.approx({"FID[legacy,train+test]": wide, "KID[legacy,test]": kid}, rel=1e-5)
+    # The same from a file of ours, which knows what it holds, and from the other side as the source.
+    out = tmp_path / "b.npz"
+    command("stats", data, "--side", "B", "--features", "inception:legacy", "--out", out, "--size", 16, "--split", "train+test")
+    assert measured(capsys, artifact, data, "--features", "inception:legacy", "--stats", out) == pytest.approx(
+        to_both, rel=1e-9
+    )
+    back = measured(capsys, artifact, data, "--features", "inception", "--metrics", "fid", "--direction", "BtoA")
+    assert set(back) == {"FID[clean,test]"}
+
+
+def test_published_statistics_are_found_said_and_named(artifact: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = Moments.of(rows(data, "B", "train", "test"))
+    np.savez(data / "zebra_B.npz", mu=both.mu, sigma=both.sigma)  # as published: two arrays and no word
+    found = measured(capsys, artifact, data, "--features", "inception:legacy", "--metrics", "fid,kid")
+    fakes = painted(artifact, data)
+    assert set(found) == {"FID[legacy,real_stat]", "KID[legacy,test]"}
+    assert found["FID[legacy,real_stat]"] == pytest.approx(frechet_distance(Moments.of(fakes), both), rel=1e-4)
+    command("evaluate", artifact, "--data", data, "--task", "unpaired", "--features", "inception:legacy")
+    told = capsys.readouterr().err
+    assert "zebra_B.npz" in told
+    assert "which was found with the data" in told
+    # It is not of the clean protocol, nor of the other side, nor what was asked for here.
+    assert "FID[clean,test]" in measured(capsys, artifact, data, "--features", "inception:clean")
+    assert "FID[legacy,test]" in measured(capsys, artifact, data, "--features", "inception:legacy", "--direction", "BtoA")
+    wide = measured(capsys, artifact, data, "--features", "inception:legacy", "--reals", "train+test")
+    assert "FID[legacy,train+test]" in wide
+
+
+def test_what_is_no_fid_is_refused_or_named_otherwise(
+    artifact: Path, data: Path, features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own.pth"
+    own.write_bytes(b"other weights")
+    name = f"inception-legacy-{digest(own)[:8]}"
+    found = measured(capsys, artifact, data, "--features", f"inception:legacy:{own}")
+    assert set(found) == {f"frechet[{name}]", f"kernel[{name}]"}
+    base = ("evaluate", artifact, "--data", data, "--task", "unpaired")
+    line = refused(capsys, *base, "--features", f"inception:legacy:{own}", "--metrics", "kid")
+    assert "holds other weights than the published ones, so no number on it is kid: ask for kernel" in line
+    line = refused(capsys, *base, "--features", features, "--metrics", "fid")
+    assert "fid is measured on Inception's features only" in line
+    assert "fid is measured on features" in refused(capsys, *base, "--metrics", "fid")
+    assert "no metric named 'fidd'. Did you mean 'fid'?" in refused(capsys, *base, "--metrics", "fidd")
+    line = refused(capsys, *base, "--features", features, "--reals", "train+test", "--stats", "x.npz")
+    assert "reals=train+test has no effect with stats=x.npz" in line
+    line = refused(
+        capsys, "evaluate", artifact, "--data", data, "--task", "inputs", "--features", features, "--reals", "train+test",
+        "--teacher", artifact,
+    )  # fmt: skip
+    assert "inputs alone have no real targets" in line
+
+
+def test_weights_that_cannot_be_had_are_told_at_once(
+    artifact: Path, data: Path, tmp_path: Path, published: Published, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "home" / published.file).unlink()
+    line = refused(capsys, "evaluate", artifact, "--data", data, "--task", "unpaired", "--features", "inception")
+    assert "the Inception weights of FID" in line
+    assert published.file in line
+    assert HOME in line
+    out = tmp_path / "run"
+    line = refused(
+        capsys, "train", "--task", "unpaired", "--data", data, "--out", out, "--size", "16", "--features", "inception:legacy"
+    )
+    assert "the Inception weights of FID" in line
+    assert not out.exists()
