@@ -62,9 +62,9 @@ def test_files_that_are_no_model_of_one_image(tmp_path: Path, resnet: nn.Module)
     with pytest.raises(ValueError, match=r"there is no file .*missing.onnx; write one"):
         verify_onnx(tmp_path / "missing.onnx", resnet)
     (tmp_path / "noise.onnx").write_bytes(b"not a model")
-    with pytest.raises(ValueError, match=r"cannot read .*noise.onnx"):
+    with pytest.raises(ValueError, match=r"noise.onnx is no ONNX model"):
         verify_onnx(tmp_path / "noise.onnx", resnet)
-    for count, reason in ((2, r"takes 2 inputs \(x0, x1\)"), (1, "does not say for which size")):
+    for count, reason in ((2, "must have one input, the pictures; it has 2: x0, x1"), (1, "does not say for which size")):
         names = [f"x{i}" for i in range(count)]
         sides = ["n", 3, "h", "w"]
         graph = onnx.helper.make_graph(

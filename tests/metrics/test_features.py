@@ -3,7 +3,6 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
 
 from pocketgan.core.pictures import resize
 from pocketgan.metrics.features import OnnxFeatures, distance_name
@@ -55,14 +54,6 @@ def test_other_sizes_are_resized_to_the_files_or_224(tmp_path):
     free = OnnxFeatures(write(tmp_path / "free.onnx", ("N", 3, "H", "W"), mean_axes=(1, 2)), threads=1)
     assert free.size == (224, 224)
     assert free.dim == 224
-
-
-@pytest.mark.parametrize("size", [(7, 9), (40, 33), (16, 50)])
-def test_resize_is_pillows_bicubic(size):
-    _, levels = pictures(1)
-    channel = Image.fromarray(levels[0, 0].numpy(), mode=None).resize(size[::-1], Image.Resampling.BICUBIC)
-    expected = torch.from_numpy(np.array(channel)).clamp(0, 1)
-    torch.testing.assert_close(resize(levels, size)[0, 0], expected, rtol=0, atol=1e-5)
 
 
 def test_the_name_follows_the_content_and_goes_into_the_metrics(tmp_path):

@@ -1,14 +1,11 @@
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from pocketgan.core.pictures import check_images, to_8bit
 from pocketgan.metrics.image import RunningMean, psnr, ssim
 
 
@@ -65,7 +62,7 @@ def test_half_precision_and_gradients_are_welcome():
     ],
 )
 def test_what_is_no_picture_is_refused(images, message):
-    for measure in (check_images, lambda x: psnr(x, x), lambda x: ssim(x, x)):
+    for measure in (lambda x: psnr(x, x), lambda x: ssim(x, x)):
         with pytest.raises(ValueError, match=message):
             measure(images)
 
@@ -75,17 +72,6 @@ def test_other_shapes_and_small_pictures_are_refused():
         psnr(pictures(2), pictures(3))
     with pytest.raises(ValueError, match="at least 11x11, found 10x32"):
         ssim(pictures(1, (10, 32)), pictures(1, (10, 32)))
-
-
-def test_8bit_equals_a_saved_file_and_keeps_what_was_read(tmp_path):
-    x = pictures(1, seed=3)
-    levels = (x[0].permute(1, 2, 0).numpy() + 1) * 127.5
-    Image.fromarray(np.rint(levels).astype(np.uint8)).save(tmp_path / "x.png")
-    read = torch.from_numpy(np.array(Image.open(tmp_path / "x.png"))).permute(2, 0, 1)
-    torch.testing.assert_close(to_8bit(x)[0], read / 255, rtol=0, atol=1e-7)
-    every = torch.arange(256.0).reshape(1, 1, 16, 16)
-    torch.testing.assert_close(to_8bit(every / 127.5 - 1), every / 255, rtol=0, atol=1e-7)
-    assert to_8bit(torch.tensor([-1.0005, 1.0005])).tolist() == [0.0, 1.0]
 
 
 @settings(deadline=None, max_examples=60)

@@ -18,6 +18,13 @@ def check_images(images: Tensor) -> Tensor:
     return images
 
 
+def check_rgb(images: Tensor, who: str) -> Tensor:
+    """As `check_images`, of three channels; ``who`` needs them so, such as ``"features"``."""
+    if check_images(images).shape[1] != 3:
+        raise ValueError(f"{who} need RGB pictures; found {images.shape[1]} channel(s)")
+    return images
+
+
 def to_8bit(images: Tensor) -> Tensor:
     """Pictures in [-1, 1] as a saved file would hold them: float32 in [0, 1], rounded to multiples of 1/255.
 
@@ -28,7 +35,7 @@ def to_8bit(images: Tensor) -> Tensor:
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pictures N x C x H x W in [0, 1] at another size: antialiased bicubic, clamped to [0, 1].
+    """Pictures N x C x H x W in [0, 1] at another size (height, width): antialiased bicubic, clamped to [0, 1].
 
     Pillow's filter, as "clean" FID uses it (Parmar et al. 2022), on floats instead of 8-bit levels.
     """

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from pocketgan.core.onnx_session import open_session, read_model
 from pocketgan.export.onnx_format import export_onnx
-from pocketgan.export.onnx_session import open_session, read_model
 from pocketgan.export.runtimes import RUNTIMES, Runner
 
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pocketgan.core.onnx_session import open_session, read_model
 from pocketgan.export.deployable import Deployable, frozen
-from pocketgan.export.onnx_session import open_session, read_model
 
 # An 8-bit step of a picture in [-1, 1] is 7.8e-3; rounding through deep instance norms stays below 1e-4.
 TOLERANCE = 1e-4

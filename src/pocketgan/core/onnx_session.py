@@ -22,25 +22,34 @@ def read_model(path: str | Path) -> bytes:
     return Path(path).read_bytes()
 
 
-def open_session(model: bytes, *, threads: int, label: str) -> InferenceSession:
+def open_session(model: bytes | Path, *, threads: int | None, label: str) -> InferenceSession:
     """A session on the CPU for a model of one input; ``label`` is its name in errors.
 
-    Raises:
-        ValueError: it is no ONNX model, or has not exactly one input.
-    """
-    import onnxruntime
+    Args:
+        model: the content of a file; or its path, beside which the file may keep its weights.
+        threads: how many; None for all cores.
+        label: what errors call it.
 
+    Raises:
+        ValueError: it is no ONNX model, or has not exactly one input, or ``threads`` is less than 1.
+    """
+    import onnxruntime  # heavy
+
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, found {threads}")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
     # Idle workers would otherwise spin on the cores that the next candidate of an interleaved measurement needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        source = model if isinstance(model, bytes) else str(model)
+        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no public base class
-        raise ValueError(f"ONNX Runtime cannot read {label}: {str(error).splitlines()[0]}") from error
+        reason = str(error).strip().splitlines()[-1]
+        raise ValueError(f"{label} is no ONNX model that ONNX Runtime can open ({reason})") from error
     names = [value.name for value in session.get_inputs()]
     if len(names) != 1:
-        raise ValueError(f"{label} takes {len(names)} inputs ({', '.join(names)}), but only models of one image are run")
+        raise ValueError(f"{label} must have one input, the pictures; it has {len(names)}: {', '.join(names)}")
     return session
