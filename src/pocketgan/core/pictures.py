@@ -35,7 +35,7 @@ def to_8bit(images: Tensor) -> Tensor:
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pictures N x C x H x W in [0, 1] at another size (height, width): antialiased bicubic, clamped to [0, 1].
+    """Pictures N x C x H x W in [0, 1] at another size: antialiased bicubic, clamped to [0, 1].
 
     Pillow's filter, as "clean" FID uses it (Parmar et al. 2022), on floats instead of 8-bit levels.
     """

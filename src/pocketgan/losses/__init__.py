@@ -11,6 +11,8 @@ from pocketgan.losses.distillation import (
     discriminator_distance,
     fused,
 )
+from pocketgan.losses.matching import feature_matching
+from pocketgan.losses.perceptual import perceptual_distance
 
 __all__ = [
     "Fusion",
@@ -21,7 +23,9 @@ __all__ = [
     "coattention_maps",
     "discriminator_distance",
     "discriminator_loss",
+    "feature_matching",
     "fused",
     "generator_loss",
     "kernel_alignment",
+    "perceptual_distance",
 ]
