@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -74,7 +76,7 @@ class CocoDeepLab:
 
     def __call__(self, pictures: Tensor, size: Size) -> Tensor:
         """The classes, N x h x w; ``ValueError`` for pictures that are not N x 3 x H x W in [-1, 1]."""
-        return _classes(pictures, size, lambda levels: self._network(bgr(resize(levels, size)).to(self._device)))
+        return _classes(pictures, size, lambda levels: self._network(bgr(levels, size).to(self._device)))
 
 
 class OnnxSegmenter:
@@ -124,10 +126,13 @@ def make_segmenter(text: str, *, device: str | torch.device = "cpu") -> Segmente
     return SEGMENTERS[name](weights if colon else None, device=device)
 
 
-def bgr(levels: Tensor) -> Tensor:
-    """Pictures in [0, 1] as DeepLab takes them: 8-bit levels 0 to 255, blue first, less the mean."""
-    mean = torch.tensor(MEAN_BGR, device=levels.device)[:, None, None]
-    return levels.mul(255.0).round().flip(1) - mean
+def bgr(levels: Tensor, size: Size) -> Tensor:
+    """Pictures in [0, 1] as DeepLab takes them: 8-bit levels 0 to 255 at another size, blue first, less the mean."""
+    arrays = levels.mul(255.0).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    # Pillow rounds and cuts off after the rows and again after the columns; no resizing of tensors does.
+    resized = [Image.fromarray(one).resize(size[::-1], Image.Resampling.BICUBIC) for one in arrays]
+    colours = torch.from_numpy(np.stack([np.asarray(one) for one in resized])).permute(0, 3, 1, 2)
+    return colours.flip(1) - torch.tensor(MEAN_BGR)[:, None, None]
 
 
 def enlarged(scores: Tensor, size: Size) -> Tensor:
