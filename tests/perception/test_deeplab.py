@@ -6,7 +6,7 @@ import pytest
 import torch
 from random_weights import draw_
 
-from pocketgan.perception.deeplab import CLASSES, DeepLab
+from pocketgan.perception.deeplab import CLASSES, WEIGHTS, DeepLab
 from pocketgan.perception.loading import filled
 
 SHAPES = {
@@ -48,7 +48,7 @@ def test_the_number_of_parameters_is_that_of_a_resnet_101_and_its_classifiers() 
 
 
 def test_numbers_are_those_of_the_published_code() -> None:
-    network = filled(DeepLab, draw_(DeepLab().state_dict()), path=Path("drawn"), kind="a DeepLab")
+    network = filled(DeepLab, draw_(DeepLab().state_dict()), path=Path("drawn"), weights=WEIGHTS)
     with torch.inference_mode():
         scores = network(PICTURE)
         own = network.base(PICTURE)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from random_weights import draw_
 
-from pocketgan.perception.drn import CLASSES, Drn, bilinear
+from pocketgan.perception.drn import CLASSES, WEIGHTS, Drn, bilinear
 from pocketgan.perception.loading import filled
 
 SHAPES = {
@@ -55,7 +55,7 @@ def test_the_number_of_parameters_is_the_published_one() -> None:
 
 def test_numbers_are_those_of_the_published_code() -> None:
     state = draw_(Drn().state_dict(), fixed=("up.weight",))
-    network = filled(Drn, state, path=Path("drawn"), kind="a DRN")
+    network = filled(Drn, state, path=Path("drawn"), weights=WEIGHTS)
     with torch.inference_mode():
         scores = network(PICTURE)
     assert scores.shape == (1, CLASSES, 40, 48)

@@ -64,5 +64,5 @@ def test_gradients_reach_the_picture_and_no_weight(published: tuple[Path, dict[s
 
 def test_another_networks_file_is_refused(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3), "features.1.weight": torch.zeros(64)}, tmp_path / "bn.pth")
-    with pytest.raises(ValueError, match=r"bn\.pth does not hold a VGG19 of torchvision: missing: .* unknown: features\.1"):
+    with pytest.raises(ValueError, match=r"bn\.pth does not hold the VGG19 of torchvision: missing: .* unknown: features\.1"):
         load_vgg19(tmp_path / "bn.pth")

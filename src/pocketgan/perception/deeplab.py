@@ -100,7 +100,7 @@ class DeepLab(nn.Module):
 
 def load_deeplab(path: Path) -> DeepLab:
     """The network with the weights of a file, frozen, in float32, on the CPU. Raises ``ValueError`` for another network's."""
-    return filled(DeepLab, load_state(path), path=path, kind="a DeepLabV2 of COCO-Stuff")
+    return filled(DeepLab, load_state(path), path=path, weights=WEIGHTS)
 
 
 def _level(in_width: int, width: int, count: int, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:

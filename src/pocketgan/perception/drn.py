@@ -90,7 +90,7 @@ def bilinear(scale: int) -> Tensor:
 
 def load_drn(path: Path) -> Drn:
     """The network with the weights of a file, frozen, in float32, on the CPU. Raises ``ValueError`` for another network's."""
-    return filled(Drn, load_state(path), path=path, kind="a DRN-D-105 of Cityscapes")
+    return filled(Drn, load_state(path), path=path, weights=WEIGHTS)
 
 
 def _plain(in_width: int, width: int, kernel: int = 3, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from pocketgan.core.errors import unknown
-from pocketgan.core.pictures import check_images, resize, to_8bit
+from pocketgan.core.pictures import check_rgb, resize, to_8bit
 from pocketgan.perception.inception import FEATURES, SIDE, WEIGHTS, load_inception
 from pocketgan.perception.weights import digest, find
 
@@ -61,8 +61,7 @@ class InceptionFeatures:
 
     def __call__(self, images: Tensor) -> npt.NDArray[np.float64]:
         """Features N x 2048; ``ValueError`` for pictures that are not N x 3 x H x W in [-1, 1]."""
-        if check_images(images).shape[1] != 3:
-            raise ValueError(f"features need RGB pictures; found {images.shape[1]} channel(s)")
+        check_rgb(images, "features")
         if len(images) == 0:
             return np.empty((0, self.dim))
         with torch.inference_mode():

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
+from pocketgan.perception.loading import filled
 from pocketgan.perception.weights import Published, load_state
 
 WEIGHTS = Published(
@@ -174,16 +175,7 @@ class Inception(nn.Module):
 
 def load_inception(path: Path) -> Inception:
     """The network with the weights of a file, in evaluation mode. Raises ``ValueError`` if they are another network's."""
-    with torch.device("meta"):  # no time is spent on weights that are replaced
-        network = Inception()
-    try:
-        network.load_state_dict(load_state(path), assign=True)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{path} does not hold the Inception-V3 of FID ({str(error).splitlines()[1].strip()[:200]}): "
-            f"take {WEIGHTS.url}; torchvision's is another network"
-        ) from None
-    return network.float().eval().requires_grad_(False)
+    return filled(Inception, load_state(path), path=path, weights=WEIGHTS)
 
 
 def _fork(name: str) -> tuple[Layer, Layer]:

@@ -9,16 +9,18 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from pocketgan.perception.weights import Published
+
 Network = TypeVar("Network", bound=nn.Module)
 
 _TOLD = 3  # names in an error
 
 
-def filled(make: Callable[[], Network], state: Mapping[str, Tensor], *, path: Path, kind: str) -> Network:
+def filled(make: Callable[[], Network], state: Mapping[str, Tensor], *, path: Path, weights: Published) -> Network:
     """The network of ``make`` with exactly the tensors of ``state``, in float32, frozen and in evaluation mode.
 
     Counts of batches may be absent: files older than PyTorch 0.4.1 have none. Raises ``ValueError`` that says how the file
-    at ``path`` differs from a ``kind``: names that are missing or unknown, shapes that differ.
+    at ``path`` differs from ``weights``, by names that are missing or unknown and shapes that differ, and where those are.
     """
     with torch.device("meta"):  # no time is spent on weights that are replaced
         network = make()
@@ -32,7 +34,8 @@ def filled(make: Callable[[], Network], state: Mapping[str, Tensor], *, path: Pa
     missing, unknown = expected.keys() - given.keys(), given.keys() - expected.keys()
     told = [_told(*item) for item in (("missing", missing), ("unknown", unknown), ("of other shape", shapes)) if item[1]]
     if told:
-        raise ValueError(f"{path} does not hold {kind}: {'; '.join(told)}")
+        source = weights.url or weights.page
+        raise ValueError(f"{path} does not hold {weights.name}: {'; '.join(told)}; take {source}")
     counts = {name: torch.zeros((), dtype=torch.int64) for name in network.state_dict() if _is_count(name)}
     network.load_state_dict({name: tensor.float() for name, tensor in given.items()} | counts, assign=True)
     return network.eval().requires_grad_(False)

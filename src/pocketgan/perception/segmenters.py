@@ -120,10 +120,10 @@ def make_segmenter(text: str, *, device: str | torch.device = "cpu") -> Segmente
     """
     if text.endswith(".onnx"):
         return OnnxSegmenter(text)
-    name, colon, weights = text.partition(":")
+    name, _, weights = text.partition(":")
     if name not in SEGMENTERS:
         raise unknown("segmenter", name, [*SEGMENTERS, "FILE.onnx"])
-    return SEGMENTERS[name](weights if colon else None, device=device)
+    return SEGMENTERS[name](weights or None, device=device)
 
 
 def bgr(levels: Tensor, size: Size) -> Tensor:

@@ -66,4 +66,4 @@ def load_vgg19(given: str | Path | None = None) -> Vgg19:
     path = find(WEIGHTS, given)
     published = load_state(path)
     kept = {name: published[name] for name in published if name.startswith("features.") and int(name.split(".")[1]) <= CONV5_1}
-    return filled(Vgg19, kept, path=path, kind="a VGG19 of torchvision")
+    return filled(Vgg19, kept, path=path, weights=WEIGHTS)
