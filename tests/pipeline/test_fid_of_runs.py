@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commands import command
+from commands import TINY, command
 from PIL import Image
 
 from inception_weights import pretend
@@ -157,3 +157,27 @@ def test_weights_that_cannot_be_had_are_told_at_once(
     )
     assert "the Inception weights of FID" in line
     assert not out.exists()
+
+
+@pytest.mark.usefixtures("quick_export")
+def test_a_run_notes_where_its_real_pictures_are_from(artifact: Path, data: Path, tmp_path: Path) -> None:
+    test = Moments.of(rows(data, "B", "test"))
+    (data / "real_stat").mkdir()
+    np.savez(data / "real_stat" / "real_stat_B.npz", mu=test.mu, sigma=test.sigma)
+    out = tmp_path / "run"
+    command(
+        *("compress", artifact, "--data", data, "--task", "unpaired", "--out", out, "--budget", "2x"),
+        *(
+            "--features",
+            "inception:legacy",
+            "--objective",
+            "output",
+            *TINY,
+            "multiple=1",
+            'discriminator_options={"ndf":4,"layers":1}',
+        ),
+    )
+    result = json.loads((out / "result.json").read_text())
+    assert any("real_stat_B.npz, which was found with the data" in note for note in result["notes"])
+    assert {"FID[legacy,real_stat]", "KID[legacy,test]"} <= set(result["student"]["quality"])
+    assert "KID[legacy,test]" in result["student"]["spread"]
