@@ -53,14 +53,57 @@ def test_a_crop_is_square_and_inside(size, mode, seed):
         ("resize", (300, 200), (64, 64)),
         ("scale_shorter", (300, 200), (96, 64)),
         ("scale_shorter", (200, 300), (64, 96)),
-        ("scale_width", (2048, 1024), (64, 32)),
-        ("scale_width", (100, 60), (64, 40)),  # 38.4 is rounded to a multiple of 4
+        ("scale_width", (100, 98), (64, 64)),  # 62.7 high: a multiple of 4 is what there must be
         ("crop", (300, 200), (300, 200)),
         ("none", (301, 198), (300, 200)),  # 198 / 4 = 49.5 rounds to the even 50
     ],
 )
 def test_scaled_sizes(mode, size, scaled):
     assert plan(size, DataConfig(path="", size=64, preprocess=mode), None).scaled == scaled
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "fields", "scaled", "seen"),
+    [
+        ("resize", (2048, 1024), {"size": 64, "aspect": 2}, (64, 32), (64, 32)),
+        ("resize", (2048, 1024), {"size": 64, "load_size": 71, "aspect": 2}, (71, 36), (64, 32)),  # 35.5 to the even 36
+        ("resize", (300, 300), {"size": 256, "aspect": 1.3333}, (256, 192), (256, 192)),
+        ("scale_shorter", (300, 100), {"size": 64, "aspect": 2}, (96, 32), (64, 32)),
+        ("scale_shorter", (100, 100), {"size": 64, "aspect": 2}, (64, 64), (64, 32)),
+        ("scale_shorter", (200, 100), {"size": 30, "load_size": 33, "aspect": 2}, (33, 16), (30, 15)),
+        ("scale_shorter", (200, 100), {"size": 30, "aspect": 0.75}, (80, 40), (30, 40)),
+        ("scale_width", (2048, 1024), {"size": 64, "aspect": 2}, (64, 32), (64, 32)),
+        ("scale_width", (100, 60), {"size": 64, "aspect": 1.6}, (64, 40), (64, 40)),  # 38.4, to a multiple of 4
+        ("scale_width", (960, 720), {"size": 256, "aspect": 1.3333}, (256, 192), (256, 192)),
+        ("crop", (100, 90), {"size": 64, "aspect": 2}, (100, 90), (64, 32)),
+        ("none", (301, 198), {"size": 64, "aspect": 2}, (300, 200), (300, 200)),
+    ],
+)
+def test_oblong_sizes(mode, size, fields, scaled, seen):
+    geometry = plan(size, DataConfig(path="", preprocess=mode, **fields), np.random.default_rng(0))
+    assert (geometry.scaled, geometry.size) == (scaled, seen)
+
+
+def test_a_shape_is_height_and_width_as_published():
+    assert DataConfig(path="", size=512, aspect=2).shape == (256, 512)  # Cityscapes
+    assert DataConfig(path="", size=256, aspect=1.3333).shape == (192, 256)  # CamVid
+    assert DataConfig(path="", size=256, load_size=286).load_shape == (286, 286)
+
+
+@settings(max_examples=60, deadline=None)
+@given(size=SIZES, mode=st.sampled_from(["resize", "scale_shorter"]), aspect=st.floats(0.5, 2.0), seed=st.integers(0, 99))
+def test_an_oblong_crop_has_its_shape_and_is_inside(size, mode, aspect, seed):
+    config = DataConfig(path="", size=20, load_size=23, aspect=aspect, preprocess=mode)
+    geometry = plan(size, config, np.random.default_rng(seed))
+    assert geometry.size == config.shape[::-1] == (20, round(20 / aspect))
+    assert min(geometry.box) >= 0
+    assert geometry.box[2] <= geometry.scaled[0]
+    assert geometry.box[3] <= geometry.scaled[1]
+
+
+def test_another_proportion_than_the_stated_is_refused_where_it_would_be_kept():
+    with pytest.raises(ValueError, match=r"is 2048x1024, at width 64 32 high and not 64 .*: use aspect=2, or"):
+        plan((2048, 1024), DataConfig(path="", size=64, preprocess="scale_width"), None)
 
 
 def test_evaluation_scales_to_the_size_and_takes_the_middle():
@@ -99,6 +142,9 @@ def test_an_image_smaller_than_the_crop_is_refused_with_both_sizes():
         ({"direction": "BtoB"}, "Did you mean 'BtoA'"),
         ({"preprocess": "resise"}, "Did you mean 'resize'"),
         ({"size": 0}, "size=0 must be at least 2"),
+        ({"aspect": 0.0}, "aspect=0 is width over height: with size=256 it must be above 0 and at most 128"),
+        ({"aspect": 200.0}, "aspect=200 "),
+        ({"aspect": float("nan")}, "aspect=nan "),
         ({"workers": -1}, "workers=-1"),
         ({"limit": 0}, "limit=0"),
         ({"size": 64, "load_size": 60}, "load_size=60 is smaller than size=64"),

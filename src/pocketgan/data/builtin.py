@@ -33,8 +33,8 @@ class DrawnPictures:
     def __init__(self, config: DataConfig, task: Pairing, split: Split):
         if config.path == "textures" and task == "paired":
             raise ValueError("the built-in set textures has no pairs: use shapes, or train unpaired")
-        # Drawn at the size that they would be scaled to, so that nothing is.
-        size = (config.load_size or config.size) if split == "train" else config.size
+        # Drawn at the size that they would be scaled to, so that nothing is. They are square: an oblong size squeezes them.
+        size = max(config.load_shape if split == "train" else config.shape)
         sides: tuple[Side, Side] = ("A", "B") if config.direction == "AtoB" else ("B", "A")
         self._drawings = {role: _Drawing(config.path, split, side, size) for role, side in zip(_ROLES, sides, strict=True)}
         count = min(IMAGES[split], config.limit or IMAGES[split])

@@ -136,7 +136,8 @@ def _examine_one(data: ImageData, pictures: FilePictures, wanted: dict[Role, int
             check_pair(opened)
         for role in wanted:
             data.check_size(opened, role)
-            if data.config.preprocess != "none" and min(opened.size(role)) < data.config.size:
+            (width, height), (least_high, least_wide) = opened.size(role), data.config.shape
+            if data.config.preprocess != "none" and (width < least_wide or height < least_high):
                 smaller.add(opened.items[role].path)
     except BadImage as error:
         problems.append(Problem(error.path, error.reason))

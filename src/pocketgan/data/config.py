@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -27,17 +28,19 @@ class DataConfig:
     direction: Direction = "AtoB"
     """Which side is the source: A, or B."""
     size: int = 256
-    """Side, in pixels, of the square that the networks see (with ``scale_width``: the width)."""
+    """Width, in pixels, of what the networks see; with ``aspect`` 1 the side of a square."""
+    aspect: float = 1.0
+    """Width over height of what the networks see, published as aspect_ratio: 2 with a size of 512 is 512 x 256."""
     load_size: int | None = None
-    """Scale to this before the random crop in training; ``None`` is ``size``. Published: 286 for a size of 256."""
+    """Scale to this width before the random crop in training; ``None`` is ``size``. Published: 286 for a size of 256."""
     flip: bool = False
     """Mirror half of the training images left to right, both images of a pair alike."""
     preprocess: Preprocess = "resize"
     """How an image comes to its size.
 
-    - ``resize``: to a square of ``load_size``, whatever its shape (published as ``resize_and_crop``); then cropped.
-    - ``scale_shorter``: the shorter side to ``load_size``, the shape kept; then cropped.
-    - ``scale_width``: the width to ``size``, the height in proportion; no crop.
+    - ``resize``: to ``load_size``, at ``aspect`` whatever its own shape (published as ``resize_and_crop``); then cropped.
+    - ``scale_shorter``: in proportion, until it just covers that: of a square, the shorter side; then cropped.
+    - ``scale_width``: the width to ``size``, the height in proportion, which must be that of ``aspect``; no crop.
     - ``crop``: not scaled; cropped.
     - ``none``: whole, at its own size, rounded to multiples of 4. Images of different sizes need batch 1.
 
@@ -45,21 +48,42 @@ class DataConfig:
     """
     aligned: bool | None = None
     """Whether each file holds A and B side by side, where the folders do not tell. ``None`` decides: yes if the task is
-    paired or if the first images are exactly twice as wide as high."""
+    paired or if the halves of the first images have exactly the ``aspect``: for 1, they are twice as wide as high."""
     workers: int = 2
     """Processes that decode; 0 decodes in the calling process. The batches do not depend on it."""
     limit: int | None = None
     """Use only the first N images of each side."""
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, in pixels, of what the networks see, in the order of tensors."""
+        return self._shape(self.size)
+
+    @property
+    def load_shape(self) -> tuple[int, int]:
+        """Height and width that training scales to before its crop."""
+        return self._shape(self.load_size or self.size)
+
+    def _shape(self, width: int) -> tuple[int, int]:
+        return round(width / self.aspect), width
+
     def __post_init__(self) -> None:
         _known("direction", self.direction, get_args(Direction))
         _known("preprocess", self.preprocess, get_args(Preprocess))
         _at_least("size", self.size, 2)
+        self._check_aspect()
         _at_least("workers", self.workers, 0)
         if self.limit is not None:
             _at_least("limit", self.limit, 1)
         if self.load_size is not None:
             self._check_load_size(self.load_size)
+
+    def _check_aspect(self) -> None:
+        if not 0 < self.aspect < math.inf or self.shape[0] < 2:
+            raise ValueError(
+                f"aspect={self.aspect:g} is width over height: with size={self.size} it must be above 0 and at most "
+                f"{self.size / 2:g}"
+            )
 
     def _check_load_size(self, load_size: int) -> None:
         if load_size < self.size:

@@ -37,11 +37,12 @@ class Geometry:
 def plan(size: Size, config: DataConfig, rng: np.random.Generator | None) -> Geometry:
     """The geometry for an image of ``size``; random in training, central and unmirrored with ``rng=None``.
 
-    Follows pytorch-CycleGAN-and-pix2pix: scale to ``load_size``, cut a random square of ``size``, mirror every second
-    image. Raises ``ValueError`` when the image is smaller than the crop.
+    Follows pytorch-CycleGAN-and-pix2pix: scale to ``load_shape``, cut a random part of ``shape``, mirror every second
+    image. Raises ``ValueError`` when the image is smaller than the crop, and with ``scale_width`` when its proportion is
+    not that of ``shape``: costs and latencies are stated for that, so what the networks see must be that.
     """
     scaled = _scaled(size, config, training=rng is not None)
-    crop = scaled if config.preprocess in ("none", "scale_width") else (config.size, config.size)
+    crop = scaled if config.preprocess == "none" else config.shape[::-1]
     room = scaled[0] - crop[0], scaled[1] - crop[1]
     if min(room) < 0:
         raise ValueError(
@@ -74,19 +75,31 @@ def apply(image: Image.Image, geometry: Geometry, *, filter: Image.Resampling = 
 
 def _scaled(size: Size, config: DataConfig, *, training: bool) -> Size:
     width, height = size
-    side = (config.load_size or config.size) if training else config.size
+    least_high, least_wide = config.load_shape if training else config.shape
     match config.preprocess:
         case "resize":
-            return side, side
+            return least_wide, least_high
+        case "scale_shorter" if least_wide * height >= least_high * width:
+            return least_wide, max(least_high, round(height * least_wide / width))
         case "scale_shorter":
-            shorter = min(size)
-            return round(width * side / shorter), round(height * side / shorter)
+            return max(least_wide, round(width * least_high / height)), least_high
         case "scale_width":
-            return config.size, _rounded(height * config.size / width)
+            return config.size, _in_proportion(size, config)
         case "crop":
             return size
         case "none":
             return _rounded(width), _rounded(height)
+
+
+def _in_proportion(size: Size, config: DataConfig) -> int:
+    """The height of ``shape`` if that is, to a multiple of 4, the image's own at the width of ``shape``."""
+    (width, height), (wanted, wide) = size, config.shape
+    if abs(height * wide / width - wanted) > _MULTIPLE / 2:
+        raise ValueError(
+            f"is {width}x{height}, at width {wide} {round(height * wide / width)} high and not {wanted} (size={wide}, "
+            f"aspect={config.aspect:g}): use aspect={width / height:.4g}, or preprocess=resize or scale_shorter"
+        )
+    return wanted
 
 
 def _rounded(length: float) -> int:

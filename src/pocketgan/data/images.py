@@ -91,13 +91,13 @@ class ImageData:
 
     def _preparation(self) -> str:
         config = self.config
-        load_size = (config.load_size or config.size) if self.split == "train" else config.size
-        square = f"{config.size}x{config.size}"
+        load_shape = config.load_shape if self.split == "train" else config.shape
+        loaded, seen = (f"{width}x{height}" for height, width in (load_shape, config.shape))
         steps = {
-            "resize": f"scaled to {load_size}x{load_size}" + (f", cropped to {square}" if load_size > config.size else ""),
-            "scale_shorter": f"shorter side scaled to {load_size}, cropped to {square}",
-            "scale_width": f"scaled to width {config.size}",
-            "crop": f"cropped to {square}",
+            "resize": f"scaled to {loaded}" + (f", cropped to {seen}" if load_shape != config.shape else ""),
+            "scale_shorter": f"scaled in proportion to cover {loaded}, cropped to {seen}",
+            "scale_width": f"scaled in proportion to {seen}",
+            "crop": f"cropped to {seen}",
             "none": "at their own size",
         }[config.preprocess]
         return steps + (", mirrored at random" if config.flip and self.split == "train" else "")

@@ -88,15 +88,15 @@ def _shared(place: Place, config: DataConfig, task: Pairing, source: Side) -> Li
 def _is_aligned(paths: tuple[str, ...], config: DataConfig, task: Pairing) -> bool:
     if config.aligned is not None:
         return config.aligned
-    return task == "paired" or all(_is_double_square(path) for path in paths[:_PROBED])
+    return task == "paired" or all(_is_double(path, config.aspect) for path in paths[:_PROBED])
 
 
-def _is_double_square(path: str) -> bool:
+def _is_double(path: str, aspect: float) -> bool:
     try:
         width, height = Picture(path).size
     except BadImage:
         return True  # a damaged file decides nothing here; it is named when it is checked or read
-    return width == 2 * height
+    return width == round(2 * height * aspect)
 
 
 def _pairs(place: Place, config: DataConfig, source: Side, target: Side) -> Listing:
