@@ -41,7 +41,7 @@ FLAGS = {
     "models": "--json",
     "methods": "--json",
     "recipes": "NAME OVERRIDES --out --seed --from --to --resume",
-    "data": "ACTION PATH --task --size --quick",
+    "data": "ACTION PATH --task --size --classes --quick --out",
 }
 """Every verb with its arguments: positional ones in capitals."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
@@ -10,22 +11,26 @@ from pocketgan.cli.console import Switch, say, show_table
 
 
 def run(
-    action: Annotated[Literal["list", "check"], tyro.conf.Positional],
+    action: Annotated[Literal["list", "check", "prepare-cityscapes"], tyro.conf.Positional],
     path: Annotated[str | None, tyro.conf.Positional] = None,
     /,
     *,
-    task: Literal["paired", "unpaired", "inputs"] | None = None,
+    task: Literal["paired", "unpaired", "labels", "inputs"] | None = None,
     size: int = 256,
+    classes: int | str | None = None,
     quick: Switch = False,
+    out: Path | None = None,
 ) -> None:
-    """List the built-in data, or check a folder: everything unusable is named, everything unusual is counted.
+    """List the built-in data, check a folder (everything unusable is named, everything unusual is counted), or prepare one.
 
     Args:
-        action: list or check.
-        path: the folder to check.
+        action: list, check, or prepare-cityscapes: the dataset's own files become the pairs of published pix2pix generators.
+        path: the folder to check or to prepare.
         task: what it is for; by default what its folders look made for.
         size: side of the square that the networks will see.
+        classes: what the values of label maps mean: how many there are, a file of names, cityscapes or coco-stuff.
         quick: read headers only, not every pixel.
+        out: the folder for what is prepared.
     """
     from pocketgan.data.builtin import BUILTIN
     from pocketgan.data.check import check
@@ -35,8 +40,21 @@ def run(
         show_table("built-in data: no files, any size", ("name", "task"), BUILTIN.items())
         return
     if path is None:
-        raise ValueError("data check needs the folder: pocketgan data check DIR")
-    report = check(DataConfig(path=path, size=size), task=task, full=not quick)
+        raise ValueError(f"data {action} needs the folder: pocketgan data {action} DIR")
+    if action == "prepare-cityscapes":
+        _prepare(path, out)
+        return
+    report = check(DataConfig(path=path, size=size, classes=classes), task=task, full=not quick)
     say(str(report))
     if not report.ok:
         raise ValueError(f"{path}: {len(report.problems)} problem(s), listed above")
+
+
+def _prepare(path: str, out: Path | None) -> None:
+    from pocketgan.core.progress import ConsoleReporter
+    from pocketgan.data.prepare import prepare_cityscapes
+
+    if out is None:
+        raise ValueError("data prepare-cityscapes needs a folder for what it makes: --out DIR")
+    counts = prepare_cityscapes(path, out, reporter=ConsoleReporter())
+    say(f"{out}: " + ", ".join(f"{count} pairs for {split}" for split, count in counts.items()))

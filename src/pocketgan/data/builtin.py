@@ -4,44 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from pocketgan.data.config import DataConfig, Pairing, Split
+from pocketgan.data.config import DataConfig, Pairing, Split, has_pairs
 from pocketgan.data.geometry import Geometry, Size
+from pocketgan.data.labels import Labels, palette
 from pocketgan.data.layout import Side
-from pocketgan.data.pictures import Role
-from pocketgan.data.shapes import drawing, painting, scene
+from pocketgan.data.pictures import Opened, Role, Values, packed, prepared
+from pocketgan.data.shapes import CLASSES, drawing, label_map, painting, scene
 from pocketgan.data.textures import texture
 from pocketgan.data.values import Pixels
 
 BUILTIN: dict[str, Pairing] = {"shapes": "paired", "textures": "unpaired"}
-"""The built-in sets and the task that each is made for."""
+"""The built-in sets and the task that each is made for; ``shapes`` has label maps, too."""
 
 IMAGES: dict[Split, int] = {"train": 2000, "test": 200}
 """Images of each side of a built-in set."""
 
+_Kind = Side | Literal["labels"]
 _ROLES: tuple[Role, Role] = ("source", "target")
 
 
 class DrawnPictures:
-    """Pictures of a built-in set. Raises ``ValueError`` for pairs of a set that has none."""
+    """Pictures of a built-in set. Raises ``ValueError`` for pairs or label maps of a set that has none."""
 
     kind = "built-in"
 
     def __init__(self, config: DataConfig, task: Pairing, split: Split):
-        if config.path == "textures" and task == "paired":
-            raise ValueError("the built-in set textures has no pairs: use shapes, or train unpaired")
+        if config.path == "textures" and has_pairs(task):
+            what = "label maps" if task == "labels" else "pairs"
+            raise ValueError(f"the built-in set textures has no {what}: use shapes, or train unpaired")
+        self.labels = Labels(classes=CLASSES, colours=palette(len(CLASSES)), edges=True) if task == "labels" else None
         # Drawn at the size that they would be scaled to, so that nothing is. They are square: an oblong size squeezes them.
         size = max(config.load_shape if split == "train" else config.shape)
-        sides: tuple[Side, Side] = ("A", "B") if config.direction == "AtoB" else ("B", "A")
+        sides: tuple[_Kind, _Kind] = ("A", "B") if config.direction == "AtoB" else ("B", "A")
+        sides = ("labels", "B") if task == "labels" else sides
         self._drawings = {role: _Drawing(config.path, split, side, size) for role, side in zip(_ROLES, sides, strict=True)}
         count = min(IMAGES[split], config.limit or IMAGES[split])
         self.names = tuple(f"{index:04d}" for index in range(count))
         self.counts: dict[Role, int] = {role: count for role in _ROLES if role == "source" or task != "inputs"}
 
-    def open(self, wanted: Mapping[Role, int]) -> OpenedDrawings:
+    def open(self, wanted: Mapping[Role, int]) -> Opened:
         """Nothing is drawn yet."""
         return OpenedDrawings({role: (self._drawings[role], index) for role, index in wanted.items()})
 
@@ -52,15 +58,16 @@ class _Drawing:
 
     name: str
     split: Split
-    side: Side
+    side: _Kind
     size: int
 
     def draw(self, index: int) -> Pixels:
         split = ("train", "test").index(self.split)
-        if self.name == "textures":
+        if self.side != "labels" and self.name == "textures":
             return texture(np.random.default_rng((1, split, "AB".index(self.side), index)), self.side, self.size)
+        draw = {"A": drawing, "B": painting, "labels": label_map}[self.side]
         drawn = scene(np.random.default_rng((0, split, index)))  # one seed for both sides: they are a pair
-        return drawing(drawn, self.size) if self.side == "A" else painting(drawn, self.size)
+        return draw(drawn, self.size)
 
 
 class OpenedDrawings:
@@ -74,6 +81,14 @@ class OpenedDrawings:
         side = self._drawings[role][0].size
         return side, side
 
-    def pixels(self, geometries: Mapping[Role, Geometry]) -> dict[Role, Image.Image]:
+    def pixels(self, geometries: Mapping[Role, Geometry]) -> dict[Role, Values]:
         """Draw the pictures."""
-        return {role: Image.fromarray(drawing.draw(index)) for role, (drawing, index) in self._drawings.items()}
+        return {role: _part(*drawn, geometries[role]) for role, drawn in self._drawings.items()}
+
+
+def _part(drawing: _Drawing, index: int, geometry: Geometry) -> Values:
+    drawn = drawing.draw(index)
+    if drawing.side != "labels":
+        return prepared(Image.fromarray(drawn), geometry, Image.Resampling.BICUBIC)
+    maps, instances = (prepared(Image.fromarray(drawn[..., n]), geometry, Image.Resampling.NEAREST) for n in (0, 1))
+    return packed(maps, instances)

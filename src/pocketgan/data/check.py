@@ -10,12 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pocketgan.data.builtin import BUILTIN
-from pocketgan.data.config import DataConfig, Pairing, Split
-from pocketgan.data.decode import BadImage, Picture
+from pocketgan.data.config import DataConfig, Pairing, Split, has_pairs
+from pocketgan.data.decode import BadImage, MapFile, Picture
 from pocketgan.data.folders import shortened
 from pocketgan.data.images import ImageData, open_data
+from pocketgan.data.label_listing import Incomplete
+from pocketgan.data.label_pictures import LabelPictures
 from pocketgan.data.listing import guess_task
 from pocketgan.data.pictures import FilePictures, Role, check_pair
+from pocketgan.data.void import Void, void_in, void_note
 
 _LISTED = 20  # problems that are printed in full
 
@@ -75,7 +78,7 @@ def check(config: DataConfig | str, *, task: Pairing | None = None, full: bool =
     """
     config = DataConfig(path=config) if isinstance(config, str) else config
     opened: dict[Split, ImageData] = {}
-    failures: dict[Split, str] = {}
+    failures: list[Problem] = []
     try:
         task = task or BUILTIN.get(config.path) or guess_task(config)
     except ValueError as error:
@@ -83,8 +86,10 @@ def check(config: DataConfig | str, *, task: Pairing | None = None, full: bool =
     for split in ("train", "test"):
         try:
             opened[split] = _opened(config, task, split)
+        except Incomplete as error:
+            failures += [Problem(path, reason) for path, reason in error.reasons.items()]
         except ValueError as error:
-            failures[split] = str(error)
+            failures.append(Problem(config.path, str(error)))
     examined = [found for data in opened.values() for found in _examine(data, full=full)]
     # Problems of a file that serves both splits, or two pictures, are told once.
     problems = dict.fromkeys(problem for found in examined for problem in found.problems)
@@ -93,8 +98,8 @@ def check(config: DataConfig | str, *, task: Pairing | None = None, full: bool =
         config.path,
         task,
         tuple(data.describe() for data in opened.values()),
-        (*(Problem(config.path, reason) for reason in dict.fromkeys(failures.values())), *problems),
-        _counted(tuple(remarks.values())),
+        (*dict.fromkeys(failures), *problems),
+        (*_counted(tuple(remarks.values())), *void_note([found.void for found in examined if found.void])),
     )
 
 
@@ -103,6 +108,7 @@ class _Examined:
     problems: tuple[Problem, ...]
     remarks: dict[str, tuple[str, ...]]
     """By path."""
+    void: Void | None = None
 
 
 def _opened(config: DataConfig, task: Pairing, split: Split) -> ImageData:
@@ -113,9 +119,9 @@ def _opened(config: DataConfig, task: Pairing, split: Split) -> ImageData:
 
 def _examine(data: ImageData, *, full: bool) -> Iterator[_Examined]:
     pictures = data.pictures
-    if not isinstance(pictures, FilePictures):
+    if not isinstance(pictures, FilePictures | LabelPictures):
         return
-    if data.task == "paired":
+    if has_pairs(data.task):
         wanted: list[dict[Role, int]] = [{"source": i, "target": i} for i in range(len(pictures.names))]
     else:
         wanted = [{role: i} for role, count in pictures.counts.items() for i in range(count)]
@@ -124,15 +130,16 @@ def _examine(data: ImageData, *, full: bool) -> Iterator[_Examined]:
         yield from pool.map(lambda items: _examine_one(data, pictures, items, full=full), wanted)
 
 
-def _examine_one(data: ImageData, pictures: FilePictures, wanted: dict[Role, int], *, full: bool) -> _Examined:
+def _examine_one(data: ImageData, pictures: FilePictures | LabelPictures, wanted: dict[Role, int], *, full: bool) -> _Examined:
     try:
         opened = pictures.open(wanted)
     except BadImage as error:
         return _Examined((Problem(error.path, error.reason),), {})
     problems = []
     smaller = set()
+    void = None
     try:
-        if data.task == "paired":
+        if has_pairs(data.task):
             check_pair(opened)
         for role in wanted:
             data.check_size(opened, role)
@@ -141,14 +148,15 @@ def _examine_one(data: ImageData, pictures: FilePictures, wanted: dict[Role, int
                 smaller.add(opened.items[role].path)
     except BadImage as error:
         problems.append(Problem(error.path, error.reason))
-    remarks = {path: _remarks(file, path in smaller) for path, file in opened.files.items()}
-    for file in opened.files.values():
+    remarks = {path: _remarks(file, path in smaller) for path, file in opened.files.items() if not isinstance(file, MapFile)}
+    for file in opened.files.values() if full else ():
         try:
-            if full:
-                file.decode()
+            image = file.decode()
+            if data.labels and file.path == opened.items["source"].path:
+                void = void_in(file.path, image, data.labels)
         except BadImage as error:
             problems.append(Problem(error.path, error.reason))
-    return _Examined(tuple(problems), remarks)
+    return _Examined(tuple(problems), remarks, void)
 
 
 def _remarks(picture: Picture, smaller: bool) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pocketgan.core.errors import unknown
 
 Direction = Literal["AtoB", "BtoA"]
 Preprocess = Literal["resize", "scale_shorter", "scale_width", "crop", "none"]
-Pairing = Literal["paired", "unpaired", "inputs"]
+Pairing = Literal["paired", "unpaired", "labels", "inputs"]
 Split = Literal["train", "test"]
 
 _SCALES_TO_LOAD_SIZE = ("resize", "scale_shorter")
@@ -24,7 +24,7 @@ class DataConfig:
     """
 
     path: str
-    """A folder, or a built-in set: ``shapes`` (paired) or ``textures`` (unpaired). Write ``./shapes`` for a folder."""
+    """A folder, or a built-in set: ``shapes`` (paired, labels) or ``textures`` (unpaired). Write ``./shapes`` for a folder."""
     direction: Direction = "AtoB"
     """Which side is the source: A, or B."""
     size: int = 256
@@ -49,6 +49,10 @@ class DataConfig:
     aligned: bool | None = None
     """Whether each file holds A and B side by side, where the folders do not tell. ``None`` decides: yes if the task is
     paired or if the halves of the first images have exactly the ``aspect``: for 1, they are twice as wide as high."""
+    classes: int | str | None = None
+    """What the values of label maps mean, for the task ``labels``: how many classes there are, a text file of their names
+    (one a line, ``#rrggbb`` behind it for a colour), ``cityscapes`` or ``coco-stuff``. ``None`` looks for ``classes.txt`` in
+    the folder and knows Cityscapes by its folders. Other values are void."""
     workers: int = 2
     """Processes that decode; 0 decodes in the calling process. The batches do not depend on it."""
     limit: int | None = None
@@ -72,6 +76,8 @@ class DataConfig:
         _known("preprocess", self.preprocess, get_args(Preprocess))
         _at_least("size", self.size, 2)
         self._check_aspect()
+        if isinstance(self.classes, int):
+            _at_least("classes", self.classes, 1)
         _at_least("workers", self.workers, 0)
         if self.limit is not None:
             _at_least("limit", self.limit, 1)
@@ -93,6 +99,11 @@ class DataConfig:
             raise ValueError(
                 f"load_size={load_size} has no effect with preprocess={self.preprocess}: leave it out, or use {allowed}"
             )
+
+
+def has_pairs(task: Pairing) -> bool:
+    """Whether source and target at the same index show the same."""
+    return task in ("paired", "labels")
 
 
 def _known(kind: str, value: str, allowed: tuple[str, ...]) -> None:

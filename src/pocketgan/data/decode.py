@@ -41,6 +41,9 @@ class Picture:
     Raises ``BadImage`` for a missing, empty, damaged or foreign file.
     """
 
+    filter = Image.Resampling.BICUBIC
+    """How the pixels are scaled."""
+
     def __init__(self, path: str):
         self.path = path
         with _naming(path), Image.open(path) as image:
@@ -48,6 +51,8 @@ class Picture:
             self._sideways = self._orientation in _SIDEWAYS
             self.mode = image.mode
             """Pillow's name of the pixel format in the file."""
+            self.format = image.format
+            """Pillow's name of the file format."""
             self.transparent = _is_transparent(image)
             """Whether pixels may be see-through."""
             self.size: Size = (image.height, image.width) if self._sideways else image.size
@@ -75,7 +80,35 @@ class Picture:
             if least is not None and image.format == "JPEG":
                 _reduce(image, (least[1], least[0]) if self._sideways else least)
             image.load()
-            return to_rgb(image.transpose(_UPRIGHT[self._orientation]) if self.turned else image)
+            return self._converted(image.transpose(_UPRIGHT[self._orientation]) if self.turned else image)
+
+    def _converted(self, image: Image.Image) -> Image.Image:
+        return to_rgb(image)
+
+
+class MapFile(Picture):
+    """A file whose pixels are numbers: of classes, or of instances. ``decode`` gives them in Pillow's mode L or I.
+
+    Raises ``BadImage`` for a file whose pixels are colours, also if it looks gray, and for a JPEG, which changes numbers.
+    """
+
+    filter = Image.Resampling.NEAREST
+
+    def __init__(self, path: str):
+        super().__init__(path)
+        if self.mode not in ("1", "L", "P", "I") and not self.mode.startswith("I;16"):
+            raise BadImage(
+                path,
+                f"has {self.mode} pixels, which are colours: a label map holds the number of a class in each pixel (a gray or "
+                "palette PNG). Train with the task paired on colours, or convert them to numbers",
+            )
+        if self.format == "JPEG":
+            raise BadImage(path, "is a JPEG, whose compression changes the numbers of a label map: take PNG files")
+
+    def _converted(self, image: Image.Image) -> Image.Image:
+        if self.mode.startswith("I"):
+            return image.convert("I")
+        return Image.fromarray(np.asarray(image).astype(np.uint8))  # of a palette image, the indices
 
 
 def half_of(image: Image.Image, half: Half) -> Image.Image:

@@ -6,34 +6,48 @@ import warnings
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from pocketgan.data.builtin import BUILTIN, DrawnPictures
-from pocketgan.data.config import DataConfig, Pairing, Split
+from pocketgan.data.config import DataConfig, Pairing, Split, has_pairs
 from pocketgan.data.decode import BadImage
-from pocketgan.data.geometry import Geometry, apply, plan
+from pocketgan.data.geometry import Geometry, plan
+from pocketgan.data.label_listing import list_labels
+from pocketgan.data.label_pictures import LabelPictures
+from pocketgan.data.labels import Labels
 from pocketgan.data.listing import list_files
-from pocketgan.data.pictures import FilePictures, Opened, OpenedFiles, Pictures, Role, check_pair
-from pocketgan.data.values import Pixels
+from pocketgan.data.pictures import FilePictures, Opened, OpenedFiles, Pictures, Role, Values, check_pair
+from pocketgan.data.values import to_float
 
 
 def open_data(config: DataConfig, task: Pairing, split: Split) -> ImageData:
     """The images of ``split`` for ``task``; only names are read now, pixels when they are asked for.
 
     ``task`` is ``paired`` (source and target at the same index show the same), ``unpaired`` (any target goes with any
-    source; pairs may be read so, too) or ``inputs`` (sources only; ``direction`` chooses the side). The split ``test``
-    is test/, else val/, else, with a warning, the training images.
+    source; pairs may be read so, too), ``labels`` (the source is the label map of the target) or ``inputs`` (sources only;
+    ``direction`` chooses the side, of label maps only ``BtoA``, the photos). The split ``test`` is test/, else val/, else,
+    with a warning, the training images.
 
     Raises ``ValueError`` when the folder, a side or a partner is missing, or when the set does not fit the task.
     """
+    if task == "labels" and config.direction == "BtoA":
+        raise ValueError("direction=BtoA: in the task labels the source is the label map, whatever its side; leave it out")
     if config.path in BUILTIN:
         return ImageData(config, task, split, DrawnPictures(config, task, split))
-    listing = list_files(config, task, split)
+    if task == "labels":
+        labelled = list_labels(config, split)
+        pictures: Pictures = LabelPictures(labelled)
+        fallback = labelled.fallback
+    else:
+        listing = list_files(config, task, split)
+        pictures, fallback = FilePictures(listing, task), listing.place.fallback
     note = ""
-    if listing.place.fallback:
+    if fallback:
         note = "no test images: judged on the training images"
         if task != "inputs":
             warnings.warn(f"{config.path} has {note}; add a test or val folder", stacklevel=2)
-    return ImageData(config, task, split, FilePictures(listing, task), note=note)
+    return ImageData(config, task, split, pictures, note=note)
 
 
 class ImageData:
@@ -44,6 +58,11 @@ class ImageData:
         self.pictures = pictures
         self.note = note
         """What is unusual about these images, in one line; mostly empty."""
+
+    @property
+    def labels(self) -> Labels | None:
+        """What the sources mean in the task ``labels``."""
+        return self.pictures.labels
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,16 +84,33 @@ class ImageData:
         """The name of the source at ``index``."""
         return self.names[index % len(self.names)]
 
-    def load(self, index: int, rng: np.random.Generator | None) -> dict[Role, Pixels]:
+    def load(self, index: int, rng: np.random.Generator | None) -> dict[Role, Values]:
         """The images at ``index``: ``source`` and (except for ``inputs``) ``target``, each H x W x 3, uint8, RGB.
+
+        A label map is H x W x 1 numbers of classes, or x 2 with numbers of instances, uint8 or int32.
 
         ``rng`` draws the augmentation and, in an unpaired task, the target; without it there is no augmentation and the
         target is the one at ``index``, counted round. Raises ``BadImage`` (a ``ValueError``) naming the file.
         """
         opened = self.pictures.open(self._wanted(index, rng))
-        geometries = self._geometries(opened, rng)
-        images = opened.pixels(geometries)
-        return {role: np.asarray(apply(image, geometries[role])) for role, image in images.items()}
+        return opened.pixels(self._geometries(opened, rng))
+
+    def floats(self, role: Role, values: Tensor) -> Tensor:
+        """A stack of what ``load`` gives for a role, as networks see it: pictures in [-1, 1], label maps as channels."""
+        if self.labels is None or role == "target":
+            return to_float(values)
+        return self.labels.one_hot(values[..., 0], values[..., 1] if self.labels.edges else None)
+
+    def truth(self, index: int) -> NDArray[np.int64]:
+        """The label map at ``index`` at its file's own size, H x W: classes as they are judged, -1 where none is.
+
+        Raises ``BadImage`` naming the file.
+        """
+        assert self.labels is not None, f"the task {self.task} has no label maps"
+        opened = self.pictures.open({"source": index % self.counts["source"]})
+        width, height = opened.size("source")
+        whole = Geometry((width, height), (0, 0, width, height), flip=False)
+        return self.labels.truth(opened.pixels({"source": whole})["source"][..., 0])
 
     def check_size(self, opened: Opened, role: Role) -> None:
         """Raises ``BadImage`` when an opened image is too small to be prepared."""
@@ -84,8 +120,8 @@ class ImageData:
         """One line for people: what is read, from where, and how it is prepared."""
         config = self.config
         sides = " and ".join(f"{count} {role}s" for role, count in self.counts.items())
-        count = f"{self.counts['source']} pairs" if self.task == "paired" else sides
-        direction = config.direction if "target" in self.counts else ""
+        count = f"{self.counts['source']} pairs" if has_pairs(self.task) else sides
+        direction = config.direction if "target" in self.counts and self.labels is None else ""
         parts = (f"{config.path} ({self.split}): {count}", self.pictures.kind, direction, self._preparation(), self.note)
         return ", ".join(part for part in parts if part)
 
@@ -104,7 +140,7 @@ class ImageData:
 
     def _wanted(self, index: int, rng: np.random.Generator | None) -> dict[Role, int]:
         wanted: dict[Role, int] = {"source": index % self.counts["source"]}
-        if self.task == "paired":
+        if has_pairs(self.task):
             wanted["target"] = wanted["source"]
         elif self.task == "unpaired":
             targets = self.counts["target"]
@@ -112,7 +148,7 @@ class ImageData:
         return wanted
 
     def _geometries(self, opened: Opened, rng: np.random.Generator | None) -> Mapping[Role, Geometry]:
-        if self.task == "paired":
+        if has_pairs(self.task):
             if isinstance(opened, OpenedFiles):
                 check_pair(opened)
             shared = self._plan(opened, "source", rng)

@@ -22,7 +22,8 @@ from pocketgan.data.folders import EXTENSIONS, images_in, images_listed, other_e
 
 Side = Literal["A", "B"]
 
-_ORDER: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("test", "val", "train")}
+ORDER: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("test", "val", "train")}
+"""Folders of a split, the first that is there."""
 _SPLIT_NAMES = ("train", "test", "val")
 
 
@@ -58,7 +59,7 @@ def locate(root: Path, split: Split) -> Place:
     if not root.is_dir():
         what = "is a file" if root.is_file() else "does not exist"
         raise ValueError(f"{root} {what}: give a folder of images, or a built-in set (shapes, textures)")
-    for name in _ORDER[split]:
+    for name in ORDER[split]:
         sides = _sides(root, name)
         fallback = split == "test" and name == "train"
         if sides:

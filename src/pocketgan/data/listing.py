@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from pocketgan.data.config import DataConfig, Pairing, Split
 from pocketgan.data.decode import BadImage, Half, Picture
 from pocketgan.data.folders import shortened, stems
+from pocketgan.data.label_layout import locate_labels
 from pocketgan.data.layout import Place, Side, locate
 
 _PROBED = 8  # files whose shape decides whether a folder holds A|B images
@@ -36,7 +38,14 @@ class Listing:
 
 def list_files(config: DataConfig, task: Pairing, split: Split) -> Listing:
     """The files that ``task`` needs. Raises ``ValueError`` for an empty side and for names without a partner."""
-    place = locate(Path(config.path), split)
+    root = Path(config.path).expanduser()
+    labelled = locate_labels(root, split)
+    if labelled is not None and (task != "inputs" or config.direction != "BtoA"):
+        raise ValueError(
+            f"{config.path} holds label maps and photos, but the task is {task}: take the task labels, or inputs with "
+            "direction=BtoA for the photos alone"
+        )
+    place = labelled.sides(root, split) if labelled else locate(root, split)
     source: Side = "A" if config.direction == "AtoB" else "B"
     target: Side = "B" if source == "A" else "A"
     if place.shared is not None:
@@ -51,6 +60,8 @@ def list_files(config: DataConfig, task: Pairing, split: Split) -> Listing:
 
 def guess_task(config: DataConfig) -> Pairing:
     """The task that a folder looks made for: the one its layout and names allow."""
+    if any(locate_labels(Path(config.path), split) for split in get_args(Split)):
+        return "labels"
     place = _any_place(config)
     if place.shared is not None:
         return "paired" if _is_aligned(place.files("A"), config, "inputs") else "inputs"

@@ -20,11 +20,10 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from pocketgan.data.decode import BadImage
 from pocketgan.data.images import ImageData
-from pocketgan.data.pictures import Role
-from pocketgan.data.values import Pixels, to_float
+from pocketgan.data.pictures import Role, Values
 
 Images = dict[Role, Tensor]
-"""``source`` and ``target``, each (N, 3, H, W), float32, RGB in [-1, 1]."""
+"""``source`` and ``target``, each (N, 3, H, W), float32, RGB in [-1, 1]; label maps have ``Labels.channels``, 0 or 1."""
 
 _ORDER, _AUGMENTATION = 0, 1  # names of the random streams
 _PREFETCH = 4  # batches that each worker prepares ahead
@@ -91,7 +90,7 @@ def order(length: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """What crosses the border between processes: bytes, a quarter the size of floats; or what went wrong."""
+    """What crosses the border between processes: bytes or numbers of classes, far smaller than floats; or what went wrong."""
 
     names: tuple[str, ...]
     images: Images
@@ -153,14 +152,14 @@ def _iterate(steps: _Steps, numbers: Iterable[int], workers: int) -> Iterator[Ba
         for loaded in iterator:
             if loaded.error:
                 raise ValueError(loaded.error)
-            yield Batch(loaded.names, {role: to_float(pixels) for role, pixels in loaded.images.items()})
+            yield Batch(loaded.names, {role: steps.data.floats(role, values) for role, values in loaded.images.items()})
     finally:
         # Torch ends the workers when the iterator is collected, but the traceback of an error keeps it alive.
         if isinstance(iterator, _MultiProcessingDataLoaderIter):
             iterator._shutdown_workers()
 
 
-def _stacked(names: Sequence[str], images: list[dict[Role, Pixels]]) -> Images:
+def _stacked(names: Sequence[str], images: list[dict[Role, Values]]) -> Images:
     for role in images[0]:
         for name, image in zip(names, images, strict=True):
             if image[role].shape != images[0][role].shape:

@@ -15,7 +15,7 @@ class PartPictures:
         self._pictures, self._ranges = pictures, ranges
         self.names = tuple(pictures.names[index] for index in ranges["source"])
         self.counts: dict[Role, int] = {role: len(own) for role, own in ranges.items()}
-        self.kind = pictures.kind
+        self.kind, self.labels = pictures.kind, pictures.labels
 
     def open(self, wanted: Mapping[Role, int]) -> Opened:
         """Open the pictures at these indices of the part."""

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from pocketgan.data.config import Pairing
 from pocketgan.data.decode import BadImage, Picture, half_of
-from pocketgan.data.geometry import Geometry, Size
+from pocketgan.data.geometry import Geometry, Size, apply
+from pocketgan.data.labels import Labels
 from pocketgan.data.listing import Item, Listing
 
 Role = Literal["source", "target"]
+Values = NDArray[Any]
+"""H x W x 3 bytes of a picture; or of a label map H x W x 1 classes, or x 2 with instances, of an integer type."""
 
 
 class Opened(Protocol):
@@ -22,8 +27,8 @@ class Opened(Protocol):
         """Width and height before any scaling."""
         ...
 
-    def pixels(self, geometries: Mapping[Role, Geometry]) -> dict[Role, Image.Image]:
-        """The pictures as RGB. They may come smaller than ``size``, if large enough for the geometry."""
+    def pixels(self, geometries: Mapping[Role, Geometry]) -> dict[Role, Values]:
+        """The parts of the pictures that the geometries describe, as RGB; of label maps, the numbers."""
         ...
 
 
@@ -34,6 +39,11 @@ class Pictures(Protocol):
     counts: dict[Role, int]
     kind: str
 
+    @property
+    def labels(self) -> Labels | None:
+        """What the sources mean if they are label maps."""
+        ...
+
     def open(self, wanted: Mapping[Role, int]) -> Opened:
         """Open the pictures at these indices. Raises ``BadImage``."""
         ...
@@ -41,6 +51,8 @@ class Pictures(Protocol):
 
 class FilePictures:
     """Pictures from files; a file that holds both halves of a pair is decoded once."""
+
+    labels: Labels | None = None
 
     def __init__(self, listing: Listing, task: Pairing):
         self.names, self.kind = listing.names, listing.kind
@@ -55,15 +67,15 @@ class FilePictures:
 
     def open(self, wanted: Mapping[Role, int]) -> OpenedFiles:
         """Read the headers of the files."""
-        return OpenedFiles({role: self._items[role][index] for role, index in wanted.items()})
+        items = {role: self._items[role][index] for role, index in wanted.items()}
+        return OpenedFiles(items, {path: Picture(path) for path in {item.path for item in items.values()}})
 
 
 class OpenedFiles:
     """Files whose headers have been read."""
 
-    def __init__(self, items: Mapping[Role, Item]):
-        self.items = items
-        self.files = {path: Picture(path) for path in {item.path for item in items.values()}}
+    def __init__(self, items: Mapping[Role, Item], files: Mapping[str, Picture]):
+        self.items, self.files = items, files
 
     def size(self, role: Role) -> Size:
         """Width and height of the picture: of its half, in an aligned file."""
@@ -71,17 +83,28 @@ class OpenedFiles:
         file = self.files[item.path]
         return file.half_size() if item.half else file.size
 
-    def pixels(self, geometries: Mapping[Role, Geometry]) -> dict[Role, Image.Image]:
-        """Decode every file once, no larger than needed."""
+    def pixels(self, geometries: Mapping[Role, Geometry]) -> dict[Role, Values]:
+        """Decode every file once, no larger than needed, and cut out the parts."""
         decoded: dict[str, Image.Image] = {}
         for role, item in self.items.items():
             if item.path not in decoded:
                 across, down = geometries[role].scaled
                 decoded[item.path] = self.files[item.path].decode(least=(2 * across if item.half else across, down))
-        return {
-            role: half_of(decoded[item.path], item.half) if item.half else decoded[item.path]
-            for role, item in self.items.items()
-        }
+        return {role: self._part(item, decoded[item.path], geometries[role]) for role, item in self.items.items()}
+
+    def _part(self, item: Item, whole: Image.Image, geometry: Geometry) -> Values:
+        image = half_of(whole, item.half) if item.half else whole
+        return prepared(image, geometry, self.files[item.path].filter)
+
+
+def prepared(image: Image.Image, geometry: Geometry, filter: Image.Resampling) -> Values:
+    """The part of an image that the geometry describes."""
+    return np.asarray(apply(image, geometry, filter=filter))
+
+
+def packed(maps: Values, instances: Values | None) -> Values:
+    """Label maps and instance maps H x W as one array H x W x 1 or x 2, so that they travel as one."""
+    return np.stack([maps] if instances is None else [maps, instances], axis=-1)
 
 
 def check_pair(files: OpenedFiles) -> None:

@@ -1,4 +1,4 @@
-"""The built-in paired task ``shapes``: a drawing (A) becomes a painted scene (B).
+"""The built-in set ``shapes``: a drawing (A), or a map of what stands where, becomes a painted scene (B).
 
 Everything in the painting follows from the drawing, most of it from far away in the picture. The drawing has outlines
 and a gray for each kind of shape, so that what stands where is told at a glance, but nothing else is:
@@ -50,6 +50,8 @@ _KINDS = (
     _Kind(partial(sdf.polygon, corners=3), 0.35, 3, 0.5, 0.6),
     _Kind(partial(sdf.star, points=5), 0.13, 5, 0.4, 0.75),
 )
+CLASSES = ("background", "circle", "ring", "box", "triangle", "star", "sun")
+"""Names of the numbers in a label map."""
 _SMALL, _LARGE = 0.36, 0.6  # radii
 _SUN_RADIUS, _SUN_DISTANCE = 0.075, 0.86
 _SHADOW, _SOFT = 0.16, 0.14  # how far a shadow falls and how wide its edge is; the picture spans -1 to 1
@@ -107,6 +109,17 @@ def drawing(scene: Scene, size: int) -> Pixels:
     window, sun = _sun(scene, size)
     np.maximum(ink[window], sun, out=ink[window])
     return np.repeat(_bytes(1 - ink)[..., None], 3, axis=2)
+
+
+def label_map(scene: Scene, size: int) -> Pixels:
+    """``size`` x ``size`` x 2 numbers: of the class of what is seen, and of the single thing (0 is the background)."""
+    numbers = np.zeros((size, size, 2), np.uint8)
+    for instance, shape in enumerate(scene.shapes, start=1):
+        window = _window(shape.x, shape.y, shape.radius, size)
+        numbers[window][_distance(shape, *_grid(size, window)) < 0] = shape.kind + 1, instance
+    window, sun = _sun(scene, size)
+    numbers[window][sun > 0.5] = CLASSES.index("sun"), len(scene.shapes) + 1
+    return numbers
 
 
 def painting(scene: Scene, size: int) -> Pixels:
