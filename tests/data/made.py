@@ -24,3 +24,10 @@ def noise(seed: int, size: tuple[int, int], *, smooth: int = 8) -> Image.Image:
     """A smooth random RGB picture."""
     coarse = np.random.default_rng(seed).integers(0, 256, (size[1] // smooth + 1, size[0] // smooth + 1, 3))
     return Image.fromarray(coarse.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+
+
+def numbers(seed: int, size: tuple[int, int], values: list[int], *, coarse: int = 4, dtype: type = np.uint8) -> np.ndarray:
+    """A random map of blocks of those values, H x W."""
+    shape = size[1] // coarse + 1, size[0] // coarse + 1
+    blocks = np.random.default_rng(seed).choice(np.array(values, dtype), shape)
+    return blocks.repeat(coarse, 0).repeat(coarse, 1)[: size[1], : size[0]]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pocketgan.data import DataConfig, open_data, sdf
-from pocketgan.data.shapes import Scene, Shape, drawing, painting, scene
+from pocketgan.data.shapes import CLASSES, Scene, Shape, drawing, label_map, painting, scene
 from pocketgan.data.textures import texture
 
 BOX = 4 * (0.9 * 0.54) - (4 - math.pi) * 0.16**2
@@ -149,6 +149,39 @@ def test_counts_directions_and_tasks():
     assert not np.array_equal(unpaired["target"], there["target"])
     with pytest.raises(ValueError, match="textures has no pairs: use shapes, or train unpaired"):
         open_data(DataConfig(path="textures"), "paired", "train")
+    with pytest.raises(ValueError, match="textures has no label maps: use shapes, or train unpaired"):
+        open_data(DataConfig(path="textures"), "labels", "train")
+
+
+@pytest.mark.parametrize("kind", range(5))
+def test_a_label_map_has_the_area_of_its_shape(kind):
+    area = [math.pi, math.pi * 0.75, BOX, 1.5 * math.sin(math.tau / 3), 5 * 0.48 * math.sin(math.pi / 5)][kind]
+    classes, instances = np.moveaxis(label_map(a_scene(kind=kind, radius=0.5, x=0.0, y=0.0), 400), -1, 0)
+    assert (classes == kind + 1).sum() * (2 / 400) ** 2 == pytest.approx(area * 0.25, rel=5e-3)
+    assert np.array_equal(instances == 1, classes == kind + 1)
+    assert (classes == CLASSES.index("sun")).sum() * (2 / 400) ** 2 == pytest.approx(math.pi * 0.075**2, rel=0.02)
+
+
+def test_a_label_map_shows_what_is_in_front_and_parts_equal_neighbours():
+    made = Scene(0.3, (Shape(0, -0.2, 0.0, 0.5, 0.0), Shape(0, 0.2, 0.0, 0.5, 0.0), Shape(2, 0.2, 0.0, 0.3, 0.0)))
+    classes, instances = np.moveaxis(label_map(made, 100), -1, 0)
+    assert classes[50, [5, 30, 60, 82]].tolist() == [0, 1, 3, 1]
+    assert instances[50, [5, 30, 60, 82]].tolist() == [0, 1, 3, 2]
+
+
+def test_label_map_and_painting_are_of_one_scene():
+    config = DataConfig(path="shapes", size=64)
+    labelled, pairs = open_data(config, "labels", "test"), open_data(config, "paired", "test")
+    assert labelled.labels.classes == CLASSES
+    assert labelled.labels.channels == 8
+    for index in range(20):
+        images = labelled.load(index, None)
+        assert np.array_equal(images["target"], pairs.load(index, None)["target"])
+        dot = images["source"][..., 0] == CLASSES.index("sun")
+        assert dot.any()
+        assert images["target"][dot].min() > 100  # half of each such pixel, or more, is white
+        assert pairs.load(index, None)["source"][dot].max() < 140  # and black in the drawing
+        assert np.array_equal(labelled.truth(index), images["source"][..., 0])
 
 
 def test_the_built_in_sets_are_cropped_and_mirrored_like_files():

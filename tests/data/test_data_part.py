@@ -8,7 +8,7 @@ from pocketgan.data.loader import eval_batches, train_batches
 from pocketgan.data.part import hold_out
 
 
-@pytest.mark.parametrize("task", ["paired", "inputs"])
+@pytest.mark.parametrize("task", ["paired", "labels", "inputs"])
 def test_the_parts_are_the_whole_once(task: str) -> None:
     data = open_data(DataConfig(path="shapes", size=16, limit=10, workers=0), task, "train")
     rest, held = hold_out(data, 3)

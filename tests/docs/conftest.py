@@ -38,6 +38,20 @@ def write_images(folder: Path, names: tuple[str, ...], size: tuple[int, int]) ->
         Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(folder / name)
 
 
+def write_labels(root: Path) -> None:
+    """Photos with label maps, in a folder of one's own and as Cityscapes gives them out."""
+    for split in ("train", "val"):
+        for photos, maps in (
+            (f"streets/{split}/images/1.png", f"streets/{split}/labels/1.png"),
+            (f"cityscapes-origin/leftImg8bit/{split}/ulm/1_leftImg8bit.png",
+             f"cityscapes-origin/gtFine/{split}/ulm/1_gtFine_labelIds.png"),
+        ):  # fmt: skip
+            photo, labels = root / "datasets" / photos, root / "datasets" / maps
+            write_images(photo.parent, (photo.name,), (2 * SIDE, SIDE))
+            labels.parent.mkdir(parents=True)
+            Image.new("L", (2 * SIDE, SIDE), 7).save(labels)
+
+
 def write_features(path: Path) -> None:
     """An extractor: the mean colour."""
     import onnx
@@ -67,6 +81,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_images(root / "datasets/maps" / split, four, (2 * SIDE, SIDE))
     for folder in ("trainA", "trainB", "testA", "testB"):
         write_images(root / "datasets/horse2zebra" / folder, four, (SIDE, SIDE))
+    write_labels(root)
     write_images(root / "photos", ("one.jpg", "two.jpg"), (SIDE + 5, SIDE - 3))
     write_features(root / "features.onnx")
     zebras = DataConfig(path=str(root / "datasets/horse2zebra"), size=SIDE, workers=0)

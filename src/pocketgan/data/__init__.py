@@ -5,6 +5,7 @@ from pocketgan.data.check import Problem, Report, check
 from pocketgan.data.config import DataConfig, Direction, Pairing, Preprocess, Split
 from pocketgan.data.decode import BadImage
 from pocketgan.data.images import ImageData, open_data
+from pocketgan.data.labels import Labels
 from pocketgan.data.loader import Batch, Images, eval_batches, train_batches
 from pocketgan.data.values import to_bytes, to_float
 
@@ -16,6 +17,7 @@ __all__ = [
     "Direction",
     "ImageData",
     "Images",
+    "Labels",
     "Pairing",
     "Preprocess",
     "Problem",

@@ -35,7 +35,7 @@ def prepare_cityscapes(root: str | Path, out: str | Path, *, reporter: Reporter 
     - ``train/0.jpg``, ``val/0.jpg``, ...: 256 x 256 photo (A, left) and colours of its classes (B), JPEG of quality 100 without
       chroma subsampling, numbered in the order of city and name;
     - ``gtFine/.../*_gtFine_trainIds.png``: what segmentations are judged against, at full size, 255 where nothing is;
-    - ``train_table.txt``, ``val_table.txt``: a line ``number trainIds photo`` for each pair, the photo as a path under ``root``.
+    - ``train_table.txt``, ``val_table.txt``: a line ``number trainIds photo`` a pair; the photo is a path under ``root``.
 
     Raises ``ValueError`` for a folder that is not Cityscapes, for missing partners and naming a file that cannot be read.
     """

@@ -1,0 +1,153 @@
+"""Channels of label maps: laws, closed forms, and the classes that are known or read."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pocketgan.data import to_bytes
+from pocketgan.data.cityscapes import CLASSES, train_ids
+from pocketgan.data.classes import cityscapes, known_labels
+from pocketgan.data.labels import Labels, instance_edges, numbered, palette
+
+LABELS = numbered(5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 999),
+    void=st.booleans(),
+    edges=st.booleans(),
+    dtype=st.sampled_from([torch.uint8, torch.int32, torch.int64]),
+)
+def test_indices_undo_one_hot_and_every_pixel_has_one_class_or_is_void(seed, void, edges, dtype):
+    labels = replace(LABELS, void=void, edges=edges)
+    generator = torch.Generator().manual_seed(seed)
+    low = 0 if dtype is torch.uint8 else -3
+    maps = torch.randint(low, 9, (2, 4, 6), generator=generator).to(dtype)
+    instances = torch.randint(0, 3, (2, 4, 6), generator=generator).to(dtype) if edges else None
+    source = labels.one_hot(maps, instances)
+    assert source.shape == (2, 5 + void + edges, 4, 6)
+    assert source.dtype == torch.float32
+    expected = torch.where((maps >= 0) & (maps < 5), maps.long(), -1)
+    assert torch.equal(labels.indices(source), expected)
+    assert torch.equal(source[:, :5].sum(dim=1), (expected >= 0).float())
+    assert all(torch.equal(source[:, k] == 1, maps == k) for k in range(5))
+    if void:
+        assert torch.equal(source[:, 5] == 1, expected < 0)
+    if instances is not None:
+        assert torch.equal(source[:, -1] == 1, instance_edges(instances))
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 999), height=st.integers(1, 6), width=st.integers(1, 6))
+def test_an_edge_is_where_one_of_four_neighbours_differs(seed, height, width):
+    instances = torch.randint(0, 2, (2, height, width), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    inside = {(y, x) for y in range(height) for x in range(width)}
+    expected = [
+        [[any(m[y, x] != m[n] for n in {(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)} & inside) for x in range(width)]
+         for y in range(height)]
+        for m in instances
+    ]  # fmt: skip
+    assert instance_edges(instances).tolist() == expected
+
+
+@pytest.mark.parametrize(("seed", "factor"), [(0, 255), (1, 1000)])
+def test_only_the_inequality_of_instances_counts(seed, factor):
+    """8-bit and 16-bit instance maps are published; scaling or renumbering them changes nothing."""
+    instances = torch.randint(0, 9, (1, 8, 8), generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(instance_edges(instances), instance_edges((instances * factor + 1).int()))
+
+
+def test_pictures_show_colours_black_void_and_darker_edges():
+    labels = replace(LABELS, edges=True, colours=((10, 20, 30), (200, 100, 50), *palette(3)))
+    maps = torch.tensor([[[0, 0, 1, 1], [9, 9, 1, 1]]])
+    instances = torch.tensor([[[0, 0, 0, 7], [0, 0, 0, 7]]])
+    picture = labels.coloured(labels.one_hot(maps, instances))
+    assert (picture.min() >= -1, picture.shape) == (True, (1, 3, 2, 4))
+    shown = to_bytes(picture)[0]
+    assert shown[0].tolist() == [[10, 20, 30], [10, 20, 30], [80, 40, 20], [80, 40, 20]]
+    assert shown[1].tolist() == [[0, 0, 0], [0, 0, 0], [80, 40, 20], [80, 40, 20]]
+    plain = replace(labels, edges=False)
+    assert to_bytes(plain.coloured(plain.one_hot(maps)))[0, 0, 2].tolist() == [200, 100, 50]
+
+
+def test_the_palette_is_that_of_pascal_voc_without_its_black():
+    assert palette(8) == (
+        *((128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128)),
+        *((128, 0, 128), (0, 128, 128), (128, 128, 128), (64, 0, 0)),
+    )
+    assert palette(20)[19] == (0, 64, 128)  # tv/monitor
+    assert len({*palette(4000), (0, 0, 0)}) == 4001
+
+
+def test_judged_classes():
+    labels = Labels(classes=("sky", "car", "van"), colours=palette(3), judged=(-1, 0, 0), judged_names=("vehicle",))
+    assert labels.truth(np.array([[0, 1], [2, 255]], np.uint8)).tolist() == [[-1, 0], [0, -1]]
+    assert LABELS.truth(np.array([4, 5, -1], np.int32)).tolist() == [4, -1, -1]
+    assert LABELS.truth(np.array([1])).dtype == np.int64
+    assert LABELS.judged_names == LABELS.classes
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"classes": ()}, "at least one class"),
+        ({"colours": palette(4)}, "5 classes need as many colours, not 4"),
+        ({"judged": (0, 1)}, "5 classes need as many judged, not 2"),
+        ({"judged": (0, 1, 2, 3, 9)}, "judged=.* must be -1 to 4"),
+    ],
+)
+def test_fields_that_do_not_fit_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        replace(LABELS, **fields)
+
+
+def test_labels_travel_to_workers_also_after_use():
+    LABELS.coloured(LABELS.one_hot(torch.zeros(1, 2, 2, dtype=torch.uint8)))
+    assert pickle.loads(pickle.dumps(LABELS)) == LABELS
+
+
+def test_cityscapes_has_35_input_classes_and_19_judged_ones():
+    labels = replace(cityscapes(), edges=True)
+    assert labels.channels == 36  # as published
+    assert len(labels.judged_names) == 19
+    assert (labels.classes[7], labels.judged_names[0], labels.judged[7]) == ("road", "road", 0)
+    ids = np.arange(34)
+    assert np.array_equal(labels.truth(ids), train_ids(ids))
+    assert {one.id: one.colour for one in CLASSES if one.id >= 0} == dict(enumerate(labels.colours[:34]))
+    assert labels.truth(np.array([34, 255])).tolist() == [-1, -1]
+
+
+def test_coco_stuff_has_184_channels():
+    labels = replace(known_labels("coco-stuff"), edges=True)
+    assert labels.channels == 184  # 182 classes, "don't care", edges: as published
+    source = labels.one_hot(torch.tensor([[[181, 255]]]), torch.zeros(1, 1, 2, dtype=torch.int32))
+    assert source[0, :, 0].argmax(dim=0).tolist() == [181, 182]
+
+
+def test_names_and_colours_are_read_from_a_file(tmp_path):
+    listing = tmp_path / "names.txt"
+    listing.write_text("\ufeffsky\ntraffic light  #fAaa1e\r\n road \n\n")
+    labels = known_labels(str(listing))
+    assert labels.classes == ("sky", "traffic light", "road")
+    assert labels.colours == (palette(3)[0], (250, 170, 30), palette(3)[2])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("sky\n\nroad", "line 2: ''"), ("sky\nroad #12", "line 2: 'road #12' must be"), (" \n", "names no classes")],
+)
+def test_a_file_that_names_no_classes_is_refused(tmp_path, text, message):
+    (tmp_path / "names.txt").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        known_labels(str(tmp_path / "names.txt"))
+
+
+def test_neither_a_set_nor_a_file_is_refused():
+    with pytest.raises(ValueError, match=r"classes=cityscape is no file: give the number .* cityscapes or coco-stuff"):
+        known_labels("cityscape")
