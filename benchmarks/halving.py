@@ -31,6 +31,7 @@ from pocketgan.compress.budget import parse_budget
 from pocketgan.compress.elastic import Elastic
 from pocketgan.core.config import from_json
 from pocketgan.core.progress import ConsoleReporter
+from pocketgan.core.shape import plain
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import open_data
 from pocketgan.data.loader import eval_batches
@@ -152,7 +153,7 @@ def main() -> None:
     config = trained(arguments)
     model, method = supernet(arguments.run, config), make_method(config.method, config.method_options)
     assert isinstance(method, GanCompression)
-    space, cost = make_space(method.space, model.model), CostModel(model.model, config.data.size)
+    space, cost = make_space(method.space, model.model), CostModel(model.model, config.data.shape)
     held = held_out(config, arguments.images, arguments.features, arguments.threads)
 
     def drawn(fitness: Score | ByImages, halving: Halving = WHOLE) -> SearchResult:
@@ -193,7 +194,7 @@ def main() -> None:
             "search_steps": config.search.steps,
             "budget": config.budget,
             "use": method.use,
-            "size": config.data.size,
+            "size": plain(config.data.shape),
             "candidates": arguments.candidates,
             "images": len(held.sources),
             "extractor": held.extractor.name if held.extractor is not None else None,

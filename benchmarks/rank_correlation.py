@@ -58,7 +58,7 @@ def recovered(config: CompressConfig, run: Path, candidate: dict[str, Any], out:
         for name in ("config.json", "fitted.safetensors"):
             shutil.copy(run / name, out / name)
         student = shrink(elastic.model, prefix(candidate["widths"]))
-        save_artifact(out / "selected.safetensors", student, size=config.data.size)
+        save_artifact(out / "selected.safetensors", student, size=config.data.shape)
         student = load_artifact(out / "selected.safetensors").model
         networks = {"teacher": load(config.teacher).model, "student": student}
         test = open_data(config.data, config.task, "test")
@@ -113,7 +113,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     config = from_json(CompressConfig, json.loads((arguments.run / "config.json").read_text()))
-    teacher = CostModel(load(config.teacher).model, config.data.size)()
+    teacher = CostModel(load(config.teacher).model, config.data.shape)()
     chosen = spread(arguments.run, parse_budget(config.budget, teacher).limit, arguments.window, arguments.configurations)
     rows = [recovered(config, arguments.run, one, arguments.folder / one["configuration"]) for one in chosen]
     publish(

@@ -29,6 +29,7 @@ def compress(
     out: str | Path,
     task: StudentTask = "paired",
     size: int | None = None,
+    aspect: float | None = None,
     resume: bool = False,
     progress: bool = True,
     **fields: Any,
@@ -43,7 +44,8 @@ def compress(
         preset: published settings of the method, under everything given here: dmad has ``paper`` and ``release``.
         out: the run directory.
         task: ``paired``, ``unpaired`` or ``inputs``.
-        size: side of the square images; by default what the model's file says, else 256.
+        size: width of the images; by default what the model's file says, else 256.
+        aspect: width over height; by default what the model's file says, else 1.
         resume: go on with the run in ``out``.
         progress: show a bar, or lines where there is no terminal.
         fields: any field of `pocketgan.pipeline.config.CompressConfig`, dotted ones with ``__``: ``fit__steps=4000``.
@@ -62,9 +64,10 @@ def compress(
     from pocketgan.pipeline.sources import as_source
 
     source = as_source(model)
-    side = size or source.size or 256
+    width, proportion = source.images(size, aspect)
     name = str(model) if isinstance(model, str | Path) else type(model).__name__
-    config = CompressConfig(teacher=name, data=DataConfig(path=str(data), size=side), budget=budget, method=method, task=task)
+    images = DataConfig(path=str(data), size=width, aspect=proportion)
+    config = CompressConfig(teacher=name, data=images, budget=budget, method=method, task=task)
     config = with_preset(config, preset, source.model)
     config = override(config, assignments({key.replace("__", "."): value for key, value in fields.items()}))
     reporter = ConsoleReporter() if progress else Reporter()
@@ -82,10 +85,13 @@ def load(path: str | Path) -> nn.Module:
     return read(path).model
 
 
-def inspect(model: str | Path | nn.Module, *, size: int | None = None) -> dict[str, Any]:
-    """Groups with widths and costs in both counts, the totals, and the floor that no budget can go below."""
+def inspect(model: str | Path | nn.Module, *, size: int | None = None, aspect: float | None = None) -> dict[str, Any]:
+    """Groups with widths and costs in both counts, the totals, and the floor that no budget can go below.
+
+    For one image of width ``size`` and width over height ``aspect``: by default what the model's file says, else 256 and 1.
+    """
     from torch import nn
 
     from pocketgan.pipeline.inspect import inspect as look
 
-    return look(model if isinstance(model, nn.Module) else str(model), size=size)
+    return look(model if isinstance(model, nn.Module) else str(model), size=size, aspect=aspect)

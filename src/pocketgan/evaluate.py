@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pocketgan.core.errors import unknown
 from pocketgan.core.progress import Reporter
+from pocketgan.core.shape import Shape, Size, plain
 from pocketgan.data.config import DataConfig, Direction, Pairing, Split
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.loader import eval_batches
@@ -127,8 +128,8 @@ class Result:
     params: int
     macs: int
     macs_paper: int
-    size: int
-    """Side of the square input that the counts and latencies hold for."""
+    size: Size
+    """Side of the square input that the counts and latencies hold for; height and width of one that is not square."""
     bytes: int = 0
     latency_ms: dict[str, dict[str, float | int]] = field(default_factory=dict)
     quality: dict[str, float] = field(default_factory=dict)
@@ -140,10 +141,10 @@ class Result:
         return dataclasses.asdict(self)
 
 
-def cost_result(model: nn.Module, size: int) -> Result:
-    """The facts that need no data: the costs."""
-    cost = CostModel(model, size)()
-    return Result(params=cost.params, macs=cost.macs, macs_paper=cost.macs_paper, size=size)
+def cost_result(model: nn.Module, shape: Shape) -> Result:
+    """The facts that need no data: the costs for images of that height and width."""
+    cost = CostModel(model, shape)()
+    return Result(params=cost.params, macs=cost.macs, macs_paper=cost.macs_paper, size=plain(shape))
 
 
 class Judge:
@@ -233,13 +234,13 @@ def evaluate(
 
 
 def latencies(
-    generators: Mapping[str, nn.Module], size: int, config: JudgeConfig, *, batch: int = 1
+    generators: Mapping[str, nn.Module], shape: Shape, config: JudgeConfig, *, batch: int = 1
 ) -> dict[str, dict[str, Any]]:
     """``{name: {runtime: milliseconds}}`` for ``batch`` images, all candidates interleaved in one run on the CPU."""
     runs = {}
     for name, generator in generators.items():
         model = frozen(generator).to("cpu")
-        image = torch.rand(batch, int(model.in_channels), size, size) * 2 - 1  # type: ignore[arg-type]
+        image = torch.rand(batch, int(model.in_channels), *shape) * 2 - 1  # type: ignore[arg-type]
         for runtime in config.runtimes:
             runs[name, runtime] = RUNTIMES[runtime](model, image, threads=config.threads)
     measured = measure_latency(

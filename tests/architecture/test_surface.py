@@ -24,24 +24,24 @@ from pocketgan.train.objectives import OBJECTIVES
 
 FLAGS = {
     "quickstart": "--out",
-    "train": "OVERRIDES --task --data --out --arch --size --direction --steps --epochs --batch --gan --features --device --seed"
-    " --resume --dry-run",
-    "compress": "TEACHER OVERRIDES --data --out --budget --method --preset --pipeline --objective --task --size --direction"
-    " --steps --epochs --batch --multiple --weights --teacher-discriminator --gan --features --device --seed --from --to"
-    " --resume --dry-run",
+    "train": "OVERRIDES --task --data --out --arch --size --aspect --direction --steps --epochs --batch --gan --features"
+    " --device --seed --resume --dry-run",
+    "compress": "TEACHER OVERRIDES --data --out --budget --method --preset --pipeline --objective --task --size --aspect"
+    " --direction --steps --epochs --batch --multiple --weights --teacher-discriminator --gan --features --device --seed --from"
+    " --to --resume --dry-run",
     "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --vary --seeds --seed --task --size"
-    " --direction --steps --batch --features --device --resume --dry-run",
-    "evaluate": "ARTIFACT --data --task --size --direction --metrics --features --reals --stats --teacher --batch"
+    " --aspect --direction --steps --batch --features --device --resume --dry-run",
+    "evaluate": "ARTIFACT --data --task --size --aspect --direction --metrics --features --reals --stats --teacher --batch"
     " --device --json",
-    "stats": "DATA --side --features --out --split --size",
-    "export": "ARTIFACT --out --format --size --verify",
-    "inspect": "MODEL --size --multiple --json",
-    "latency": "ARTIFACTS --runtime --batch --size --threads --repeats --json",
+    "stats": "DATA --side --features --out --split --size --aspect",
+    "export": "ARTIFACT --out --format --size --aspect --verify",
+    "inspect": "MODEL --size --aspect --multiple --json",
+    "latency": "ARTIFACTS --runtime --batch --size --aspect --threads --repeats --json",
     "report": "RUNS --out",
     "models": "--json",
     "methods": "--json",
     "recipes": "NAME OVERRIDES --out --seed --from --to --resume",
-    "data": "ACTION PATH --task --size --classes --quick --out",
+    "data": "ACTION PATH --task --size --aspect --classes --quick --out",
 }
 """Every verb with its arguments: positional ones in capitals."""
 
@@ -105,8 +105,10 @@ def test_the_names(kind: str) -> None:
 def test_the_public_python_names() -> None:
     assert pocketgan.__all__ == ["compress", "inspect", "load"]
     assert {name: [*inspect.signature(getattr(pocketgan, name)).parameters] for name in pocketgan.__all__} == {
-        "compress": ["model", "data", "budget", "method", "preset", "out", "task", "size", "resume", "progress", "fields"],
-        "inspect": ["model", "size"],
+        "compress": [
+            *("model", "data", "budget", "method", "preset", "out", "task", "size", "aspect", "resume", "progress", "fields"),
+        ],
+        "inspect": ["model", "size", "aspect"],
         "load": ["path"],
     }
 

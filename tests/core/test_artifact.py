@@ -48,6 +48,16 @@ def test_any_safetensors_reader_gets_the_weights(file: Path) -> None:
     assert spec_of(artifact.model) == resnet(3, blocks=1)
 
 
+@pytest.mark.parametrize(("size", "stated", "read"), [(48, 48, 48), ((48, 48), 48, 48), ((24, 48), [24, 48], (24, 48))])
+def test_a_square_is_stated_by_one_number_and_another_shape_by_two(
+    size: int | tuple[int, int], stated: object, read: object, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.safetensors"
+    save_artifact(path, resnet(3, blocks=1).build(), size=size)
+    assert read_header(path)["size"] == stated
+    assert load_artifact(path).size == read
+
+
 def test_saving_leaves_the_network_alone(tmp_path: Path) -> None:
     model = resnet(3, blocks=1).build().train()
     save_artifact(tmp_path / "a.safetensors", model, size=16)

@@ -44,9 +44,9 @@ def unpaired_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick_export(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exporting takes seconds and is tested where one student is; elsewhere a file stands for it."""
 
-    def export(generator: nn.Module, path: Path, *, size: int, verify: bool = True) -> Exported:
+    def export(generator: nn.Module, path: Path, *, size: tuple[int, int], verify: bool = True) -> Exported:
         Path(path).write_bytes(b"onnx")
-        return Exported(Path(path), "onnx", 4, Verification({(1, size, size): 0.0}, 1e-4))
+        return Exported(Path(path), "onnx", 4, Verification({(1, *size): 0.0}, 1e-4))
 
     monkeypatch.setattr(stages, "export_onnx", export)
 

@@ -119,7 +119,9 @@ def test_latency_of_several_in_one_run(teacher: Path, student: Path, capsys: pyt
 def test_sizes_that_differ_have_to_be_settled(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_artifact(tmp_path / "large.safetensors", resnet(3, blocks=0).build(), size=32)
     files = (student / "student.safetensors", tmp_path / "large.safetensors")
-    assert "the artifacts are for different sizes (16, 32): say which with --size" in refused(capsys, "latency", *files)
+    assert "the artifacts are for different sizes (16 x 16, 32 x 32): say which with --size and --aspect" in refused(
+        capsys, "latency", *files
+    )
 
 
 def test_inspect_adds_up(student: Path, capsys: pytest.CaptureFixture[str]) -> None:

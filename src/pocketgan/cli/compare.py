@@ -26,6 +26,7 @@ def run(
     seed: int = 0,
     task: Literal["paired", "unpaired", "inputs"] = "paired",
     size: int | None = None,
+    aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] | None = None,
     steps: int | None = None,
     batch: int | None = None,
@@ -48,7 +49,8 @@ def run(
         seeds: how many; mean and spread over them are shown.
         seed: the first of them.
         task: paired (the truth is the target), unpaired or inputs (the truth is the teacher's picture).
-        size: side of the square images; by default what the teacher's file says.
+        size: width of the images; by default what the teacher's file says.
+        aspect: width over height; by default what the teacher's file says, else 1.
         direction: which side is the source.
         steps: training steps of each fit.
         batch: images a step.
@@ -64,10 +66,12 @@ def run(
     from pocketgan.pipeline.sources import load
     from pocketgan.report import comparison_table
 
+    width, proportion = load(teacher).images(size, aspect)
     base = configured(
         CompressConfig(teacher=teacher, data=DataConfig(path=data), task=task, device=device),
         {
-            "data.size": size or load(teacher).size,
+            "data.size": width,
+            "data.aspect": proportion,
             "data.direction": direction,
             **of_all_fits(steps=steps, batch=batch),
             "judge.features": features,

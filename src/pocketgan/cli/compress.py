@@ -24,6 +24,7 @@ def run(
     objective: str | None = None,
     task: Literal["paired", "unpaired", "inputs"] = "paired",
     size: int | None = None,
+    aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] | None = None,
     steps: int | None = None,
     epochs: float | None = None,
@@ -52,7 +53,8 @@ def run(
         pipeline: full trains a mobile teacher and distils a narrower one first, as GAN Compression did, and cuts that.
         objective: what the student imitates: names of `pocketgan methods` joined with +; or none.
         task: paired (the truth is the target), unpaired or inputs (the truth is the teacher's picture).
-        size: side of the square images; by default what the teacher's file says.
+        size: width of the images; by default what the teacher's file says.
+        aspect: width over height; by default what the teacher's file says, else 1.
         direction: which side is the source.
         steps: training steps of each fit.
         epochs: passes over the data, instead of steps.
@@ -78,13 +80,15 @@ def run(
     from pocketgan.pipeline.sources import load
 
     source = load(teacher)
+    width, proportion = source.images(size, aspect)
     base = CompressConfig(teacher=teacher, data=DataConfig(path=data), budget=budget, method=method, task=task, device=device)
     config = configured(
         with_preset(base, preset, source.model),
         {
             "pipeline": pipeline,
             "objective": objective,
-            "data.size": size or source.size,
+            "data.size": width,
+            "data.aspect": proportion,
             "data.direction": direction,
             **of_all_fits(steps=steps, epochs=epochs, batch=batch),
             "multiple": multiple,

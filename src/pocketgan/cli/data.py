@@ -17,6 +17,7 @@ def run(
     *,
     task: Literal["paired", "unpaired", "labels", "inputs"] | None = None,
     size: int = 256,
+    aspect: float = 1.0,
     classes: int | str | None = None,
     quick: Switch = False,
     out: Path | None = None,
@@ -27,7 +28,8 @@ def run(
         action: list, check, or prepare-cityscapes: the dataset's own files become the pairs of published pix2pix generators.
         path: the folder to check or to prepare.
         task: what it is for; by default what its folders look made for.
-        size: side of the square that the networks will see.
+        size: width of the images that the networks will see.
+        aspect: their width over height.
         classes: what the values of label maps mean: how many there are, a file of names, cityscapes or coco-stuff.
         quick: read headers only, not every pixel.
         out: the folder for what is prepared.
@@ -44,7 +46,7 @@ def run(
     if action == "prepare-cityscapes":
         _prepare(path, out)
         return
-    report = check(DataConfig(path=path, size=size, classes=classes), task=task, full=not quick)
+    report = check(DataConfig(path=path, size=size, aspect=aspect, classes=classes), task=task, full=not quick)
     say(str(report))
     if not report.ok:
         raise ValueError(f"{path}: {len(report.problems)} problem(s), listed above")

@@ -16,6 +16,7 @@ def run(
     data: str,
     task: Literal["paired", "unpaired", "inputs"] = "paired",
     size: int | None = None,
+    aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     metrics: str | None = None,
     features: str | None = None,
@@ -32,7 +33,8 @@ def run(
         artifact: an artifact of ours (.safetensors) or a published checkpoint.
         data: a folder in one of the ecosystem's layouts, or a built-in set: shapes, textures.
         task: paired measures against the truth; unpaired and inputs have none.
-        size: side of the square images; by default what the file says.
+        size: width of the images; by default what the file says.
+        aspect: width over height; by default what the file says.
         direction: which side is the source.
         metrics: psnr, ssim (need paired data or a teacher), frechet, kernel (need features), fid, kid (need Inception),
             separated by commas; by default all that can be measured.
@@ -53,7 +55,17 @@ def run(
     chosen = tuple(metrics.split(",")) if metrics else None
     config = JudgeConfig(metrics=chosen, features=features, reals=reals, stats=stats, batch=batch)
     source = DataConfig(path=data, direction=direction)
-    result = measure(artifact, source, config, task=task, size=size, teacher=teacher, device=device, reporter=ConsoleReporter())
+    result = measure(
+        artifact,
+        source,
+        config,
+        task=task,
+        size=size,
+        aspect=aspect,
+        teacher=teacher,
+        device=device,
+        reporter=ConsoleReporter(),
+    )
     if json:
         show_json(result.to_json())
         return

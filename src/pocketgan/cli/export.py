@@ -17,6 +17,7 @@ def run(
     out: Path,
     format: str = "onnx",
     size: int | None = None,
+    aspect: float | None = None,
     verify: bool = True,
 ) -> None:
     """Write an artifact for a device and check that it computes the same.
@@ -25,11 +26,12 @@ def run(
         artifact: an artifact of ours (.safetensors) or a published checkpoint.
         out: the file to write.
         format: onnx (any batch, height and width).
-        size: side of the square images that it is meant for; by default what the file says.
+        size: width of the images that it is meant for; by default what the file says.
+        aspect: width over height; by default what the file says.
         verify: compare with PyTorch on several sizes, odd ones too, and write nothing if they differ.
     """
     from pocketgan.pipeline.measure import export
 
-    done = export(artifact, out, format=format, size=size, verify=verify)
+    done = export(artifact, out, format=format, size=size, aspect=aspect, verify=verify)
     checked = f", at most {done.verification.max_abs_diff:.1e} from PyTorch" if done.verification else ""
     say(f"{done.path}: {done.bytes:,} bytes{checked}")

@@ -16,6 +16,7 @@ def run(
     runtime: tuple[str, ...] = ("torch", "onnxruntime"),
     batch: int = 1,
     size: int | None = None,
+    aspect: float | None = None,
     threads: int = 1,
     repeats: int = 50,
     json: Switch = False,
@@ -26,7 +27,8 @@ def run(
         artifacts: artifacts of ours or published checkpoints; the first is what the others are compared with.
         runtime: torch, onnxruntime.
         batch: images a call.
-        size: side of the square image; by default what the files say.
+        size: width of the image; by default what the files say.
+        aspect: width over height; by default what the files say.
         threads: of every runtime.
         repeats: rounds; each runs every candidate once.
         json: print one JSON object.
@@ -35,7 +37,7 @@ def run(
     from pocketgan.pipeline.measure import measure_latency_of
 
     config = JudgeConfig(runtimes=runtime, threads=threads, repeats=repeats)
-    found = measure_latency_of(artifacts, config, size=size, batch=batch)
+    found = measure_latency_of(artifacts, config, size=size, aspect=aspect, batch=batch)
     if json:
         show_json(found)
         return

@@ -19,6 +19,7 @@ def run(
     out: Path,
     split: Literal["train", "test", "train+test"] = "test",
     size: int = 256,
+    aspect: float = 1.0,
 ) -> None:
     """Mean and covariance of the features of real images, computed once, for the Frechet distance.
 
@@ -28,7 +29,8 @@ def run(
         features: inception, inception:legacy, or an ONNX file, RGB in [0, 1] to N x D features.
         out: the .npz file: mu, sigma, and which features of which pictures they are.
         split: which images; the published CycleGAN numbers compare with train+test.
-        size: side of the square that the images are brought to first, as in evaluation.
+        size: width that the images are brought to first, as in evaluation.
+        aspect: width over height that they are brought to.
     """
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
@@ -36,7 +38,7 @@ def run(
 
     splits = tuple(split.split("+"))
     count = save_statistics(
-        DataConfig(path=data, size=size),
+        DataConfig(path=data, size=size, aspect=aspect),
         out,
         domain=side,
         splits=splits,  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ def run(
     out: Path,
     arch: str = "resnet",
     size: int | None = None,
+    aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] | None = None,
     steps: int | None = None,
     epochs: float | None = None,
@@ -35,7 +36,8 @@ def run(
         data: a folder in one of the ecosystem's layouts, or a built-in set: shapes (paired), textures (unpaired).
         out: the run directory: generator and discriminator, samples, log, report.
         arch: a name of `pocketgan models`; its numbers are arch_options.ngf=32 and so on.
-        size: side of the square images that the networks see.
+        size: width of the images that the networks see.
+        aspect: their width over height: 2 for 512 x 256; by default 1.
         direction: which side is the source.
         steps: training steps.
         epochs: passes over the data, instead of steps.
@@ -56,6 +58,7 @@ def run(
         TrainConfig(task=task, data=DataConfig(path=data), arch=arch, device=device, seed=seed),
         {
             "data.size": size,
+            "data.aspect": aspect,
             "data.direction": direction,
             "fit.steps": steps,
             "fit.epochs": epochs,

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pocketgan.core.files import atomic
+from pocketgan.core.shape import Size, as_shape, plain
 from pocketgan.core.spec import spec_from_json, spec_of
 
 HEADER = "pocketgan"
@@ -25,18 +26,21 @@ class Artifact:
 
     model: nn.Module
     """On the CPU, in evaluation mode; ``model.spec`` is its spec."""
-    size: int
-    """Side of the square image for which its costs are stated."""
+    size: Size
+    """Side of the square image for which its costs are stated; height and width of one that is not square."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Where it comes from: method, budget, teacher, seed, versions."""
 
 
-def save_artifact(path: Path, model: nn.Module, *, size: int, provenance: Mapping[str, Any] | None = None) -> None:
-    """Write ``model`` (one of ours: it has a spec) to a ``.safetensors`` file, atomically."""
+def save_artifact(path: Path, model: nn.Module, *, size: Size, provenance: Mapping[str, Any] | None = None) -> None:
+    """Write ``model`` (one of ours: it has a spec) to a ``.safetensors`` file, atomically.
+
+    ``size``, the side or (height, width) that it is meant for, is written as one number if it is a square.
+    """
     header = {
         "format": FORMAT,
         "spec": spec_of(model).to_json(),
-        "size": size,
+        "size": plain(as_shape(size)),
         "provenance": dict(provenance or {}),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
@@ -68,4 +72,4 @@ def load_artifact(path: Path) -> Artifact:
         raise ValueError(f"{path} has format {header['format']}; this version reads up to {FORMAT}: update pocketgan")
     model = spec_from_json(header["spec"]).build(device="meta").to_empty(device="cpu")
     model.load_state_dict(load_file(path))
-    return Artifact(model.eval(), header["size"], header["provenance"])
+    return Artifact(model.eval(), plain(as_shape(header["size"])), header["provenance"])

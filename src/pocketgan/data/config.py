@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pocketgan.core.errors import unknown
+from pocketgan.core.shape import Shape, shape_of
 
 Direction = Literal["AtoB", "BtoA"]
 Preprocess = Literal["resize", "scale_shorter", "scale_width", "crop", "none"]
@@ -59,23 +59,20 @@ class DataConfig:
     """Use only the first N images of each side."""
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width, in pixels, of what the networks see, in the order of tensors."""
-        return self._shape(self.size)
+    def shape(self) -> Shape:
+        """Height and width, in pixels, of what the networks see."""
+        return shape_of(self.size, self.aspect)
 
     @property
-    def load_shape(self) -> tuple[int, int]:
+    def load_shape(self) -> Shape:
         """Height and width that training scales to before its crop."""
-        return self._shape(self.load_size or self.size)
-
-    def _shape(self, width: int) -> tuple[int, int]:
-        return round(width / self.aspect), width
+        return shape_of(self.load_size or self.size, self.aspect)
 
     def __post_init__(self) -> None:
         _known("direction", self.direction, get_args(Direction))
         _known("preprocess", self.preprocess, get_args(Preprocess))
         _at_least("size", self.size, 2)
-        self._check_aspect()
+        shape_of(self.size, self.aspect)  # refuses what is no aspect
         if isinstance(self.classes, int):
             _at_least("classes", self.classes, 1)
         _at_least("workers", self.workers, 0)
@@ -83,13 +80,6 @@ class DataConfig:
             _at_least("limit", self.limit, 1)
         if self.load_size is not None:
             self._check_load_size(self.load_size)
-
-    def _check_aspect(self) -> None:
-        if not 0 < self.aspect < math.inf or self.shape[0] < 2:
-            raise ValueError(
-                f"aspect={self.aspect:g} is width over height: with size={self.size} it must be above 0 and at most "
-                f"{self.size / 2:g}"
-            )
 
     def _check_load_size(self, load_size: int) -> None:
         if load_size < self.size:

@@ -9,6 +9,7 @@ from typing import Protocol
 from torch import nn
 
 from pocketgan.core.registry import Registry
+from pocketgan.core.shape import Size
 from pocketgan.export.verify import Verification
 
 
@@ -37,7 +38,7 @@ class Exported:
 class Exporter(Protocol):
     """What writes a generator to a file."""
 
-    def __call__(self, generator: nn.Module, path: str | Path, *, size: int | tuple[int, int], verify: bool = True) -> Exported:
+    def __call__(self, generator: nn.Module, path: str | Path, *, size: Size, verify: bool = True) -> Exported:
         """Write ``path`` at once or not at all, for pictures of ``size`` (a side, or height and width)."""
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from pocketgan.core.files import atomic
+from pocketgan.core.shape import Size, as_shape
 from pocketgan.export.deployable import Deployable, frozen
 from pocketgan.export.formats import FORMATS, Exported
 from pocketgan.export.onnx_graph import IMAGE, PICTURE, name_sides, strip_traces, wrap_pad_crop
@@ -30,7 +31,7 @@ LARGEST = 2**31 - 1
 
 
 @FORMATS.register("onnx")
-def export_onnx(generator: nn.Module, path: str | Path, *, size: int | tuple[int, int], verify: bool = True) -> Exported:
+def export_onnx(generator: nn.Module, path: str | Path, *, size: Size, verify: bool = True) -> Exported:
     """Write ``generator`` as one ONNX file (opset 18, float32) for any batch, height and width.
 
     Input ``image`` and output ``picture`` are batch x C x height x width, RGB in [-1, 1]. Sides that are no multiples
@@ -124,8 +125,8 @@ def _describe(proto: ModelProto, model: Deployable, size: tuple[int, int]) -> No
     helper.set_model_props(proto, {f"pocketgan.{key}": value for key, value in facts.items()})
 
 
-def _sides(size: int | tuple[int, int], *, min_side: int) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
+def _sides(size: Size, *, min_side: int) -> tuple[int, int]:
+    height, width = as_shape(size)
     if min(height, width) < min_side:
         raise ValueError(f"size {height}x{width} is too small for this generator: it takes {min_side} or more a side")
     return int(height), int(width)

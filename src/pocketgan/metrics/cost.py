@@ -21,6 +21,7 @@ from torch.func import functional_call
 
 from pocketgan.core.dims import Dim, Needs, axes_of, conditions, exists, is_depthwise, named_tensors, widths_of
 from pocketgan.core.errors import unknown
+from pocketgan.core.shape import Size, as_shape
 
 FIXED = "(fixed)"
 """What layers that write no named group (the head) are filed under."""
@@ -59,13 +60,13 @@ class Term:
 
 
 class CostModel:
-    """The cost of a network at any widths. ``size`` is the input's (height, width), and the channels of a layer are exact.
+    """The cost of a network at any widths. ``size`` is the input's side or (height, width), the channels of a layer are exact.
 
     ``uncounted`` names modules that hold parameters and are of no known kind: their parameters count, their MACs do not.
     """
 
-    def __init__(self, model: nn.Module, size: int | tuple[int, int], *, in_channels: int | None = None):
-        self.size = (size, size) if isinstance(size, int) else size
+    def __init__(self, model: nn.Module, size: Size, *, in_channels: int | None = None):
+        self.size = as_shape(size)
         self.widths = widths_of(model)
         self.terms, self.uncounted = _terms(model, self.size, in_channels)
 

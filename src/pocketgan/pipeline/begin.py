@@ -42,7 +42,7 @@ def begin(
     mobile = mobile_options(config, reference.model)
     plan = stages_of(config, fits=method.fits(reference.model), mobile=mobile is not None)
     check_range(first, last, plan, out)
-    check_stride(reference.model, config.data.size)
+    check_stride(reference.model, config.data.shape)
     data, test = open_splits(config.data, config.task)
     searched, held = hold_out(data, method.held_out) if method.held_out else (data, None)
     pictures, device = Pictures(data, searched, held, test), choose_device(config.device)
@@ -54,7 +54,7 @@ def begin(
     if "fit" in plan and not method.once_for_all and config.search.steps == 0:
         raise ValueError(f"search.steps=0: {config.method} learns where to cut in its first fit; the least is 1")
     if config.task != "inputs":
-        check_size("discriminator", student_discriminator(config, config.task == "paired"), config.data.size)
+        check_size("discriminator", student_discriminator(config, config.task == "paired"), config.data.shape)
     if mobile is not None and config.pipeline == "full":
         checked_task(mobile_config(config, mobile))
     rehearse(cast, method, sides, data)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run
+from pocketgan.core.shape import Shape
 from pocketgan.core.spec import MODELS
 from pocketgan.data.check import check
 from pocketgan.data.config import DataConfig, Pairing
@@ -70,21 +71,40 @@ def open_splits(config: DataConfig, task: Pairing) -> tuple[ImageData, ImageData
     return open_data(config, task, "train"), open_data(config, task, "test")
 
 
-def check_stride(model: nn.Module, size: int) -> None:
-    """Raise ``ValueError`` if square images of that side do not fit the network's stride."""
-    stride = int(getattr(model, "stride", 1))
-    if size % stride:
-        below, above = size // stride * stride, -(-size // stride) * stride
-        raise ValueError(f"size={size} is no multiple of {stride}, the generator's stride: take {below or stride} or {above}")
+def check_stride(model: nn.Module, shape: Shape) -> None:
+    """Raise ``ValueError`` if images of that height and width do not fit the network's stride."""
+    stride, (height, width) = int(getattr(model, "stride", 1)), shape
+    if width % stride:
+        below, above = _multiples(width, stride)
+        raise ValueError(f"size={width} is no multiple of {stride}, the generator's stride: take {below} or {above}")
+    if height % stride:
+        below, above = _multiples(height, stride)
+        raise ValueError(
+            f"{_asked(shape)} makes pictures {height} high, no multiple of {stride}, the generator's stride: take "
+            f"aspect={width / below:.5g} or {width / above:.5g}, for {below} or {above}"
+        )
 
 
-def check_size(what: str, model: nn.Module, size: int) -> None:
-    """Raise ``ValueError`` if square images of that side shrink to nothing on their way through the network."""
+def check_size(what: str, model: nn.Module, shape: Shape) -> None:
+    """Raise ``ValueError`` if images of that height and width shrink to nothing on their way through the network."""
     try:
-        CostModel(model, size)
+        CostModel(model, shape)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"size={size} is too small for the {what} ({reason}): take larger images or fewer layers") from None
+        raise ValueError(
+            f"{_asked(shape)} is too small for the {what} ({reason}): take larger images or fewer layers"
+        ) from None
+
+
+def _multiples(length: int, stride: int) -> tuple[int, int]:
+    """The multiples of ``stride`` on both sides of ``length``."""
+    return length // stride * stride or stride, -(-length // stride) * stride
+
+
+def _asked(shape: Shape) -> str:
+    """The settings that make that height and width."""
+    height, width = shape
+    return f"size={width}" if height == width else f"size={width}, aspect={width / height:.4g}"
 
 
 def default_gan(gan: GanMode | None, task: str) -> GanMode:

@@ -170,7 +170,7 @@ def _distill(work: Work) -> None:
 def _export(work: Work) -> None:
     """ONNX, verified."""
     if work.run.writes:
-        exported = export_onnx(_student(work), work.file("student.onnx"), size=work.config.data.size)
+        exported = export_onnx(_student(work), work.file("student.onnx"), size=work.config.data.shape)
         write_json(work.file("export.json"), exported.summary())
 
 

@@ -8,14 +8,19 @@ from torch import nn
 
 from pocketgan.compress.fit_budget import floor_widths
 from pocketgan.core.dims import widths_of
+from pocketgan.core.shape import plain
 from pocketgan.core.spec import MODELS
 from pocketgan.metrics.cost import CostModel
-from pocketgan.pipeline.measure import side
+from pocketgan.pipeline.measure import shape
 from pocketgan.pipeline.sources import Source, as_source
 
 
-def inspect(model: str | nn.Module, *, size: int | None = None, multiple: int = 1) -> dict[str, Any]:
-    """Groups with widths and costs, totals, and the floor that no budget can go below, for one square image.
+def inspect(
+    model: str | nn.Module, *, size: int | None = None, aspect: float | None = None, multiple: int = 1
+) -> dict[str, Any]:
+    """Groups with widths and costs, totals, and the floor that no budget can go below, for one image.
+
+    ``size`` is its width and ``aspect`` its width over height, by default those of the file.
 
     ``model``: a file, a name of `MODELS`, or a network of ours. Raises ``ValueError`` for anything else.
     """
@@ -23,11 +28,11 @@ def inspect(model: str | nn.Module, *, size: int | None = None, multiple: int = 
         source = Source(MODELS[model]().build(device="meta"), None, f"{model}, as published", {})
     else:
         source = as_source(model)
-    cost = CostModel(source.model, side(source, size))
+    cost = CostModel(source.model, shape(source, size, aspect))
     widths, shares = widths_of(source.model), cost.by_group()
     return {
         "message": source.message,
-        "size": cost.size[0],
+        "size": plain(cost.size),
         "groups": {group: {"width": widths.get(group), **share._asdict()} for group, share in shares.items()},
         "total": cost()._asdict(),
         "floor": cost(floor_widths(source.model, multiple=multiple))._asdict(),

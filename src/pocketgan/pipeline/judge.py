@@ -20,7 +20,7 @@ from pocketgan.pipeline.work import Work
 def judge(work: Work, student: nn.Module, exported: Mapping[str, object]) -> None:
     """Costs, quality on the test images, latency; budget, widths, seconds, machine."""
     began = monotonic()
-    config, size, setting = work.config, work.config.data.size, work.setting
+    config, shape, setting = work.config, work.config.data.shape, work.setting
     teacher = work.cast.reference.model
     notes = [work.test.note] if work.test.note else []
     if config.start == "mobile":
@@ -39,10 +39,10 @@ def judge(work: Work, student: nn.Module, exported: Mapping[str, object]) -> Non
         keep=work.file("pictures"),
         reporter=work.run.reporter,
     )
-    speed = latencies({"teacher": teacher, "student": student}, size, config.judge)
+    speed = latencies({"teacher": teacher, "student": student}, shape, config.judge)
     results: dict[str, Result] = {}
     for name, model in (("teacher", teacher), ("student", student)):
-        results[name] = cost_result(model, size)
+        results[name] = cost_result(model, shape)
         results[name].quality, results[name].spread = quality[name]
         results[name].latency_ms = speed[name]
     results["student"].bytes = work.file("student.safetensors").stat().st_size

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketgan.core.progress import Reporter
+from pocketgan.core.shape import Shape, said, shape_of
 from pocketgan.data.config import DataConfig, Split
 from pocketgan.data.images import open_data
 from pocketgan.evaluate import JudgeConfig, Result, cost_result, evaluate, latencies, real_moments
@@ -19,9 +20,9 @@ from pocketgan.pipeline.sources import Source, load
 from pocketgan.train.loop import choose_device
 
 
-def side(source: Source, size: int | None) -> int:
-    """The image side to work at: asked for, else what the file says, else 256 as published."""
-    return size or source.size or 256
+def shape(source: Source, size: int | None, aspect: float | None) -> Shape:
+    """Height and width to work at, as `Source.images`. Raises ``ValueError`` for an aspect that is none."""
+    return shape_of(*source.images(size, aspect))
 
 
 def measure(
@@ -31,6 +32,7 @@ def measure(
     *,
     task: StudentTask,
     size: int | None = None,
+    aspect: float | None = None,
     teacher: str | None = None,
     device: str = "auto",
     reporter: Reporter | None = None,
@@ -41,10 +43,11 @@ def measure(
     if teacher is not None:
         generators["teacher"] = load(teacher).model
     _check_comparable(config, task, teacher)
-    data = replace(data, size=side(source, size))
+    width, proportion = source.images(size, aspect)
+    data = replace(data, size=width, aspect=proportion)
     for note in config.check(data, task):
         (reporter or Reporter()).say(note)
-    check_stride(source.model, data.size)
+    check_stride(source.model, data.shape)
     quality = evaluate(
         generators,
         open_data(data, task, "test"),
@@ -53,7 +56,7 @@ def measure(
         teacher="teacher" if teacher else None,
         reporter=reporter,
     )
-    result = cost_result(source.model, data.size)
+    result = cost_result(source.model, data.shape)
     result.quality, result.spread = quality["picture"]
     result.bytes = Path(artifact).stat().st_size
     return result
@@ -72,22 +75,25 @@ def _check_comparable(config: JudgeConfig, task: StudentTask, teacher: str | Non
 
 
 def measure_latency_of(
-    artifacts: Sequence[str], config: JudgeConfig, *, size: int | None = None, batch: int = 1
+    artifacts: Sequence[str], config: JudgeConfig, *, size: int | None = None, aspect: float | None = None, batch: int = 1
 ) -> dict[str, dict[str, Any]]:
     """``{artifact: {runtime: milliseconds}}`` for ``batch`` images, all interleaved in one run at one size."""
     if not artifacts:
         raise ValueError("no artifact given: name at least one")
     sources = {artifact: load(artifact) for artifact in artifacts}
-    sides = {side(source, size) for source in sources.values()}
-    if len(sides) > 1:
-        raise ValueError(f"the artifacts are for different sizes ({', '.join(map(str, sorted(sides)))}): say which with --size")
-    return latencies({name: source.model for name, source in sources.items()}, sides.pop(), config, batch=batch)
+    shapes = {shape(source, size, aspect) for source in sources.values()}
+    if len(shapes) > 1:
+        found = ", ".join(map(said, sorted(shapes)))
+        raise ValueError(f"the artifacts are for different sizes ({found}): say which with --size and --aspect")
+    return latencies({name: source.model for name, source in sources.items()}, shapes.pop(), config, batch=batch)
 
 
-def export(artifact: str, out: Path, *, format: str, size: int | None = None, verify: bool = True) -> Exported:
+def export(
+    artifact: str, out: Path, *, format: str, size: int | None = None, aspect: float | None = None, verify: bool = True
+) -> Exported:
     """Write an artifact in a format of `FORMATS`, verified against eager PyTorch."""
     source = load(artifact)
-    return FORMATS[format](source.model, out, size=side(source, size), verify=verify)
+    return FORMATS[format](source.model, out, size=shape(source, size, aspect), verify=verify)
 
 
 def save_statistics(

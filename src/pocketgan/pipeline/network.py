@@ -53,10 +53,10 @@ def select(work: Work) -> None:
     for name, side in reversed(work.sides.items()):
         selection = method.select(models[name].cpu(), side.setting)
         student = shrink(method.network(models[name]), selection)
-        assert side.setting.budget.allows(CostModel(student, config.data.size)())
+        assert side.setting.budget.allows(CostModel(student, config.data.shape)())
         if config.weights == "fresh":
             student = spec_of(student).build()
-        save_artifact(work.file(side.selected), student, size=config.data.size)
+        save_artifact(work.file(side.selected), student, size=config.data.shape)
     work.models = None
 
 
@@ -71,7 +71,7 @@ def recover(work: Work) -> None:
     """Train the cut network against the teacher."""
     torch.manual_seed(work.config.seed)
     student = load_artifact(work.file("selected.safetensors")).model
-    budget, cost = work.setting.budget, CostModel(student, work.config.data.size)()
+    budget, cost = work.setting.budget, CostModel(student, work.config.data.shape)()
     if not budget.allows(cost):
         raise ValueError(
             f"{work.file('selected.safetensors')} was cut to {budget.of(cost):,} {budget.kind}, budget '{budget.asked}' allows "
@@ -150,5 +150,5 @@ def _save_student(work: Work, task: Task, student: nn.Module) -> None:
         "versions": versions(),
     }
     if "D" in task.players:
-        save_artifact(work.file("student_discriminator.safetensors"), task.players["D"], size=work.config.data.size)
-    save_artifact(work.file("student.safetensors"), student, size=work.config.data.size, provenance=provenance)
+        save_artifact(work.file("student_discriminator.safetensors"), task.players["D"], size=work.config.data.shape)
+    save_artifact(work.file("student.safetensors"), student, size=work.config.data.shape, provenance=provenance)

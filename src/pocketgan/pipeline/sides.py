@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pocketgan.compress.budget import check_floor, parse_budget
 from pocketgan.compress.fit_budget import floor_widths
+from pocketgan.core.shape import Shape
 from pocketgan.data.images import ImageData
 from pocketgan.data.loader import eval_batches, train_batches
 from pocketgan.data.pictures import Role
@@ -63,8 +64,8 @@ def make_sides(
 
     def side(cast: Cast, budget: str, role: Role, file: str) -> Side:
         start = cast.start.model
-        cost = CostModel(start, config.data.size)
-        parsed = parse_budget(budget, CostModel(cast.reference.model, config.data.size)())
+        cost = CostModel(start, config.data.shape)
+        parsed = parse_budget(budget, CostModel(cast.reference.model, config.data.shape)())
         if parsed.allows(cost()):
             raise ValueError(
                 f"budget '{budget}' allows {parsed.limit:,} {parsed.kind}, the network that is cut has {parsed.of(cost()):,}: "
@@ -135,10 +136,10 @@ def _held_out(
     return HeldOut(images[role], taught, images.get("target" if role == "source" else "source"), extractor)
 
 
-def _milliseconds(judge: JudgeConfig, size: tuple[int, int], device: torch.device, generator: nn.Module) -> float:
+def _milliseconds(judge: JudgeConfig, shape: Shape, device: torch.device, generator: nn.Module) -> float:
     """Median latency of one picture."""
     model = frozen(generator).to(device)
-    run = torch_runner(model, torch.zeros(1, image_channels(model), *size, device=device))
+    run = torch_runner(model, torch.zeros(1, image_channels(model), *shape, device=device))
     return measure_latency({"it": run}, repeats=judge.repeats, threads=judge.threads)["it"].median
 
 

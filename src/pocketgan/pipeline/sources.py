@@ -10,8 +10,12 @@ from typing import Any
 from torch import nn
 
 from pocketgan.core.artifact import load_artifact, read_header
+from pocketgan.core.shape import Size, as_shape, said
 from pocketgan.core.spec import spec_of
 from pocketgan.interop import load_checkpoint
+
+PUBLISHED = 256
+"""Side of the images that nearly all published checkpoints were trained on."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,16 @@ class Source:
 
     model: nn.Module
     """On the CPU, in evaluation mode."""
-    size: int | None
-    """Side of the square image for which its costs are stated; None where the file does not say."""
+    size: Size | None
+    """What its costs are stated for: the side of a square, or height and width; None where the file does not say."""
     message: str
     """What was recognised, in one line."""
     provenance: dict[str, Any]
+
+    def images(self, size: int | None = None, aspect: float | None = None) -> tuple[int, float]:
+        """Width, and width over height, to work at: each as asked for, else as the file says, else squares of 256."""
+        height, width = as_shape(self.size or PUBLISHED)
+        return size or width, width / height if aspect is None else aspect
 
 
 def load(path: str | Path) -> Source:
@@ -37,7 +46,7 @@ def load(path: str | Path) -> Source:
         raise ValueError(f"there is no file {file}")
     if file.suffix == ".safetensors" and read_header(file) is not None:
         artifact = load_artifact(file)
-        message = f"{artifact.model.spec.name} for {artifact.size} x {artifact.size}"  # type: ignore[union-attr]
+        message = f"{artifact.model.spec.name} for {said(as_shape(artifact.size))}"  # type: ignore[union-attr]
         return Source(artifact.model, artifact.size, message, dict(artifact.provenance))
     recognised = load_checkpoint(file)
     return Source(recognised.model, None, recognised.message, {})

@@ -77,15 +77,15 @@ def _save(config: TrainConfig, task: Task, out: Path) -> None:
     for name, player in task.players.items():
         kind, _, side = name.partition("_")
         file = out / f"{FILES[kind]}{'_' if side else ''}{side}.safetensors"
-        save_artifact(file, player, size=config.data.size, provenance={"task": config.task, "seed": config.seed})
+        save_artifact(file, player, size=config.data.shape, provenance={"task": config.task, "seed": config.seed})
 
 
 def checked_task(config: TrainConfig) -> Task:
     """The game of the configuration, with fresh players. Raises ``ValueError`` for sizes and names that do not fit."""
     task = _make_task(config)
     for name, player in task.players.items():
-        check_stride(player, config.data.size)
-        check_size("generator" if name.startswith("G") else "discriminator", player, config.data.size)
+        check_stride(player, config.data.shape)
+        check_size("generator" if name.startswith("G") else "discriminator", player, config.data.shape)
     check_weights(config.fit, task)
     return task
 
@@ -116,9 +116,9 @@ def _judge(config: TrainConfig, task: Task, test: ImageData, device: torch.devic
         keep=run.path / "pictures",
         reporter=run.reporter,
     )
-    result: Result = cost_result(generator, config.data.size)
+    result: Result = cost_result(generator, config.data.shape)
     result.quality, result.spread = quality["picture"]
-    result.latency_ms = latencies({"picture": generator}, config.data.size, config.judge)["picture"]
+    result.latency_ms = latencies({"picture": generator}, config.data.shape, config.judge)["picture"]
     name = "generator.safetensors" if config.task == "paired" else "generator_A.safetensors"
     result.bytes = (run.path / name).stat().st_size
     write_json(

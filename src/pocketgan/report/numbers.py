@@ -78,8 +78,8 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def square(size: object) -> str:
-    """An image size in pixels: 64 and ``[64, 80]`` are ``64×64`` and ``64×80``."""
+def pixels(size: object) -> str:
+    """An image size, width first: 64 and (height and width) ``[64, 80]`` are ``64×64`` and ``80×64``."""
     if isinstance(size, list | tuple):
-        return "×".join(str(side) for side in size)
+        return "×".join(str(side) for side in reversed(size))
     return f"{size}×{size}"

@@ -22,7 +22,7 @@ from pocketgan.report.measures import (
     quality,
     runtime_name,
 )
-from pocketgan.report.numbers import duration, milliseconds, plain, si, square, tick
+from pocketgan.report.numbers import duration, milliseconds, pixels, plain, si, tick
 from pocketgan.report.pictures import Gallery, samples
 from pocketgan.report.read import RunFiles, mapping, number
 from pocketgan.report.searches import SearchView, search_views
@@ -75,7 +75,7 @@ def run_view(run: RunFiles, *, sample_bytes: int, colour: int, name: str) -> Run
         facts=" · ".join(_said(result)),
         missing=(*run.missing, *(f"{name} is broken, it may be half-written." for name in shown.broken)),
         notes=tuple(map(str, notes if isinstance(notes, list) else [notes] if notes else [])),
-        size="" if size is None else square(size),
+        size="" if size is None else pixels(size),
         tables=facts_tables(found),
         bars=tuple(width_bars(mapping(result.get("widths")))),
         searches=tuple(search_views(run, colour=colour, name=name)),
