@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pocketgan.compress.calibrate import calibrate_, has_statistics
+from pocketgan.compress.calibrate import calibrate_, has_statistics, tracked
 from pocketgan.models import resnet
 from zoo import randomised
 
@@ -53,3 +53,30 @@ def test_nothing_else_changes() -> None:
 @pytest.mark.parametrize(("norm", "expected"), [("batch", True), ("instance", False), ("instance_affine", False)])
 def test_which_networks_have_statistics(norm: str, expected: bool) -> None:
     assert has_statistics(resnet(4, 1, norm).build()) == expected
+
+
+def test_a_norm_without_statistics_gets_those_of_the_images_and_the_others_keep_theirs() -> None:
+    model = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(3, track_running_stats=False)).eval()
+    with torch.no_grad():
+        model[0].running_mean.fill_(1.0)
+        model[0].running_var.fill_(4.0)
+    images = batches(3)
+    done = tracked(model, iter(images))
+    assert model[1].running_mean is None
+    assert torch.equal(done[0].running_mean, torch.ones(3))
+    read = model[0](torch.cat(images)).detach().double()
+    torch.testing.assert_close(done[1].running_mean.double(), read.mean((0, 2, 3)), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(done[1].running_var.double(), read.transpose(0, 1).flatten(1).var(1), rtol=1e-5, atol=1e-5)
+
+
+def test_a_tracked_network_paints_a_picture_alike_in_any_batch() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False)).eval()
+    (image,) = batches(1)
+    done = tracked(model, [image])
+    torch.testing.assert_close(done(image)[:1], done(image[:1]))
+    assert not torch.allclose(model(image)[:1], model(image[:1]))
+    assert not done.training
+    # Over the very batch that was seen, it is the model, but for the variance, which statistics state without bias.
+    count = image.numel() // 3
+    bias = done[1].bias[:, None, None]
+    torch.testing.assert_close(done(image) - bias, (model(image) - bias) * (1 - 1 / count) ** 0.5, rtol=1e-4, atol=1e-4)

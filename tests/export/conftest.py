@@ -51,6 +51,7 @@ class TinyUnet(nn.Module):
 
     stride = 8
     in_channels = Width(2)
+    SEATS = {"norm2": "down2", "norm3": "up3"}  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,8 +1,9 @@
-"""Running statistics of a network whose widths have changed."""
+"""Running statistics of a network whose widths have changed, or that kept none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,14 +15,35 @@ def has_statistics(model: nn.Module) -> bool:
     return any(getattr(module, "track_running_stats", False) for module in model.modules())
 
 
+def tracked(model: nn.Module, images: Iterable[Tensor]) -> nn.Module:
+    """A copy whose batch norms all keep running statistics, so that a picture no longer depends on its batch.
+
+    Norms that kept none get those of ``images`` (N x C x H x W each), as `calibrate_` takes them; the others stay as they are.
+    What it paints in evaluation is near to what the model paints of large batches, and not equal to it.
+    """
+    copied = copy.deepcopy(model)
+    bare = [module for module in copied.modules() if isinstance(module, nn.BatchNorm2d) and module.running_mean is None]
+    device = next((parameter.device for parameter in copied.parameters()), None)
+    for norm in bare:
+        norm.track_running_stats = True
+        norm.running_mean = torch.zeros(int(norm.num_features), device=device)
+        norm.running_var = torch.ones(int(norm.num_features), device=device)
+        norm.num_batches_tracked = torch.tensor(0, device=device)
+    calibrate_(copied, images, norms=bare)
+    return copied
+
+
 @torch.no_grad()
-def calibrate_(model: nn.Module, images: Iterable[Tensor]) -> None:
-    """Set every batch norm's running statistics to those of all that it sees over ``images`` (N x C x H x W each), in place.
+def calibrate_(model: nn.Module, images: Iterable[Tensor], *, norms: Sequence[nn.BatchNorm2d] | None = None) -> None:
+    """Set the running statistics of ``norms`` to those of all that they see over ``images`` (N x C x H x W each), in place.
+
+    ``norms`` are by default all batch norms of the model that keep any.
 
     Mean and unbiased variance over all batches together, accumulated in float64; within a batch the norms use the batch's own
     statistics, as in training. The published calibration keeps the last batch's alone (GAN Compression, ``calibrate_bn``).
     """
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d) and module.track_running_stats]
+    if norms is None:
+        norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d) and module.track_running_stats]
     if not norms:
         return
     sums = {norm: _Sums() for norm in norms}

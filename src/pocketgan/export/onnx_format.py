@@ -18,6 +18,7 @@ from torch import nn
 from pocketgan.core.files import atomic
 from pocketgan.core.shape import Size, as_shape
 from pocketgan.export.deployable import Deployable, frozen
+from pocketgan.export.fold import fold_norms
 from pocketgan.export.formats import FORMATS, Exported
 from pocketgan.export.onnx_graph import IMAGE, PICTURE, name_sides, strip_traces, wrap_pad_crop
 from pocketgan.export.verify import TOLERANCE, Verification, verify_model
@@ -36,7 +37,7 @@ def export_onnx(generator: nn.Module, path: str | Path, *, size: Size, verify: b
 
     Input ``image`` and output ``picture`` are batch x C x height x width, RGB in [-1, 1]. Sides that are no multiples
     of the generator's stride are padded and cropped inside, as ``Deployable`` does. ``path`` appears only once all is
-    written and verified; equal generators give equal bytes. The generator is not touched.
+    written and verified; equal generators give equal bytes. The generator is not touched. Batch norms are folded away.
 
     Args:
         generator: as ``Deployable`` takes it.
@@ -45,11 +46,11 @@ def export_onnx(generator: nn.Module, path: str | Path, *, size: Size, verify: b
         verify: hold the file against PyTorch at ``size`` and at smaller, odd and oblong sizes.
 
     Raises:
-        ValueError: the network cannot be traced, is above 2 GB, ``size`` is too small, the file differs, or the disk
-            refuses.
+        ValueError: the network cannot be traced, is above 2 GB, has a batch norm without running statistics, ``size`` is
+            too small, the file differs, or the disk refuses.
     """
     path = Path(path)
-    model = Deployable(frozen(generator))
+    model = Deployable(fold_norms(frozen(generator)))
     data = to_onnx(model, size=_sides(size, min_side=model.min_side))
     verification: Verification | None = None
     if verify:

@@ -1,0 +1,169 @@
+"""Folded: the same function, without a batch norm anywhere."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pocketgan.compress.calibrate import tracked
+from pocketgan.compress.gate import add_gates_
+from pocketgan.core.spec import Spec
+from pocketgan.export import export_onnx
+from pocketgan.export.fold import PerChannel, fold_norms
+from pocketgan.models.layers import Separable, Unit
+from zoo import every_example, example_input, randomise_, randomised
+
+
+def kinds(model: nn.Module) -> Counter[type[nn.Module]]:
+    return Counter(type(module) for module in model.modules())
+
+
+@every_example
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-5), (torch.float32, 1e-4)])
+def test_every_network_computes_the_same_without_batch_norms(spec: Spec, dtype: torch.dtype, tolerance: float) -> None:
+    model, image = randomised(spec, dtype=dtype), example_input(spec, dtype=dtype)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    folded = fold_norms(model)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(image), model(image), rtol=tolerance, atol=tolerance)
+    assert not kinds(folded)[nn.BatchNorm2d]
+    assert kinds(folded)[nn.InstanceNorm2d] == kinds(model)[nn.InstanceNorm2d]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in folded.parameters())
+
+
+@every_example
+def test_folding_twice_is_folding_once(spec: Spec) -> None:
+    once = fold_norms(randomised(spec))
+    twice = fold_norms(once)
+    assert {name: tensor.tolist() for name, tensor in twice.state_dict().items()} == {
+        name: tensor.tolist() for name, tensor in once.state_dict().items()
+    }
+    assert torch.equal(once(example_input(spec)), twice(example_input(spec)))
+
+
+@every_example
+def test_what_follows_a_convolution_costs_nothing_more(spec: Spec) -> None:
+    """In the networks of the house every batch norm that stands on a seat goes into its convolution."""
+    model = randomised(spec)
+    seated = [
+        module.get_submodule(child)
+        for module in model.modules()
+        for child, producer in getattr(module, "SEATS", {}).items()
+        if isinstance(module.get_submodule(producer), nn.Conv2d | nn.ConvTranspose2d | Separable)
+    ]
+    left = kinds(model)[nn.BatchNorm2d] - sum(isinstance(norm, nn.BatchNorm2d) for norm in seated)
+    assert kinds(fold_norms(model))[PerChannel] <= left
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [
+        lambda: nn.Conv2d(3, 5, 3, padding=1),
+        lambda: nn.Conv2d(3, 5, 3, padding=1, padding_mode="reflect", bias=False),
+        lambda: nn.Conv2d(3, 6, 3, padding=1, groups=3),
+        lambda: nn.ConvTranspose2d(3, 5, 3, 2, 1, 1),
+        lambda: nn.ConvTranspose2d(3, 5, 4, 2, 1, bias=False),
+        lambda: nn.ConvTranspose2d(3, 6, 4, 2, 1, groups=3),
+        lambda: nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 5, 3)),
+        lambda: Separable(3, 5, norm="batch", bias=False),
+    ],
+)
+@pytest.mark.parametrize("affine", [True, False])
+def test_every_kind_of_convolution(conv: object, affine: bool) -> None:
+    layer = conv()  # type: ignore[operator]
+    channels = layer.pointwise.out_channels if isinstance(layer, Separable) else layer.out_channels
+    model = randomise_(Unit(layer, nn.BatchNorm2d(channels, affine=affine), nn.ReLU())).double().eval()
+    image = torch.randn(2, 3, 8, 10, dtype=torch.float64)
+    folded = fold_norms(model)
+    torch.testing.assert_close(folded(image), model(image), rtol=1e-9, atol=1e-9)
+    special = hasattr(layer, "parametrizations") or (isinstance(layer, nn.ConvTranspose2d) and layer.groups > 1)
+    assert kinds(folded)[PerChannel] == int(special)
+
+
+class Alone(nn.Module):
+    """A norm without parameters that nothing feeds but another module's output, as in SPADE."""
+
+    stride, in_channels = 1, 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act, self.norm = nn.ReLU(), nn.BatchNorm2d(3, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.act(x)).tanh()
+
+
+class Branches(nn.Module):
+    """A norm after a sum of two branches, folded by the module that holds it."""
+
+    stride, in_channels = 1, 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = Unit(nn.Conv2d(3, 5, 1), nn.BatchNorm2d(5), nn.ReLU()), nn.Conv2d(3, 4, 3, padding=1)
+        self.last, self.post = nn.Conv2d(5, 4, 1), nn.BatchNorm2d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = self.last(self.a(x)) + self.b(x)
+        return (total if self.post is None else self.post(total)).tanh()
+
+    def fold_norm_(self) -> None:
+        if self.post is None:
+            return
+        factor = self.post.weight * (self.post.running_var + self.post.eps).rsqrt()
+        for conv in (self.last, self.b):
+            conv.weight.mul_(factor[:, None, None, None])
+            conv.bias.mul_(factor)
+        self.b.bias.add_(self.post.bias - self.post.running_mean * factor)
+        self.post = None
+
+
+@pytest.mark.parametrize(("kind", "left"), [(Alone, 1), (Branches, 0)])
+def test_norms_that_no_single_convolution_feeds(kind: type[nn.Module], left: int, tmp_path: Path) -> None:
+    model = randomise_(kind()).eval()
+    folded, image = fold_norms(model), torch.randn(2, 3, 6, 7)
+    torch.testing.assert_close(folded(image), model(image), rtol=1e-5, atol=1e-5)
+    assert (kinds(folded)[nn.BatchNorm2d], kinds(folded)[PerChannel]) == (0, left)
+    torch.testing.assert_close(fold_norms(folded)(image), folded(image), rtol=0, atol=0)
+    export_onnx(model, tmp_path / "g.onnx", size=8)  # verified
+    assert not [node for node in onnx.load(tmp_path / "g.onnx").graph.node if node.op_type == "BatchNormalization"]
+
+
+def test_a_gate_stays_where_it_was() -> None:
+    model = randomise_(Unit(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5))).eval()
+    for gate in add_gates_(model).values():
+        gate.mask = torch.tensor([1.0, 0.0, 0.5, 1.0, 0.0])
+    image = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(fold_norms(model)(image), model(image), rtol=1e-5, atol=1e-5)
+
+
+def test_a_shared_convolution_keeps_its_filter() -> None:
+    model = nn.Sequential(*(Unit(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)) for _ in range(2)))
+    model[1].conv = model[0].conv
+    randomise_(model).eval()
+    image = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(fold_norms(model)(image), model(image), rtol=1e-5, atol=1e-5)
+
+
+class Untracked(Branches):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a.norm = nn.BatchNorm2d(5, track_running_stats=False)
+
+
+def test_a_norm_without_statistics_is_refused_by_name_with_the_way_out(tmp_path: Path) -> None:
+    model = randomise_(Untracked()).eval()
+    with pytest.raises(
+        ValueError, match=r"layer 'a\.norm' is a batch norm without running statistics: .*tracked\(model, images"
+    ):
+        export_onnx(model, tmp_path / "g.onnx", size=8)
+    assert not list(tmp_path.iterdir())
+    whole = tracked(copy.deepcopy(model), [torch.randn(4, 3, 8, 8)])
+    assert export_onnx(whole, tmp_path / "g.onnx", size=8).verification
