@@ -20,13 +20,15 @@ from pocketgan.core.spec import MODELS, Spec
 
 T = TypeVar("T")
 
-PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 3, 53, 59, 61, 67, 71, 73)
+PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
+DISTINCT = (*PRIMES, *(number for number in range(2, 39) if number not in PRIMES))
+"""For networks of more groups than there are small primes."""
 
 
 def tiny(name: str, *, absent: tuple[str, ...] = (), **choices: Any) -> Spec:
     """The registered model with a different prime for every group; the groups in ``absent`` are 0."""
     spec = MODELS[name](**choices)
-    primes = dict(zip(spec.groups(), PRIMES, strict=False))
+    primes = dict(zip(spec.groups(), DISTINCT, strict=False))
     return spec.resized(primes | dict.fromkeys(absent, 0))
 
 
@@ -66,6 +68,33 @@ EXAMPLES: dict[str, dict[str, Spec]] = {
             absent=("block0_res1", "block0_dw1"),
         ),
     },
+    "spade": {
+        "batch": tiny("spade", in_channels=4, upsamplings=5, spectral=False),
+        "instance": tiny("spade", in_channels=2, upsamplings=6, spade_norm="instance", spectral=False),
+    },
+    "mobile-spade": {
+        "instance": tiny("mobile-spade", in_channels=3, upsamplings=5, spectral=False),
+        "batch": tiny("mobile-spade", in_channels=3, upsamplings=5, depthwise_norm="batch", spectral=False),
+    },
+    "inception-spade": {
+        "one-kernel": tiny("inception-spade", in_channels=3, upsamplings=5, kernels=(1,)),
+        "absent-branches": tiny(
+            "inception-spade",
+            in_channels=3,
+            upsamplings=5,
+            kernels=(3,),
+            absent=(
+                "head_res3",
+                "head_dw3",
+                "head_spade_res3",
+                "head_spade_dw3",
+                "middle0_spade_res3",
+                "middle0_spade_dw3",
+                "up0_dw3",
+                "up1_spade_res3",
+            ),
+        ),
+    },
     "patchgan": {
         "1-layer": tiny("patchgan", layers=1),
         "2-layers-batch": tiny("patchgan", layers=2, norm="batch"),
@@ -100,7 +129,7 @@ def size(spec: Spec) -> tuple[int, int]:
     """A small (height, width), not square, that the network accepts at any of its widths."""
     if spec.name == "patchgan":
         return 48, 64
-    side = max(16, 2 ** getattr(spec, "depth", 0))
+    side = max(16, 2 ** getattr(spec, "depth", 0), 2 ** getattr(spec, "upsamplings", 0))
     return side, 2 * side
 
 

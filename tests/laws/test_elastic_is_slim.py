@@ -15,8 +15,13 @@ from pocketgan.core.spec import Spec
 from zoo import every_example, example_input, few, narrower, randomised
 
 
+def exact(spec: Spec) -> torch.dtype:
+    """Float64 for networks so deep in products that a last digit of float32 grows on its way."""
+    return torch.float64 if "spade" in spec.name else torch.float32
+
+
 def assert_same(model: nn.Module, found: torch.Tensor, wanted: torch.Tensor) -> None:
-    """Bit for bit; a depthwise kernel may sum in another order at another memory layout."""
+    """Bit for bit; a depthwise kernel may sum in another order at another memory layout, and so may constants."""
     if any(is_depthwise(module) for module in model.modules()):
         torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)
     else:
@@ -27,7 +32,7 @@ def assert_same(model: nn.Module, found: torch.Tensor, wanted: torch.Tensor) -> 
 @few
 @given(data=st.data(), training=st.booleans())
 def test_elastic_is_the_slim_network(spec: Spec, data: st.DataObject, training: bool) -> None:
-    model, x = randomised(spec), example_input(spec)
+    model, x = randomised(spec, dtype=exact(spec)), example_input(spec, dtype=exact(spec))
     elastic = Elastic(model).train(training)
     for widths in (data.draw(narrower(spec), "widths"), data.draw(narrower(spec), "next widths"), {}):
         elastic.resize_(widths)
@@ -41,7 +46,7 @@ def test_elastic_is_the_slim_network(spec: Spec, data: st.DataObject, training: 
 @every_example
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 def test_elastic_without_its_branches_is_the_slim_network(spec: Spec, training: bool) -> None:
-    model, x = randomised(spec), example_input(spec)
+    model, x = randomised(spec, dtype=exact(spec)), example_input(spec, dtype=exact(spec))
     empty = dict.fromkeys(removable_groups(model), 0)
     slim = shrink(model, prefix(empty)).train(training)  # folded in evaluation, whatever mode follows
     elastic = Elastic(model).train(training)

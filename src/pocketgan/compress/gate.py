@@ -54,10 +54,11 @@ def seats(model: nn.Module) -> list[Seat]:
         declared: Mapping[str, str] = getattr(module, "SEATS", {})
         for seat, producer in declared.items():
             layer = module.get_submodule(producer)
-            dim = getattr(layer, "out_channels", None)
+            carries = is_depthwise(layer) or hasattr(layer, "num_features") or getattr(layer, "CARRIES", False)
+            dim = getattr(layer, "out_channels", getattr(layer, "num_features", None))
             if isinstance(dim, Dim):
                 path = (f"{name}.{seat}".strip("."), f"{name}.{producer}".strip("."))
-                found.append(Seat(*path, dim, is_depthwise(layer) or getattr(layer, "CARRIES", False)))
+                found.append(Seat(*path, dim, carries))
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pocketgan.core.config import from_json, to_json
 from pocketgan.core.errors import unknown
@@ -76,9 +76,17 @@ class Spec(ABC):
         with torch.device(device) if device is not None else torch.device("cpu"):
             model = self.module()
         if device is None or torch.device(device).type != "meta":
-            init_weights_(model)
+            self.init_(model)
+        self.finish_(model)
         model.spec = self  # type: ignore[assignment]
         return model
+
+    def init_(self, model: nn.Module) -> None:
+        """Give the weights their first values, in place: `init_weights_`, unless the architecture was published with others."""
+        init_weights_(model)
+
+    def finish_(self, model: nn.Module) -> None:  # noqa: B027  (most networks are finished)
+        """What is put on top of the weights, in place."""
 
     def resized(self, widths: Mapping[str, int]) -> Spec:
         """The same description at other widths; groups not named keep theirs."""
@@ -103,15 +111,19 @@ def spec_of(model: nn.Module) -> Spec:
     return spec
 
 
-def init_weights_(model: nn.Module) -> None:
+def _normal_(weight: Tensor) -> object:
+    return nn.init.normal_(weight, 0.0, 0.02)
+
+
+def init_weights_(model: nn.Module, *, convolution: Callable[[Tensor], object] = _normal_) -> None:
     """The published initialisation: convolutions N(0, 0.02), biases 0, norm scales N(1, 0.02), norm shifts 0.
 
-    pix2pix (Isola et al. 2017), section 6.2, and every system built on it.
+    pix2pix (Isola et al. 2017), section 6.2, and every system built on it; some fill the weight of a ``convolution`` otherwise.
     """
     for module in model.modules():
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.normal_(module.weight, 0.0, 0.02)
+            convolution(module.weight)
         elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d) and weight is not None:
             nn.init.normal_(weight, 1.0, 0.02)
         else:

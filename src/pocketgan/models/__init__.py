@@ -3,18 +3,24 @@
 from pocketgan.models.discriminators import PatchSpec, PixelSpec, patchgan, pixel
 from pocketgan.models.inception import InceptionSpec, inception
 from pocketgan.models.resnet import ResnetSpec, mobile_resnet, resnet
+from pocketgan.models.spade import InceptionSpadeSpec, SpadeSpec, inception_spade, mobile_spade, spade
 from pocketgan.models.unet import UnetSpec, unet
 
 __all__ = [
+    "InceptionSpadeSpec",
     "InceptionSpec",
     "PatchSpec",
     "PixelSpec",
     "ResnetSpec",
+    "SpadeSpec",
     "UnetSpec",
     "inception",
+    "inception_spade",
     "mobile_resnet",
+    "mobile_spade",
     "patchgan",
     "pixel",
     "resnet",
+    "spade",
     "unet",
 ]

@@ -11,8 +11,8 @@ Norm = Literal["instance", "instance_affine", "batch"]
 """``instance``: no parameters, no statistics (as published); ``instance_affine``: with scale and shift; ``batch``: both."""
 
 
-def make_norm(kind: Norm, channels: int) -> nn.Module:
-    """The normalisation layer of that kind for N x ``channels`` x H x W."""
+def make_norm(kind: Norm | Literal["batch_plain"], channels: int) -> nn.Module:
+    """The normalisation layer of that kind for N x ``channels`` x H x W; ``batch_plain``: statistics, no parameters."""
     match kind:
         case "instance":
             return nn.InstanceNorm2d(channels)
@@ -20,6 +20,8 @@ def make_norm(kind: Norm, channels: int) -> nn.Module:
             return nn.InstanceNorm2d(channels, affine=True)
         case "batch":
             return nn.BatchNorm2d(channels)
+        case "batch_plain":
+            return nn.BatchNorm2d(channels, affine=False)
 
 
 def needs_bias(kind: Norm) -> bool:
@@ -70,12 +72,18 @@ class Separable(nn.Module):
 
     SEATS = {"norm": "depthwise"}  # noqa: RUF012
 
-    def __init__(self, in_channels: int, out_channels: int, *, norm: Norm, bias: bool):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        norm: Norm,
+        bias: bool,
+        padding: Literal["zeros", "reflect"] = "reflect",
+    ):
         super().__init__()
         self.out_channels = out_channels
-        self.depthwise = nn.Conv2d(
-            in_channels, in_channels, 3, padding=1, padding_mode="reflect", groups=in_channels, bias=bias
-        )
+        self.depthwise = nn.Conv2d(in_channels, in_channels, 3, padding=1, padding_mode=padding, groups=in_channels, bias=bias)
         self.norm = make_norm(norm, in_channels)
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
 
@@ -88,10 +96,10 @@ class Shift(nn.Module):
     """One constant a channel, in no batch: what is left of a branch that reads nothing any more."""
 
     AXES = {"value": ("out_channels",)}  # noqa: RUF012
-    SEATS = {"": ""}  # noqa: RUF012
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, *, seat: bool = True):
         super().__init__()
+        self.SEATS = {"": ""} if seat else {}
         self.out_channels = channels
         self.register_buffer("value", torch.zeros(channels))
         self.value: Tensor
