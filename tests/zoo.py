@@ -21,7 +21,7 @@ from pocketgan.core.spec import MODELS, Spec
 T = TypeVar("T")
 
 PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
-DISTINCT = (*PRIMES, *(number for number in range(2, 39) if number not in PRIMES))
+DISTINCT = (*PRIMES, *(number for number in range(8, 42) if number not in PRIMES))
 """For networks of more groups than there are small primes."""
 
 
@@ -101,6 +101,10 @@ EXAMPLES: dict[str, dict[str, Spec]] = {
         "3-layers-conditional": tiny("patchgan", layers=3, in_channels=6),
         "4-layers-affine": tiny("patchgan", layers=4, norm="instance_affine"),
     },
+    "multiscale": {
+        "two-scales": tiny("multiscale", layers=2, in_channels=4, spectral=False),
+        "three-scales-batch": tiny("multiscale", scales=3, layers=1, norm="batch", spectral=False),
+    },
     "pixel": {
         "instance": tiny("pixel"),
         "affine": tiny("pixel", norm="instance_affine", in_channels=6),
@@ -127,7 +131,7 @@ few = settings(
 
 def size(spec: Spec) -> tuple[int, int]:
     """A small (height, width), not square, that the network accepts at any of its widths."""
-    if spec.name == "patchgan":
+    if spec.name in ("patchgan", "multiscale"):
         return 48, 64
     side = max(16, 2 ** getattr(spec, "depth", 0), 2 ** getattr(spec, "upsamplings", 0))
     return side, 2 * side
@@ -147,6 +151,12 @@ def example_input(spec: Spec, *, batch: int = 2, dtype: torch.dtype = torch.floa
 def randomised(spec: Spec, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:
     """The network in evaluation mode with every weight, bias, norm statistic, scale and shift drawn at random."""
     return randomise_(spec.build(), seed=seed).to(dtype).eval()
+
+
+def paint(model: nn.Module, x: Tensor) -> Tensor:
+    """What the model gives; of several scales as one tensor."""
+    given = model(x)
+    return given if isinstance(given, Tensor) else torch.cat([logits.flatten(1) for logits in given], 1)
 
 
 def randomise_(model: nn.Module, *, seed: int = 0) -> nn.Module:

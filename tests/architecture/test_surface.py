@@ -46,10 +46,24 @@ FLAGS = {
 """Every verb with its arguments: positional ones in capitals."""
 
 NAMES = {
-    "architecture": (ARCHITECTURES, {"resnet", "inception", "spade", "inception-spade", "unet", "patchgan", "pixel"}),
+    "architecture": (
+        ARCHITECTURES,
+        {"resnet", "inception", "spade", "inception-spade", "unet", "patchgan", "multiscale", "pixel"},
+    ),
     "model": (
         MODELS,
-        {"resnet", "mobile-resnet", "inception", "spade", "mobile-spade", "inception-spade", "unet", "patchgan", "pixel"},
+        {
+            "resnet",
+            "mobile-resnet",
+            "inception",
+            "spade",
+            "mobile-spade",
+            "inception-spade",
+            "unet",
+            "patchgan",
+            "multiscale",
+            "pixel",
+        },
     ),
     "method": (METHODS, {"uniform", "magnitude", "dmad", "slimming", "sss", "gan-compression", "cat"}),
     "objective": (OBJECTIVES, {"output", "features", "attention", "coattention", "discriminator", "kernel-alignment"}),

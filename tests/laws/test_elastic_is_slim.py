@@ -12,7 +12,7 @@ from pocketgan.compress.elastic import Elastic
 from pocketgan.compress.selection import prefix, shrink
 from pocketgan.core.dims import Dim, channel_map, is_depthwise, named_tensors, removable_groups
 from pocketgan.core.spec import Spec
-from zoo import every_example, example_input, few, narrower, randomised
+from zoo import every_example, example_input, few, narrower, paint, randomised
 
 
 def exact(spec: Spec) -> torch.dtype:
@@ -38,9 +38,9 @@ def test_elastic_is_the_slim_network(spec: Spec, data: st.DataObject, training: 
         elastic.resize_(widths)
         slim = shrink(model, prefix(elastic.widths)).train(training)
         torch.manual_seed(0)  # for dropout
-        wanted = slim(x)
+        wanted = paint(slim, x)
         torch.manual_seed(0)
-        assert_same(model, elastic(x), wanted)
+        assert_same(model, paint(elastic, x), wanted)
 
 
 @every_example
@@ -51,8 +51,8 @@ def test_elastic_without_its_branches_is_the_slim_network(spec: Spec, training: 
     slim = shrink(model, prefix(empty)).train(training)  # folded in evaluation, whatever mode follows
     elastic = Elastic(model).train(training)
     elastic.resize_(empty)
-    assert_same(model, elastic(x), slim(x))
-    assert_same(model, shrink(model, prefix(empty))(x), slim(x))  # from the model in training mode
+    assert_same(model, paint(elastic, x), paint(slim, x))
+    assert_same(model, paint(shrink(model, prefix(empty)), x), paint(slim, x))  # from the model in training mode
 
 
 @every_example
@@ -76,7 +76,7 @@ def test_gradients_reach_exactly_the_channels_that_ran(spec: Spec, training: boo
     slim = elastic.extract().train(training)
     for network in (elastic, slim):
         torch.manual_seed(0)  # for dropout
-        network(x).square().sum().backward()
+        paint(network, x).square().sum().backward()
     table, wanted = channel_map(model), dict(slim.named_parameters())
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None

@@ -2,13 +2,16 @@
 
 from pocketgan.models.discriminators import PatchSpec, PixelSpec, patchgan, pixel
 from pocketgan.models.inception import InceptionSpec, inception
+from pocketgan.models.inception_spade import InceptionSpadeSpec, inception_spade
+from pocketgan.models.multiscale import MultiscaleSpec, multiscale
 from pocketgan.models.resnet import ResnetSpec, mobile_resnet, resnet
-from pocketgan.models.spade import InceptionSpadeSpec, SpadeSpec, inception_spade, mobile_spade, spade
+from pocketgan.models.spade import SpadeSpec, mobile_spade, spade
 from pocketgan.models.unet import UnetSpec, unet
 
 __all__ = [
     "InceptionSpadeSpec",
     "InceptionSpec",
+    "MultiscaleSpec",
     "PatchSpec",
     "PixelSpec",
     "ResnetSpec",
@@ -18,6 +21,7 @@ __all__ = [
     "inception_spade",
     "mobile_resnet",
     "mobile_spade",
+    "multiscale",
     "patchgan",
     "pixel",
     "resnet",

@@ -125,6 +125,15 @@ class Branches(nn.Module):
         branches = [self._modules[name] for name in self.names if getattr(self, f"{name}_width")]
         return [branch for branch in branches if isinstance(branch, Branch)]
 
+    @torch.no_grad()
+    def scale_(self, scale: Tensor, shift: Tensor) -> None:
+        """Multiply the sum by ``scale`` and add ``shift`` (C each), in place; there is a branch at least."""
+        for index, branch in enumerate(self._there()):
+            last = branch.last
+            bias = torch.zeros_like(scale) if last.bias is None else last.bias * scale
+            last.weight.mul_(scale[:, None, None, None])
+            last.bias = nn.Parameter(bias + shift if index == 0 else bias)
+
     def remove_branches_(self) -> None:
         """Drop the layers of empty branches and keep their constants."""
         constants = self._constants()

@@ -80,6 +80,11 @@ class Discriminator(nn.Module):
             self.add_module(f"conv{k}", unit)
         self.head = head
 
+    @property
+    def layers(self) -> tuple[tuple[str, ...], ...]:
+        """The names of its layers from input to logits, scale by scale: there is one scale."""
+        return (tuple(name for name, _ in self.named_children()),)
+
     def forward(self, x: Tensor) -> Tensor:
         """The logits."""
         for layer in self.children():

@@ -105,6 +105,18 @@ class InceptionBlock(nn.Module):
             return evaluated(self.post, torch.zeros_like(weight))[:, None, None]
         return None if self.shift is None else self.shift()
 
+    @torch.no_grad()
+    def fold_norm_(self) -> None:
+        """Let the branches' last convolutions do what a norm with running statistics does after their sum, in place."""
+        if not isinstance(self.post, nn.BatchNorm2d) or not self.hidden:
+            return
+        mean, variance = self.post.running_mean, self.post.running_var
+        assert mean is not None
+        assert variance is not None
+        scale = self.post.weight / (variance + self.post.eps).sqrt()
+        self.branches.scale_(scale, self.post.bias - mean * scale)
+        self.post = nn.Identity()
+
     def remove_branches_(self) -> None:
         """Once no branch is left: keep what the norm made of nothing, drop the norm."""
         if self.hidden:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
+from typing import Any
 
+import torch
 from torch import nn
-from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
 from pocketgan.core.spec import Spec
@@ -18,13 +18,20 @@ def spectral_(layer: nn.Module) -> None:
 
 
 def folded(model: nn.Module) -> nn.Module:
-    """A copy that computes the same as ``model`` does in evaluation mode, with plain weights; its spec says so, too."""
-    plain = copy.deepcopy(model).eval()
-    for module in plain.modules():
-        if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(module, name)
-    spec = getattr(plain, "spec", None)
-    if isinstance(spec, Spec) and getattr(spec, "spectral", False):
-        plain.spec = dataclasses.replace(spec, spectral=False)  # type: ignore[assignment, call-arg]
-    return plain.train(model.training)
+    """The network with plain weights that computes what ``model`` does in evaluation mode; itself where its own are plain.
+
+    Built anew: torch shares the class of a parametrised layer among its copies, so that one of them cannot be freed alone.
+    """
+    spec = getattr(model, "spec", None)
+    if not isinstance(spec, Spec) or not getattr(spec, "spectral", False):
+        return model
+    changed: dict[str, Any] = {"spectral": False}
+    plain = dataclasses.replace(spec, **changed).build(device="meta").to_empty(device="cpu")
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        for name, tensor in plain.state_dict().items():
+            path, _, leaf = name.rpartition(".")
+            tensor.copy_(getattr(model.get_submodule(path), leaf))
+    model.train(training)
+    return plain.train(training)

@@ -18,8 +18,8 @@ class Critic:
     def __init__(self, discriminator: nn.Module):
         self.discriminator = discriminator.eval().requires_grad_(False)
         self.channels = image_channels(discriminator)
-        self.layers = tuple(name for name, _ in discriminator.named_children())
-        """From input to logits, by name."""
+        self.layers: tuple[str, ...] = tuple(name for scale in discriminator.layers for name in scale)  # type: ignore[union-attr]
+        """From input to logits, by name; scale after scale."""
         self._taps = Taps(discriminator, self.layers)
 
     def __call__(self, source: Tensor, picture: Tensor) -> dict[str, Tensor]:
