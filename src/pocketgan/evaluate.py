@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pocketgan.core.errors import unknown
 from pocketgan.core.progress import Reporter
 from pocketgan.core.shape import Shape, Size, plain
-from pocketgan.data.config import DataConfig, Direction, Pairing, Split
+from pocketgan.data.config import DataConfig, Direction, Pairing, Split, has_pairs
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.loader import eval_batches
 from pocketgan.export import RUNTIMES, frozen
@@ -204,7 +204,7 @@ def evaluate(
     """
     extractor = config.extractor()
     judges = {name: Judge(config, extractor) for name in generators}
-    reals, paired = Judge(config, extractor), data.task == "paired"
+    reals, paired = Judge(config, extractor), has_pairs(data.task)
     painters = {name: frozen(generator).to(device) for name, generator in generators.items()}
     shown = 0
     with (reporter or Reporter()).task("evaluate", len(data)) as tick, torch.inference_mode():
@@ -222,6 +222,8 @@ def evaluate(
             if keep is not None:
                 painted = {name: p for name, p in pictures.items() if not isinstance(generators[name], nn.Identity)}
                 columns = {str(role): images for role, images in batch.images.items() if role == "source" or paired}
+                if data.labels is not None:
+                    columns["source"] = data.labels.coloured(columns["source"])
                 shown += _keep(keep, {**columns, **painted}, shown, config.pictures - shown)
             done += len(batch.names)
             tick(done)

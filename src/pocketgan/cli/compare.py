@@ -24,7 +24,7 @@ def run(
     vary: str | None = None,
     seeds: int = 1,
     seed: int = 0,
-    task: Literal["paired", "unpaired", "inputs"] = "paired",
+    task: Literal["paired", "unpaired", "labels", "inputs"] = "paired",
     size: int | None = None,
     aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] | None = None,
@@ -48,7 +48,7 @@ def run(
         vary: any other fields, every combination a run: method_options.mask=quadratic,linear;fit.lr=1e-4,2e-4.
         seeds: how many; mean and spread over them are shown.
         seed: the first of them.
-        task: paired (the truth is the target), unpaired or inputs (the truth is the teacher's picture).
+        task: paired, labels (the truth is the target), unpaired or inputs (the truth is the teacher's picture).
         size: width of the images; by default what the teacher's file says.
         aspect: width over height; by default what the teacher's file says, else 1.
         direction: which side is the source.
@@ -62,13 +62,15 @@ def run(
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compare import CompareConfig, compare, varied
-    from pocketgan.pipeline.config import CompressConfig
+    from pocketgan.pipeline.config import CompressConfig, fit_of
     from pocketgan.pipeline.sources import load
     from pocketgan.report import comparison_table
 
     width, proportion = load(teacher).images(size, aspect)
     base = configured(
-        CompressConfig(teacher=teacher, data=DataConfig(path=data), task=task, device=device),
+        CompressConfig(
+            teacher=teacher, data=DataConfig(path=data), task=task, fit=fit_of(task), search=fit_of(task), device=device
+        ),
         {
             "data.size": width,
             "data.aspect": proportion,

@@ -22,7 +22,7 @@ def run(
     preset: str | None = None,
     pipeline: Literal["fast", "full"] | None = None,
     objective: str | None = None,
-    task: Literal["paired", "unpaired", "inputs"] = "paired",
+    task: Literal["paired", "unpaired", "labels", "inputs"] = "paired",
     size: int | None = None,
     aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] | None = None,
@@ -52,7 +52,7 @@ def run(
         preset: published settings of the method, under everything given here: dmad has paper and release.
         pipeline: full trains a mobile teacher and distils a narrower one first, as GAN Compression did, and cuts that.
         objective: what the student imitates: names of `pocketgan methods` joined with +; or none.
-        task: paired (the truth is the target), unpaired or inputs (the truth is the teacher's picture).
+        task: paired, labels (the truth is the target), unpaired or inputs (the truth is the teacher's picture).
         size: width of the images; by default what the teacher's file says.
         aspect: width over height; by default what the teacher's file says, else 1.
         direction: which side is the source.
@@ -62,7 +62,7 @@ def run(
         multiple: widths are multiples of this where they can be; 8 suits most processors.
         weights: recover from the kept weights, or from fresh ones.
         teacher_discriminator: by default the one beside the teacher.
-        gan: the adversarial loss; by default hinge for paired, lsgan for unpaired.
+        gan: the adversarial loss; by default lsgan for unpaired, else hinge.
         features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
         device: auto, cpu, cuda, ...
         seed: of all that is drawn.
@@ -76,12 +76,21 @@ def run(
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compress import run_stages
-    from pocketgan.pipeline.config import CompressConfig, with_preset
+    from pocketgan.pipeline.config import CompressConfig, fit_of, with_preset
     from pocketgan.pipeline.sources import load
 
     source = load(teacher)
     width, proportion = source.images(size, aspect)
-    base = CompressConfig(teacher=teacher, data=DataConfig(path=data), budget=budget, method=method, task=task, device=device)
+    base = CompressConfig(
+        teacher=teacher,
+        data=DataConfig(path=data),
+        budget=budget,
+        method=method,
+        task=task,
+        fit=fit_of(task),
+        search=fit_of(task),
+        device=device,
+    )
     config = configured(
         with_preset(base, preset, source.model),
         {

@@ -14,7 +14,7 @@ def run(
     /,
     *,
     data: str,
-    task: Literal["paired", "unpaired", "inputs"] = "paired",
+    task: Literal["paired", "unpaired", "labels", "inputs"] = "paired",
     size: int | None = None,
     aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
@@ -32,7 +32,7 @@ def run(
     Args:
         artifact: an artifact of ours (.safetensors) or a published checkpoint.
         data: a folder in one of the ecosystem's layouts, or a built-in set: shapes, textures.
-        task: paired measures against the truth; unpaired and inputs have none.
+        task: paired and labels measure against the truth; unpaired and inputs have none.
         size: width of the images; by default what the file says.
         aspect: width over height; by default what the file says.
         direction: which side is the source.

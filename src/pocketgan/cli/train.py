@@ -12,10 +12,10 @@ def run(
     overrides: Overrides = (),
     /,
     *,
-    task: Literal["paired", "unpaired"],
+    task: Literal["paired", "unpaired", "labels"],
     data: str,
     out: Path,
-    arch: str = "resnet",
+    arch: str | None = None,
     size: int | None = None,
     aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] | None = None,
@@ -32,17 +32,18 @@ def run(
     """Train a teacher and measure it.
 
     Args:
-        task: paired (pix2pix) or unpaired (CycleGAN, both directions).
+        task: paired (pix2pix), unpaired (CycleGAN, both directions) or labels (GauGAN, from label maps).
         data: a folder in one of the ecosystem's layouts, or a built-in set: shapes (paired), textures (unpaired).
         out: the run directory: generator and discriminator, samples, log, report.
-        arch: a name of `pocketgan models`; its numbers are arch_options.ngf=32 and so on.
+        arch: a name of `pocketgan models`, by default resnet, and spade for labels; its numbers are arch_options.ngf=32 and so
+            on.
         size: width of the images that the networks see.
         aspect: their width over height: 2 for 512 x 256; by default 1.
         direction: which side is the source.
         steps: training steps.
         epochs: passes over the data, instead of steps.
         batch: images a step.
-        gan: the adversarial loss; by default hinge for paired, lsgan for unpaired.
+        gan: the adversarial loss; by default lsgan for unpaired, else hinge.
         features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
         device: auto, cpu, cuda, ...
         seed: of the weights, the order of the images and all else that is drawn.
@@ -51,11 +52,18 @@ def run(
     """
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
-    from pocketgan.pipeline.config import TrainConfig
+    from pocketgan.pipeline.config import TrainConfig, fit_of
     from pocketgan.pipeline.train import train
 
     config = configured(
-        TrainConfig(task=task, data=DataConfig(path=data), arch=arch, device=device, seed=seed),
+        TrainConfig(
+            task=task,
+            data=DataConfig(path=data),
+            arch=arch or ("spade" if task == "labels" else "resnet"),
+            fit=fit_of(task),
+            device=device,
+            seed=seed,
+        ),
         {
             "data.size": size,
             "data.aspect": aspect,

@@ -1,6 +1,6 @@
 """Pure functions of tensors."""
 
-from pocketgan.losses.adversarial import GanMode, discriminator_loss, generator_loss
+from pocketgan.losses.adversarial import GanMode, Logits, discriminator_loss, generator_loss
 from pocketgan.losses.alignment import kernel_alignment
 from pocketgan.losses.distillation import (
     Fusion,
@@ -17,6 +17,7 @@ from pocketgan.losses.perceptual import perceptual_distance
 __all__ = [
     "Fusion",
     "GanMode",
+    "Logits",
     "attention_distance",
     "attention_map",
     "attention_transfer",

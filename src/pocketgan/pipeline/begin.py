@@ -13,7 +13,7 @@ from pocketgan.methods import Method, make_method
 from pocketgan.pipeline.common import check_size, check_stride, open_run, open_splits, resolved_steps
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.full import fast, mobile_config, mobile_options, rehearsal
-from pocketgan.pipeline.players import notes_on, student_discriminator
+from pocketgan.pipeline.players import judged_channels, notes_on, student_discriminator
 from pocketgan.pipeline.sides import make_sides, rehearse
 from pocketgan.pipeline.sources import Source, load
 from pocketgan.pipeline.stages import StageName, check_changed, check_range, stages_of
@@ -54,13 +54,14 @@ def begin(
     if "fit" in plan and not method.once_for_all and config.search.steps == 0:
         raise ValueError(f"search.steps=0: {config.method} learns where to cut in its first fit; the least is 1")
     if config.task != "inputs":
-        check_size("discriminator", student_discriminator(config, config.task == "paired"), config.data.shape)
+        judge = student_discriminator(config, judged_channels(config, reference.model))
+        check_size("discriminator", judge, config.data.shape)
     if mobile is not None and config.pipeline == "full":
         checked_task(mobile_config(config, mobile))
     rehearse(cast, method, sides, data)
     run = _open(config, out, resume, reporter, method, plan, first)
     run.reporter.say(f"teacher: {reference.message}")
-    for note in (*notes_on(config), *notes):
+    for note in (*notes_on(config, reference.model), *notes):
         run.reporter.say(note)
     return Work(config, run, replace(cast, game=config), method, sides, pictures, device, {}), plan
 

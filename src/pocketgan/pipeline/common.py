@@ -108,13 +108,18 @@ def _asked(shape: Shape) -> str:
 
 
 def default_gan(gan: GanMode | None, task: str) -> GanMode:
-    """The published choice: hinge for paired, lsgan for unpaired data."""
-    return gan or ("hinge" if task == "paired" else "lsgan")
+    """The published choice: hinge where there are pairs, else lsgan."""
+    return gan or ("hinge" if task in ("paired", "labels") else "lsgan")
 
 
-def make_discriminator(name: str, options: dict[str, object], in_channels: int) -> nn.Module:
-    """A discriminator of that name for inputs of so many channels."""
-    return MODELS[name](in_channels=in_channels, **options).build()
+def untouched(task: str) -> dict[str, nn.Module]:
+    """The source as it is, to be measured beside the pictures; a label map is no picture."""
+    return {} if task == "labels" else {"input": nn.Identity()}
+
+
+def make_discriminator(name: str | None, options: dict[str, object], in_channels: int, task: str) -> nn.Module:
+    """A discriminator of that name (None: the task's own) for inputs of so many channels."""
+    return MODELS[name or ("multiscale" if task == "labels" else "patchgan")](in_channels=in_channels, **options).build()
 
 
 def resolved_steps(fit: FitConfig, length: int) -> FitConfig:

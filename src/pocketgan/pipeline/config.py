@@ -15,10 +15,15 @@ from pocketgan.data.config import DataConfig
 from pocketgan.evaluate import JudgeConfig
 from pocketgan.losses import GanMode
 from pocketgan.methods import METHODS
-from pocketgan.train.config import FitConfig
+from pocketgan.train.config import GAUGAN, FitConfig
 
-TaskName = Literal["paired", "unpaired"]
-StudentTask = Literal["paired", "unpaired", "inputs"]
+TaskName = Literal["paired", "unpaired", "labels"]
+StudentTask = Literal["paired", "unpaired", "labels", "inputs"]
+
+
+def fit_of(task: str) -> FitConfig:
+    """The optimisers that a task was published with."""
+    return GAUGAN if task == "labels" else FitConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,18 +31,21 @@ class TrainConfig:
     """Train a generator from scratch."""
 
     task: TaskName
-    """``paired``: pix2pix; ``unpaired``: CycleGAN, both directions."""
+    """``paired``: pix2pix; ``unpaired``: CycleGAN, both directions; ``labels``: GauGAN, from label maps."""
     data: DataConfig
     arch: str = "resnet"
     """A name of ``pocketgan models``."""
     arch_options: dict[str, Any] = field(default_factory=dict)
     """Its numbers: ``ngf``, ``blocks``, ``norm``, ..."""
-    discriminator: str = "patchgan"
-    """A name of ``pocketgan models``."""
+    discriminator: str | None = None
+    """A name of ``pocketgan models``; None is patchgan, and multiscale for labels."""
     discriminator_options: dict[str, Any] = field(default_factory=dict)
     """Its numbers: ``ndf``, ``layers``, ``norm``."""
     gan: GanMode | None = None
-    """The adversarial loss; None is hinge for paired, lsgan for unpaired, as published."""
+    """The adversarial loss; None is lsgan for unpaired, hinge for all else, as published."""
+    perceptual: str = "vgg19"
+    """What else label maps' pictures are compared with the real ones by: ``vgg19`` (its published weights are downloaded
+    once), ``vgg19:FILE``, ``pixels`` (L1), or ``none``."""
     fit: FitConfig = field(default_factory=FitConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     seed: int = 0
@@ -76,8 +84,8 @@ class CompressConfig:
     budget: str = "10x"
     """``2.6G`` exact MACs, ``2.6Gpaper``, ``0.5Mparams`` or ``12x`` fewer exact MACs."""
     task: StudentTask = "paired"
-    """``paired``: the truth is the target; ``unpaired`` and ``inputs``: the truth is the teacher's picture; ``inputs``
-    knows sources only and plays without a discriminator."""
+    """``paired``: the truth is the target; ``labels``: so it is, and the source is a label map; ``unpaired`` and ``inputs``:
+    the truth is the teacher's picture; ``inputs`` knows sources only and plays without a discriminator."""
     method: str = "magnitude"
     """A name of ``pocketgan methods``."""
     method_options: dict[str, Any] = field(default_factory=dict)
@@ -110,9 +118,12 @@ class CompressConfig:
     teacher_discriminator: str | None = None
     """The teacher's discriminator; None looks beside the teacher, and where there is none begins a new one."""
     discriminator_options: dict[str, Any] | None = None
-    """``ndf``, ``layers``, ``norm`` of a new PatchGAN for the student; None goes on from a copy of the teacher's."""
+    """``ndf``, ``layers``, ``norm`` of a new discriminator for the student (multiscale for labels, else a PatchGAN); None goes
+    on from a copy of the teacher's."""
     gan: GanMode | None = None
-    """The adversarial loss; None is hinge for paired, lsgan for unpaired, as published."""
+    """The adversarial loss; None is lsgan for unpaired, hinge for all else, as published."""
+    perceptual: str = "vgg19"
+    """As for the teacher: ``vgg19``, ``vgg19:FILE``, ``pixels`` or ``none``; for labels only."""
     fit: FitConfig = field(default_factory=FitConfig)
     """The recovery."""
     search: FitConfig = field(default_factory=FitConfig)

@@ -106,7 +106,7 @@ def mobile_file(config: CompressConfig, reference: nn.Module, out: Path) -> Path
     """Where the mobile teacher is written; None where none is trained."""
     if mobile_options(config, reference) is None:
         return None
-    return out / "mobile" / ("generator.safetensors" if config.task == "paired" else "generator_A.safetensors")
+    return out / "mobile" / ("generator_A.safetensors" if config.task == "unpaired" else "generator.safetensors")
 
 
 def mobile_config(config: CompressConfig, options: dict[str, Any]) -> TrainConfig:

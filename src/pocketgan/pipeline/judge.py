@@ -12,7 +12,7 @@ from pocketgan.compress.fit_budget import floor_widths
 from pocketgan.core.files import write_json
 from pocketgan.core.spec import spec_of
 from pocketgan.evaluate import Result, cost_result, evaluate, latencies
-from pocketgan.pipeline.common import machine, versions
+from pocketgan.pipeline.common import machine, untouched, versions
 from pocketgan.pipeline.players import notes_on
 from pocketgan.pipeline.work import Work
 
@@ -29,9 +29,9 @@ def judge(work: Work, student: nn.Module, exported: Mapping[str, object]) -> Non
         notes.append(
             "the student was taught by the mobile teacher in mobile/, and is measured beside the teacher that was given"
         )
-    notes.extend((*notes_on(work.cast.game), *config.judge.check(config.data, config.task)))
+    notes.extend((*notes_on(work.cast.game, teacher), *config.judge.check(config.data, config.task)))
     quality = evaluate(
-        {"teacher": teacher, "student": student, "input": nn.Identity()},
+        {"teacher": teacher, "student": student, **untouched(config.task)},
         work.test,
         config.judge,
         device=work.device,
@@ -57,7 +57,7 @@ def judge(work: Work, student: nn.Module, exported: Mapping[str, object]) -> Non
             "objective": config.objective,
             "seed": config.seed,
             **{name: result.to_json() for name, result in results.items()},
-            "input": {"quality": quality["input"][0]},
+            **{name: {"quality": quality[name][0]} for name in untouched(config.task)},
             "budget": {
                 "asked": config.budget,
                 "kind": setting.budget.kind,

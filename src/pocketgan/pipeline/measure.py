@@ -9,7 +9,7 @@ from typing import Any
 
 from pocketgan.core.progress import Reporter
 from pocketgan.core.shape import Shape, said, shape_of
-from pocketgan.data.config import DataConfig, Split
+from pocketgan.data.config import DataConfig, Split, has_pairs
 from pocketgan.data.images import open_data
 from pocketgan.evaluate import JudgeConfig, Result, cost_result, evaluate, latencies, real_moments
 from pocketgan.export import FORMATS, Exported
@@ -64,7 +64,7 @@ def measure(
 
 def _check_comparable(config: JudgeConfig, task: StudentTask, teacher: str | None) -> None:
     """Raise ``ValueError`` if the pictures have nothing to be compared with."""
-    if task == "paired" or teacher is not None:
+    if has_pairs(task) or teacher is not None:
         return
     if config.features is None:
         raise ValueError(f"with {task} data there is no truth to compare with: give --features, or a --teacher")

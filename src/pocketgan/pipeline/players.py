@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from pocketgan.core.spec import spec_of
+from pocketgan.data.config import has_pairs
 from pocketgan.data.images import ImageData
+from pocketgan.data.labels import Labels
 from pocketgan.metrics.cost import image_channels
 from pocketgan.pipeline.common import default_gan, first_batch, make_discriminator
 from pocketgan.pipeline.config import CompressConfig
+from pocketgan.pipeline.perceptual import make_perceptual
 from pocketgan.pipeline.sources import discriminator_beside, load, reverse_of
 from pocketgan.train.cycle import Cycle
+from pocketgan.train.labels import LabelTranslation
 from pocketgan.train.objectives import check_objectives
 from pocketgan.train.task import Task
 from pocketgan.train.translation import Translation, structure
@@ -22,28 +27,45 @@ from pocketgan.train.translation import Translation, structure
 
 def make_task(config: CompressConfig, student: nn.Module, teacher: nn.Module, data: ImageData, device: torch.device) -> Task:
     """The student's game: the data's own truth where it is paired, the teacher's pictures where it is not."""
-    paired = config.task == "paired"
+    paired = has_pairs(config.task)
     taught = config.objective != "none" or not paired
     critic = teacher_critic(config) if taught else None
-    return Translation(
-        student.to(device),
-        None if config.task == "inputs" else student_discriminator(config, paired),
-        gan=default_gan(config.gan, config.task),
-        conditional=paired,
-        truth="target" if paired else "teacher",
-        teacher=teacher.to(device) if taught else None,
-        critic=critic.to(device) if critic is not None else None,
-        objective=config.objective,
-        objective_options=config.objective_options,
-        layers=config.layers or _shared_layers(student, teacher),
-        example=first_batch(data, 1)["source"].to(device),
-    )
+    game: dict[str, Any] = {
+        "gan": default_gan(config.gan, config.task),
+        "conditional": paired,
+        "truth": "target" if paired else "teacher",
+        "teacher": teacher.to(device) if taught else None,
+        "critic": critic.to(device) if critic is not None else None,
+        "objective": config.objective,
+        "objective_options": config.objective_options,
+        "layers": config.layers or _shared_layers(student, teacher),
+        "example": first_batch(data, 1)["source"].to(device),
+    }
+    judge = None if config.task == "inputs" else student_discriminator(config, judged_channels(config, teacher))
+    if config.task == "labels":
+        assert judge is not None
+        return label_game(student.to(device), judge, data.labels, config.perceptual, device, **game)
+    return Translation(student.to(device), judge, **game)
+
+
+def label_game(
+    generator: nn.Module, judge: nn.Module, labels: Labels | None, perceptual: str, device: torch.device, **game: Any
+) -> Task:
+    """GauGAN's game, as teachers and students play it."""
+    assert labels is not None
+    perception, pixels = make_perceptual(perceptual, device)
+    return LabelTranslation(generator, judge, perception=perception, pixels=pixels, coloured=labels.coloured, **game)
+
+
+def judged_channels(config: CompressConfig, generator: nn.Module) -> int:
+    """How many channels the student's discriminator is shown: the picture, and what it was painted from if they are pairs."""
+    return 3 + (image_channels(generator) if has_pairs(config.task) else 0)
 
 
 def two_way_game(config: CompressConfig, there: nn.Module, back: nn.Module, device: torch.device) -> Task:
     """CycleGAN with both searched generators, each against a copy of its teacher's discriminator, or a new one."""
     reverse = replace(config, teacher=str(reverse_of(Path(config.teacher))), teacher_discriminator=None)
-    judges = (student_discriminator(config, False), student_discriminator(reverse, False))
+    judges = (student_discriminator(config, 3), student_discriminator(reverse, 3))
     return Cycle((there.to(device), back.to(device)), judges, gan=default_gan(config.gan, config.task))
 
 
@@ -56,16 +78,16 @@ def _shared_layers(student: nn.Module, teacher: nn.Module) -> tuple[str, ...]:
     return tuple(name for name in spec_of(teacher).taps if name in present)
 
 
-def student_discriminator(config: CompressConfig, conditional: bool) -> nn.Module:
+def student_discriminator(config: CompressConfig, channels: int) -> nn.Module:
     """A copy of the teacher's (GAN Compression, section 3.1), or a new one where there is none that fits, or if asked for."""
     if config.discriminator_options is not None:
-        return make_discriminator("patchgan", config.discriminator_options, 6 if conditional else 3)
-    return _teachers_discriminator(config, conditional) or make_discriminator("patchgan", {}, 6 if conditional else 3)
+        return make_discriminator(None, config.discriminator_options, channels, config.task)
+    return _teachers_discriminator(config, channels) or make_discriminator(None, {}, channels, config.task)
 
 
-def _teachers_discriminator(config: CompressConfig, conditional: bool) -> nn.Module | None:
+def _teachers_discriminator(config: CompressConfig, channels: int) -> nn.Module | None:
     """The one that was named, which must fit, or the one beside the teacher if it does."""
-    channels, model = 6 if conditional else 3, teacher_critic(config)
+    model = teacher_critic(config)
     if model is not None and image_channels(model) == channels:
         return model.requires_grad_(True)
     if config.teacher_discriminator:
@@ -84,10 +106,12 @@ def teacher_critic(config: CompressConfig) -> nn.Module | None:
     return load(file).model if file is not None else None
 
 
-def notes_on(config: CompressConfig) -> list[str]:
+def notes_on(config: CompressConfig, teacher: nn.Module) -> list[str]:
     """What a reader of the figures must know of how the student learnt."""
     critic, notes = teacher_critic(config), []
-    fits = config.task != "inputs" and _teachers_discriminator(config, config.task == "paired") is not None
+    fits = config.task != "inputs" and _teachers_discriminator(config, judged_channels(config, teacher)) is not None
+    if config.task == "labels" and not config.perceptual.startswith("vgg19"):
+        notes.append(f"trained without VGG19's perceptual loss: perceptual={config.perceptual}")
     if config.task != "inputs" and config.discriminator_options is None and not fits:
         notes.append("no discriminator that fits lies beside the teacher: the student's was begun anew")
     for name, (kind, _) in check_objectives(config.objective, config.objective_options).items():

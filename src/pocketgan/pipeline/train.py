@@ -15,7 +15,10 @@ from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run
 from pocketgan.core.spec import MODELS
 from pocketgan.data.images import ImageData
+from pocketgan.data.labels import Labels
 from pocketgan.evaluate import Result, cost_result, evaluate, latencies
+from pocketgan.metrics.cost import image_channels
+from pocketgan.models.spectral import folded
 from pocketgan.pipeline.common import (
     batches_of,
     check_size,
@@ -28,9 +31,11 @@ from pocketgan.pipeline.common import (
     open_splits,
     resolved_steps,
     there,
+    untouched,
     versions,
 )
 from pocketgan.pipeline.config import TrainConfig
+from pocketgan.pipeline.players import label_game
 from pocketgan.report import write_report
 from pocketgan.train.cycle import Cycle
 from pocketgan.train.loop import check_weights, choose_device, fit
@@ -55,7 +60,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
     device = choose_device(config.device)
     notes = config.judge.check(config.data, config.task)
     torch.manual_seed(config.seed)
-    task = checked_task(config)
+    task = checked_task(config, data.labels, device)
     with open_run(out, config, resume=resume, reporter=reporter) as run:
         began = monotonic()
         for note in notes:
@@ -77,12 +82,17 @@ def _save(config: TrainConfig, task: Task, out: Path) -> None:
     for name, player in task.players.items():
         kind, _, side = name.partition("_")
         file = out / f"{FILES[kind]}{'_' if side else ''}{side}.safetensors"
-        save_artifact(file, player, size=config.data.shape, provenance={"task": config.task, "seed": config.seed})
+        # A student goes on to play against the discriminator, which keeps its spectral norm.
+        shipped = folded(player) if kind == "G" else player
+        save_artifact(file, shipped, size=config.data.shape, provenance={"task": config.task, "seed": config.seed})
 
 
-def checked_task(config: TrainConfig) -> Task:
-    """The game of the configuration, with fresh players. Raises ``ValueError`` for sizes and names that do not fit."""
-    task = _make_task(config)
+def checked_task(config: TrainConfig, labels: Labels | None = None, device: torch.device | None = None) -> Task:
+    """The game of the configuration, with fresh players. Raises ``ValueError`` for sizes and names that do not fit.
+
+    ``labels`` are those of the data, where the task has any.
+    """
+    task = _make_task(config, labels, device or torch.device("cpu"))
     for name, player in task.players.items():
         check_stride(player, config.data.shape)
         check_size("generator" if name.startswith("G") else "discriminator", player, config.data.shape)
@@ -90,15 +100,22 @@ def checked_task(config: TrainConfig) -> Task:
     return task
 
 
-def _make_task(config: TrainConfig) -> Task:
+def _make_task(config: TrainConfig, labels: Labels | None, device: torch.device) -> Task:
     gan = default_gan(config.gan, config.task)
 
-    def generator() -> nn.Module:
-        return MODELS[config.arch](**config.arch_options).build()
+    def generator(**more: object) -> nn.Module:
+        return MODELS[config.arch](**{**more, **config.arch_options}).build()
 
     def discriminator(channels: int) -> nn.Module:
-        return make_discriminator(config.discriminator, config.discriminator_options, channels)
+        return make_discriminator(config.discriminator, config.discriminator_options, channels, config.task)
 
+    if config.task == "labels":
+        assert labels is not None
+        painter, judge = generator(in_channels=labels.channels), discriminator(labels.channels + 3)
+        if image_channels(painter) != labels.channels:
+            own = image_channels(painter)
+            raise ValueError(f"arch_options.in_channels={own}: the label maps have {labels.channels}; leave it out")
+        return label_game(painter, judge, labels, config.perceptual, device, gan=gan)
     if config.task == "paired":
         return Translation(generator(), discriminator(6), gan=gan)
     return Cycle((generator(), generator()), (discriminator(3), discriminator(3)), gan=gan)
@@ -106,10 +123,9 @@ def _make_task(config: TrainConfig) -> Task:
 
 def _judge(config: TrainConfig, task: Task, test: ImageData, device: torch.device, run: Run, seconds: float) -> None:
     began = monotonic()
-    generator = task.players.get("G", task.players.get("G_A"))
-    assert generator is not None
+    generator = folded(task.players["G"] if "G" in task.players else task.players["G_A"])
     quality = evaluate(
-        {"picture": generator, "input": nn.Identity()},
+        {"picture": generator, **untouched(config.task)},
         test,
         config.judge,
         device=device,
@@ -119,14 +135,14 @@ def _judge(config: TrainConfig, task: Task, test: ImageData, device: torch.devic
     result: Result = cost_result(generator, config.data.shape)
     result.quality, result.spread = quality["picture"]
     result.latency_ms = latencies({"picture": generator}, config.data.shape, config.judge)["picture"]
-    name = "generator.safetensors" if config.task == "paired" else "generator_A.safetensors"
+    name = "generator_A.safetensors" if config.task == "unpaired" else "generator.safetensors"
     result.bytes = (run.path / name).stat().st_size
     write_json(
         run.path / "result.json",
         {
             "name": run.path.name,
             "generator": result.to_json(),
-            "input": {"quality": quality["input"][0]},
+            **{name: {"quality": quality[name][0]} for name in untouched(config.task)},
             "seed": config.seed,
             "seconds": {"train": seconds, "evaluate": monotonic() - began},
             "versions": versions(),

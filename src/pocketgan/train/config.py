@@ -21,6 +21,8 @@ class FitConfig:
     """Images a step, over all processes together."""
     lr: float = 2e-4
     """Adam's learning rate at the start (pix2pix and CycleGAN: 2e-4)."""
+    lr_discriminator: float | None = None
+    """That of the discriminators; None is the same (GauGAN's two time scales: 1e-4 and 4e-4)."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's betas (pix2pix: 0.5, 0.999)."""
     decay: Decay = "linear"
@@ -46,6 +48,15 @@ class FitConfig:
                 raise ValueError(f"{name}={getattr(self, name)}: the least is {least}")
         if not 0 <= self.decay_start <= 1:
             raise ValueError(f"decay_start={self.decay_start}: a part of the steps, from 0 to 1")
+
+
+GAUGAN = FitConfig(lr=1e-4, lr_discriminator=4e-4, betas=(0.0, 0.9))
+"""The optimisers of label-map generators: two time scales (Heusel et al. 2017; SPADE, section 4)."""
+
+
+def lr_of(phase: str, config: FitConfig) -> float:
+    """The learning rate at the start of what a phase trains."""
+    return config.lr_discriminator if phase == "D" and config.lr_discriminator is not None else config.lr
 
 
 def lr_factor(step: int, config: FitConfig) -> float:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pocketgan.compress.calibrate import has_statistics
 from pocketgan.core.errors import unknown
 from pocketgan.core.run import Run
-from pocketgan.train.config import FitConfig, lr_factor
+from pocketgan.train.config import FitConfig, lr_factor, lr_of
 from pocketgan.train.learner import Learner, Learners
 from pocketgan.train.processes import choose_device, processes
 from pocketgan.train.samples import save_grid
@@ -60,7 +60,9 @@ class Fit:
         own = {name: optimizer for name, optimizer in made.items() if optimizer is not None}
         learnt = {id(p) for optimizer in own.values() for group in optimizer.param_groups for p in group["params"]}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            name: torch.optim.Adam([p for p in parameters if id(p) not in learnt], config.lr, config.betas, fused=True)
+            name: torch.optim.Adam(
+                [p for p in parameters if id(p) not in learnt], lr_of(name, config), config.betas, fused=True
+            )
             for name, parameters in self.parameters.items()
         }
         self.steppers = {name: [self.optimizers[name], *(own.values() if name == "G" else ())] for name in self.optimizers}
@@ -97,7 +99,7 @@ class Fit:
             total.backward()  # type: ignore[no-untyped-call]
             if self.world.several:
                 self.world.average_gradients_(self.parameters[phase.name])
-            self.optimizers[phase.name].param_groups[0]["lr"] = self.config.lr * factor
+            self.optimizers[phase.name].param_groups[0]["lr"] = lr_of(phase.name, self.config) * factor
             for optimizer in self.steppers[phase.name]:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)

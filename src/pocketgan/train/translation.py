@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketgan.compress.elastic import Elastic
-from pocketgan.losses import GanMode, discriminator_loss, generator_loss
+from pocketgan.losses import GanMode, Logits, discriminator_loss, generator_loss
 from pocketgan.train.critic import Critic
 from pocketgan.train.objectives import Scene, check_objectives, make_objectives
 from pocketgan.train.taps import Taps
@@ -123,15 +123,19 @@ class Translation(Task):
         if phase == "D":
             real, fake = self._judge(batch, batch["target"]), self._judge(batch, picture.detach())
             return {"real_fake": discriminator_loss(self.gan, real, fake)}
-        losses = {}
+        losses: dict[str, Tensor] = {}
         if "D" in self.players:
             losses["gan"] = generator_loss(self.gan, self._judge(batch, picture))
         losses["recon"] = F.l1_loss(picture, batch["target"] if self.truth == "target" else scene["shown"].taught)
-        if "objective" in self.players:
-            losses |= {name: entry.loss(scene["shown"]) for name, entry in self.players["objective"].items()}  # type: ignore[operator]
-        return losses
+        return losses | self._imitated(scene)
 
-    def _judge(self, batch: Batch, picture: Tensor) -> Tensor:
+    def _imitated(self, scene: dict[str, Any]) -> dict[str, Tensor]:
+        """One loss an objective."""
+        if "objective" not in self.players:
+            return {}
+        return {name: entry.loss(scene["shown"]) for name, entry in self.players["objective"].items()}  # type: ignore[operator]
+
+    def _judge(self, batch: Batch, picture: Tensor) -> Logits:
         shown = torch.cat([batch["source"], picture], 1) if self.conditional else picture
         return self.players["D"](shown)  # type: ignore[no-any-return]
 
