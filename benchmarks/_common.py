@@ -72,7 +72,7 @@ def figures(run: Path) -> dict[str, Any]:
         if name in result:
             kept[name] = {key: result[name][key] for key in ("params", "macs", "macs_paper", "quality", "spread", "latency_ms")}
     widths = {"widths": result["widths"]["student"]} if "widths" in result else {}
-    return kept | widths | {"input": result["input"]}
+    return kept | widths | {name: result[name] for name in ("input", "real") if name in result}
 
 
 def seed_table(runs: Sequence[Path]) -> dict[str, Any]:

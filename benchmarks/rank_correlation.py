@@ -63,7 +63,7 @@ def recovered(config: CompressConfig, run: Path, candidate: dict[str, Any], out:
         networks = {"teacher": load(config.teacher).model, "student": student}
         test = open_data(config.data, config.task, "test")
         quality = evaluate(networks, test, config.judge, device=torch.device("cpu"), teacher="teacher")
-        facts.write_text(json.dumps(quality["student"][0]))
+        facts.write_text(json.dumps(quality["student"].quality))
     run_stages(config, out, resume=True, reporter=ConsoleReporter())
     done = json.loads((out / "result.json").read_text())["student"]
     return {

@@ -31,8 +31,8 @@ FLAGS = {
     " --to --resume --dry-run",
     "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --vary --seeds --seed --task --size"
     " --aspect --direction --steps --batch --features --device --resume --dry-run",
-    "evaluate": "ARTIFACT --data --task --size --aspect --direction --metrics --features --reals --stats --teacher --batch"
-    " --device --json",
+    "evaluate": "ARTIFACT --data --task --size --aspect --direction --classes --metrics --features --reals --stats --segmenter"
+    " --teacher --batch --device --json",
     "stats": "DATA --side --features --out --split --size --aspect",
     "export": "ARTIFACT --out --format --size --aspect --verify",
     "inspect": "MODEL --size --aspect --multiple --json",
@@ -75,7 +75,7 @@ NAMES = {
     "importance": (IMPORTANCES, {"contribution", "l1"}),
     "format": (FORMATS, {"onnx"}),
     "runtime": (RUNTIMES, {"torch", "onnxruntime"}),
-    "metric": (METRICS, {"psnr", "ssim", "frechet", "kernel"}),
+    "metric": (METRICS, {"psnr", "ssim", "frechet", "kernel", "miou", "accuracy"}),
     "built-in data": (BUILTIN, {"shapes", "textures"}),
     "recipe": (
         RECIPES,

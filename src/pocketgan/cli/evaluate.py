@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Switch, say, show_json
+from pocketgan.cli.console import Switch, say, show_json, show_table
 
 
 def run(
@@ -18,10 +18,12 @@ def run(
     size: int | None = None,
     aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
+    classes: int | str | None = None,
     metrics: str | None = None,
     features: str | None = None,
     reals: Literal["test", "train+test"] = "test",
     stats: str | None = None,
+    segmenter: str | None = None,
     teacher: str | None = None,
     batch: int = 8,
     device: str = "auto",
@@ -36,12 +38,16 @@ def run(
         size: width of the images; by default what the file says.
         aspect: width over height; by default what the file says.
         direction: which side is the source.
+        classes: what the values of label maps mean, where the folder does not say: how many there are, a file of names,
+            cityscapes or coco-stuff.
         metrics: psnr, ssim (need paired data or a teacher), frechet, kernel (need features), fid, kid (need Inception),
             separated by commas; by default all that can be measured.
         features: what the distances are measured on and named after: inception (FID and KID), inception:legacy (as published
             by GAN Compression and others), either with :FILE for weights of your own, or an ONNX file, RGB in [0, 1] to N x D.
         reals: the real pictures that frechet compares with; published unpaired FIDs compare with train+test.
         stats: statistics of the real pictures for frechet, from `pocketgan stats` or as published (.npz).
+        segmenter: what reads pictures back as label maps, for miou and accuracy: drn-d-105 (Cityscapes) or deeplabv2
+            (COCO-Stuff), with :FILE for its weights, or an ONNX file, RGB in [0, 1] to the scores of each class.
         teacher: another artifact; the likeness to its pictures is measured too.
         batch: pictures painted at a time.
         device: auto, cpu, cuda, ...
@@ -53,8 +59,8 @@ def run(
     from pocketgan.pipeline.measure import measure
 
     chosen = tuple(metrics.split(",")) if metrics else None
-    config = JudgeConfig(metrics=chosen, features=features, reals=reals, stats=stats, batch=batch)
-    source = DataConfig(path=data, direction=direction)
+    config = JudgeConfig(metrics=chosen, features=features, reals=reals, stats=stats, segmenter=segmenter, batch=batch)
+    source = DataConfig(path=data, direction=direction, classes=classes)
     result = measure(
         artifact,
         source,
@@ -69,6 +75,9 @@ def run(
     if json:
         show_json(result.to_json())
         return
+    if result.classes:
+        rows = [(name, "-" if iou is None else f"{iou:.4f}") for name, iou in result.classes.items()]
+        show_table("intersection over union", ("class", "IoU"), rows)
     for name, value in result.quality.items():
         error = f" ± {result.spread[name]:.3g}" if name in result.spread else ""
         say(f"{name}: {value:.4g}{error}")

@@ -85,6 +85,11 @@ class Method(ABC):
         """Whether it needs a first fit to cut this network."""
         return self.learns
 
+    @property
+    def reads(self) -> bool:
+        """Whether it needs what reads pictures back as label maps."""
+        return False
+
     def network(self, model: nn.Module) -> nn.Module:
         """The network within what `prepare` made that the selection is of."""
         return model

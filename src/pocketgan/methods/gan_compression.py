@@ -65,7 +65,8 @@ class GanCompression(Method):
     images: int = 64
     """How many training images are held out to score them on."""
     fitness: Fit = "teacher"
-    """What is scored: the distance to the teacher's pictures, or frechet or kernel on ``--features``."""
+    """What is scored: the distance to the teacher's pictures, frechet or kernel on ``--features``, or, of label maps' pictures,
+    what ``judge.segmenter`` reads in them (miou)."""
     evaluate_every: int = 500
     """Steps between two looks at the largest and the smallest network on the held-out images while the weights are trained; 0:
     none. They are logged and shown, and change nothing."""
@@ -90,6 +91,11 @@ class GanCompression(Method):
         """Kept from the search's training."""
         return self.images
 
+    @property
+    def reads(self) -> bool:
+        """For mIoU."""
+        return self.fitness == "miou"
+
     def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:
         """The space and its floor, the strategy and its options, and whether the fitness has an extractor."""
         if self.ranks == "own" and has_statistics(teacher):
@@ -101,7 +107,7 @@ class GanCompression(Method):
         if self.storage is not None:
             open_storage(self.storage)
         self._check_against(setting)
-        if self.fitness != "teacher" and not features:
+        if self.fitness in ("frechet", "kernel") and not features:
             raise ValueError(f"fitness={self.fitness} is measured on features: give an ONNX file with --features")
 
     def _check_against(self, setting: Setting) -> None:
@@ -169,8 +175,8 @@ class GanCompression(Method):
 
     def _name(self, network: nn.Module, held: HeldOut, setting: Setting) -> str:
         """Of all that scores depend on, so that searches lie side by side in one storage; ``candidates`` may grow."""
-        extractor = held.extractor.name if held.extractor is not None else ""
-        told = replace(self, candidates=1, storage=None, lease=1.0), setting.budget, setting.seed, extractor
+        looks = [looker.name for looker in (held.extractor, held.segmenter) if looker is not None]
+        told = replace(self, candidates=1, storage=None, lease=1.0), setting.budget, setting.seed, "+".join(looks)
         digest = hashlib.sha256(repr(told).encode())
         for tensor in (*network.state_dict().values(), held.sources, held.taught):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

@@ -10,7 +10,7 @@ from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run, differences
 from pocketgan.data.part import hold_out
 from pocketgan.methods import Method, make_method
-from pocketgan.pipeline.common import check_size, check_stride, open_run, open_splits, resolved_steps
+from pocketgan.pipeline.common import check_channels, check_size, check_stride, open_run, open_splits, resolved_steps
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.full import fast, mobile_config, mobile_options, rehearsal
 from pocketgan.pipeline.players import judged_channels, notes_on, student_discriminator
@@ -44,7 +44,10 @@ def begin(
     check_range(first, last, plan, out)
     check_stride(reference.model, config.data.shape)
     data, test = open_splits(config.data, config.task)
+    check_channels(reference.model, data)
     searched, held = hold_out(data, method.held_out) if method.held_out else (data, None)
+    if method.reads and config.judge.segmenter is None:
+        raise ValueError(f"{config.method} is to read pictures back as label maps: say by what, with judge.segmenter")
     pictures, device = Pictures(data, searched, held, test), choose_device(config.device)
     cast = rehearsal(config, reference) if config.pipeline == "full" else fast(config, reference)
     sides = make_sides(config, cast, searched, held, method, out, device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,9 @@ from pocketgan.data.check import check
 from pocketgan.data.config import DataConfig, Pairing
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.loader import eval_batches, places, train_batches
+from pocketgan.evaluate import Judgement
 from pocketgan.losses import GanMode
-from pocketgan.metrics.cost import CostModel
+from pocketgan.metrics.cost import CostModel, image_channels
 from pocketgan.train.config import FitConfig
 from pocketgan.train.processes import processes
 
@@ -85,6 +86,17 @@ def check_stride(model: nn.Module, shape: Shape) -> None:
         )
 
 
+def check_channels(model: nn.Module, data: ImageData) -> None:
+    """Raise ``ValueError`` if the generator reads other label maps than these."""
+    if data.labels is None or image_channels(model) == data.labels.channels:
+        return
+    parts = [f"{len(data.labels.classes)} classes", *["void"] * data.labels.void, *["instance edges"] * data.labels.edges]
+    raise ValueError(
+        f"the generator reads {image_channels(model)} channels, {data.config.path} has {data.labels.channels} "
+        f"({' + '.join(parts)}): give data.classes as it was trained with"
+    )
+
+
 def check_size(what: str, model: nn.Module, shape: Shape) -> None:
     """Raise ``ValueError`` if images of that height and width shrink to nothing on their way through the network."""
     try:
@@ -115,6 +127,12 @@ def default_gan(gan: GanMode | None, task: str) -> GanMode:
 def untouched(task: str) -> dict[str, nn.Module]:
     """The source as it is, to be measured beside the pictures; a label map is no picture."""
     return {} if task == "labels" else {"input": nn.Identity()}
+
+
+def beside(found: Mapping[str, Judgement]) -> dict[str, Any]:
+    """What is no network's but is to be compared with: the source as it is, and the real pictures in a segmenter's eyes."""
+    others = {name: judgement for name, judgement in found.items() if name in ("input", "real")}
+    return {name: {"quality": one.quality, **({"classes": one.classes} if one.classes else {})} for name, one in others.items()}
 
 
 def make_discriminator(name: str | None, options: dict[str, object], in_channels: int, task: str) -> nn.Module:

@@ -12,7 +12,7 @@ from pocketgan.compress.fit_budget import floor_widths
 from pocketgan.core.files import write_json
 from pocketgan.core.spec import spec_of
 from pocketgan.evaluate import Result, cost_result, evaluate, latencies
-from pocketgan.pipeline.common import machine, untouched, versions
+from pocketgan.pipeline.common import beside, machine, untouched, versions
 from pocketgan.pipeline.players import notes_on
 from pocketgan.pipeline.work import Work
 
@@ -43,7 +43,7 @@ def judge(work: Work, student: nn.Module, exported: Mapping[str, object]) -> Non
     results: dict[str, Result] = {}
     for name, model in (("teacher", teacher), ("student", student)):
         results[name] = cost_result(model, shape)
-        results[name].quality, results[name].spread = quality[name]
+        results[name].add(quality[name])
         results[name].latency_ms = speed[name]
     results["student"].bytes = work.file("student.safetensors").stat().st_size
     results["teacher"].bytes = _bytes(Path(config.teacher), teacher)
@@ -57,7 +57,7 @@ def judge(work: Work, student: nn.Module, exported: Mapping[str, object]) -> Non
             "objective": config.objective,
             "seed": config.seed,
             **{name: result.to_json() for name, result in results.items()},
-            **{name: {"quality": quality[name][0]} for name in untouched(config.task)},
+            **beside(quality),
             "budget": {
                 "asked": config.budget,
                 "kind": setting.budget.kind,

@@ -14,7 +14,7 @@ from pocketgan.data.images import open_data
 from pocketgan.evaluate import JudgeConfig, Result, cost_result, evaluate, latencies, real_moments
 from pocketgan.export import FORMATS, Exported
 from pocketgan.extractors import make_extractor
-from pocketgan.pipeline.common import check_stride
+from pocketgan.pipeline.common import check_channels, check_stride
 from pocketgan.pipeline.config import StudentTask
 from pocketgan.pipeline.sources import Source, load
 from pocketgan.train.loop import choose_device
@@ -48,16 +48,18 @@ def measure(
     for note in config.check(data, task):
         (reporter or Reporter()).say(note)
     check_stride(source.model, data.shape)
+    images = open_data(data, task, "test")
+    check_channels(source.model, images)
     quality = evaluate(
         generators,
-        open_data(data, task, "test"),
+        images,
         config,
         device=choose_device(device),
         teacher="teacher" if teacher else None,
         reporter=reporter,
     )
     result = cost_result(source.model, data.shape)
-    result.quality, result.spread = quality["picture"]
+    result.add(quality["picture"])
     result.bytes = Path(artifact).stat().st_size
     return result
 

@@ -18,6 +18,7 @@ from pocketgan.data.images import ImageData
 from pocketgan.data.loader import eval_batches, train_batches
 from pocketgan.data.pictures import Role
 from pocketgan.evaluate import JudgeConfig
+from pocketgan.evaluate.truths import truths_of
 from pocketgan.export import frozen, torch_runner
 from pocketgan.extractors import make_extractor
 from pocketgan.methods import Method, Setting
@@ -77,7 +78,7 @@ def make_sides(
             cost,
             config.multiple,
             images=partial(_images, data, config.seed, role),
-            held_out=partial(_held_out, config, cast.teacher, held, role, device) if held is not None else None,
+            held_out=partial(_held_out, config, cast.teacher, held, role, device, method.reads) if held is not None else None,
             seed=config.seed,
             device=device,
             measure=partial(_milliseconds, config.judge, cost.size, device),
@@ -125,15 +126,22 @@ def search_game(
 
 
 def _held_out(
-    config: CompressConfig, teacher: Source, data: ImageData, role: Role, device: torch.device, count: int
+    config: CompressConfig, teacher: Source, data: ImageData, role: Role, device: torch.device, reads: bool, count: int
 ) -> HeldOut:
-    """The first ``count`` held-out images, the teacher's pictures of them, and real targets where they are pairs."""
+    """The first ``count`` held-out images, the teacher's pictures of them, and real targets where they are pairs.
+
+    With ``reads``, what reads pictures back as label maps.
+    """
     images = next(eval_batches(data, batch=count, workers=0)).images
     painter = frozen(teacher.model).to(device)
     with torch.inference_mode():
         taught = torch.cat([painter(part.to(device)).float().cpu() for part in torch.split(images[role], SCORED)])
     extractor = make_extractor(config.judge.features) if config.judge.features is not None else None
-    return HeldOut(images[role], taught, images.get("target" if role == "source" else "source"), extractor)
+    reals = images.get("target" if role == "source" else "source")
+    if not reads:
+        return HeldOut(images[role], taught, reals, extractor)
+    truths = truths_of(data, config.judge.table, config.judge.table_root)
+    return HeldOut(images[role], taught, reals, extractor, config.judge.reader(device), truths)
 
 
 def _milliseconds(judge: JudgeConfig, shape: Shape, device: torch.device, generator: nn.Module) -> float:

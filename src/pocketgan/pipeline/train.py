@@ -21,6 +21,7 @@ from pocketgan.metrics.cost import image_channels
 from pocketgan.models.spectral import folded
 from pocketgan.pipeline.common import (
     batches_of,
+    beside,
     check_size,
     check_stride,
     default_gan,
@@ -133,7 +134,7 @@ def _judge(config: TrainConfig, task: Task, test: ImageData, device: torch.devic
         reporter=run.reporter,
     )
     result: Result = cost_result(generator, config.data.shape)
-    result.quality, result.spread = quality["picture"]
+    result.add(quality["picture"])
     result.latency_ms = latencies({"picture": generator}, config.data.shape, config.judge)["picture"]
     name = "generator_A.safetensors" if config.task == "unpaired" else "generator.safetensors"
     result.bytes = (run.path / name).stat().st_size
@@ -142,7 +143,7 @@ def _judge(config: TrainConfig, task: Task, test: ImageData, device: torch.devic
         {
             "name": run.path.name,
             "generator": result.to_json(),
-            **{name: {"quality": quality[name][0]} for name in untouched(config.task)},
+            **beside(quality),
             "seed": config.seed,
             "seconds": {"train": seconds, "evaluate": monotonic() - began},
             "versions": versions(),

@@ -16,12 +16,16 @@ NAMES = {
     "fid": "FID",
     "kid": "KID",
     "miou": "mIoU",
+    "accuracy": "Pixel accuracy",
     "frechet": "Fréchet distance",
     "kernel": "Kernel distance",
 }
-HIGHER = {"psnr": True, "ssim": True, "miou": True, "fid": False, "kid": False, "frechet": False, "kernel": False}
+HIGHER = {
+    **dict.fromkeys(("psnr", "ssim", "miou", "accuracy"), True),
+    **dict.fromkeys(("fid", "kid", "frechet", "kernel"), False),
+}
 # The order in which metrics are offered where there is room for one: what a reader can judge without a protocol first.
-PREFERRED = ("psnr", "fid", "miou", "frechet", "kid", "kernel", "ssim")
+PREFERRED = ("psnr", "fid", "miou", "frechet", "kid", "kernel", "accuracy", "ssim")
 
 
 def networks(result: dict[str, Any]) -> dict[str, dict[str, Any]]:

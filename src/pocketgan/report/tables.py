@@ -15,7 +15,7 @@ from pocketgan.report.measures import (
     union,
 )
 from pocketgan.report.numbers import NOTHING, change, milliseconds, plain, si
-from pocketgan.report.read import number
+from pocketgan.report.read import mapping, number
 
 COSTS = (
     ("Parameters", "params", "", ("fewer", "more")),
@@ -71,6 +71,7 @@ def facts_tables(networks: dict[str, dict[str, Any]]) -> dict[str, Table]:
         "Costs": [_cost_row(facts, beside, *row) for row in COSTS if any(number(one.get(row[1])) for one in facts)],
         "Latency": [_latency_row(facts, beside, runtime) for runtime in union(facts, "latency_ms")],
         "Quality": [_quality_row(facts, beside, metric) for metric in union(facts, "quality")],
+        "IoU of each class": [_class_row(facts, beside, name) for name in union(facts, "classes")],
     }
     place = 1 + list(networks).index("student") + 1 if paired else 0
     columns = _insert(("", *networks), place, "beside teacher")
@@ -133,6 +134,15 @@ def _quality_row(facts: list[Facts], beside: tuple[Facts, Facts] | None, metric:
     cells = [quality_cell(metric, quality(one, metric)) for one in facts]
     last = [Cell(_difference(metric, *(quality(one, metric) for one in beside)))] if beside else []
     return (title, *cells, *last)
+
+
+def _class_row(facts: list[Facts], beside: tuple[Facts, Facts] | None, name: str) -> tuple[Cell, ...]:
+    """Intersection over union, 0 to 1; a class that occurs nowhere has a dash."""
+    values = [number(mapping(one.get("classes")).get(name)) for one in facts]
+    last = []
+    if beside is not None:
+        last = [Cell(_difference("miou", *(number(mapping(one.get("classes")).get(name)) for one in beside)))]
+    return (Cell(name), *(quality_cell("miou", value) for value in values), *last)
 
 
 def quality_cell(metric: str, value: float | None) -> Cell:

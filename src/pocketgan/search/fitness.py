@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pocketgan.compress.calibrate import calibrate_, has_statistics
@@ -16,11 +17,13 @@ from pocketgan.compress.elastic import Elastic
 from pocketgan.metrics.features import Extractor
 from pocketgan.metrics.frechet import frechet_distance
 from pocketgan.metrics.kernel import kernel_distance
+from pocketgan.metrics.segmentation import Confusion, Segmenter
 from pocketgan.metrics.statistics import F64, Moments
 from pocketgan.search.scoring import NONE, ByImages
 
-Fit = Literal["teacher", "frechet", "kernel"]
-"""``teacher``: mean absolute difference to the teacher's pictures, which needs no extractor and has little noise."""
+Fit = Literal["teacher", "frechet", "kernel", "miou"]
+"""``teacher``: mean absolute difference to the teacher's pictures, which needs no extractor and has little noise; ``miou``:
+what a segmenter misreads in the pictures of label maps."""
 
 Paint = Callable[[Mapping[str, int], range], Iterator[tuple[slice, Tensor]]]
 """Where a network's pictures of some sources belong, and the pictures, in parts."""
@@ -41,6 +44,9 @@ class HeldOut:
     reals: Tensor | None = None
     """Their real targets, where there are any."""
     extractor: Extractor | None = None
+    segmenter: Segmenter | None = None
+    truth: Callable[[int], NDArray[np.int64]] | None = None
+    """With a segmenter: the label map of a source, H x W at its own size, -1 where it is not judged; read when asked for."""
 
 
 def make_fitness(model: Elastic, held_out: HeldOut, kind: Fit, device: torch.device) -> ByImages:
@@ -53,6 +59,10 @@ def make_fitness(model: Elastic, held_out: HeldOut, kind: Fit, device: torch.dev
     painter = Painter(model, held_out.sources.to(device))
     if kind == "teacher":
         return ToTeacher(painter, held_out.taught.to(device))
+    if kind == "miou":
+        if held_out.segmenter is None or held_out.truth is None:
+            raise ValueError("fitness=miou is measured by a segmenter: give judge.segmenter, or take fitness=teacher")
+        return Misread(painter, held_out.segmenter, held_out.truth, len(held_out.sources))
     if held_out.extractor is None:
         raise ValueError(f"fitness={kind} is measured on features: give an ONNX file with --features, or take fitness=teacher")
     return OnFeatures(painter, held_out.extractor, held_out.taught if held_out.reals is None else held_out.reals, kind)
@@ -103,6 +113,32 @@ class ToTeacher:
     def score(self, rows: F64, without: range = NONE) -> float:
         """Their mean; no real picture has a part in it."""
         return float(rows.mean())
+
+
+class Misread:
+    """One minus the mean IoU of what a segmenter reads in the pictures; a row holds the confusion matrix of one picture."""
+
+    least = 1
+
+    def __init__(self, painter: Paint, segmenter: Segmenter, truth: Callable[[int], NDArray[np.int64]], images: int):
+        self.painter, self.segmenter, self.truth, self.images = painter, segmenter, truth, images
+
+    def rows(self, widths: Mapping[str, int], images: range) -> F64:
+        """The pixels of every picture, counted by true and by read class."""
+        rows = []
+        for place, pictures in self.painter(widths, images):
+            for index, picture in zip(range(place.start, place.stop), pictures.float().cpu(), strict=True):
+                one, truth = Confusion(self.segmenter.classes), self.truth(index)
+                height, width = truth.shape
+                one.update(self.segmenter(picture[None], (height, width)), torch.from_numpy(truth)[None])
+                rows.append(one.counts.flatten().double().numpy())
+        return np.stack(rows)
+
+    def score(self, rows: F64, without: range = NONE) -> float:
+        """Over the pixels of all pictures together, as it is published; no real picture has a part in it."""
+        joined = Confusion(self.segmenter.classes)
+        joined.counts = torch.from_numpy(rows.sum(0)).long().view_as(joined.counts)
+        return 1.0 - joined.miou()
 
 
 class OnFeatures:

@@ -1,0 +1,131 @@
+"""How generators are judged, and whether that can be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from pocketgan.core.errors import unknown
+from pocketgan.data.config import DataConfig, Pairing
+from pocketgan.data.images import open_data
+from pocketgan.evaluate.truths import check_truths
+from pocketgan.export import RUNTIMES
+from pocketgan.extractors import is_inception, make_extractor, published_statistics
+from pocketgan.metrics.features import STANDARD, Extractor
+from pocketgan.metrics.segmentation import Segmenter
+from pocketgan.metrics.statistics import Moments
+from pocketgan.perception.segmenters import make_segmenter
+
+METRICS = ("psnr", "ssim", "frechet", "kernel", "miou", "accuracy")
+"""What ``--metrics`` may name; frechet and kernel need an extractor, the last two a segmenter."""
+
+INCEPTIONS = {"fid": "frechet", "kid": "kernel"}
+"""Names of these two where they must be those of the standard Inception features."""
+
+_DISTANCES, _READINGS = METRICS[2:4], METRICS[4:]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """How generators are judged."""
+
+    metrics: tuple[str, ...] | None = None
+    """Which of psnr, ssim (to the truth where there is one, and to the teacher), frechet, kernel, or fid and kid, which are
+    the last two and refuse other features than Inception's; None is all that the data and the features allow."""
+    features: str | None = None
+    """What frechet and kernel are measured on: ``inception``, ``inception:clean``, ``inception:legacy``, the same with
+    ``:FILE`` for weights of one's own, or an ONNX file."""
+    reals: Literal["test", "train+test"] = "test"
+    """The real pictures that frechet compares with; published unpaired FIDs are to ``train+test``. Kernel's are the test's."""
+    stats: str | None = None
+    """Statistics of the real pictures (``pocketgan stats``, or a published ``.npz``) for frechet, instead of computing them
+    from the data. With ``inception:legacy`` a published file beside the data is found by itself (``extractors.py``)."""
+    segmenter: str | None = None
+    """What reads pictures back as label maps, for miou and accuracy: ``drn-d-105`` (Cityscapes) or ``deeplabv2`` (COCO-Stuff),
+    with ``:FILE`` for the weights, or an ONNX file, RGB in [0, 1] to the scores of as many classes as the maps have."""
+    table: str | None = None
+    """Which label map each picture of pix2pix's Cityscapes is compared with: the table file of the published preparation."""
+    table_root: str | None = None
+    """The folder of the whole of Cityscapes, below which the paths in ``table`` lie."""
+    batch: int = 8
+    """Pictures painted at a time; no figure depends on it."""
+    pictures: int = 8
+    """How many examples are kept as files."""
+    runtimes: tuple[str, ...] = ("torch", "onnxruntime")
+    """Engines whose latency is measured, one image at a time."""
+    threads: int = 1
+    """Threads of every engine."""
+    repeats: int = 30
+    """Rounds of the latency measurement; each runs every candidate once."""
+
+    def __post_init__(self) -> None:
+        for name in self.metrics or ():
+            if name not in (*METRICS, *INCEPTIONS):
+                raise unknown("metric", name, (*METRICS, *INCEPTIONS))
+            if name in (*_DISTANCES, *INCEPTIONS) and self.features is None:
+                raise ValueError(f"{name} is measured on features: give --features inception or an ONNX file, or leave it out")
+            if name in INCEPTIONS and not is_inception(self.features or ""):
+                raise ValueError(
+                    f"{name} is measured on Inception's features only, found features={self.features}: give --features "
+                    f"inception, or ask for {INCEPTIONS[name]}"
+                )
+            if name in _READINGS and self.segmenter is None:
+                raise ValueError(f"{name} is measured by a segmenter: give --segmenter drn-d-105, deeplabv2 or an ONNX file")
+        if (self.table is None) != (self.table_root is None) or (self.table and not self.segmenter):
+            raise ValueError(f"table={self.table}, table_root={self.table_root}: a segmenter needs both, or none of them")
+        if self.stats is not None and self.features is None:
+            raise ValueError(f"stats={self.stats} has no effect without features: give those that it was made with")
+        if self.stats is not None and self.reals != "test":
+            raise ValueError(f"reals={self.reals} has no effect with stats={self.stats}: leave one of them out")
+
+    def wants(self, metric: str) -> bool:
+        """Whether ``metric`` shall be measured, where it can be."""
+        return self.metrics is None or metric in {*self.metrics, *(INCEPTIONS.get(name) for name in self.metrics)}
+
+    def extractor(self) -> Extractor | None:
+        """What the distances are measured on; None where none is wanted. Raises ``ValueError`` where it cannot be had."""
+        if self.features is None or not any(map(self.wants, _DISTANCES)):
+            return None
+        extractor = make_extractor(self.features)
+        asked = [name for name in INCEPTIONS if name in (self.metrics or ())]
+        if asked and extractor.name not in STANDARD:
+            raise ValueError(
+                f"{self.features} holds other weights than the published ones, so no number on it is {asked[0]}: "
+                f"ask for {INCEPTIONS[asked[0]]}"
+            )
+        return extractor
+
+    def statistics_file(self, data: DataConfig, extractor: Extractor | None) -> Path | None:
+        """The file that frechet takes the real pictures of ``data`` from; None where they are looked at themselves."""
+        if self.stats is not None:
+            return Path(self.stats)
+        if extractor is None or extractor.name != "legacy" or self.reals != "test" or not self.wants("frechet"):
+            return None
+        return published_statistics(Path(data.path), "B" if data.direction == "AtoB" else "A")
+
+    def reader(self, device: torch.device) -> Segmenter | None:
+        """What reads pictures back; None where it is not wanted. Raises ``ValueError`` where it cannot be had."""
+        if self.segmenter is None or not any(map(self.wants, _READINGS)):
+            return None
+        return make_segmenter(self.segmenter, device=device)
+
+    def check(self, data: DataConfig, task: Pairing) -> tuple[str, ...]:
+        """Open what will be needed; what there is to say of it.
+
+        Raises ``ValueError`` or ``OSError`` now, and not after hours of training.
+        """
+        for runtime in self.runtimes:
+            RUNTIMES[runtime]
+        if self.reals != "test" and task == "inputs":
+            raise ValueError(f"reals={self.reals}: inputs alone have no real targets; leave it out, or give stats")
+        if (segmenter := self.reader(torch.device("cpu"))) is not None:
+            check_truths(open_data(data, task, "test"), self.table, self.table_root, segmenter)
+        extractor = self.extractor()
+        file = self.statistics_file(data, extractor)
+        if extractor is None or file is None:
+            return ()
+        Moments.load(file, features=extractor.name)
+        return () if self.stats else (f"FID: the real pictures are those of {file}, which was found with the data",)

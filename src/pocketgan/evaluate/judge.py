@@ -1,0 +1,95 @@
+"""What is known of pictures while they are painted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import isnan
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pocketgan.evaluate.config import JudgeConfig
+from pocketgan.metrics.features import Extractor, distance_name
+from pocketgan.metrics.frechet import frechet_distance
+from pocketgan.metrics.image import RunningMean, psnr, ssim
+from pocketgan.metrics.kernel import FeatureSample, kernel_distance
+from pocketgan.metrics.segmentation import Confusion, Segmenter
+from pocketgan.metrics.statistics import FeatureStatistics, Moments
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was found of one generator's pictures."""
+
+    quality: dict[str, float]
+    """Every figure, by its name."""
+    spread: dict[str, float] = field(default_factory=dict)
+    """The standard error of those that have one."""
+    classes: dict[str, float | None] = field(default_factory=dict)
+    """The IoU of each class, None for one that occurs nowhere; empty without a segmenter."""
+
+
+class Judge:
+    """What is known of one generator's pictures so far."""
+
+    def __init__(self, config: JudgeConfig, extractor: Extractor | None, segmenter: Segmenter | None = None):
+        self.config, self.extractor, self.segmenter = config, extractor, segmenter
+        self.means: dict[str, RunningMean] = {}
+        self.statistics, self.sample = FeatureStatistics(), FeatureSample()
+        self.confusion = Confusion(segmenter.classes) if segmenter is not None else None
+
+    def compare(self, picture: Tensor, other: Tensor, suffix: str = "") -> None:
+        """Add the pictures' likeness to ``other``."""
+        for name, measure in (("psnr", psnr), ("ssim", ssim)):
+            if self.config.wants(name):
+                self.means.setdefault(name + suffix, RunningMean()).update(measure(picture, other))
+
+    def look(self, picture: Tensor) -> None:
+        """Add the pictures' features."""
+        if self.extractor is not None:
+            rows = self.extractor(picture)
+            self.statistics.update(rows)
+            self.sample.update(rows)
+
+    def read(self, pictures: Tensor, truths: Sequence[NDArray[np.int64]]) -> None:
+        """Add what the segmenter reads in the pictures, at the size of their label maps."""
+        if self.confusion is None or self.segmenter is None:
+            return
+        for size in dict.fromkeys(truth.shape for truth in truths):  # mostly one: the segmenter is asked once
+            places = [place for place, truth in enumerate(truths) if truth.shape == size]
+            wanted = torch.from_numpy(np.stack([truths[place] for place in places]))
+            self.confusion.update(self.segmenter(pictures[places], size), wanted)
+
+    def judgement(
+        self, reals: Judge, stats: Moments | None = None, *, whose: str = "test", names: Sequence[str] = ()
+    ) -> Judgement:
+        """Everything; ``whose``: the pictures that ``reals`` saw, ``names``: of the segmenter's classes."""
+        values, errors = self._quality(reals, stats, whose=whose)
+        if self.confusion is None or self.segmenter is None:
+            return Judgement(values, errors)
+        present = getattr(self.segmenter, "present", False)
+        read = {"miou": self.confusion.miou_of_present() if present else self.confusion.miou()}
+        read["accuracy"] = self.confusion.pixel_accuracy()
+        values |= {f"{name}[{self.segmenter.name}]": value for name, value in read.items() if self.config.wants(name)}
+        own = self.confusion.iou().tolist()
+        return Judgement(values, errors, {n: None if isnan(v) else v for n, v in zip(names, own, strict=True)})
+
+    def _quality(
+        self, reals: Judge, stats: Moments | None = None, *, whose: str = "test"
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Every figure, and the standard error of those that have one. ``whose``: the pictures that ``reals`` saw."""
+        values = {name: mean.mean for name, mean in self.means.items()}
+        errors = {name: mean.std / mean.count**0.5 for name, mean in self.means.items() if mean.count > 1}
+        if self.extractor is None:
+            return values, errors
+        if self.config.wants("frechet"):
+            name = distance_name("frechet", self.extractor, whose if stats is None else stats.reals or "real_stat")
+            values[name] = frechet_distance(self.statistics.moments(), stats or reals.statistics.moments())
+        if self.config.wants("kernel"):
+            name = distance_name("kernel", self.extractor, whose)
+            distance = kernel_distance(self.sample.rows(), reals.sample.rows())
+            values[name], errors[name] = distance.value, distance.spread
+        return values, errors
