@@ -1,6 +1,6 @@
 """CamVid: street scenes from label maps. A SPADE teacher, students at a ninth of its MACs, judged by a small segmenter's mIoU.
 
-python benchmarks/camvid.py CAMVID_FOLDER FEATURES.onnx RUNS_FOLDER [--teacher 1400] [--steps 500] [--segmenter 1500]
+python benchmarks/camvid.py CAMVID_FOLDER FEATURES.onnx RUNS_FOLDER [--teacher 1400] [--steps 500] [--segmenter 1000]
     [--methods uniform,cat] [--out FILE]
 
 CAMVID_FOLDER: {train,val,test}/{images,labels}, labels 0 to 10 and 11 = void. First a small segmenter is trained on the real
@@ -37,7 +37,7 @@ BUDGET = "9x"
 class SmallSegmenter(nn.Module):
     """RGB in [0, 1], N x 3 x 96 x 128 -> the scores of 11 classes at the same size: a U-Net of three halvings."""
 
-    def __init__(self, width: int = 24):
+    def __init__(self, width: int = 16):
         super().__init__()
         w = [width, 2 * width, 4 * width, 4 * width]
         self.down = nn.ModuleList(_unit(i, o) for i, o in zip([3, *w[:-1]], w, strict=True))
@@ -98,7 +98,7 @@ def main() -> None:
         parser.add_argument(name)
     parser.add_argument("--teacher", type=int, default=1400)
     parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--segmenter", type=int, default=1500)
+    parser.add_argument("--segmenter", type=int, default=1000)
     parser.add_argument("--methods", default="uniform,cat")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path)
