@@ -120,6 +120,10 @@ def nothing_made(out: Path, stage: StageName, plan: tuple[StageName, ...]) -> bo
     return True
 
 
+_SCORING = tuple(f"judge.{name}" for name in ("features", "segmenter", "table", "table_root", "repeats", "threads"))
+"""Of the judge's settings, those by which a search scores its candidates."""
+
+
 def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> StageName | None:
     """The first stage to which that field of the configuration says something; None for what changes no result."""
     full, choosing = "distill" in plan, "fit" if "fit" in plan else "select"
@@ -128,7 +132,9 @@ def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> Sta
         "full.distill": "distill" if full else None,
         "full.width": "distill" if full else None,
         "full.importance": "distill" if full else None,
-        **dict.fromkeys(("objective", "objective_options", "layers", "discriminator_options", "multiple"), "distill"),
+        **dict.fromkeys(
+            ("objective", "objective_options", "layers", "discriminator_options", "multiple", "perceptual"), "distill"
+        ),
         **dict.fromkeys(("method", "method_options", "search_objective", "start"), choosing),
         "search": "fit" if "fit" in plan else None,
         **dict.fromkeys(("budget", "budget_back"), "select" if method.once_for_all else choosing),
@@ -136,7 +142,7 @@ def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> Sta
         "weights": "select",
         "fit": "recover",
         "judge": "evaluate",
-        **dict.fromkeys(("judge.features", "judge.repeats", "judge.threads"), "select" if method.once_for_all else "evaluate"),
+        **dict.fromkeys(_SCORING, "select" if method.once_for_all else "evaluate"),
         "variant": "evaluate",
         "data.workers": None,
     }
