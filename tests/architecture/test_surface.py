@@ -69,7 +69,10 @@ NAMES = {
     "objective": (OBJECTIVES, {"output", "features", "attention", "coattention", "discriminator", "kernel-alignment"}),
     "search space": (
         SPACES,
-        {"channels-32", "channels-48", "channels-64-cycleGAN", "channels-64-pix2pix", "parts"},
+        {
+            *("channels-32", "channels-48", "channels-64", "channels-64-coco", "channels-64-cycleGAN", "channels-64-pix2pix"),
+            *("channels-64_2", "parts"),
+        },
     ),
     "search strategy": (STRATEGIES, set(STRATEGIES)),
     "importance": (IMPORTANCES, {"contribution", "l1"}),

@@ -41,8 +41,8 @@ class GanCompression(Method):
     """Widths sampled in every step train one set of shared weights; a search scores candidates with them."""
 
     space: str = "parts"
-    """A published space (channels-32, -48, -64-cycleGAN, -64-pix2pix), one written out (``stem=16,24 block*=16..64:8``), or
-    ``parts``: from the whole to an eighth of every width, the blocks of a ResNet in thirds."""
+    """A published space (channels-48, -64-pix2pix, -64-coco, ...), one written out (``stem=16,24 block*=16..64:8``), or
+    ``parts``: from the whole to an eighth of every width, in the numbers of the network's family (``search.families``)."""
     sampling: Sampling = "uniform"
     """Of the widths of a step: every number on its own (published), or every other step the largest or the smallest
     (the sandwich rule of Yu and Huang 2019, one width a step instead of several)."""

@@ -29,26 +29,43 @@ CHUNK = 1 << 18
 
 @dataclass(frozen=True)
 class Gene:
-    """One number of a configuration: every group of ``groups`` becomes ``times`` that number wide."""
+    """One number of a configuration: every group of ``groups`` becomes ``times`` that number wide.
+
+    Raises ``ValueError`` for a gene without groups or choices, and for another count of ``times`` than of groups.
+    """
 
     name: str
     groups: tuple[str, ...]
     choices: tuple[int, ...]
     """Largest first, as published: the weights of a first generation run along this order."""
-    times: int = 1
+    times: int | tuple[int, ...] = 1
+    """Of all groups alike, or of each."""
 
     def __post_init__(self) -> None:
         if not self.groups or not self.choices:
             raise ValueError(f"gene '{self.name}' needs at least one group and one choice")
+        if isinstance(self.times, tuple):
+            if len(self.times) != len(self.groups):
+                raise ValueError(f"gene '{self.name}' has times={self.times} for {len(self.groups)} groups: give one for each")
+            if len(set(self.times)) == 1:  # one gene, however it was written
+                object.__setattr__(self, "times", self.times[0])
         object.__setattr__(self, "choices", tuple(sorted(set(map(int, self.choices)), reverse=True)))
+
+    @property
+    def factors(self) -> dict[str, int]:
+        """``{group: how many times the number it is wide}``."""
+        times = self.times if isinstance(self.times, tuple) else (self.times,) * len(self.groups)
+        return dict(zip(self.groups, times, strict=True))
 
     def read(self, widths: Mapping[str, int]) -> int:
         """The number that gives these widths. Raises ``ValueError`` if no one number does."""
-        found = {widths[group] for group in self.groups}
-        if len(found) > 1 or min(found) % self.times:
+        found = {divmod(widths[group], times) for group, times in self.factors.items()}
+        number, rest = found.pop()
+        if found or rest:
             shown = ", ".join(f"{group}={widths[group]}" for group in self.groups)
-            raise ValueError(f"no one number '{self.name}' gives {shown}: it makes them all {self.times} x itself")
-        return found.pop() // self.times
+            times = f"all {self.times}" if isinstance(self.times, int) else ", ".join(map(str, self.times))
+            raise ValueError(f"no one number '{self.name}' gives {shown}: it makes them {times} x itself")
+        return number
 
 
 @dataclass(frozen=True)
@@ -72,15 +89,15 @@ class Space:
             if times > 1:
                 raise ValueError(f"group '{group}' is driven by {times} genes: one number decides its width")
         for gene in self.genes:
-            for group in gene.groups:
-                self._check(gene, group)
+            for group, times in gene.factors.items():
+                self._check(gene, group, times)
 
-    def _check(self, gene: Gene, group: str) -> None:
-        most, least = gene.choices[0] * gene.times, gene.choices[-1] * gene.times
+    def _check(self, gene: Gene, group: str, times: int) -> None:
+        most, least = gene.choices[0] * times, gene.choices[-1] * times
         if most > self.whole[group]:
             raise ValueError(
                 f"{gene.name}={gene.choices[0]} makes group '{group}' {most} wide, the network has {self.whole[group]}: "
-                f"choices up to {self.whole[group] // gene.times} fit"
+                f"choices up to {self.whole[group] // times} fit"
             )
         if least < (0 if group in self.optional else 1):
             raise ValueError(f"{gene.name}={gene.choices[-1]}: group '{group}' may not be that narrow; the least is 1")
@@ -130,7 +147,7 @@ class Space:
         """``{group: width}`` of every group of the network."""
         widths = dict(self.whole)
         for gene, number in zip(self.genes, configuration, strict=True):
-            widths |= dict.fromkeys(gene.groups, gene.times * int(number))
+            widths |= {group: times * int(number) for group, times in gene.factors.items()}
         return widths
 
     def configuration(self, widths: Mapping[str, int]) -> Configuration:
@@ -171,7 +188,7 @@ class Space:
         order = {group: column for column, group in enumerate(cost.widths)}
         widths = np.tile(np.array([self.whole[group] for group in order], np.int64), (len(table), 1))
         for gene, numbers in zip(self.genes, table.T, strict=True):
-            widths[:, [order[group] for group in gene.groups]] = gene.times * numbers[:, None]
+            widths[:, [order[group] for group in gene.groups]] = np.array([*gene.factors.values()]) * numbers[:, None]
         return cost.many(widths)
 
 
