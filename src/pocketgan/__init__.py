@@ -60,14 +60,14 @@ def compress(
     from pocketgan.core.progress import ConsoleReporter, Reporter
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compress import compress as run
-    from pocketgan.pipeline.config import CompressConfig, assignments, with_preset
+    from pocketgan.pipeline.config import CompressConfig, assignments, fits_of, with_preset
     from pocketgan.pipeline.sources import as_source
 
     source = as_source(model)
     width, proportion = source.images(size, aspect)
     name = str(model) if isinstance(model, str | Path) else type(model).__name__
     images = DataConfig(path=str(data), size=width, aspect=proportion)
-    config = CompressConfig(teacher=name, data=images, budget=budget, method=method, task=task)
+    config = CompressConfig(teacher=name, data=images, budget=budget, method=method, task=task, **fits_of(task))
     config = with_preset(config, preset, source.model)
     config = override(config, assignments({key.replace("__", "."): value for key, value in fields.items()}))
     reporter = ConsoleReporter() if progress else Reporter()

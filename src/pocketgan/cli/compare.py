@@ -62,15 +62,13 @@ def run(
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compare import CompareConfig, compare, varied
-    from pocketgan.pipeline.config import CompressConfig, fit_of
+    from pocketgan.pipeline.config import CompressConfig, fits_of
     from pocketgan.pipeline.sources import load
     from pocketgan.report import comparison_table
 
     width, proportion = load(teacher).images(size, aspect)
     base = configured(
-        CompressConfig(
-            teacher=teacher, data=DataConfig(path=data), task=task, fit=fit_of(task), search=fit_of(task), device=device
-        ),
+        CompressConfig(teacher=teacher, data=DataConfig(path=data), task=task, device=device, **fits_of(task)),
         {
             "data.size": width,
             "data.aspect": proportion,

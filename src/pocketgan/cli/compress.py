@@ -76,7 +76,7 @@ def run(
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compress import run_stages
-    from pocketgan.pipeline.config import CompressConfig, fit_of, with_preset
+    from pocketgan.pipeline.config import CompressConfig, fits_of, with_preset
     from pocketgan.pipeline.sources import load
 
     source = load(teacher)
@@ -87,9 +87,8 @@ def run(
         budget=budget,
         method=method,
         task=task,
-        fit=fit_of(task),
-        search=fit_of(task),
         device=device,
+        **fits_of(task),
     )
     config = configured(
         with_preset(base, preset, source.model),

@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,17 @@ ARCHITECTURES: Registry[type[Spec]] = Registry("architecture")
 
 MODELS: Registry[Callable[..., Spec]] = Registry("model")
 """Functions from a few friendly numbers (``ngf``, ``blocks``) to a complete `Spec`."""
+
+
+class Preset(NamedTuple):
+    """A call of one of `MODELS`."""
+
+    name: str
+    options: dict[str, Any]
+
+    def spec(self) -> Spec:
+        """What it describes."""
+        return MODELS[self.name](**self.options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +81,13 @@ class Spec(ABC):
     def follows(self) -> Mapping[str, str]:
         """``{group: the one whose width it goes along with}`` where a method narrows by scores that this group has none of."""
         return {}
+
+    def mobile(self, ngf: int | None = None) -> Preset | None:
+        """The network with separable convolutions that teaches in this one's place (GAN Compression), of that ngf or its own.
+
+        None where none was published, and where it is that already.
+        """
+        return None
 
     def build(self, *, device: str | torch.device | None = None) -> nn.Module:
         """The network at these widths, initialised as published; it remembers this spec as ``.spec``."""

@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 from torch import Tensor, nn
 
 from pocketgan.core.dims import Widths
-from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
+from pocketgan.core.spec import ARCHITECTURES, MODELS, Preset, Spec
 from pocketgan.models.layers import Norm, Separable, Shift, Unit, make_norm, needs_bias
 
 
@@ -47,6 +47,13 @@ class ResnetSpec(Spec):
     def taps(self) -> tuple[str, ...]:
         """After the last downsampling and after each third of the blocks (GAN Compression, section 3.1)."""
         return thirds(self.blocks)
+
+    def mobile(self, ngf: int | None = None) -> Preset | None:
+        """``mobile-resnet``."""
+        if self.separable:
+            return None
+        kept = {name: getattr(self, name) for name in ("blocks", "norm", "in_channels", "out_channels", "dropout")}
+        return Preset("mobile-resnet", {"ngf": ngf or self.widths["stem"], **kept})
 
     def module(self) -> nn.Module:
         """The network."""

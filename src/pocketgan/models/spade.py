@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketgan.core.dims import Widths
-from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec, init_weights_
+from pocketgan.core.spec import ARCHITECTURES, MODELS, Preset, Spec, init_weights_
 from pocketgan.models.layers import Separable, Unit, make_norm
 from pocketgan.models.spectral import spectral_
 
@@ -98,6 +98,13 @@ class SpadeSpec(LabelledSpec):
             found += [f"{block}_spade0", hidden_group(block, kept), f"{block}_spade1"]
             found += [] if kept else [f"{block}_spades", writes]
         return tuple(found)
+
+    def mobile(self, ngf: int | None = None) -> Preset | None:
+        """``mobile-spade``."""
+        if self.separable:
+            return None
+        kept = {name: getattr(self, name) for name in ("in_channels", "out_channels", "upsamplings", "spade_norm")}
+        return Preset("mobile-spade", {"ngf": ngf or self.widths["up3"], **kept})
 
     def module(self) -> nn.Module:
         """The network."""

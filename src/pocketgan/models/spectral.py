@@ -17,6 +17,12 @@ def spectral_(layer: nn.Module) -> None:
     spectral_norm(layer)
 
 
+def plain(spec: Spec) -> Spec:
+    """The same description without spectral norm: of what is cut and shipped."""
+    changed: dict[str, Any] = {"spectral": False}
+    return dataclasses.replace(spec, **changed) if getattr(spec, "spectral", False) else spec
+
+
 def folded(model: nn.Module) -> nn.Module:
     """The network with plain weights that computes what ``model`` does in evaluation mode; itself where its own are plain.
 
@@ -25,13 +31,12 @@ def folded(model: nn.Module) -> nn.Module:
     spec = getattr(model, "spec", None)
     if not isinstance(spec, Spec) or not getattr(spec, "spectral", False):
         return model
-    changed: dict[str, Any] = {"spectral": False}
-    plain = dataclasses.replace(spec, **changed).build(device="meta").to_empty(device="cpu")
+    bare = plain(spec).build(device="meta").to_empty(device="cpu")
     training = model.training
     model.eval()
     with torch.no_grad():
-        for name, tensor in plain.state_dict().items():
+        for name, tensor in bare.state_dict().items():
             path, _, leaf = name.rpartition(".")
             tensor.copy_(getattr(model.get_submodule(path), leaf))
     model.train(training)
-    return plain.train(training)
+    return bare.train(training)

@@ -12,7 +12,7 @@ from pocketgan.data.part import hold_out
 from pocketgan.methods import Method, make_method
 from pocketgan.pipeline.common import check_channels, check_size, check_stride, open_run, open_splits, resolved_steps
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.full import fast, mobile_config, mobile_options, rehearsal
+from pocketgan.pipeline.full import fast, mobile_config, mobile_form, rehearsal
 from pocketgan.pipeline.players import judged_channels, notes_on, student_discriminator
 from pocketgan.pipeline.sides import make_sides, rehearse
 from pocketgan.pipeline.sources import Source, load
@@ -39,7 +39,7 @@ def begin(
         check_objectives(names, config.objective_options)
     notes = config.judge.check(config.data, config.task)
     reference = teacher or load(config.teacher)
-    mobile = mobile_options(config, reference.model)
+    mobile = mobile_form(config, reference.model)
     plan = stages_of(config, fits=method.fits(reference.model), mobile=mobile is not None)
     check_range(first, last, plan, out)
     check_stride(reference.model, config.data.shape)
@@ -60,7 +60,7 @@ def begin(
         judge = student_discriminator(config, judged_channels(config, reference.model))
         check_size("discriminator", judge, config.data.shape)
     if mobile is not None and config.pipeline == "full":
-        checked_task(mobile_config(config, mobile))
+        checked_task(mobile_config(config, mobile), data.labels)
     rehearse(cast, method, sides, data)
     run = _open(config, out, resume, reporter, method, plan, first)
     run.reporter.say(f"teacher: {reference.message}")

@@ -18,7 +18,7 @@ from pocketgan.export import export_onnx
 from pocketgan.pipeline.begin import begin
 from pocketgan.pipeline.common import there
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.full import distill_config, mobile_config, mobile_file, mobile_options, trained
+from pocketgan.pipeline.full import distill_config, mobile_config, mobile_file, mobile_form, trained
 from pocketgan.pipeline.judge import judge
 from pocketgan.pipeline.network import fit_network, help_select, recover, select
 from pocketgan.pipeline.sides import make_sides
@@ -150,10 +150,10 @@ def _timed(work: Work, stage: StageName, job: Callable[[Work], None]) -> None:
 
 def _mobile(work: Work) -> None:
     """Train the mobile teacher, in a run of its own."""
-    options = mobile_options(work.config, work.cast.reference.model)
-    assert options is not None
+    form = mobile_form(work.config, work.cast.reference.model)
+    assert form is not None
     out = work.file("mobile")
-    train(mobile_config(work.config, options), out, resume=(out / "config.json").exists(), reporter=work.run.reporter)
+    train(mobile_config(work.config, form), out, resume=(out / "config.json").exists(), reporter=work.run.reporter)
 
 
 def _distill(work: Work) -> None:

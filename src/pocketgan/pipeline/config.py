@@ -74,6 +74,12 @@ class FullConfig:
             raise ValueError(f"full.width={self.width}: a part of the mobile teacher's widths, above 0 and below 1")
 
 
+def fits_of(task: str) -> dict[str, Any]:
+    """The trainings of a compression, with the optimisers that its task was published with."""
+    own = fit_of(task)
+    return {"fit": own, "search": own, "full": FullConfig(teacher=own, distill=own)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class CompressConfig:
     """Make a small generator from a trained one."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -17,8 +16,8 @@ from torch import nn
 from pocketgan.compress.fit_budget import scaled_widths
 from pocketgan.compress.selection import prefix, shrink
 from pocketgan.core.dims import widths_of
-from pocketgan.core.spec import MODELS, spec_of
-from pocketgan.models.resnet import ResnetSpec
+from pocketgan.core.spec import Preset, spec_of
+from pocketgan.models.spectral import plain
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.pipeline.sources import Source, load
 
@@ -48,10 +47,10 @@ def fast(config: CompressConfig, reference: Source) -> Cast:
     """
     if config.start == "teacher":
         return Cast(reference, reference, reference, config)
-    options = mobile_options(config, reference.model)
-    if options is None:
+    form = mobile_form(config, reference.model)
+    if form is None:
         raise ValueError(f"start=mobile: {reference.message} has no mobile form, or is it already; take start=teacher")
-    return Cast(reference, reference, _untrained(options, config.seed), config)
+    return Cast(reference, reference, _untrained(form, config.seed), config)
 
 
 def rehearsal(config: CompressConfig, reference: Source) -> Cast:
@@ -61,12 +60,12 @@ def rehearsal(config: CompressConfig, reference: Source) -> Cast:
     """
     if config.task == "inputs":
         raise ValueError("pipeline=full trains a mobile teacher on real targets, and task=inputs has none: take pipeline=fast")
-    options = mobile_options(config, reference.model)
-    if options is not None and config.teacher_discriminator:
+    form = mobile_form(config, reference.model)
+    if form is not None and config.teacher_discriminator:
         raise ValueError(
             "pipeline=full: the mobile teacher is trained with a discriminator of its own, leave teacher_discriminator out"
         )
-    teacher = reference if options is None else _untrained(options, config.seed)
+    teacher = reference if form is None else _untrained(form, config.seed)
     widths = scaled_widths(teacher.model, config.full.width, multiple=config.multiple)
     if widths == widths_of(teacher.model):
         raise ValueError(f"full.width={config.full.width} with multiple={config.multiple} cuts nothing: give a smaller one")
@@ -87,38 +86,29 @@ def trained(config: CompressConfig, reference: Source, out: Path) -> Cast:
     )
 
 
-def mobile_options(config: CompressConfig, reference: nn.Module) -> dict[str, Any] | None:
+def mobile_form(config: CompressConfig, reference: nn.Module) -> Preset | None:
     """The mobile form of the network; None where it has none, or is it already: then it is the teacher itself."""
-    spec = spec_of(reference)
-    if not isinstance(spec, ResnetSpec) or spec.separable:
-        return None
-    return {
-        "ngf": config.full.ngf or spec.widths["stem"],
-        "blocks": spec.blocks,
-        "norm": spec.norm,
-        "in_channels": spec.in_channels,
-        "out_channels": spec.out_channels,
-        "dropout": spec.dropout,
-    }
+    return spec_of(reference).mobile(config.full.ngf)
 
 
 def mobile_file(config: CompressConfig, reference: nn.Module, out: Path) -> Path | None:
     """Where the mobile teacher is written; None where none is trained."""
-    if mobile_options(config, reference) is None:
+    if mobile_form(config, reference) is None:
         return None
     return out / "mobile" / ("generator_A.safetensors" if config.task == "unpaired" else "generator.safetensors")
 
 
-def mobile_config(config: CompressConfig, options: dict[str, Any]) -> TrainConfig:
-    """The training of the mobile teacher: pix2pix or CycleGAN on the run's own data."""
+def mobile_config(config: CompressConfig, form: Preset) -> TrainConfig:
+    """The training of the mobile teacher: the teacher's own game on the run's own data."""
     assert config.task != "inputs"
     return TrainConfig(
         task=config.task,
         data=config.data,
-        arch="mobile-resnet",
-        arch_options=options,
+        arch=form.name,
+        arch_options=form.options,
         discriminator_options=config.full.discriminator_options,
         gan=config.gan,
+        perceptual=config.perceptual,
         fit=config.full.teacher,
         judge=replace(config.judge, features=None, metrics=None, stats=None, runtimes=("torch",)),
         seed=config.seed,
@@ -141,9 +131,9 @@ def distill_config(config: CompressConfig, file: Path | None) -> CompressConfig:
     )
 
 
-def _untrained(options: dict[str, Any], seed: int) -> Source:
+def _untrained(form: Preset, seed: int) -> Source:
     """The mobile form with fresh weights; the random state of the caller stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = MODELS["mobile-resnet"](**options).build()
+        model = plain(form.spec()).build()
     return Source(model.eval(), None, "the teacher's mobile form", {})
