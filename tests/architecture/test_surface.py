@@ -92,6 +92,11 @@ NAMES = {
             *("cityscapes-teacher", "gan-compression-horse2zebra", "gan-compression-horse2zebra-fast"),
             *("gan-compression-edges2shoes", "gan-compression-edges2shoes-fast", "gan-compression-cityscapes"),
             *("gan-compression-cityscapes-fast", "gan-compression-maps", "gan-compression-maps-fast"),
+            *("gaugan-cityscapes-teacher", "gaugan-coco-teacher", "gan-compression-gaugan-cityscapes"),
+            *("gan-compression-gaugan-cityscapes-fast", "gan-compression-gaugan-coco-fast"),
+            *("horse2zebra-inception-teacher", "zebra2horse-inception-teacher", "maps-inception-teacher"),
+            *("cityscapes-inception-teacher", "gaugan-cityscapes-inception-teacher", "cat-horse2zebra", "cat-zebra2horse"),
+            *("cat-maps", "cat-cityscapes", "cat-gaugan-cityscapes", "cat-gaugan-cityscapes-small"),
         },
     ),
 }

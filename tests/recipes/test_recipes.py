@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toys import toy
+from toys import TINY, toy
 
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.config import from_json, to_json
 from pocketgan.core.spec import MODELS
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import resnet
+from pocketgan.models.spectral import plain
+from pocketgan.pipeline.common import check_stride, make_discriminator
 from pocketgan.pipeline.config import TrainConfig
 from pocketgan.recipes import RECIPES, published
 from pocketgan.recipes.base import cook
@@ -24,6 +26,11 @@ RESNET, MOBILE, UNET = (11_378_179, 49.55e9, 56.83e9), (1_987_075, 11.07e9, 18.3
 COSTS = {
     **{f"{name}-teacher": RESNET for name in ("maps", "edges2shoes", "cityscapes", "horse2zebra", "summer2winter")},
     **{f"{name}-mobile-teacher": MOBILE for name in ("horse2zebra", "summer2winter", "edges2shoes", "cityscapes")},
+    "horse2zebra-inception-teacher": (8_154_255, 36.24e9, 43.53e9),
+    **{f"{name}-inception-teacher": (8_136_389, 36.24e9, 43.53e9) for name in ("zebra2horse", "maps", "cityscapes")},
+    "gaugan-cityscapes-inception-teacher": (55_592_325, 109.77e9, 109.89e9),
+    "gaugan-cityscapes-teacher": (93_048_003, 281.28e9, 281.36e9),
+    "gaugan-coco-teacher": (97_480_899, 191.14e9, 191.18e9),
     **dict.fromkeys(("facades-teacher", "edges2shoes-unet-teacher", "cityscapes-unet-teacher"), UNET),
     "quickstart-teacher": (7_314_755, 94.9e6, 283.7e6),
 }
@@ -41,16 +48,18 @@ def test_a_recipe_is_one_line_and_json_both_ways(name: str) -> None:
 @pytest.mark.parametrize("name", TEACHERS)
 def test_a_teacher_builds_and_costs_what_is_stated(name: str) -> None:
     config = RECIPES[name]()
-    generator = MODELS[config.arch](**config.arch_options).build(device="meta")
-    cost = CostModel(generator, config.data.size)()
+    labels = {"cityscapes": 36, "coco-stuff": 184}.get(config.data.classes)  # with edges of instances
+    options = config.arch_options if labels is None else {**config.arch_options, "in_channels": labels}
+    generator = plain(MODELS[config.arch](**options)).build(device="meta")
+    cost = CostModel(generator, config.data.shape)()
     params, macs, macs_paper = COSTS[name]
     assert cost.params == params
     assert cost.macs == pytest.approx(macs, rel=1e-3)
     assert cost.macs_paper == pytest.approx(macs_paper, rel=1e-3)
-    channels = 6 if config.task == "paired" else 3
-    critic = MODELS[config.discriminator](in_channels=channels, **config.discriminator_options).build(device="meta")
-    CostModel(critic, config.data.size)  # takes images of that size
-    assert config.data.size % generator.stride == 0
+    channels = 3 + (0 if config.task == "unpaired" else labels or 3)
+    critic = make_discriminator(config.discriminator, config.discriminator_options, channels, config.task)
+    CostModel(critic, config.data.shape)  # takes images of that size
+    check_stride(generator, config.data.shape)
 
 
 @pytest.mark.parametrize("figures", [RESNET, MOBILE, UNET])
@@ -62,8 +71,8 @@ def test_the_figures_of_the_header_are_these(figures: tuple[int, float, float]) 
 @pytest.mark.parametrize("name", TEACHERS)
 def test_a_teacher_runs_at_toy_size(name: str, tmp_path: Path) -> None:
     config = RECIPES[name]()
-    depth = ("arch_options.depth=4",) if config.arch == "unet" else ("arch_options.blocks=1",)
-    cook(toy(config, "arch_options.ngf=4", "discriminator_options.ndf=4", *depth), tmp_path / "run")
+    (depth,) = (f"arch_options.{key}={value}" for key, value in TINY[config.arch].items() if key != "ngf")
+    cook(toy(config, "arch_options.ngf=4", "discriminator_options.ndf=4", depth), tmp_path / "run")
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert log[-1]["step"] == 2
     assert log[-1]["lr"] == pytest.approx(config.fit.lr * min(1, 0.5 / (1 - config.fit.decay_start)))

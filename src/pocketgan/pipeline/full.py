@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,6 +21,9 @@ from pocketgan.core.spec import Preset, spec_of
 from pocketgan.models.spectral import plain
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.pipeline.sources import Source, load
+
+NOT_ASKED: dict[str, Any] = dict.fromkeys(("metrics", "features", "stats", "segmenter", "table", "table_root"))
+"""What takes networks of other people to measure is asked of the student and its teacher, not of the mobile one."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def mobile_config(config: CompressConfig, form: Preset) -> TrainConfig:
         gan=config.gan,
         perceptual=config.perceptual,
         fit=config.full.teacher,
-        judge=replace(config.judge, features=None, metrics=None, stats=None, runtimes=("torch",)),
+        judge=replace(config.judge, runtimes=("torch",), **NOT_ASKED),
         seed=config.seed,
         device=config.device,
     )

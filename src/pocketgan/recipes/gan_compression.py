@@ -49,7 +49,9 @@ What was published, and what is here:
   0.9, the fast pipeline's network of horse2zebra would not be a candidate.
 - The criterion: FID, on cityscapes mIoU, of networks with inherited weights on images held out from training, as many as
   here. Here it is the distance to the teacher's pictures, which needs no weights of others; `judge.features=inception:legacy
-  method_options.fitness=frechet` is the published criterion. mIoU is not there yet.
+  method_options.fitness=frechet` is the published criterion. On cityscapes `judge.segmenter=drn-d-105
+  judge.table=datasets/cityscapes/val_table.txt judge.table_root=datasets/cityscapes` measures the mIoU of what was found
+  (docs/cat.md says how to have its weights); the recipes of gaugan.py search by it.
 - Order of the channels: the full pipeline's mobile teacher was cut by filter L1 norms, and their order stayed. Here it is cut
   by them, too, and the channels of what was distilled are sorted by them anew. In the fast one nothing is sorted.
 - The rate decays by steps, not by epochs; discriminator and generator take turns, where the published supernet's gradients
