@@ -21,12 +21,12 @@ from pocketgan.data.config import DataConfig
 from pocketgan.evaluate import JudgeConfig
 from pocketgan.export import Exported, Verification
 from pocketgan.interop import to_published
-from pocketgan.models import patchgan, resnet
+from pocketgan.models import inception, inception_spade, mobile_spade, patchgan, resnet, spade
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.measure import save_statistics
 from pocketgan.train.config import FitConfig
 
-SIDE = 32
+SIDE, CLASSES = 32, 11
 
 
 def write_images(folder: Path, names: tuple[str, ...], size: tuple[int, int]) -> None:
@@ -42,14 +42,15 @@ def write_labels(root: Path) -> None:
     """Photos with label maps, in a folder of one's own and as Cityscapes gives them out."""
     for split in ("train", "val"):
         for photos, maps in (
-            (f"streets/{split}/images/1.png", f"streets/{split}/labels/1.png"),
-            (f"cityscapes-origin/leftImg8bit/{split}/ulm/1_leftImg8bit.png",
-             f"cityscapes-origin/gtFine/{split}/ulm/1_gtFine_labelIds.png"),
+            (f"streets/{split}/images/#.png", f"streets/{split}/labels/#.png"),
+            (f"cityscapes-origin/leftImg8bit/{split}/ulm/#_leftImg8bit.png",
+             f"cityscapes-origin/gtFine/{split}/ulm/#_gtFine_labelIds.png"),
         ):  # fmt: skip
             photo, labels = root / "datasets" / photos, root / "datasets" / maps
-            write_images(photo.parent, (photo.name,), (2 * SIDE, SIDE))
+            write_images(photo.parent, tuple(photo.name.replace("#", str(number)) for number in (1, 2)), (2 * SIDE, SIDE))
             labels.parent.mkdir(parents=True)
-            Image.new("L", (2 * SIDE, SIDE), 7).save(labels)
+            for number in (1, 2):
+                Image.new("L", (2 * SIDE, SIDE), 7).save(labels.with_name(labels.name.replace("#", str(number))))
 
 
 def write_features(path: Path) -> None:
@@ -63,6 +64,32 @@ def write_features(path: Path) -> None:
     mean = helper.make_node("ReduceMean", ["images", "axes"], ["features"], keepdims=0)
     graph = helper.make_graph([mean], "mean", [images], [features], [axes])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+
+
+def write_segmenter(path: Path) -> None:
+    """A segmenter of eleven classes: each by a colour of its own."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    levels = helper.make_tensor_value_info("levels", TensorProto.FLOAT, ["n", 3, "h", "w"])
+    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", CLASSES, "h", "w"])
+    colours = np.random.default_rng(0).normal(size=(CLASSES, 3, 1, 1)).astype(np.float32)
+    conv = helper.make_node("Conv", ["levels", "colours"], ["scores"])
+    graph = helper.make_graph([conv], "colours", [levels], [scores], [numpy_helper.from_array(colours, "colours")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+
+
+def write_painters(runs: Path) -> None:
+    """An inception teacher, and generators of label maps."""
+    small = {"in_channels": CLASSES, "upsamplings": 5}
+    networks = {
+        "maps-inception/generator": (inception(32, blocks=2, norm="batch"), SIDE),
+        "streets/generator": (spade(8, spectral=False, **small), (SIDE, 2 * SIDE)),
+        "streets-inception/generator": (inception_spade(8, **small), (SIDE, 2 * SIDE)),
+        "streets-small/student": (mobile_spade(2, spectral=False, **small), (SIDE, 2 * SIDE)),
+    }
+    for name, (spec, size) in networks.items():
+        save_artifact(runs / f"{name}.safetensors", spec.build(), size=size)
 
 
 def write_checkpoint(path: Path, spec: Spec) -> None:
@@ -84,6 +111,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_labels(root)
     write_images(root / "photos", ("one.jpg", "two.jpg"), (SIDE + 5, SIDE - 3))
     write_features(root / "features.onnx")
+    write_segmenter(root / "segmenter.onnx")
+    write_painters(root / "runs")
     zebras = DataConfig(path=str(root / "datasets/horse2zebra"), size=SIDE, workers=0)
     save_statistics(zebras, root / "zebras.npz", domain="B", splits=("train",), features=str(root / "features.onnx"))
     teacher = resnet(32, blocks=1)

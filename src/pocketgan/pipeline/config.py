@@ -59,7 +59,7 @@ class FullConfig:
     ngf: int | None = None
     """Of the mobile teacher; None is the given teacher's own (published: 64, and 96 for cityscapes and maps)."""
     discriminator_options: dict[str, Any] = field(default_factory=dict)
-    """``ndf``, ``layers``, ``norm`` of the PatchGAN that the mobile teacher plays against."""
+    """``ndf``, ``layers``, ``norm`` of the discriminator that the mobile teacher plays against."""
     teacher: FitConfig = field(default_factory=FitConfig)
     """The training of the mobile teacher."""
     width: float = 0.5

@@ -1,6 +1,6 @@
 """Who teaches and what is cut: GAN Compression's two pipelines.
 
-Li et al. 2020, sections 3.2 and 4.1. Full: the convolutions of the residual blocks are decomposed, that network is trained
+Li et al. 2020, sections 3.2 and 4.1. Full: convolutions of the teacher are decomposed (`Spec.mobile`), that network is trained
 from scratch, its most important channels learn from it, and what is searched begins with those. Fast: the given teacher
 teaches what is searched without any network between.
 """
