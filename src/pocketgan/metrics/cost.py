@@ -168,6 +168,8 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
     terms, uncounted, needs = [], [], conditions(model)
     positions = _positions(model, size, in_channels)
     for name, module in model.named_modules():
+        if ".parametrizations." in f".{name}.":
+            continue  # what a parametrised weight is made from: the layer that has it counts it
         own = dict(module.named_parameters(recurse=False))
         ins, outs = positions.get(name, (0, 0))
 
