@@ -17,9 +17,16 @@ def test_no_two_widths_of_an_example_are_equal() -> None:
 
 
 def test_examples_cover_every_norm_and_an_absent_branch() -> None:
-    for name in ("resnet", "mobile-resnet", "unet"):
+    for name in ("resnet", "mobile-resnet", "unet", "inception"):
         assert {spec.norm for spec in EXAMPLES[name].values()} == {"instance", "instance_affine", "batch"}  # type: ignore[attr-defined]
         assert any(0 in spec.widths.values() for spec in EXAMPLES[name].values())
+
+
+def test_examples_of_label_maps_cover_every_norm_and_an_absent_branch() -> None:
+    own = [spec for name in ("spade", "mobile-spade", "inception-spade") for spec in EXAMPLES[name].values()]
+    assert {spec.spade_norm for spec in own} == {"batch_plain", "instance"}  # type: ignore[attr-defined]
+    assert any(0 in spec.widths.values() for spec in own)
+    assert not any(spec.spectral for spec in own)  # type: ignore[attr-defined]  (what can be cut is folded)
 
 
 def test_every_example_survives_json() -> None:

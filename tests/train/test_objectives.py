@@ -6,11 +6,12 @@ import torch.nn.functional as F
 from games import CPU, batch, critic, generator, same, weights
 
 from pocketgan.compress.selection import shrink
-from pocketgan.losses import attention_transfer
+from pocketgan.losses import attention_transfer, kernel_alignment
 from pocketgan.models import patchgan, resnet
 from pocketgan.train.config import FitConfig
 from pocketgan.train.critic import Critic
 from pocketgan.train.loop import Fit
+from pocketgan.train.objectives import check_batch
 from pocketgan.train.taps import Taps
 from pocketgan.train.translation import Translation
 
@@ -27,9 +28,9 @@ def losses(task: Translation) -> dict[str, torch.Tensor]:
     return task.losses("G", batch(), task.forward(batch()))
 
 
-def tapped(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+def tapped(model: torch.nn.Module, count: int = 2) -> dict[str, torch.Tensor]:
     taps = Taps(model, LAYERS)
-    model(batch()["source"])
+    model(batch(count=count)["source"])
     taps.close()
     return taps.take()
 
@@ -253,6 +254,34 @@ def test_a_block_that_is_gone_is_the_stream_after_the_last_one_left() -> None:
     teacher = resnet(6, blocks=3).build()
     task = Translation(shorter, None, teacher=teacher, objective="attention", layers=("block1", "block2"), example=source[:1])
     assert losses(task)["attention"].isfinite()
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_alignment_is_minus_the_sum_over_layers_and_needs_no_adaptor(centred: bool) -> None:
+    options = {"kernel-alignment": {"centred": centred}}
+    task = pupil("kernel-alignment", objective_options=options)  # of one example, which says nothing yet
+    found = task.losses("G", batch(count=4), task.forward(batch(count=4)))["kernel-alignment"]
+    student, teacher = (tapped(model, 4) for model in (task.players["G"], task.teacher.generator))
+    expected = -sum(kernel_alignment(student[n], teacher[n], centred=centred) for n in LAYERS)
+    torch.testing.assert_close(found, expected)
+    assert task.weights["kernel-alignment"] == 1
+    assert not list(task.players["objective"].parameters())
+    found.backward()
+    assert all(p.grad is not None for name, p in task.players["G"].named_parameters() if name.startswith(("stem", "down")))
+
+
+def test_a_batch_too_small_for_an_objective_is_told_by_numbers() -> None:
+    for names, options, least in (
+        ("output+kernel-alignment", {}, 2),
+        ("kernel-alignment", {"kernel-alignment": {"centred": True}}, 3),
+        ("output+features", {}, 1),
+        ("none", {}, 1),
+    ):
+        check_batch(names, options, least)
+        if least > 1:
+            said = f"batch={least - 1}: the objective kernel-alignment compares pictures with one another; give {least} or more"
+            with pytest.raises(ValueError, match=said):
+                check_batch(names, options, least - 1)
 
 
 def test_options_of_objectives_are_checked_by_name() -> None:

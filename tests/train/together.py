@@ -82,7 +82,7 @@ def student(seed: int) -> tuple[Task, Learners]:
         *(generator(seed=seed).double(), critic(6).double()),
         teacher=generator(6, seed=7).double(),
         critic=critic(6, seed=7).double(),
-        objective="output+features+coattention+discriminator",
+        objective="output+features+coattention+discriminator+kernel-alignment",
         objective_options=options,
         layers=("down2", "block0"),
         weights={"discriminator": 1.0},

@@ -31,8 +31,10 @@ def folded(model: nn.Module) -> nn.Module:
     spec = getattr(model, "spec", None)
     if not isinstance(spec, Spec) or not getattr(spec, "spectral", False):
         return model
-    bare = plain(spec).build(device="meta").to_empty(device="cpu")
-    training = model.training
+    bare, training = plain(spec).build(device="meta"), model.training
+    if any(parameter.is_meta for parameter in model.parameters()):
+        return bare.train(training)
+    bare.to_empty(device="cpu")
     model.eval()
     with torch.no_grad():
         for name, tensor in bare.state_dict().items():

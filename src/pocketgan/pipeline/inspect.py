@@ -11,6 +11,7 @@ from pocketgan.core.dims import widths_of
 from pocketgan.core.shape import plain
 from pocketgan.core.spec import MODELS
 from pocketgan.metrics.cost import CostModel
+from pocketgan.models.spectral import folded
 from pocketgan.pipeline.measure import shape
 from pocketgan.pipeline.sources import Source, as_source
 
@@ -28,13 +29,14 @@ def inspect(
         source = Source(MODELS[model]().build(device="meta"), None, f"{model}, as published", {})
     else:
         source = as_source(model)
-    cost = CostModel(source.model, shape(source, size, aspect))
-    widths, shares = widths_of(source.model), cost.by_group()
+    network = folded(source.model)  # what it is shipped as, and what can be cut
+    cost = CostModel(network, shape(source, size, aspect))
+    widths, shares = widths_of(network), cost.by_group()
     return {
         "message": source.message,
         "size": plain(cost.size),
         "groups": {group: {"width": widths.get(group), **share._asdict()} for group, share in shares.items()},
         "total": cost()._asdict(),
-        "floor": cost(floor_widths(source.model, multiple=multiple))._asdict(),
+        "floor": cost(floor_widths(network, multiple=multiple))._asdict(),
         "uncounted": list(cost.uncounted),
     }

@@ -13,6 +13,7 @@ from pocketgan.core.artifact import load_artifact, read_header
 from pocketgan.core.shape import Size, as_shape, said
 from pocketgan.core.spec import spec_of
 from pocketgan.interop import load_checkpoint
+from pocketgan.models.spectral import folded
 
 PUBLISHED = 256
 """Side of the images that nearly all published checkpoints were trained on."""
@@ -53,9 +54,9 @@ def load(path: str | Path) -> Source:
 
 
 def as_source(model: str | Path | nn.Module) -> Source:
-    """The network that is meant: one in memory as it is, else what `load` finds."""
+    """The network that is meant: one in memory, its spectral norm folded, else what `load` finds."""
     if isinstance(model, nn.Module):
-        return Source(copy.deepcopy(model).cpu().eval(), None, f"{spec_of(model).name}, given in memory", {})
+        return Source(folded(copy.deepcopy(model).cpu().eval()), None, f"{spec_of(model).name}, given in memory", {})
     return load(model)
 
 

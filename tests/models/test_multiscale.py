@@ -1,0 +1,73 @@
+"""The discriminator of several scales against a plain one written from its published description."""
+
+import pytest
+import torch
+from torch import nn
+
+from pocketgan.metrics.cost import CostModel
+from pocketgan.models import multiscale
+from pocketgan.models.spectral import folded
+from zoo import randomised
+
+
+@pytest.mark.parametrize(("channels", "params"), [(36 + 3, 5_601_410), (184 + 3, 5_904_514)], ids=["cityscapes", "coco"])
+def test_published_counts(channels: int, params: int) -> None:
+    """5.60 M and 5.90 M (GAN Compression)."""
+    assert CostModel(multiscale(in_channels=channels, spectral=False).build(device="meta"), 256)().params == params
+
+
+def published(n: int, layers: int, i: int) -> nn.Sequential:
+    """One scale: 4 x 4 convolutions padded by 2, the last hidden one of stride 1, instance norm between."""
+    stack: list[nn.Module] = [nn.Conv2d(i, n, 4, stride=2 if layers > 1 else 1, padding=2), nn.LeakyReLU(0.2)]
+    for k in range(1, layers):
+        a, b = n * min(2 ** (k - 1), 8), n * min(2**k, 8)
+        conv = nn.Conv2d(a, b, 4, stride=2 if k < layers - 1 else 1, padding=2, bias=False)
+        stack += [conv, nn.InstanceNorm2d(b), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*stack, nn.Conv2d(n * min(2 ** (layers - 1), 8), 1, 4, padding=2))
+
+
+@pytest.mark.parametrize(("scales", "layers"), [(2, 4), (3, 2), (1, 1)])
+def test_parity_with_the_published_network(scales: int, layers: int) -> None:
+    ours = randomised(multiscale(3, scales=scales, layers=layers, in_channels=5, spectral=False))
+    x = torch.randn(2, 5, 40, 64)
+    given = ours(x)
+    assert len(given) == scales
+    for k in range(scales):
+        theirs, own = published(3, layers, 5).eval(), ours.get_submodule(f"scale{k}").state_dict()
+        theirs.load_state_dict(dict(zip(theirs.state_dict(), own.values(), strict=True)))
+        torch.testing.assert_close(given[k], theirs(x), atol=1e-5, rtol=1e-5)
+        x = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)(x)
+
+
+def test_the_border_of_a_coarser_scale_is_a_mean_of_pixels_alone() -> None:
+    """Of a picture of ones, every scale sees ones: padding is not counted."""
+    model, seen = multiscale(2, layers=1, in_channels=1, spectral=False).build(), []
+    model.scale1.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model(torch.ones(1, 1, 9, 14))
+    assert torch.equal(seen[0], torch.ones(1, 1, 5, 7))
+
+
+def test_spectral_norm_is_on_the_layers_between_the_first_and_the_logits() -> None:
+    model = multiscale(2, layers=4, in_channels=4).build()
+    normed = {name for name, module in model.named_modules() if hasattr(module, "parametrizations")}
+    assert normed == {f"scale{k}.conv{j}.conv" for k in (0, 1) for j in (2, 3, 4)}
+    assert set(folded(model).state_dict()) == set(multiscale(2, layers=4, in_channels=4, spectral=False).build().state_dict())
+
+
+def test_layers_and_taps_by_name() -> None:
+    spec = multiscale(2, layers=3, in_channels=4)
+    layers = spec.build(device="meta").layers
+    assert layers == tuple(tuple(f"scale{k}.{layer}" for layer in ("conv1", "conv2", "conv3", "head")) for k in (0, 1))
+    assert spec.taps == ("scale0.conv2", "scale0.conv3")
+    assert multiscale(2, layers=1, in_channels=4).taps == ("scale0.conv1",)
+
+
+def test_published_widths() -> None:
+    assert list(multiscale(64).widths.values()) == [64, 128, 256, 512] * 2
+    assert list(multiscale(64, scales=1, layers=6).widths.values()) == [64, 128, 256, 512, 512, 512]
+
+
+@pytest.mark.parametrize("field", ["scales", "layers"])
+def test_specs_that_cannot_be(field: str) -> None:
+    with pytest.raises(ValueError, match=f"multiscale {field}=0: the least is 1"):
+        multiscale(4, **{field: 0})
