@@ -22,7 +22,7 @@ def shapes(spec: Spec, widths: Mapping[str, int]) -> dict[str, torch.Size]:
 def derivative(spec: Spec) -> Growth:
     """By finite differences; a group that is absent has no shapes to differ.
 
-    A few groups at a time, each grown by another power of ``BASE``: the digits of a growth say which group has which part in it.
+    A few groups at a time, each grown by another power of ``BASE``: the digits of a growth say which group has what part.
     """
     whole, grown = shapes(spec, {}), {}
     present = [group for group, width in spec.widths.items() if width > 0]

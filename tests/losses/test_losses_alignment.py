@@ -96,7 +96,9 @@ def test_the_gradient_is_that_of_the_formula() -> None:
 @pytest.mark.parametrize(("count", "centred", "least"), [(1, False, 2), (2, True, 3), (1, True, 3)])
 def test_too_few_pictures_say_nothing(count: int, centred: bool, least: int) -> None:
     x = features(count, 3)
-    with pytest.raises(ValueError, match=f"kernel alignment compares the pictures .*: {count} say nothing, the least is {least}"):
+    with pytest.raises(
+        ValueError, match=f"kernel alignment compares the pictures .*: {count} say nothing, the least is {least}"
+    ):
         kernel_alignment(x, x, centred=centred)
 
 

@@ -14,9 +14,7 @@ HW = 64 * 64
 """Places of the trunk at 256 x 256."""
 
 
-@pytest.mark.parametrize(
-    ("norm", "params"), [("instance_affine", 8_154_255), ("instance", 8_141_563), ("batch", 8_136_389)]
-)
+@pytest.mark.parametrize(("norm", "params"), [("instance_affine", 8_154_255), ("instance", 8_141_563), ("batch", 8_136_389)])
 def test_published_counts(norm: str, params: int) -> None:
     """43.527 G in the literature's count: 43.490 G of convolutions, one for each element that leaves a norm; 36.243 G exact."""
     cost = CostModel(inception(64, norm=norm).build(device="meta"), 256)()  # type: ignore[arg-type]

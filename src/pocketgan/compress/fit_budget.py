@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pocketgan.compress.budget import Budget, check_floor
 from pocketgan.compress.importance import Scores
-from pocketgan.compress.selection import settled
+from pocketgan.compress.selection import check_widths, readers, settle
 from pocketgan.core.dims import removable_groups, widths_of
 from pocketgan.metrics.cost import CostModel
 
@@ -32,12 +32,26 @@ def rounded(
 
     With ``removing``, a group whose branch can go may be 0; the groups in ``absent`` are.
     """
+    return rounding(model, multiple=multiple, removing=removing, absent=absent)(wanted)
+
+
+def rounding(
+    model: nn.Module, *, multiple: int = 1, removing: bool = True, absent: Collection[str] = ()
+) -> Callable[[Mapping[str, int]], Widths]:
+    """`rounded` for a network that is looked at once and asked often."""
     whole, removable = widths_of(model), removable_groups(model) if removing else frozenset()
-    widths = {}
-    for group, width in whole.items():
-        least = 0 if group in removable else 1
-        widths[group] = min(width, -(-max(wanted[group], min(least, width)) // multiple) * multiple)
-    return settled(model, widths | dict.fromkeys(absent, 0))
+    users = readers(model)
+
+    def at(wanted: Mapping[str, int]) -> Widths:
+        widths = {}
+        for group, width in whole.items():
+            least = 0 if group in removable else 1
+            widths[group] = min(width, -(-max(wanted[group], min(least, width)) // multiple) * multiple)
+        widths |= dict.fromkeys(absent, 0)
+        check_widths(widths, whole, users)
+        return settle(widths, users)
+
+    return at
 
 
 def floor_widths(model: nn.Module, *, multiple: int = 1, removing: bool = True, absent: Collection[str] = ()) -> Widths:
@@ -75,14 +89,18 @@ def uniform_widths(model: nn.Module, budget: Budget, cost: CostModel, *, multipl
     Raises ``ValueError`` that names the floor for a budget below it.
     """
     check_floor(budget, cost, floor_widths(model, multiple=multiple, removing=False))
-    factors = sorted({0.0} | {kept / width for width in widths_of(model).values() for kept in range(1, width + 1)})
-    return largest_within(budget, cost, factors, lambda factor: scaled_widths(model, factor, multiple=multiple))
+    whole, at = widths_of(model), rounding(model, multiple=multiple, removing=False)
+    factors = sorted({0.0} | {kept / width for width in whole.values() for kept in range(1, width + 1)})
+    return largest_within(budget, cost, factors, lambda factor: at(_scaled(whole, factor)))
 
 
 def scaled_widths(model: nn.Module, factor: float, *, multiple: int = 1) -> Widths:
     """That part of every width, rounded down to a channel and up to the multiple; no branch is removed."""
-    wanted = {group: int(factor * width + 1e-9) for group, width in widths_of(model).items()}
-    return rounded(wanted, model, multiple=multiple, removing=False)
+    return rounded(_scaled(widths_of(model), factor), model, multiple=multiple, removing=False)
+
+
+def _scaled(whole: Mapping[str, int], factor: float) -> Widths:
+    return {group: int(factor * width + 1e-9) for group, width in whole.items()}
 
 
 def threshold_widths(
@@ -110,22 +128,18 @@ def threshold_widths(
     the next channel costs too much, its group stays as it is and the others go on.
     """
     removing = least == 0
-    whole, steps = widths_of(model), _steps(widths_of(model), follow or {})
+    whole = widths_of(model)
     check_floor(budget, cost, floor_widths(model, multiple=multiple, removing=removing, absent=absent))
     floor = protected_widths(model, budget, cost, least=least, multiple=multiple)
     floor = {group: max(width, (protected or {}).get(group, 0)) for group, width in floor.items()}
     owners = [group for group, values in scores.items() for _ in values]
     order = torch.cat([values.double().cpu() for values in scores.values()]).argsort(descending=True, stable=True)
     ranked = [owners[index] for index in order.tolist()]
+    at = rounding(model, multiple=multiple, removing=removing, absent=absent)
 
     def widths_at(kept: Sequence[str], ranked: Sequence[str] = (), count: int = 0) -> Widths:
         counts = Counter([*kept, *ranked[:count]])
-        wanted = {group: max(counts[group], floor[group]) for group in whole}
-        for leader, step in steps.items():
-            wanted[leader] = max(wanted[leader] // step, 1) * step
-        for follower, leader in (follow or {}).items():
-            wanted[follower] = whole[follower] * wanted[leader] // whole[leader]
-        return rounded(wanted, model, multiple=multiple, removing=removing, absent=absent)
+        return at(led({group: max(counts[group], floor[group]) for group in whole}, whole, follow or {}))
 
     check_floor(budget, cost, widths_at(()))
     kept: list[str] = []
@@ -138,12 +152,19 @@ def threshold_widths(
         ranked = [group for group in ranked[count:] if group != ranked[count]]
 
 
-def _steps(whole: Mapping[str, int], follow: Mapping[str, str]) -> dict[str, int]:
-    """``{leader: the least number of channels by which it and all that follow it can be narrowed together}``."""
-    shared = {leader: whole[leader] for leader in follow.values()}
+def led(wanted: Mapping[str, int], whole: Mapping[str, int], follow: Mapping[str, str]) -> Widths:
+    """``wanted`` widths, in which every group in ``follow`` keeps the part of its channels that its leader does.
+
+    Leaders are narrowed, at least to one step, by steps that leave all of them whole numbers.
+    """
+    widths = dict(wanted)
+    for leader in set(follow.values()):
+        units = math.gcd(whole[leader], *(whole[group] for group, other in follow.items() if other == leader))
+        step = whole[leader] // units
+        widths[leader] = max(widths[leader] // step, 1) * step
     for follower, leader in follow.items():
-        shared[leader] = math.gcd(shared[leader], whole[follower])
-    return {leader: whole[leader] // units for leader, units in shared.items()}
+        widths[follower] = whole[follower] * widths[leader] // whole[leader]
+    return widths
 
 
 def threshold_at(scores: Scores, budget: Budget, cost: CostModel) -> float:

@@ -18,7 +18,7 @@ from torch import nn
 
 from pocketgan.compress.affine import affine_norms
 from pocketgan.compress.budget import check_floor
-from pocketgan.compress.fit_budget import best_channels, rounded, threshold_widths
+from pocketgan.compress.fit_budget import best_channels, led, rounded, threshold_widths
 from pocketgan.compress.gate import ungated
 from pocketgan.compress.importance import contribution
 from pocketgan.compress.scales import add_scales_, check_scales, first_scales, fold_scales_away_, scales
@@ -56,7 +56,8 @@ class Cat(Method):
 
     def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:
         """The floor with the lower bounds; scales that say nothing."""
-        floor = rounded(self._protected(teacher), teacher, multiple=setting.multiple)
+        floor = led(self._protected(teacher), widths_of(teacher), _followers(teacher))
+        floor = rounded(floor, teacher, multiple=setting.multiple)
         check_floor(setting.budget, setting.cost, floor)
         if not self.fits(teacher):
             check_scales(first_scales(teacher))
@@ -76,7 +77,7 @@ class Cat(Method):
     def select(self, model: nn.Module, setting: Setting) -> Selection:
         """Everything above the threshold; scales that were inserted are folded into the weights."""
         scores, cost = check_scales(first_scales(model)), CostModel(ungated(model), setting.cost.size)
-        follow = {group: leader for group, leader in spec_of(model).follows.items() if group not in scores}
+        follow = _followers(model)
         widths = threshold_widths(
             model,
             scores,
@@ -99,6 +100,12 @@ class Cat(Method):
 
     def _least(self, width: int) -> int:
         return min(width, self.lower_bound if self.lower_bound is not None else max(1, min(LEAST, width // 4)))
+
+
+def _followers(model: nn.Module) -> dict[str, str]:
+    """The groups that no scale speaks for, and the one that each goes along with."""
+    known = scales(model)
+    return {group: leader for group, leader in spec_of(model).follows.items() if group not in known}
 
 
 def _without_scale(model: nn.Module) -> list[str]:
