@@ -1,6 +1,7 @@
 """From label maps to a small generator: a teacher of GauGAN's game, and students of two methods."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,9 +77,15 @@ def test_a_teacher(teacher: Path) -> None:
     assert config["fit"]["betas"] == [0.0, 0.9]
     assert set(lines(teacher)[-1]["losses"]) == {"G/gan", "G/match", "G/recon", "D/real_fake"}
     assert load_artifact(teacher / "generator.safetensors").model.in_channels == SHAPES.labels.channels
-    plain = multiscale(3, layers=2, in_channels=SHAPES.labels.channels + 3, spectral=False).build()
-    counted = pocketgan.inspect(teacher / "discriminator.safetensors")["total"]["params"]
-    assert counted == sum(parameter.numel() for parameter in plain.parameters())
+
+
+def test_spectral_norm_is_looked_through(teacher: Path) -> None:
+    """Of a file, of a network in memory, and of a name: what counts is what is shipped and can be cut."""
+    judge = multiscale(3, layers=2, in_channels=SHAPES.labels.channels + 3)
+    params = sum(parameter.numel() for parameter in replace(judge, spectral=False).build().parameters())
+    for given in (teacher / "discriminator.safetensors", judge.build()):
+        assert pocketgan.inspect(given, size=64)["total"]["params"] == params
+    assert pocketgan.inspect("multiscale", size=64)["total"]["params"] == 5_601_410
 
 
 def test_a_student_of_a_trained_teacher(teacher: Path, tmp_path: Path, quick_export: None) -> None:
