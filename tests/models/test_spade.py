@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pocketgan.core.spec import MODELS, Spec
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import inception_spade, mobile_spade, multiscale, spade
-from pocketgan.models.spectral import folded
+from pocketgan.models.spectral import folded, plain
 from zoo import randomise_, randomised
 
 STREETS, OBJECTS = (256, 512), (256, 256)
@@ -32,8 +32,7 @@ def test_published_counts(
     name: str, options: dict[str, int], size: tuple[int, int], params: int, macs: int, macs_paper: int
 ) -> None:
     """GAN Compression's 281.36 G, 191.18 G, 118.8 G and 71.2 G charge norms, CAT's 109.774 G and 74.264 G do not."""
-    plain = {} if name == "inception-spade" else {"spectral": False}
-    cost = CostModel(MODELS[name](**options, **plain).build(device="meta"), size)()
+    cost = CostModel(plain(MODELS[name](**options)).build(device="meta"), size)()
     assert (cost.params, round(cost.macs / 1e6), round(cost.macs_paper / 1e6)) == (params, macs, macs_paper)
 
 
@@ -156,7 +155,7 @@ def test_parity_with_a_plain_forward(spec: Spec) -> None:
 def test_resolutions(make: Any, upsamplings: int, heights: dict[str, int]) -> None:
     """SPADE, figure 11: "normal" keeps one size in the middle, "most" has one block more, of half its width."""
     spec = make(4, in_channels=2, upsamplings=upsamplings)
-    model, seen = spec.build(device="meta"), {}
+    model, seen = plain(spec).build(device="meta"), {}
     for block in spec.blocks:
         model.get_submodule(block).register_forward_hook(lambda _, __, y, block=block: seen.update({block: tuple(y.shape)}))
     assert model(torch.empty(1, 2, 128, 256, device="meta")).shape == (1, 3, 128, 256)
@@ -193,16 +192,16 @@ def test_spectral_norm_is_folded_away_and_the_picture_stays(name: str) -> None:
     spec = NETS[name]
     model, x = spec.build(), torch.randn(1, spec.in_channels, 32, 64)  # type: ignore[attr-defined]
     model(x)  # another step of the power iteration
-    plain, before = folded(model), list(model.state_dict())
+    bare, before = folded(model), list(model.state_dict())
     assert list(model.state_dict()) == before
     assert model.training
-    assert plain.training
+    assert bare.training
     assert any("parametrizations" in key for key in before)
-    assert not any("parametrizations" in key for key in plain.state_dict())
-    assert not any(hasattr(module, "parametrizations") for module in plain.modules())
-    assert not plain.spec.spectral  # type: ignore[union-attr]
-    assert all(torch.equal(a, b) for a, b in zip(logits(plain.eval(), x), logits(model.eval(), x), strict=True))
-    assert folded(plain) is plain
+    assert not any("parametrizations" in key for key in bare.state_dict())
+    assert not any(hasattr(module, "parametrizations") for module in bare.modules())
+    assert not bare.spec.spectral  # type: ignore[union-attr]
+    assert all(torch.equal(a, b) for a, b in zip(logits(bare.eval(), x), logits(model.eval(), x), strict=True))
+    assert folded(bare) is bare
 
 
 def logits(model: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
@@ -215,12 +214,12 @@ def test_what_is_folded_has_the_largest_singular_value_1() -> None:
     model = randomise_(NETS["spade"].build())
     for _ in range(20):
         model(torch.randn(1, 2, 32, 64))
-    plain, own = folded(model).state_dict(), model.state_dict()
-    normed = {name for name in plain if name not in own}
-    assert normed == {name for name in plain if name.split(".")[1] in ("conv0", "conv1", "convs") and name.endswith("weight")}
+    bare, own = folded(model).state_dict(), model.state_dict()
+    normed = {name for name in bare if name not in own}
+    assert normed == {name for name in bare if name.split(".")[1] in ("conv0", "conv1", "convs") and name.endswith("weight")}
     for name in normed:
-        assert torch.linalg.matrix_norm(plain[name].flatten(1), 2).item() == pytest.approx(1, abs=0.03), name
-    assert all(torch.equal(plain[name], own[name]) for name in plain if name in own)
+        assert torch.linalg.matrix_norm(bare[name].flatten(1), 2).item() == pytest.approx(1, abs=0.03), name
+    assert all(torch.equal(bare[name], own[name]) for name in bare if name in own)
 
 
 def test_initial_weights_are_xaviers() -> None:
