@@ -154,7 +154,7 @@ def camvid() -> str:
     rows += [row(f"student, `{run['method']}`", run["student"]["quality"], run["student"]["macs"]) for run in runs]
     note = (
         "CamVid at 128 x 96, 11 classes, 367 training and 233 test images; the segmenter is a small U-Net of the\n"
-        f"benchmark's own, trained on the real photos. The teacher has ngf 16 and learnt for {teacher['fit']['steps']:,} steps\n"
+        f"benchmark's own, trained on real photos. The teacher has ngf 16 and learnt for {teacher['fit']['steps']:,} steps\n"
         f"of batch 4, the students, with a ninth of its MACs, for {runs[0]['fit']['steps']:,}; all without VGG19's perceptual\n"
         f"loss (L1 instead), one seed, {data['cpu']}, {data['threads']} thread.\n"
     )

@@ -49,7 +49,7 @@ def begin(
     if method.reads and config.judge.segmenter is None:
         raise ValueError(f"{config.method} is to read pictures back as label maps: say by what, with judge.segmenter")
     if method.reads and config.judge.table is not None:
-        raise ValueError("a search by mIoU scores training images, and judge.table names the test images' maps: take task=labels")
+        raise ValueError("a search by mIoU scores training images, judge.table names the maps of test images: take task=labels")
     pictures, device = Pictures(data, searched, held, test), choose_device(config.device)
     cast = rehearsal(config, reference) if config.pipeline == "full" else fast(config, reference)
     sides = make_sides(config, cast, searched, held, method, out, device)
