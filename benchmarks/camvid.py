@@ -110,6 +110,7 @@ def main() -> None:
         train_segmenter(arguments.data, arguments.segmenter, segmenter)
     judge = JudgeConfig(features=arguments.features, segmenter=str(segmenter), batch=20)
     fit = replace(GAUGAN, batch=4, checkpoint_every=100, sample_every=0)
+    student = replace(fit, lr=4e-4)  # its run is short: at GauGAN's rate it has not recovered from the cut by the end
     teacher = TrainConfig(
         task="labels",
         data=data,
@@ -127,10 +128,10 @@ def main() -> None:
         data=data,
         budget=BUDGET,
         task="labels",
-        objective="features",
+        objective="output+features",
         perceptual="pixels",
-        fit=replace(fit, steps=arguments.steps),
-        search=replace(fit, steps=max(1, arguments.steps // 3)),
+        fit=replace(student, steps=arguments.steps),
+        search=replace(fit, steps=max(1, arguments.steps // 4)),
         judge=judge,
     )
     students = CompareConfig(base=base, methods=tuple(arguments.methods.split(",")), budgets=(BUDGET,))
