@@ -17,7 +17,7 @@ from pocketgan.core.spec import Spec
 from pocketgan.export import export_onnx
 from pocketgan.export.fold import PerChannel, fold_norms
 from pocketgan.models.layers import Separable, Unit
-from zoo import every_example, example_input, randomise_, randomised
+from zoo import every_example, example_input, paint, randomise_, randomised
 
 
 def kinds(model: nn.Module) -> Counter[type[nn.Module]]:
@@ -45,7 +45,8 @@ def test_folding_twice_is_folding_once(spec: Spec) -> None:
     assert {name: tensor.tolist() for name, tensor in twice.state_dict().items()} == {
         name: tensor.tolist() for name, tensor in once.state_dict().items()
     }
-    assert torch.equal(once(example_input(spec)), twice(example_input(spec)))
+    x = example_input(spec)
+    assert torch.equal(paint(once, x), paint(twice, x))
 
 
 @every_example

@@ -19,7 +19,7 @@ from pocketgan.models import patchgan, resnet
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
-R = {"params", "macs", "macs_paper", "size", "bytes", "latency_ms", "quality", "spread"}
+R = {"params", "macs", "macs_paper", "size", "bytes", "latency_ms", "quality", "spread", "classes"}
 TEACHER_QUALITY = {"psnr", "ssim"}
 STUDENT_QUALITY = TEACHER_QUALITY | {"psnr_to_teacher", "ssim_to_teacher"}
 

@@ -132,7 +132,7 @@ class Branches(nn.Module):
             last = branch.last
             bias = torch.zeros_like(scale) if last.bias is None else last.bias * scale
             last.weight.mul_(scale[:, None, None, None])
-            last.bias = nn.Parameter(bias + shift if index == 0 else bias)
+            last.bias = nn.Parameter(bias + shift if index == 0 else bias, last.weight.requires_grad)
 
     def remove_branches_(self) -> None:
         """Drop the layers of empty branches and keep their constants."""
