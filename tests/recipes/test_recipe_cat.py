@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import save_painter, save_teacher, toy
+from toys import save_teacher, toy
 
 from pocketgan.compress.budget import parse_budget
 from pocketgan.core.artifact import load_artifact
@@ -110,19 +110,15 @@ def test_a_fresh_teacher_is_cut_to_the_budget(name: str) -> None:
         assert min(widths[group] for group in ("stem", "down1", "trunk", "up1", "up2")) >= 16
 
 
-@pytest.mark.parametrize("name", ["cat-horse2zebra", "cat-zebra2horse", "cat-maps", PAINTERS[1]])
+@pytest.mark.parametrize("name", ["cat-horse2zebra", "cat-zebra2horse", "cat-maps"])
 def test_a_student_of_each_kind_runs_at_toy_size(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_export: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = RECIPES[name]()
-    if config.task == "labels":
-        save_painter(Path(config.teacher), "inception-spade")
-    else:
-        norm = teacher_of(config).arch_options["norm"]
-        save_teacher(Path(config.teacher), "inception", paired=config.task == "paired", norm=norm)
-    least = ("method_options.lower_bound=16",) if config.task == "labels" else ()
-    cook(toy(config, "budget=3x", *least), tmp_path / "run")
+    norm = teacher_of(config).arch_options["norm"]
+    save_teacher(Path(config.teacher), "inception", paired=config.task == "paired", norm=norm)
+    cook(toy(config, "budget=3x"), tmp_path / "run")
     student = load_artifact(tmp_path / "run" / "student.safetensors")
     assert (student.provenance["method"], student.provenance["teacher"]) == ("cat", config.teacher)
     result = read_json(tmp_path / "run" / "result.json")
