@@ -33,8 +33,9 @@ class JudgeConfig:
     """How generators are judged."""
 
     metrics: tuple[str, ...] | None = None
-    """Which of psnr, ssim (to the truth where there is one, and to the teacher), frechet, kernel, or fid and kid, which are
-    the last two and refuse other features than Inception's; None is all that the data and the features allow."""
+    """Which of psnr, ssim (to the truth where there is one, and to the teacher), frechet, kernel (or fid and kid, which are
+    these two and refuse other features than Inception's), miou, accuracy; None is all that data, features and segmenter
+    allow."""
     features: str | None = None
     """What frechet and kernel are measured on: ``inception``, ``inception:clean``, ``inception:legacy``, the same with
     ``:FILE`` for weights of one's own, or an ONNX file."""

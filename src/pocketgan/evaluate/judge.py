@@ -70,8 +70,8 @@ class Judge:
         values, errors = self._quality(reals, stats, whose=whose)
         if self.confusion is None or self.segmenter is None:
             return Judgement(values, errors)
-        present = getattr(self.segmenter, "present", False)
-        read = {"miou": self.confusion.miou_of_present() if present else self.confusion.miou()}
+        miou = self.confusion.miou_of_present if self.segmenter.of_present else self.confusion.miou
+        read = {"miou": miou()}
         read["accuracy"] = self.confusion.pixel_accuracy()
         values |= {f"{name}[{self.segmenter.name}]": value for name, value in read.items() if self.config.wants(name)}
         own = self.confusion.iou().tolist()

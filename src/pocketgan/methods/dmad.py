@@ -272,7 +272,7 @@ class MaskLearner:
 
 def _paper(task: str) -> dict[str, Any]:
     """Section IV-A: a constant strength, co-attention and discriminator features in the recovery alone."""
-    unpaired = task != "paired"
+    unpaired = task in ("unpaired", "inputs")
     return {
         "method_options": {
             "group_rule": "paper",
@@ -293,7 +293,7 @@ def _paper(task: str) -> dict[str, Any]:
 
 def _release(teacher: nn.Module, task: str) -> dict[str, Any]:
     """The released scripts: a search from fresh weights, layers beside the picture polarised, U-Nets capped, two ways."""
-    spec, unpaired = spec_of(teacher), task != "paired"
+    spec, unpaired = spec_of(teacher), task in ("unpaired", "inputs")
     beside = ["stem", "down1", "up1", "up2"]
     mobile, trunk = bool(getattr(spec, "separable", False)), "trunk" in spec.widths
     return {
@@ -303,7 +303,7 @@ def _release(teacher: nn.Module, task: str) -> dict[str, Any]:
             "init": "normal",
             "strength": 0.002 if mobile else 0.001 if unpaired else 0.01,
             "scratch": (0.5 if mobile else 1.0) if unpaired else 0.75,
-            "polarise": [group for group in beside if trunk],
+            "polarise": [group for group in beside if trunk and group in spec.widths],
             "polarise_weight": 200.0 if mobile else 100.0,
             "cap": 1.0 if trunk else 0.8,
         },

@@ -24,6 +24,11 @@ class Segmenter(Protocol):
         """K, the number of classes that it tells apart."""
         ...
 
+    @property
+    def of_present(self) -> bool:
+        """Whether its published mean is over the classes in the truth alone (`Confusion.miou_of_present`), as COCO-Stuff's."""
+        ...
+
     def __call__(self, pictures: Tensor, size: tuple[int, int]) -> Tensor:
         """The class of every pixel, N x h x w int64 of 0 to K - 1 on the CPU, for pictures N x 3 x H x W in [-1, 1].
 

@@ -43,6 +43,7 @@ class CityscapesDrn:
     """
 
     classes = drn.CLASSES
+    of_present = False
 
     def __init__(self, weights: str | Path | None = None, *, device: str | torch.device = "cpu") -> None:
         """``weights``: a file; by default the published one, from the cache. Raises ``ValueError``."""
@@ -67,6 +68,7 @@ class CocoDeepLab:
     """
 
     classes = deeplab.CLASSES
+    of_present = True
 
     def __init__(self, weights: str | Path | None = None, *, device: str | torch.device = "cpu") -> None:
         """``weights``: a file; by default the published one, from the cache or the web. Raises ``ValueError``."""
@@ -84,6 +86,8 @@ class OnnxSegmenter:
 
     Pictures are resized to the size that the file states, if it states one; the scores to the maps' size. Runs on the CPU.
     """
+
+    of_present = False
 
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
         """Open ``path``; ``threads`` is for ONNX Runtime (default: all cores).

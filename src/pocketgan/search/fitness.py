@@ -138,7 +138,7 @@ class Misread:
         """Over the pixels of all pictures together, as it is published; no real picture has a part in it."""
         joined = Confusion(self.segmenter.classes)
         joined.counts = torch.from_numpy(rows.sum(0)).long().view_as(joined.counts)
-        return 1.0 - joined.miou()
+        return 1.0 - (joined.miou_of_present() if self.segmenter.of_present else joined.miou())
 
 
 class OnFeatures:
