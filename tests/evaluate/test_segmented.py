@@ -151,3 +151,12 @@ def test_what_cannot_be_read_back_is_told(
     text = capsys.readouterr().err.replace("\n", " ")
     assert re.search(told, text), text
     assert "Traceback" not in text
+
+
+def test_maps_of_other_classes_than_the_generator_was_trained_on_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_artifact(tmp_path / "g.safetensors", folded(spade(2, in_channels=12, upsamplings=5).build()), size=32)
+    assert main(["evaluate", str(tmp_path / "g.safetensors"), "--data", "shapes", "--task", "labels"]) != 0
+    text = capsys.readouterr().err.replace("\n", " ")
+    assert "reads 12 channels, shapes has 8 (7 classes + instance edges): give data.classes as it was trained with" in text

@@ -9,6 +9,7 @@ from pocketgan.report import Cell, Table, comparison_table, to_markdown
 from pocketgan.report.comparison import folded, over_seeds
 from pocketgan.report.headline import headline
 from pocketgan.report.read import read_runs
+from pocketgan.report.tables import facts_tables
 
 MakeRun = Callable[..., Path]
 
@@ -100,3 +101,20 @@ def test_mean_and_deviation_over_seeds(make_run: MakeRun) -> None:
 def test_markdown() -> None:
     table = Table(("run", "PSNR"), ((Cell("a|b"), Cell("27.9 dB", 27.9, best=True)), (Cell("c"), Cell("–"))))
     assert to_markdown(table) == "| run | PSNR |\n| :-- | --: |\n| a\\|b | **27.9 dB** |\n| c | – |\n"
+
+
+def test_a_row_for_each_class_that_a_segmenter_tells_apart() -> None:
+    """Beside each other, with the real photos; a class that occurs nowhere has a dash."""
+    measured = {
+        "teacher": {"macs": 8, "classes": {"sky": 0.9, "road": 0.5, "bus": None}},
+        "student": {"macs": 1, "classes": {"sky": 0.8, "road": 0.625, "bus": None}},
+        "real": {"classes": {"sky": 0.95, "road": 0.7, "bus": 0.1}},
+    }
+    table = facts_tables(measured)["IoU of each class"]
+    assert table.columns == ("", "teacher", "student", "beside teacher", "real")
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["sky", "0.9000", "0.8000", "−0.100", "0.9500"],
+        ["road", "0.5000", "0.6250", "+0.125", "0.7000"],
+        ["bus", "–", "–", "–", "0.1000"],
+    ]
+    assert "IoU of each class" not in facts_tables({"student": {"macs": 1}})
