@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pocketgan.core.files import digest
 from pocketgan.perception import fid
 from pocketgan.perception.inception import WEIGHTS, Inception
-from pocketgan.perception.weights import HOME, Published, digest
+from pocketgan.perception.weights import HOME, Published
 
 
 def seeded() -> dict[str, Tensor]:

@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from inception_weights import pictures, pretend
+from pocketgan.core.files import digest
 from pocketgan.data.values import to_float
 from pocketgan.metrics.features import STANDARD, distance_name
 from pocketgan.perception import fid
 from pocketgan.perception.fid import PROTOCOLS, InceptionFeatures, clean, legacy
 from pocketgan.perception.inception import WEIGHTS, load_inception
-from pocketgan.perception.weights import digest
 
 
 def levels(prepared: torch.Tensor) -> torch.Tensor:

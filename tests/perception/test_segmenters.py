@@ -13,10 +13,10 @@ from PIL import Image
 from random_weights import draw_
 from torch import Tensor, nn
 
+from pocketgan.core.files import digest
 from pocketgan.perception.deeplab import DeepLab
 from pocketgan.perception.drn import Drn
 from pocketgan.perception.segmenters import CityscapesDrn, CocoDeepLab, OnnxSegmenter, Segmenter, enlarged, make_segmenter
-from pocketgan.perception.weights import digest
 
 SMALL, LARGE = (32, 48), (80, 112)
 MEAN = (0.29010095242892997, 0.32808144844279574, 0.28696394422942517)

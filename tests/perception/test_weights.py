@@ -6,7 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pocketgan.perception.weights import Published, cache, digest, find, load_state
+from pocketgan.core.files import digest
+from pocketgan.perception.weights import Published, cache, find, load_state
 
 CONTENT = b"weights"
 # sha256 of the seven bytes above: `printf weights | sha256sum`

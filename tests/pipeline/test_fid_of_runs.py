@@ -12,6 +12,7 @@ from PIL import Image
 from inception_weights import pretend
 from pocketgan.cli import main
 from pocketgan.core.artifact import save_artifact
+from pocketgan.core.files import digest
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import open_data
 from pocketgan.data.loader import eval_batches
@@ -20,7 +21,7 @@ from pocketgan.metrics.kernel import kernel_distance
 from pocketgan.metrics.statistics import F64, Moments
 from pocketgan.models import resnet
 from pocketgan.perception.fid import InceptionFeatures
-from pocketgan.perception.weights import HOME, Published, digest
+from pocketgan.perception.weights import HOME, Published
 
 
 @pytest.fixture(autouse=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from pocketgan.cli.console import Switch, say, show_table
 
+if TYPE_CHECKING:
+    from pocketgan.data.check import Report
+
 
 def run(
-    action: Annotated[Literal["list", "check", "prepare-cityscapes"], tyro.conf.Positional],
+    action: Annotated[Literal["list", "check", "download", "prepare-cityscapes"], tyro.conf.Positional],
     path: Annotated[str | None, tyro.conf.Positional] = None,
     /,
     *,
@@ -20,36 +24,70 @@ def run(
     aspect: float = 1.0,
     classes: int | str | None = None,
     quick: Switch = False,
+    stats: Switch = False,
     out: Path | None = None,
 ) -> None:
-    """List the built-in data, check a folder (everything unusable is named, everything unusual is counted), or prepare one.
+    """List the data that there is, check a folder (all that is unusable or unusual is told), download a set, or prepare one.
 
     Args:
-        action: list, check, or prepare-cityscapes: the dataset's own files become the pairs of published pix2pix generators.
-        path: the folder to check or to prepare.
+        action: list, check, download a public set, or prepare-cityscapes: the dataset's own files become the pairs of
+            published pix2pix generators.
+        path: the folder to check or to prepare, or the name of the set to download.
         task: what it is for; by default what its folders look made for.
         size: width of the images that the networks will see.
         aspect: their width over height.
         classes: what the values of label maps mean: how many there are, a file of names, cityscapes or coco-stuff.
         quick: read headers only, not every pixel.
-        out: the folder for what is prepared.
+        stats: download the published statistics of its real pictures, too.
+        out: the folder for what is prepared, or for the set that is downloaded: by default datasets/NAME.
     """
-    from pocketgan.data.builtin import BUILTIN
     from pocketgan.data.check import check
     from pocketgan.data.config import DataConfig
 
     if action == "list":
-        show_table("built-in data: no files, any size", ("name", "task"), BUILTIN.items())
+        _list()
         return
     if path is None:
-        raise ValueError(f"data {action} needs the folder: pocketgan data {action} DIR")
+        what, word = ("a name", "NAME") if action == "download" else ("the folder", "DIR")
+        raise ValueError(f"data {action} needs {what}: pocketgan data {action} {word}")
     if action == "prepare-cityscapes":
         _prepare(path, out)
         return
-    report = check(DataConfig(path=path, size=size, aspect=aspect, classes=classes), task=task, full=not quick)
+    if action == "download":
+        _download(path, task, out, stats)
+        return
+    _tell(check(DataConfig(path=path, size=size, aspect=aspect, classes=classes), task=task, full=not quick))
+
+
+def _tell(report: Report) -> None:
     say(str(report))
     if not report.ok:
-        raise ValueError(f"{path}: {len(report.problems)} problem(s), listed above")
+        raise ValueError(f"{report.path}: {len(report.problems)} problem(s), listed above")
+
+
+def _list() -> None:
+    from pocketgan.data.builtin import BUILTIN
+    from pocketgan.data.published import PUBLISHED
+
+    show_table("built-in data: no files, any size", ("name", "task"), BUILTIN.items())
+    rows = [(entry.name, entry.task, entry.weight, entry.holds) for entry in PUBLISHED]
+    show_table("public data: pocketgan data download NAME", ("name", "task", "size", "holds"), rows)
+
+
+def _download(name: str, task: str | None, out: Path | None, stats: bool) -> None:
+    from pocketgan.core.progress import ConsoleReporter
+    from pocketgan.data.check import check
+    from pocketgan.data.config import DataConfig
+    from pocketgan.data.fetch import fetch
+    from pocketgan.data.published import published
+
+    chosen = published(name, task)
+    out = out or Path("datasets") / chosen.name
+    fetch(chosen, out, statistics=stats, reporter=ConsoleReporter())
+    # Headers are enough: the archive's checksums have been over every byte.
+    _tell(check(DataConfig(path=str(out)), task=chosen.task, full=False))
+    direction = "" if chosen.direction == "AtoB" else f" --direction {chosen.direction}"
+    say(f"next: pocketgan train --task {chosen.task} --data {shlex.quote(str(out))}{direction} --out runs/{chosen.name}")
 
 
 def _prepare(path: str, out: Path | None) -> None:

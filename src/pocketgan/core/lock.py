@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import BinaryIO
+
+from pocketgan.core.progress import Reporter
 
 FILE = ".lock"
 
@@ -41,6 +46,19 @@ class Turn:
         if self._held is not None:
             self._held.close()
             self._held = None
+
+
+@contextmanager
+def alone(path: Path, reporter: Reporter | None = None) -> Iterator[None]:
+    """No other process is in this block for the same directory; those before us are waited for, and it is said."""
+    turn = Turn(path)
+    if not turn.take():
+        (reporter or Reporter()).say(f"waits for another process that works in {path}")
+        turn.take(math.inf)
+    try:
+        yield
+    finally:
+        turn.give()
 
 
 if sys.platform == "win32":

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from pocketgan.core.errors import unknown
+from pocketgan.core.files import digest
 from pocketgan.core.pictures import check_rgb, resize, to_8bit
 from pocketgan.perception.inception import FEATURES, SIDE, WEIGHTS, load_inception
-from pocketgan.perception.weights import digest, find
+from pocketgan.perception.weights import find
 
 PART = 16  # pictures at a time: half a gigabyte of maps
 

@@ -18,10 +18,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from pocketgan.core.errors import unknown
+from pocketgan.core.files import digest
 from pocketgan.core.onnx_pictures import OnnxPictures, Role
 from pocketgan.core.pictures import check_rgb, resize, to_8bit
 from pocketgan.perception import deeplab, drn
-from pocketgan.perception.weights import Published, digest, find
+from pocketgan.perception.weights import Published, find
 
 Size = tuple[int, int]
 """Height and width."""

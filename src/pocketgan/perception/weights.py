@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
-import urllib.error
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
+from pocketgan.core.download import download
+from pocketgan.core.files import digest
+from pocketgan.core.lock import alone
+from pocketgan.core.progress import ConsoleReporter, Reporter
 from pocketgan.core.reading import read_state
 
 HOME = "POCKETGAN_HOME"
@@ -43,18 +44,12 @@ def cache() -> Path:
     return Path(os.environ.get(HOME) or Path.home() / ".cache" / "pocketgan")
 
 
-def digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def find(weights: Published, given: str | Path | None = None) -> Path:
     """The file of ``weights``: the ``given`` one, else that in the cache, else fetched into the cache.
 
     What lies in the cache must have the published checksum. A file that is given need not: ask ``is_met_by`` what to call
     its numbers. Raises one ``ValueError`` that says what was looked for, where, and what to do; a file cut short by a
-    broken connection is never left in the cache.
+    broken connection never has its name in the cache.
     """
     if given is not None:
         if not Path(given).is_file():
@@ -83,13 +78,12 @@ def load_state(path: Path) -> dict[str, Tensor]:
 
 
 def _fetch(weights: Published, url: str, path: Path) -> None:
+    reporter = ConsoleReporter() if sys.stderr.isatty() else Reporter()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Writes beside the file, compares the checksum, and only then moves it there.
-        torch.hub.download_url_to_file(url, str(path), weights.sha256 or None, progress=sys.stderr.isatty())
-    except urllib.error.URLError as error:
-        raise ValueError(f"cannot fetch {weights.name} ({error.reason}): {_by_hand(weights, path)}") from error
-    except (OSError, RuntimeError) as error:  # torch hub's word for a wrong checksum is RuntimeError
+        with alone(path.parent, reporter):
+            if not path.is_file():  # another process may have fetched it while we waited
+                download(url, path, sha256=weights.sha256, reporter=reporter)
+    except (ValueError, OSError) as error:
         raise ValueError(f"cannot fetch {weights.name} ({error}): {_by_hand(weights, path)}") from error
 
 

@@ -1,0 +1,167 @@
+"""The public sets that papers of this field measure on, by the names of the archives that their authors give out.
+
+Names and addresses are those of the scripts `download_pix2pix_dataset.sh` and `download_cyclegan_dataset.sh` of
+pytorch-CycleGAN-and-pix2pix, `download_cut_dataset.sh` of contrastive-unpaired-translation (grumpifycat) and
+`download_pix2pix_dataset.sh` and `download_real_stat.sh` of GAN Compression (the re-splits ``-r`` and the statistics, at
+Hugging Face since June 2024). The CycleGAN sets have left people.eecs.berkeley.edu for efrosgans.eecs.berkeley.edu, as one of
+their authors says in issue 171 of contrastive-unpaired-translation.
+
+Sizes and checksums of the CycleGAN archives: TensorFlow Datasets, `url_checksums/cycle_gan.txt`, taken at the old address; a
+copy that somebody took of horse2zebra.zip at the new one has the same checksum. Those of statistics: their pages at Hugging
+Face. No source states a checksum of the pix2pix archives and of the re-splits; they are held against nothing but the
+checksums inside of them. Sizes that are rounded here are so where they stand: Hugging Face for the re-splits, else a copy of
+the server's listing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+from pocketgan.core.errors import unknown
+from pocketgan.data.config import Direction
+from pocketgan.data.layout import Side
+
+_PIX2PIX = "https://efrosgans.eecs.berkeley.edu/pix2pix/datasets/{}.tar.gz"
+_CYCLEGAN = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/{}.zip"
+_GAN_COMPRESSION = "https://huggingface.co/mit-han-lab/gan-compression/resolve/main"
+_RESPLIT = _GAN_COMPRESSION + "/datasets/{}.tar.gz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedFile:
+    """A file at an address, with what its publisher states of it."""
+
+    url: str
+    size: int | None = None
+    """Bytes; None where no source has them."""
+    sha256: str = ""
+    """Empty where no source has it."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its address."""
+        return self.url.rpartition("/")[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedSet:
+    """A set of pictures that can be downloaded."""
+
+    name: str
+    """Also that of the folder in the archive."""
+    task: Literal["paired", "unpaired"]
+    archive: PublishedFile
+    holds: str
+    about: str = ""
+    """The archive's size as a page rounds it, where no source has the bytes."""
+    direction: Direction = "AtoB"
+    """The one that is published."""
+    statistics: Mapping[Side, PublishedFile] = field(default_factory=dict)
+    """GAN Compression's statistics of the real pictures of a side."""
+
+    @property
+    def weight(self) -> str:
+        """The archive's size in words."""
+        return f"{self.archive.size / 10**6:,.0f} MB" if self.archive.size else self.about or "not stated"
+
+
+def published(name: str, task: str | None = None) -> PublishedSet:
+    """The set of that name; where there are two, that of ``task``, by default the paired one.
+
+    Raises ``ValueError`` for a name that is not here, a set without that task, and Cityscapes, which nobody may give out.
+    """
+    if name.startswith("cityscapes"):
+        raise ValueError(
+            "its license lets nobody but cityscapes-dataset.com give out Cityscapes: take gtFine_trainvaltest.zip and "
+            "leftImg8bit_trainvaltest.zip there, unpack both in datasets/cityscapes-origin, then run "
+            "`pocketgan data prepare-cityscapes datasets/cityscapes-origin --out datasets/cityscapes`"
+        )
+    found = {entry.task: entry for entry in PUBLISHED if entry.name == _SHORT.get(name, name)}
+    if not found:
+        raise unknown("public data set", name, {entry.name for entry in PUBLISHED})
+    if task is None:
+        return next(iter(found.values()))
+    if task not in found:
+        raise ValueError(f"there is no {task} {name}: it is {' and '.join(found)}")
+    return found[task]
+
+
+_SHORT = {"summer2winter": "summer2winter_yosemite"}  # as the papers call it
+
+
+_STATED: dict[str, tuple[int | None, str]] = {
+    "horse2zebra.zip": (116_867_962, "a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1"),
+    "summer2winter_yosemite.zip": (132_640_856, "167fe1726807a9d22bd106b4a6c0bd7953b688af924ac1bf967439c4961e49f9"),
+    "apple2orange.zip": (78_456_409, "845a191e9af8926408ea597001cd03a452e3300a1f44a79fe329b3d59f6e3eb8"),
+    "monet2photo.zip": (305_231_073, "88f91b00fc228f97c9411fbf1880ec1d119c98f1722e4cfcfaa2fb35fac05b04"),
+    "cezanne2photo.zip": (279_885_071, "3a6c10ca21f9485862f1cbd707744b9dc258954a04631271d23a3605eeb63cff"),
+    "ukiyoe2photo.zip": (292_946_532, "02a2a2fb5ecf425ca1bf86aca7304377da64a2a1d3b86df54eb65e4068bf3b08"),
+    "vangogh2photo.zip": (306_590_349, "362c3473e70be0944bda08d49d660eafdc2854df55d697835b8186d1d79caaff"),
+    "iphone2dslr_flower.zip": (339_964_458, "8fcb5e374d631b107e1d961b8c4cd0a186aa2a4ff3e279923f4c426128de7113"),
+    "maps.zip": (1_476_754_427, "639534f69dbf9f36bef8d6292a7698006361221f83f0285d7c9ca78afe6e8a9e"),
+    "facades.zip": (35_135_868, "9a31ebf3a31b9b5cd195dd5bf62e9308e00cb94604d1019e3889ac84248695c0"),
+    "edges2shoes_B.npz": (None, "b0baf73c7531f4c83e124c65ffb0258ce583769c332e5da2c37a8fc8474ba40f"),
+    "edges2handbags_B.npz": (None, "7a84509b46f5168fe1c570f22abd74d98c4877615e9421e5cde094aa344cbc46"),
+    "edges2handbags-r_B.npz": (None, "f60c1bb5572e8386aec5176c98ca11ef1c746a7f4b3b5137809c070c2c0d2c35"),
+    "horse2zebra_A.npz": (None, "a2a0d3d5bb80dc8dba9554f45a4e064250f655236bcc5285b280ebc4d588928d"),
+    "horse2zebra_B.npz": (None, "2c05a74c9ab39ae8d717e919d10f9109ce56f621bfd9c4b93238e466a579d795"),
+}
+"""Size and SHA-256 of the files of which a source states them."""
+
+
+def _entry(
+    task: Literal["paired", "unpaired"],
+    address: str,
+    name: str,
+    holds: str,
+    *,
+    about: str = "",
+    direction: Direction = "AtoB",
+    sides: tuple[Side, ...] = (),
+) -> PublishedSet:
+    """``sides``: those of which there are statistics."""
+    return PublishedSet(
+        name=name,
+        task=task,
+        archive=_file(address.format(name)),
+        holds=holds,
+        about=about,
+        direction=direction,
+        statistics={side: _file(f"{_GAN_COMPRESSION}/real_stat/{name}_{side}.npz") for side in sides},
+    )
+
+
+def _file(url: str) -> PublishedFile:
+    size, sha256 = _STATED.get(url.rpartition("/")[2], (None, ""))
+    return PublishedFile(url=url, size=size, sha256=sha256)
+
+
+_paired = partial(_entry, "paired")
+_unpaired = partial(_entry, "unpaired", _CYCLEGAN)
+
+PUBLISHED: tuple[PublishedSet, ...] = (
+    _paired(_PIX2PIX, "maps", "aerial photos, maps", about="239 MB", direction="BtoA", sides=("A", "B")),
+    _paired(_PIX2PIX, "facades", "facades, their labels", about="29 MB", direction="BtoA", sides=("A",)),
+    _paired(_PIX2PIX, "edges2shoes", "edges, shoes: 200 to judge on", about="2 GB", sides=("B",)),
+    _paired(_PIX2PIX, "edges2handbags", "edges, handbags: 200 to judge on", about="8 GB", sides=("B",)),
+    _paired(_PIX2PIX, "night2day", "places by day and by night"),
+    _paired(_RESPLIT, "edges2shoes-r", "edges2shoes with 2,048 to judge on", about="2.17 GB", sides=("B",)),
+    _paired(_RESPLIT, "edges2handbags-r", "edges2handbags with more to judge on", about="8.55 GB", sides=("B",)),
+    _unpaired("horse2zebra", "horses, zebras", sides=("A", "B")),
+    _unpaired("summer2winter_yosemite", "Yosemite in summer, in winter"),
+    _unpaired("apple2orange", "apples, oranges"),
+    _unpaired("monet2photo", "paintings by Monet, photos"),
+    _unpaired("cezanne2photo", "paintings by Cézanne, photos"),
+    _unpaired("ukiyoe2photo", "ukiyo-e prints, photos"),
+    _unpaired("vangogh2photo", "paintings by van Gogh, photos"),
+    _unpaired("iphone2dslr_flower", "flowers by a phone, by a camera"),
+    _unpaired("grumpifycat", "Russian Blue cats, Grumpy Cat", about="19 MB"),
+    _unpaired("maps", "aerial photos, maps"),
+    _unpaired("facades", "facades, their labels"),
+    _unpaired("mini", "a few pictures, to try"),
+    _paired(_CYCLEGAN, "mini_pix2pix", "a few pairs, to try"),
+)
+"""In the order of the lists that they are from."""
