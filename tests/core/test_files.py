@@ -2,27 +2,14 @@
 
 import errno
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from pocketgan.core.files import atomic, read_json, write_json
-
-
-@contextmanager
-def small_disk(size: int) -> Iterator[None]:
-    """No file can grow beyond ``size`` bytes: the system refuses as a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+from pocketgan.core.files import atomic, digest, read_json, write_json
+from small_disk import small_disk
 
 
 def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -87,3 +74,8 @@ def test_json_that_is_none(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"facts\.json is not JSON"):
         read_json(file)
+
+
+def test_the_checksum(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-4, its first example
+    assert digest(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

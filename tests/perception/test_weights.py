@@ -1,12 +1,13 @@
-"""Published weights are found, fetched and verified; the web is a folder here."""
+"""Published weights are found, fetched and verified."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from pocketgan.core.files import digest
+from loopback import Web, serve
 from pocketgan.perception.weights import Published, cache, find, load_state
 
 CONTENT = b"weights"
@@ -25,9 +26,10 @@ def published(url: str | None, sha256: str = SHA[:8]) -> Published:
 
 
 @pytest.fixture
-def web(tmp_path: Path) -> str:
-    (tmp_path / "web.pth").write_bytes(CONTENT)
-    return (tmp_path / "web.pth").as_uri()
+def web() -> Iterator[Web]:
+    with serve() as server:
+        server.files["web.pth"] = CONTENT
+        yield server
 
 
 def test_the_cache_is_where_the_environment_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,24 +38,31 @@ def test_the_cache_is_where_the_environment_says(home: Path, monkeypatch: pytest
     assert cache() == Path.home() / ".cache" / "pocketgan"
 
 
-def test_fetched_once_and_kept(web: str, home: Path, tmp_path: Path) -> None:
-    path = find(published(web))
+def test_fetched_once_and_kept(web: Web, home: Path) -> None:
+    weights = published(web.url("web.pth"))
+    path = find(weights)
     assert path == home / "net.pth"
     assert path.read_bytes() == CONTENT
-    assert digest(path) == SHA
-    (tmp_path / "web.pth").unlink()
-    assert find(published(web)) == path
+    assert find(weights) == path
+    assert web.asked == [("web.pth", None)]
 
 
-def test_what_is_wrong_on_the_web_does_not_reach_the_cache(web: str, home: Path) -> None:
+def test_a_download_that_was_cut_is_taken_up(web: Web, home: Path) -> None:
+    home.mkdir()
+    (home / "net.pth.part").write_bytes(CONTENT[:3])
+    assert find(published(web.url("web.pth"))).read_bytes() == CONTENT
+    assert web.asked == [("web.pth", "bytes=3-")]
+
+
+def test_what_is_wrong_on_the_web_does_not_reach_the_cache(web: Web, home: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot fetch the weights .*web\.pth, and save it as .*home/net\.pth"):
-        find(published(web, "12345678"))
-    assert list(home.iterdir()) == []
+        find(published(web.url("web.pth"), "12345678"))
+    assert [path.name for path in home.iterdir()] == [".lock"]
 
 
-def test_a_file_that_is_nowhere_is_told_with_all_that_is_needed(home: Path, tmp_path: Path) -> None:
-    url = (tmp_path / "absent.pth").as_uri()
-    with pytest.raises(ValueError, match=rf"(?s){url}.*{home / 'net.pth'}.*POCKETGAN_HOME.*by its path"):
+def test_a_file_that_is_nowhere_is_told_with_all_that_is_needed(web: Web, home: Path) -> None:
+    url = web.url("absent.pth")
+    with pytest.raises(ValueError, match=rf"(?s){url}.*404.*{home / 'net.pth'}.*POCKETGAN_HOME.*by its path"):
         find(published(url))
     with pytest.raises(ValueError, match=r"by itself: take it from https://example\.org/page, and save it as"):
         find(published(None))
@@ -67,16 +76,16 @@ def test_a_wrong_file_in_the_cache_is_refused(home: Path) -> None:
     assert find(published(None, "")) == home / "net.pth"  # nothing to compare with was published
 
 
-def test_a_given_file_comes_first_and_may_be_another(web: str, tmp_path: Path) -> None:
+def test_a_given_file_comes_first_and_may_be_another(web: Web, tmp_path: Path) -> None:
     own = tmp_path / "own.pth"
     own.write_bytes(b"else")
-    assert find(published(web), own) == own
-    assert find(published(web), str(own)) == own
-    assert not published(web).is_met_by(own)
-    assert not published(web, "").is_met_by(own)
-    assert published(web).is_met_by(find(published(web)))
+    assert find(published(web.url("web.pth")), own) == own
+    assert find(published(web.url("web.pth")), str(own)) == own
+    assert not published(web.url("web.pth")).is_met_by(own)
+    assert not published(web.url("web.pth"), "").is_met_by(own)
+    assert published(web.url("web.pth")).is_met_by(find(published(web.url("web.pth"))))
     with pytest.raises(ValueError, match=r"no file .*absent"):
-        find(published(web), tmp_path / "absent.pth")
+        find(published(web.url("web.pth")), tmp_path / "absent.pth")
 
 
 def test_states_of_both_kinds_are_read(tmp_path: Path) -> None:

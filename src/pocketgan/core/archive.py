@@ -36,7 +36,7 @@ class _Entry(NamedTuple):
 
 
 def unpack(archive: Path, target: Path, *, folder: str = "", reporter: Reporter | None = None) -> int:
-    """Unpack a ``.zip``, ``.tar`` or ``.tar.gz`` to ``target``; how many files there were.
+    """Unpack a ``.zip`` or ``.tar.gz`` to ``target``; how many files there were.
 
     If all that is not hidden lies in ``folder``, ``target`` becomes that folder; else it holds everything. It appears when it
     is whole: until then the files lie beside it under a hidden name, and a call that was killed leaves nothing that the
@@ -124,15 +124,13 @@ def _opened(archive: Path) -> Iterator[tuple[Iterator[_Entry], Callable[[], int]
     """The entries of an archive, one after another, and how far in its file they have got."""
     with ExitStack() as stack:
         file = stack.enter_context(archive.open("rb"))
-        head = file.read(4)
+        kind = file.read(2)
         file.seek(0)
-        if head.startswith(b"PK"):
+        if kind == b"PK":
             yield _zip_entries(archive, stack.enter_context(zipfile.ZipFile(file))), file.tell
-            return
-        plain: IO[bytes] = file
-        if head.startswith(b"\x1f\x8b"):
+        else:
             plain = cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=file)))
-        yield _tar_entries(stack.enter_context(tarfile.open(fileobj=plain, mode="r:")), plain), file.tell
+            yield _tar_entries(stack.enter_context(tarfile.open(fileobj=plain, mode="r:")), plain), file.tell
 
 
 def _zip_entries(archive: Path, content: zipfile.ZipFile) -> Iterator[_Entry]:
@@ -151,7 +149,7 @@ def _tar_entries(content: tarfile.TarFile, plain: IO[bytes]) -> Iterator[_Entry]
     for member in content:
         is_file = member.isreg() and not member.issparse()
         yield _Entry(member.name, member.size, member.isdir(), is_file, partial(content.extractfile, member))
-    for _ in range(LEAST_LIMIT // _BLOCK):  # to the end of a gzip, where its checksum stands
+    for _ in range(LEAST_LIMIT // _BLOCK):  # to the very end, where the checksum stands
         if not plain.read(_BLOCK):
             return
     raise tarfile.ReadError("it goes on after its end")
