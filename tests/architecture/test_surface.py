@@ -41,7 +41,7 @@ FLAGS = {
     "models": "--json",
     "methods": "--json",
     "recipes": "NAME OVERRIDES --out --seed --from --to --resume",
-    "data": "ACTION PATH --task --size --aspect --classes --quick --out",
+    "data": "ACTION PATH --task --size --aspect --classes --quick --stats --out",
 }
 """Every verb with its arguments: positional ones in capitals."""
 

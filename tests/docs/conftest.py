@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +16,12 @@ from torch import nn
 
 import pocketgan.pipeline.compress as pipeline
 from inception_weights import pretend
+from loopback import Web, serve
 from pocketgan.core.artifact import save_artifact
 from pocketgan.core.files import read_json
 from pocketgan.core.spec import Spec
 from pocketgan.data.config import DataConfig
+from pocketgan.data.fetch import MIRROR
 from pocketgan.evaluate import JudgeConfig
 from pocketgan.export import Exported, Verification
 from pocketgan.interop import to_published
@@ -134,8 +138,19 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def mirror(stage: Path) -> Iterator[Web]:
+    """In the web's place: a public set."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.add(stage / "datasets/maps", "facades")
+    with serve() as web:
+        web.files = {"facades.tar.gz": packed.getvalue(), "facades_A.npz": b"statistics"}
+        yield web
+
+
 @pytest.fixture
-def world(stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def world(stage: Path, mirror: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the stage as the current directory.
 
     Only the stage's own student is traced to ONNX, which takes seconds: later ones get a copy of its file.
@@ -143,6 +158,7 @@ def world(stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(stage, tmp_path / "world")
     monkeypatch.chdir(tmp_path / "world")
     pretend(tmp_path / "home", monkeypatch)
+    monkeypatch.setenv(MIRROR, mirror.address)
     shown = read_json(stage / "runs/quickstart/student/result.json")["export"]["onnx"]
 
     def export(generator: nn.Module, path: Path, *, size: int) -> Exported:

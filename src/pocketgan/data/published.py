@@ -91,8 +91,7 @@ def published(name: str, task: str | None = None) -> PublishedSet:
 
 _SHORT = {"summer2winter": "summer2winter_yosemite"}  # as the papers call it
 
-
-_STATED: dict[str, tuple[int | None, str]] = {
+STATED: dict[str, tuple[int | None, str]] = {
     "horse2zebra.zip": (116_867_962, "a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1"),
     "summer2winter_yosemite.zip": (132_640_856, "167fe1726807a9d22bd106b4a6c0bd7953b688af924ac1bf967439c4961e49f9"),
     "apple2orange.zip": (78_456_409, "845a191e9af8926408ea597001cd03a452e3300a1f44a79fe329b3d59f6e3eb8"),
@@ -135,7 +134,7 @@ def _entry(
 
 
 def _file(url: str) -> PublishedFile:
-    size, sha256 = _STATED.get(url.rpartition("/")[2], (None, ""))
+    size, sha256 = STATED.get(url.rpartition("/")[2], (None, ""))
     return PublishedFile(url=url, size=size, sha256=sha256)
 
 
