@@ -52,9 +52,9 @@ def scatter_(masks: Masks, boundary: float, seed: int) -> None:
 
 def _follow(masks: Masks) -> None:
     kept = masks.kept()
-    for group, carrier in masks.carriers:
+    for carrier in masks.carriers:
         carrier.mask.zero_()
-        carrier.mask[kept[group]] = 1.0
+        carrier.mask[kept[carrier.over.groups[0]]] = 1.0
 
 
 def cost_of(masks: Masks, spec: Spec) -> CostModel:

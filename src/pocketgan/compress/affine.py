@@ -22,7 +22,7 @@ def affine_norms(model: nn.Module) -> nn.Module:
     richer = dataclasses.replace(spec, norm="instance_affine").build(device="meta").to_empty(device="cpu")  # type: ignore[call-arg]
     with torch.no_grad():
         for module in richer.modules():
-            if isinstance(module, nn.InstanceNorm2d) and module.affine:
+            if isinstance(module, nn.InstanceNorm2d | nn.BatchNorm2d | nn.GroupNorm) and module.affine:
                 module.weight.fill_(1.0)
                 module.bias.fill_(0.0)
     own = richer.state_dict()

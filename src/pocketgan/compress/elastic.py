@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pocketgan.compress.selection import check_widths, prefix, readers, resize, set_widths_, settle, shrink
-from pocketgan.core.dims import Dim, channel_map, named_tensors, widths_of
+from pocketgan.compress.selection import check_widths, prefix, readers, resize, settle, shrink
+from pocketgan.core.dims import Dim, channel_map, named_tensors, set_widths_, widths_of
 
 
 class Elastic(nn.Module):
@@ -66,7 +66,7 @@ def leading(tensor: Tensor, axes: Mapping[int, Dim], widths: Mapping[str, int]) 
     for axis, dim in axes.items():
         pieces, start = [], 0
         for group, width, each in dim.parts:
-            pieces.append(tensor.narrow(axis, start, widths[group] * each))
+            pieces.append(tensor.narrow(axis, start, widths.get(group, width) * each))
             start += width * each
         tensor = pieces[0] if len(pieces) == 1 else torch.cat(pieces, axis)
     return tensor

@@ -36,15 +36,42 @@ class Gate(nn.Module):
 
     AXES = {"mask": ("channels",)}  # noqa: RUF012
 
-    def __init__(self, channels: Dim):
+    def __init__(self, over: Dim):
+        """``over``: what it scales."""
         super().__init__()
-        self.channels = channels
-        self.register_buffer("mask", torch.ones(channels))
+        self.over, self.channels = over, self.decided(over)
+        self.register_buffer("mask", torch.ones(self.channels))
         self.mask: Tensor
+
+    @staticmethod
+    def decided(over: Dim) -> Dim:
+        """What has a number of its own in the mask: here every place, in a gate that is learnt every channel of a group."""
+        return over
+
+    def factors(self) -> Tensor:
+        """By how much each place is scaled."""
+        return self.mask
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W, scaled a channel."""
-        return x * self.mask[:, None, None]
+        return x * self.factors()[:, None, None]
+
+
+def spread(values: Tensor, over: Dim) -> Tensor:
+    """One number a channel of each group (``over.units``) to one a place: a channel may fill several, next to it or further on."""
+    units = over.units
+    if units.parts == over.parts:
+        return values
+    own = dict(zip(units.groups, torch.split(values, [width for _, width, _ in units.parts]), strict=True))
+    return torch.cat([own[group].repeat_interleave(each) for group, _, each in over.parts])
+
+
+def gathered(values: Tensor, over: Dim) -> Tensor:
+    """The mean over the places that each channel of the one group fills: the way back from `spread`."""
+    (group,) = over.units.groups
+    pieces = torch.split(values, [width * each for _, width, each in over.parts])
+    means = [piece.view(width, each).mean(1) for piece, (_, width, each) in zip(pieces, over.parts, strict=True)]
+    return torch.stack(means).mean(0)
 
 
 def seats(model: nn.Module) -> list[Seat]:
@@ -82,9 +109,11 @@ def fold_(layer: nn.Module, factors: Tensor) -> None:
     weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
     if weight is None:
         raise ValueError(f"{type(layer).__name__} has no scale to fold a gate into: give it one first")
-    axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
     with torch.no_grad():
-        weight.mul_(factors.view([-1 if a == axis else 1 for a in range(weight.ndim)]))
+        if isinstance(layer, nn.ConvTranspose2d):  # its filters lie by what they read: in x (out / groups) x taps
+            weight.unflatten(0, (int(layer.groups), -1)).mul_(factors.view(int(layer.groups), 1, -1, 1, 1))
+        else:
+            weight.mul_(factors.view([-1, *[1] * (weight.ndim - 1)]))
         if bias is not None:
             bias.mul_(factors)
 
@@ -119,4 +148,6 @@ def close_gates_(model: nn.Module, selection: Selection) -> None:
 
 
 def _apply_gate(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    if isinstance(module, nn.Linear):  # channels last
+        return module.gate(output[..., None, None])[..., 0, 0]  # type: ignore[operator, no-any-return]
     return module.gate(output)  # type: ignore[operator, no-any-return]

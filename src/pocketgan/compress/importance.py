@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.dims import Dim, is_depthwise, widths_of
+from pocketgan.core.dims import FIXED, Dim, is_depthwise, widths_of
 from pocketgan.core.registry import Registry
 
 Scores = dict[str, Tensor]
@@ -90,16 +90,18 @@ def _split(values: Tensor, dim: Dim) -> Iterator[tuple[str, Tensor]]:
     """The values along a composed width, cut into its groups: one number a channel."""
     start = 0
     for group, width, each in dim.parts:
-        yield group, values[start : start + width * each].reshape(width, each).sum(1)
+        if group != FIXED:
+            yield group, values[start : start + width * each].reshape(width, each).sum(1)
         start += width * each
 
 
 @contextmanager
 def _recorded(model: nn.Module, energies: dict[str, list[Tensor]]) -> Iterator[None]:
     def hook(name: str) -> Any:
-        def record(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             x = inputs[0].double()
-            axes = [axis for axis in range(x.ndim) if axis != (1 if x.ndim > 2 else x.ndim - 1)]
+            channels = x.ndim - 1 if isinstance(layer, nn.Linear) else 1
+            axes = [axis for axis in range(x.ndim) if axis != channels]
             energies.setdefault(name, []).append(x.square().mean(axes).cpu())
 
         return record

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from pocketgan.compress.gate import Gate
+from pocketgan.compress.gate import Gate, spread
 from pocketgan.core.dims import Dim
 
 Form = Literal["quadratic", "linear"]
@@ -69,13 +69,19 @@ class MaskGate(Gate):
 
     AXES = {"p": ("channels",), "mask": ("channels",)}  # noqa: RUF012
 
-    def __init__(self, channels: Dim, form: Form, start: Tensor):
-        super().__init__(channels)
+    def __init__(self, over: Dim, form: Form, start: Tensor):
+        """``start``: a number for each channel of the group."""
+        super().__init__(over)
         self.form: Form = form
         self.p = nn.Parameter(start)
         self.register_buffer("boundary", torch.ones(()))
         self.boundary: Tensor
 
-    def forward(self, x: Tensor) -> Tensor:
-        """N x C x H x W, scaled a channel by the soft mask, and by the binary one once that is set."""
-        return x * (self.mask * mask_value(self.p, self.boundary, self.form))[:, None, None]
+    @staticmethod
+    def decided(over: Dim) -> Dim:
+        """Every channel of the group."""
+        return over.units
+
+    def factors(self) -> Tensor:
+        """The soft mask, and the binary one once that is set."""
+        return spread(self.mask * mask_value(self.p, self.boundary, self.form), self.over)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from pocketgan.compress.budget import Budget
 from pocketgan.compress.fit_budget import threshold_widths
-from pocketgan.compress.gate import Gate, fold_, seats
+from pocketgan.compress.gate import Gate, fold_, seats, spread
 from pocketgan.compress.mask import MaskGate, mask_value
-from pocketgan.compress.selection import readers, settle
+from pocketgan.compress.selection import positions, readers, settle
 from pocketgan.core.dims import Needs, conditions, removable_groups, widths_of
 from pocketgan.metrics.cost import CostModel
 
@@ -42,18 +42,18 @@ class Masks:
         self.model, self.whole = model, widths_of(model)
         self.removable, self.readers, needs = removable_groups(model), readers(model), conditions(model)
         self.members: list[Member] = []
-        self.carriers: list[tuple[str, Gate]] = []
+        self.carriers: list[Gate] = []
         for seat in seats(model):
-            assert len(seat.dim.parts) == 1, f"{seat.producer} makes several groups at once"
             layer, group = model.get_submodule(seat.module), seat.dim.groups[0]
             branch = _groups(needs[seat.module])
             gate = layer.gate
             if isinstance(gate, MaskGate):
+                assert len(seat.dim.units.parts) == 1, f"{seat.producer} makes several groups at once"
                 adds = bool(branch) and any(branch.isdisjoint(_groups(reader)) for reader in self.readers[group])
                 self.members.append(Member(seat.producer, group, layer, gate, branch, adds))
             else:
                 assert isinstance(gate, Gate)
-                self.carriers.append((group, gate))
+                self.carriers.append(gate)
         self.gates: dict[str, list[MaskGate]] = {}
         for member in self.members:
             self.gates.setdefault(member.group, []).append(member.gate)
@@ -164,7 +164,7 @@ class Masks:
     def fold_away_(self) -> None:
         """Fold binary masks into the weights; what is closed is all zeros then."""
         for member in self.members:
-            fold_(member.layer, member.gate.mask)
+            fold_(member.layer, spread(member.gate.mask, member.gate.over))
 
     def _opened(self, scores: Mapping[str, Tensor], widths: Mapping[str, int]) -> dict[str, Tensor]:
         """``{group: producers x C}``: of the best channels, every mask that is not closed, and the best one in any case."""
@@ -195,20 +195,22 @@ class Masks:
             mask = opened[member.group][row].to(gate.mask)
             value = mask_value(gate.p, gate.boundary, gate.form)
             factor = torch.where(value > 0, value, torch.full_like(value, REOPENED))
-            fold_(member.layer, torch.where(mask > 0, factor, torch.ones_like(value)))
+            fold_(member.layer, spread(torch.where(mask > 0, factor, torch.ones_like(value)), gate.over))
             gate.mask.copy_(mask)
             gate.p.copy_(mask * 2 - 1)
             gate.boundary.zero_()
         survivors = self.kept()
-        for group, carrier in self.carriers:
-            carrier.mask.zero_()
-            carrier.mask[survivors[group].to(carrier.mask.device)] = 1.0
+        for carrier in self.carriers:
+            kept = positions(carrier.over, survivors)
+            if kept is not None:
+                carrier.mask.zero_()
+                carrier.mask[kept.to(carrier.mask.device)] = 1.0
 
     @staticmethod
     def _fold_(member: Member, where: Tensor) -> None:
         gate = member.gate
         value = mask_value(gate.p, gate.boundary, gate.form)
-        fold_(member.layer, torch.where(where, value, torch.ones_like(value)))
+        fold_(member.layer, spread(torch.where(where, value, torch.ones_like(value)), gate.over))
 
 
 def _groups(needs: Needs) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pocketgan.compress.gate import Gate, add_gates_, fold_, remove_gates_, seats
+from pocketgan.compress.gate import Gate, add_gates_, fold_, gathered, remove_gates_, seats, spread
 from pocketgan.compress.importance import Scores
 from pocketgan.core.dims import Dim
 
@@ -15,13 +15,18 @@ class ScaleGate(Gate):
 
     AXES = {"scale": ("channels",), "mask": ("channels",)}  # noqa: RUF012
 
-    def __init__(self, channels: Dim):
-        super().__init__(channels)
-        self.scale = nn.Parameter(torch.ones(int(channels)))
+    def __init__(self, over: Dim):
+        super().__init__(over)
+        self.scale = nn.Parameter(torch.ones(int(self.channels)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """N x C x H x W, scaled a channel."""
-        return x * (self.mask * self.scale)[:, None, None]
+    @staticmethod
+    def decided(over: Dim) -> Dim:
+        """Every channel of the group."""
+        return over.units
+
+    def factors(self) -> Tensor:
+        """The scales, and the mask."""
+        return spread(self.mask * self.scale, self.over)
 
 
 def add_scales_(model: nn.Module, *, everywhere: bool = False) -> None:
@@ -41,29 +46,36 @@ def add_scales_(model: nn.Module, *, everywhere: bool = False) -> None:
 
 
 def scales(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """``{group: the scale of each of its producers}``, C numbers each: its gate's, else its norm's."""
-    found: dict[str, list[nn.Parameter]] = {}
+    """``{group: the scale of each of its producers}``: its gate's, a number a channel, else its norm's, a number a place."""
+    return {group: [scale for scale, _ in own] for group, own in _scales(model).items()}
+
+
+def _scales(model: nn.Module) -> dict[str, list[tuple[nn.Parameter, Dim]]]:
+    """The scales, with what they are the numbers of."""
+    found: dict[str, list[tuple[nn.Parameter, Dim]]] = {}
     for seat in seats(model):
         layer = model.get_submodule(seat.module)
         gate = getattr(layer, "gate", None)
         if isinstance(gate, ScaleGate):
-            found.setdefault(seat.dim.groups[0], []).append(gate.scale)
+            found.setdefault(seat.dim.groups[0], []).append((gate.scale, gate.channels))
         elif not seat.carrier and _own_scale(layer):
-            found.setdefault(seat.dim.groups[0], []).append(layer.weight)  # type: ignore[arg-type]
+            found.setdefault(seat.dim.groups[0], []).append((layer.weight, seat.dim))  # type: ignore[arg-type]
     return found
+
+
+def _sizes(scale: nn.Parameter, over: Dim) -> Tensor:
+    """|scale| of each channel of the group."""
+    return gathered(scale.detach().double().cpu().abs(), over)
 
 
 def mean_scales(model: nn.Module) -> Scores:
     """``{group: mean |scale| over its producers}``: a shared channel is judged by all of them (GCC's rule for ResNets)."""
-    return {
-        group: torch.stack([scale.detach().double().cpu().abs() for scale in own]).mean(0)
-        for group, own in scales(model).items()
-    }
+    return {group: torch.stack([_sizes(*scale) for scale in own]).mean(0) for group, own in _scales(model).items()}
 
 
 def first_scales(model: nn.Module) -> Scores:
     """``{group: |scale| of its first producer}``: CAT's search set, in which a stream is judged where it begins."""
-    return {group: own[0].detach().double().cpu().abs() for group, own in scales(model).items()}
+    return {group: _sizes(*own[0]) for group, own in _scales(model).items()}
 
 
 def check_scales(found: Scores) -> Scores:
@@ -80,7 +92,7 @@ def fold_scales_away_(model: nn.Module) -> None:
         layer = model.get_submodule(seat.module)
         gate = getattr(layer, "gate", None)
         if isinstance(gate, ScaleGate):
-            fold_(layer, gate.scale.detach())
+            fold_(layer, spread(gate.scale.detach(), gate.over))
     remove_gates_(model)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.dims import Dim, Needs, channel_map, conditions, dims_of, exists, named_tensors, widths_of
+from pocketgan.core.dims import Dim, Needs, channel_map, conditions, dims_of, exists, named_tensors, set_widths_, widths_of
 from pocketgan.core.errors import unknown
 from pocketgan.core.spec import Spec
 
@@ -132,13 +132,6 @@ def resize(model: nn.Module, widths: Mapping[str, int], fill: Callable[[str, Ten
         if any(dim == 0 for dim in dims_of(module).values()) and hasattr(module, "remove_branches_"):
             module.remove_branches_()  # type: ignore[operator]
     return small
-
-
-def set_widths_(model: nn.Module, widths: Mapping[str, int]) -> None:
-    """Renumber every `Dim` attribute of every module, in place; tensors are not touched."""
-    for module in model.modules():
-        for name, dim in dims_of(module).items():
-            setattr(module, name, dim.resized(widths))
 
 
 def shrink(model: nn.Module, selection: Selection) -> nn.Module:

@@ -19,8 +19,12 @@ from typing import Any, NamedTuple, NoReturn
 from torch import Tensor, nn
 
 
+FIXED = ""
+"""In the place of a group's name: channels that belong to none, which all stay (an image that is joined to features)."""
+
+
 class Part(NamedTuple):
-    """A run of channels inside a `Dim`: all channels of one group, ``each`` numbers a channel."""
+    """A run of channels inside a `Dim`: all channels of one group (or `FIXED`), ``each`` numbers a channel."""
 
     group: str
     width: int
@@ -61,7 +65,12 @@ class Dim(int):
     @property
     def groups(self) -> tuple[str, ...]:
         """The names of the groups, in order, a repeated one as often as it occurs."""
-        return tuple(part.group for part in self.parts)
+        return tuple(part.group for part in self.parts if part.group != FIXED)
+
+    @property
+    def units(self) -> Dim:
+        """Every group once, with one number a channel: what is decided for the channels, however often they occur."""
+        return Dim((group, width, 1) for group, width in {part[:2]: None for part in self.parts if part.group != FIXED})
 
     def resized(self, widths: Mapping[str, int]) -> Dim:
         """The same composition at other widths; groups that ``widths`` does not name keep theirs."""
@@ -84,8 +93,10 @@ class Dim(int):
     __rmul__ = __mul__
 
     def __floordiv__(self, k: int) -> Any:
-        if isinstance(k, Dim) and k.parts == self.parts:
-            return 1  # a depthwise layer: one input channel a filter
+        if isinstance(k, Dim) and [part[:2] for part in k.parts] == [part[:2] for part in self.parts]:
+            channels = {divmod(own.each, other.each) for own, other in zip(self.parts, k.parts, strict=True)}
+            if len(channels) == 1 and channels <= {(each, 0) for each, _ in channels}:
+                return channels.pop()[0]  # input channels a filter: one in a depthwise layer
         if isinstance(k, int) and not isinstance(k, Dim) and k > 0 and all(each % k == 0 for _, _, each in self.parts):
             return Dim(Part(group, width, each // k) for group, width, each in self.parts)
         raise self._lossy("//", k)
@@ -146,19 +157,25 @@ _DECONV = {"weight": ("in_channels", "out_channels"), "bias": ("out_channels",)}
 
 Axes = Mapping[str, tuple[str | None, ...]]
 
+_GROUP_NORM = dict.fromkeys(("weight", "bias"), ("num_channels",))
+
 AXES: dict[type[nn.Module], Axes] = {
     nn.Conv2d: _CONV,
     nn.ConvTranspose2d: _DECONV,
     nn.Linear: {"weight": ("out_features", "in_features"), "bias": ("out_features",)},
     nn.BatchNorm2d: _NORM,
     nn.InstanceNorm2d: _NORM,
+    nn.GroupNorm: _GROUP_NORM,
     nn.PReLU: {"weight": ("num_parameters",)},
 }
 """Which attribute of a stock layer sizes which axis of which of its tensors."""
 
 
 def is_depthwise(module: nn.Module) -> bool:
-    """Whether a convolution has one filter a channel, decided by its ``groups`` and never by a width that may be 1."""
+    """Whether a convolution passes channels on, each (or each run of them) by filters of its own.
+
+    Decided by its ``groups`` and never by a width that may be 1.
+    """
     return isinstance(getattr(module, "groups", 1), Dim)
 
 
@@ -175,7 +192,7 @@ def axes_of(module: nn.Module) -> dict[str, dict[int, Dim]]:
             continue
         dims = {axis: getattr(module, name) for axis, name in enumerate(attributes) if name is not None}
         if is_depthwise(module) and tensor == "weight":
-            dims.pop(1)  # in_channels // groups: one channel, whatever the width
+            dims.pop(1)  # in_channels // groups: the same number, whatever the width
         for axis, dim in dims.items():
             if isinstance(dim, Dim):
                 assert value.shape[axis] == dim, f"{tensor} axis {axis} is {value.shape[axis]}, declared {dim!r}"
@@ -225,9 +242,18 @@ def widths_of(model: nn.Module) -> dict[str, int]:
     for module in model.modules():
         for dim in dims_of(module).values():
             for group, width, _ in dim.parts:
+                if group == FIXED:
+                    continue
                 if found.setdefault(group, width) != width:
                     raise ValueError(f"group '{group}' is {found[group]} wide in one layer and {width} in another")
     return found
+
+
+def set_widths_(model: nn.Module, widths: Mapping[str, int]) -> None:
+    """Renumber every `Dim` attribute of every module, in place; tensors are not touched."""
+    for module in model.modules():
+        for name, dim in dims_of(module).items():
+            setattr(module, name, dim.resized(widths))
 
 
 def dims_of(module: nn.Module) -> dict[str, Dim]:

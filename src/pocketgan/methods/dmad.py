@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from pocketgan.compress.affine import affine_norms
 from pocketgan.compress.fit_budget import protected_widths, threshold_at
-from pocketgan.compress.gate import Gate, Seat, add_gates_, fold_, remove_gates_, ungated
+from pocketgan.compress.gate import Gate, Seat, add_gates_, fold_, remove_gates_, ungated, spread
 from pocketgan.compress.importance import contribution
 from pocketgan.compress.mask import Form, MaskGate, boundary_at, group_coefficients, mask_value, polarisation, sparsity
 from pocketgan.compress.masked import Masks
@@ -120,12 +120,12 @@ class Dmad(Method):
         def gate(seat: Seat) -> Gate:
             if seat.carrier or getattr(model.get_submodule(seat.module), "weight", None) is None:
                 return Gate(seat.dim)  # it follows its group
-            return MaskGate(seat.dim, self.mask, _start(scores[seat.dim.groups[0]] if scores else None, int(seat.dim)))
+            return MaskGate(seat.dim, self.mask, _start(scores[seat.dim.groups[0]] if scores else None, int(seat.dim.units)))
 
         add_gates_(model, gate)
         if self.init == "teacher":
             for member in Masks(model).members:
-                fold_(member.layer, 1 / mask_value(member.gate.p.detach(), 1.0, self.mask))
+                fold_(member.layer, spread(1 / mask_value(member.gate.p.detach(), 1.0, self.mask), member.gate.over))
         return model
 
     def learner(self, model: nn.Module, setting: Setting, steps: int) -> MaskLearner:

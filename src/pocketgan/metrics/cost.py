@@ -7,10 +7,12 @@ polynomial of degree two in its widths, times indicators for the branches that a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import combinations_with_replacement
 from math import prod
 from typing import Any, NamedTuple
 
@@ -18,8 +20,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
 
-from pocketgan.core.dims import Dim, Needs, axes_of, conditions, exists, is_depthwise, named_tensors, widths_of
+from pocketgan.core.dims import FIXED as UNNAMED
+from pocketgan.core.dims import (
+    ALWAYS,
+    Dim,
+    Needs,
+    axes_of,
+    channel_map,
+    conditions,
+    exists,
+    named_tensors,
+    set_widths_,
+    widths_of,
+)
 from pocketgan.core.errors import unknown
 from pocketgan.core.shape import Size, as_shape
 
@@ -139,8 +154,9 @@ def _linear(dim: Dim | int, order: Mapping[str, int]) -> dict[tuple[int, ...], f
     if not isinstance(dim, Dim):
         return {(): float(dim)}
     form: dict[tuple[int, ...], float] = {}
-    for group, _, each in dim.parts:
-        form[(order[group],)] = form.get((order[group],), 0.0) + each
+    for group, width, each in dim.parts:
+        column, factor = ((), float(width * each)) if group == UNNAMED else ((order[group],), float(each))
+        form[column] = form.get(column, 0.0) + factor
     return form
 
 
@@ -166,7 +182,8 @@ def _total(costs: Iterable[Cost]) -> Cost:
 def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> tuple[list[Term], tuple[str, ...]]:
     """One term a layer and kind of work, and the names of the modules that no rule covers."""
     terms, uncounted, needs = [], [], conditions(model)
-    positions = _positions(model, size, in_channels)
+    channels = in_channels if in_channels is not None else image_channels(model)
+    positions, counted = _positions(model, size, channels)
     for name, module in model.named_modules():
         if ".parametrizations." in f".{name}.":
             continue  # what a parametrised weight is made from: the layer that has it counts it
@@ -181,7 +198,7 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
             case nn.Conv2d() | nn.ConvTranspose2d():
                 taps = prod(module.kernel_size)
                 exact = ins if isinstance(module, nn.ConvTranspose2d) else outs
-                reads = 1 if is_depthwise(module) else module.in_channels // module.groups
+                reads = module.in_channels // module.groups
                 add(Cost(taps, taps * exact, taps * outs), reads, module.out_channels)
                 if module.bias is not None:
                     add(Cost(1, 0, 0), 1, module.out_channels)
@@ -189,8 +206,9 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
                 add(Cost(1, outs, outs), module.in_features, module.out_features)
                 if module.bias is not None:
                     add(Cost(1, 0, 0), 1, module.out_features)
-            case nn.BatchNorm2d() | nn.InstanceNorm2d():
-                add(Cost(len(own), 0, outs), 1, module.num_features)
+            case nn.BatchNorm2d() | nn.InstanceNorm2d() | nn.GroupNorm():
+                features = module.num_channels if isinstance(module, nn.GroupNorm) else module.num_features
+                add(Cost(len(own), 0, outs), 1, features)
             case _ if own:
                 uncounted.append(name)
                 axes = axes_of(module)
@@ -200,17 +218,75 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
                     bare = prod(length for axis, length in enumerate(parameter.shape) if axis not in named)
                     writes, reads = [*named.values(), 1, 1][:2]
                     add(Cost(bare, 0, 0), reads, writes)
+    if counted != _total(term.at(widths_of(model)) for term in terms).macs:
+        terms.extend(_products(model, terms, partial(_counted_at, model, (1, channels, *size))))
     return terms, tuple(uncounted)
 
 
-def _positions(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> dict[str, tuple[int, int]]:
-    """``{layer: (positions it reads, positions it writes)}`` for one image of that size, summed over its calls."""
-    channels = in_channels if in_channels is not None else image_channels(model)
+PRODUCTS = "(products)"
+"""What multiplications in no layer are filed under: attention, or a convolution that a module calls itself."""
+
+
+def _products(model: nn.Module, terms: Sequence[Term], counted_at: Callable[[Mapping[str, int]], int]) -> list[Term]:
+    """The multiplications that no layer accounts for, as terms in the widths.
+
+    They are a polynomial of degree two, as every product of matrices is: its coefficients are its differences when one width
+    or two grow by a channel.
+    """
+    whole = widths_of(model)
+
+    def rest(*grown: str) -> int:
+        widths = {group: width + grown.count(group) for group, width in whole.items()}
+        return counted_at(widths) - _total(term.at(widths) for term in terms).macs
+
+    base = rest()
+    first = {group: rest(group) - base for group in whole}
+    moved = [group for group, slope in first.items() if slope]
+    second = {
+        (a, b): rest(a, b) - base - first[a] - first[b] for a, b in combinations_with_replacement(moved, 2)
+    }
+    found = {(a, b): slope // 2 if a == b else slope for (a, b), slope in second.items() if slope}
+    linear = dict(first)
+    for (a, b), slope in found.items():
+        linear[a] -= slope * whole[b] + (slope * (whole[a] + 1) if a == b else 0)
+        if a != b:
+            linear[b] -= slope * whole[a]
+    dims = {group: Dim.of(group, width) for group, width in whole.items()}
+    result = [Term(PRODUCTS, a, Cost(0, slope, slope), dims[b], dims[a], ALWAYS) for (a, b), slope in found.items()]
+    result += [Term(PRODUCTS, a, Cost(0, slope, slope), 1, dims[a], ALWAYS) for a, slope in linear.items() if slope]
+    left = base - _total(term.at(whole) for term in result).macs
+    return [*result, *([Term(PRODUCTS, FIXED, Cost(0, left, left), 1, 1, ALWAYS)] if left else [])]
+
+
+def _counted_at(model: nn.Module, image: tuple[int, ...], widths: Mapping[str, int]) -> int:
+    """The MACs that torch counts in a forward at other widths."""
+    table = channel_map(model)
+    empty = {
+        id(tensor): _meta(tensor, {axis: int(dim.resized(widths)) for axis, dim in table.get(name, {}).items()})
+        for name, tensor in named_tensors(model)
+    }
+    shell = copy.deepcopy(model, empty)
+    set_widths_(shell, widths)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        shell(torch.empty(image, device="meta"))
+    return int(counter.get_total_flops()) // 2
+
+
+def _meta(tensor: Tensor, lengths: Mapping[int, int]) -> Tensor:
+    empty = torch.empty([lengths.get(k, n) for k, n in enumerate(tensor.shape)], dtype=tensor.dtype, device="meta")
+    return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
+
+
+def _positions(model: nn.Module, size: tuple[int, int], channels: int) -> tuple[dict[str, tuple[int, int]], int]:
+    """``{layer: (positions it reads, positions it writes)}`` for one image of that size, summed over its calls.
+
+    And the MACs that torch counts.
+    """
     positions: dict[str, tuple[int, int]] = {}
-    with _recorded(model, positions), torch.no_grad():
+    with _recorded(model, positions), torch.no_grad(), FlopCounterMode(display=False) as counter:
         empty = {name: torch.empty_like(tensor, device="meta") for name, tensor in named_tensors(model)}
         functional_call(model, empty, (torch.empty(1, channels, *size, device="meta"),))
-    return positions
+    return positions, int(counter.get_total_flops()) // 2
 
 
 @contextmanager
@@ -223,7 +299,7 @@ def _recorded(model: nn.Module, positions: dict[str, tuple[int, int]]) -> Iterat
 
         return record
 
-    leaves = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d, nn.InstanceNorm2d)
+    leaves = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
     handles = [m.register_forward_hook(hook(n)) for n, m in model.named_modules() if isinstance(m, leaves)]
     try:
         yield
@@ -233,7 +309,10 @@ def _recorded(model: nn.Module, positions: dict[str, tuple[int, int]]) -> Iterat
 
 
 def image_channels(model: nn.Module) -> int:
-    """How many channels the first convolution reads."""
+    """How many channels the network reads: as its spec says, else what the first convolution reads."""
+    said = getattr(getattr(model, "spec", None), "in_channels", None)
+    if isinstance(said, int):
+        return said
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             return int(module.in_channels)

@@ -10,9 +10,12 @@ from typing import Any
 from torch import nn
 
 from pocketgan.core.artifact import load_artifact, read_header
-from pocketgan.core.shape import Size, as_shape, said
-from pocketgan.core.spec import spec_of
+from pocketgan.core.shape import Shape, Size, as_shape, said, shape_of
+from pocketgan.core.spec import Spec, spec_from_json, spec_of
 from pocketgan.interop import load_checkpoint
+from pocketgan.interop.adopt import adopt, load_weights
+from pocketgan.interop.factory import Reference, give, load_factory, made, name_of, parse_reference
+from pocketgan.interop.foreign import ForeignSpec, Pictures
 from pocketgan.models.spectral import folded
 
 PUBLISHED = 256

@@ -1,0 +1,120 @@
+"""Functions that users name to make their generators: ``path/to/file.py:factory`` or ``package.module:factory``.
+
+Their code runs because they name it, and never because a file that was loaded does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from torch import nn
+
+from pocketgan.core.errors import unknown
+
+Factory = Callable[[], nn.Module]
+
+_GIVEN: dict[str, Factory] = {}
+"""The factories that were named in this process."""
+
+
+class Reference(NamedTuple):
+    """``file.py:factory@weights`` taken apart."""
+
+    factory: str
+    """``file.py:factory`` or ``package.module:factory``."""
+    weights: str | None
+    """The file of its weights, or an artifact of ours; None: as the factory leaves them."""
+
+
+def parse_reference(text: str) -> Reference | None:
+    """The factory and the weights that ``text`` names; None for what is the name of a file."""
+    if Path(text).is_file():
+        return None
+    factory, _, weights = text.partition("@")
+    place, colon, name = factory.rpartition(":")
+    if not (colon and name.isidentifier() and place):
+        return None
+    return Reference(factory, weights or None)
+
+
+def name_of(reference: str) -> str:
+    """What artifacts call a factory: its file without the folders, so that a folder may be moved."""
+    place, _, name = reference.rpartition(":")
+    return f"{Path(place).name if place.endswith('.py') else place}:{name}"
+
+
+def give(name: str, factory: Factory) -> None:
+    """Let artifacts of that name be built by ``factory`` in this process."""
+    _GIVEN[name] = factory
+
+
+def given(name: str) -> Factory:
+    """The factory of that name. Raises ``ValueError`` where none was named in this process."""
+    if name not in _GIVEN:
+        raise ValueError(
+            f"it is cut from a generator that '{name}' makes; code is run only when you name it: give it as "
+            f"{name}@FILE.safetensors with the path to it, or in Python load(FILE, factory=...)"
+        )
+    return _GIVEN[name]
+
+
+def load_factory(reference: str) -> Factory:
+    """The function that ``path/to/file.py:factory`` or ``package.module:factory`` names.
+
+    Raises ``ValueError`` for a file, module or name that is not there, and for a module that fails when it is imported.
+    """
+    place, _, name = reference.rpartition(":")
+    module = _from_file(Path(place)) if place.endswith(".py") else _from_package(place)
+    factory = getattr(module, name, None)
+    if not callable(factory):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise unknown(f"factory in {place}", name, known)
+    return factory  # type: ignore[no-any-return]
+
+
+def made(factory: Factory, name: str) -> nn.Module:
+    """What a factory makes. Raises ``ValueError`` where it fails or makes no module."""
+    try:
+        model = factory()
+    except Exception as error:  # whatever the user's code raises
+        raise ValueError(
+            f"{name}() fails: {type(error).__name__}: {error}; pocketgan calls it without arguments, so write a function "
+            "that fills them in"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{name}() makes a {type(model).__name__}, not a torch.nn.Module")
+    return model
+
+
+def _from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(f"pocketgan_given_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # for what the file pickles, dataclasses it defines, and the like
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)  # for what lies beside it
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(folder)
+    return module
+
+
+def _from_package(name: str) -> ModuleType:
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # an installed command does not look where it is run
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ValueError(f"module {name} cannot be imported: {error}; a file is given as path/to/file.py:factory") from None

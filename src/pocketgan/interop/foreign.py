@@ -1,0 +1,206 @@
+"""Generators that pocketgan did not write, as networks with named widths like its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
+
+from pocketgan.compress.elastic import leading
+from pocketgan.compress.selection import resize
+from pocketgan.core.dims import FIXED, Dim, channel_map
+from pocketgan.core.spec import ARCHITECTURES, Spec
+from pocketgan.interop.factory import given, made
+
+Parts = tuple[tuple[str, int, int], ...]
+"""``(group, whole width, numbers a channel)`` one after the other; the group ``""`` stays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """What a foreign generator reads and paints, where it is not RGB in [-1, 1]."""
+
+    range: tuple[float, float] = (-1.0, 1.0)
+    """The values of black and white."""
+    bgr: bool = False
+    """Whether blue comes first."""
+
+    def __post_init__(self) -> None:
+        low, high = self.range
+        if not low < high:
+            raise ValueError(f"range={low:g}..{high:g}: black comes first and is the lower, for example 0..255")
+
+    @property
+    def ours(self) -> bool:
+        """Whether that is what everything in the house reads and paints."""
+        return self == Pictures()
+
+
+class Adapted(nn.Module):
+    """A generator of other values or channel order as one of RGB in [-1, 1], before it and behind it."""
+
+    def __init__(self, net: nn.Module, pictures: Pictures):
+        super().__init__()
+        self.net, self.bgr = net, pictures.bgr
+        low, high = pictures.range
+        self.middle, self.half = (high + low) / 2, (high - low) / 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x C x H x W in [-1, 1] -> the same."""
+        x = x.flip(1) if self.bgr else x
+        picture = (self.net(x * self.half + self.middle) - self.middle) / self.half
+        return picture.flip(1) if self.bgr else picture
+
+
+@ARCHITECTURES.register("foreign")
+@dataclass(frozen=True, kw_only=True)
+class ForeignSpec(Spec):
+    """A generator that a function makes, with the widths that were traced in it (`pocketgan.interop.adopt`).
+
+    The groups are named after the layers that make them first.
+    """
+
+    name: ClassVar[str] = "foreign"
+
+    factory: str
+    """The name of the function, ``file.py:factory`` or ``package.module:factory``."""
+    dims: Mapping[str, Mapping[str, Parts]]
+    """``{module: {attribute: what sizes it}}``."""
+    axes: Mapping[str, Mapping[str, tuple[str | None, ...]]]
+    """``{module: {bare tensor: the attribute that sizes each axis}}``."""
+    seats: Mapping[str, str]
+    """``{module after which a gate sits: the layer it gates}``."""
+    kept: Mapping[str, str]
+    """``{layer: why its channels all stay}``."""
+    layers: tuple[str, ...]
+    """The layers to distil."""
+    stride: int
+    """Heights and widths that it paints are multiples of this."""
+    in_channels: int
+    pictures: Pictures = field(default_factory=Pictures)
+    norm: Literal["instance", "instance_affine"] = "instance_affine"
+    """``instance``: some norms have no scale; ``instance_affine``: all have one, given to those that the factory left without."""
+
+    def groups(self) -> tuple[str, ...]:
+        """As they are made, from input to output."""
+        return tuple(self.whole)
+
+    @property
+    def whole(self) -> dict[str, int]:
+        """The widths of what the factory makes."""
+        every = (parts for attributes in self.dims.values() for parts in attributes.values())
+        return {group: width for parts in every for group, width, _ in parts if group != FIXED}
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """The layers to distil."""
+        return self.layers
+
+    def module(self) -> nn.Module:
+        """What the factory makes, cut to the leading channels of every group.
+
+        Raises ``ValueError`` where the factory was not named in this process, or makes another network by now.
+        """
+        target = torch.get_default_device()
+        with torch.device("cpu"):  # a factory may look at values
+            model = prepared(made(given(self.factory), self.factory), self.pictures)
+            describe_(model, self)
+            if self.norm == "instance_affine":
+                give_scales_(model)
+            table = channel_map(model)
+
+            def fill(name: str, tensor: Tensor) -> Tensor:
+                return leading(tensor, table.get(name, {}), self.widths).clone().to(target)
+
+            return resize(model, self.widths, fill)
+
+    def init_(self, model: nn.Module) -> None:
+        """Whole: as the factory leaves them. Narrower: by each layer's own rule, as what is random depends on the widths."""
+        if dict(self.widths) != self.whole:
+            for module in model.modules():
+                reset = getattr(module, "reset_parameters", None)
+                if callable(reset):
+                    reset()
+
+
+def prepared(model: nn.Module, pictures: Pictures) -> nn.Module:
+    """A generator as it is cut: weight and spectral norm folded into plain weights, every constant in ``state_dict``.
+
+    One of other values or channel order is put between their conversions. Changes ``model`` in place.
+    """
+    for module in model.modules():
+        fold_parametrizations_(module)
+        module._non_persistent_buffers_set.clear()
+    return model if pictures.ours else Adapted(model, pictures)
+
+
+def fold_parametrizations_(module: nn.Module) -> None:
+    """What the module computes its weights from (weight norm, spectral norm) becomes the weights, in place."""
+    if parametrize.is_parametrized(module):
+        training = module.training
+        module.eval()  # spectral norm would iterate
+        for tensor in list(module.parametrizations):  # type: ignore[arg-type]
+            parametrize.remove_parametrizations(module, str(tensor), leave_parametrized=True)
+        module.train(training)
+    for hook in list(module._forward_pre_hooks.values()):
+        match type(hook).__name__:
+            case "WeightNorm":
+                remove_weight_norm(module, hook.name)  # type: ignore[union-attr]
+            case "SpectralNorm":
+                remove_spectral_norm(module, hook.name)  # type: ignore[union-attr]
+
+
+def describe_(model: nn.Module, spec: ForeignSpec) -> None:
+    """Write the named widths into the modules, in place.
+
+    Raises ``ValueError`` where the model is not the one that they were traced in.
+    """
+    modules = dict(model.named_modules())
+    for name, attributes in spec.dims.items():
+        for attribute, parts in attributes.items():
+            dim, own = Dim(parts), getattr(modules.get(name), attribute, None)
+            bare = any(attribute in named for named in spec.axes.get(name, {}).values())
+            if name not in modules or (own != int(dim) and not (bare and own is None)):
+                raise ValueError(
+                    f"{spec.factory} makes another generator than the one that was compressed: {name}.{attribute} is {own}, "
+                    f"it was {int(dim)}"
+                )
+            setattr(modules[name], attribute, dim)
+    for name, axes in spec.axes.items():
+        modules[name].AXES = {**getattr(modules[name], "AXES", {}), **axes}  # type: ignore[assignment]
+    model.SEATS = dict(spec.seats)  # type: ignore[assignment]
+
+
+def give_scales_(model: nn.Module) -> None:
+    """A scale of 1 and a shift of 0 for every norm without them, in place; what the network computes stays."""
+    for module in model.modules():
+        if isinstance(module, without_scale_kinds()) and module.weight is None:
+            size = int(module.num_channels if isinstance(module, nn.GroupNorm) else module.num_features)
+            module.affine = True
+            module.weight, module.bias = nn.Parameter(torch.ones(size)), nn.Parameter(torch.zeros(size))
+
+
+def without_scale_kinds() -> tuple[type[nn.InstanceNorm2d], type[nn.BatchNorm2d], type[nn.GroupNorm]]:
+    """The norms that may lack a scale."""
+    return nn.InstanceNorm2d, nn.BatchNorm2d, nn.GroupNorm
+
+
+def norm_of(model: nn.Module) -> Literal["instance", "instance_affine"]:
+    """Whether all norms have a scale."""
+    bare = any(isinstance(module, without_scale_kinds()) and module.weight is None for module in model.modules())
+    return "instance" if bare else "instance_affine"
+
+
+def parts_of(dims: Mapping[str, Mapping[str, Dim]]) -> dict[str, dict[str, Parts]]:
+    """Named widths as plain data."""
+    return {name: {key: tuple(tuple(part) for part in dim.parts) for key, dim in own.items()} for name, own in dims.items()}
+
+
+def replaced(spec: ForeignSpec, **changes: Any) -> ForeignSpec:
+    """The same description with other fields."""
+    return dataclasses.replace(spec, **changes)

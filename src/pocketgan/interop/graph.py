@@ -1,0 +1,295 @@
+"""Torch-Pruning's dependency graph of a foreign network, with the few things that it does not know of generators."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+Axis = tuple[str, str]
+"""A layer (or bare parameter) and its side: ``in`` or ``out``; norms and the like have ``out`` alone."""
+
+_NORM = {"out": ("num_features",)}
+SIDES: Mapping[type[nn.Module], Mapping[str, tuple[str, ...]]] = {
+    nn.Conv2d: {"in": ("in_channels",), "out": ("out_channels",)},
+    nn.ConvTranspose2d: {"in": ("in_channels",), "out": ("out_channels",)},
+    nn.Linear: {"in": ("in_features",), "out": ("out_features",)},
+    nn.BatchNorm2d: _NORM,
+    nn.InstanceNorm2d: _NORM,
+    nn.GroupNorm: {"out": ("num_channels",)},
+    nn.PReLU: {"out": ("num_parameters",)},
+}
+"""The attributes that say how many channels a stock layer has on each side."""
+
+NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
+IMAGE, NET, PICTURE = "<image>", "net", "<picture>"
+
+
+class Run(NamedTuple):
+    """Channel ``roots[i]`` of ``axis`` is channel ``places[i]`` of ``other``."""
+
+    axis: Axis
+    other: Axis
+    roots: list[int]
+    places: list[int]
+
+
+class Stop(NamedTuple):
+    """All channels of ``axis`` stay, for this reason."""
+
+    axis: Axis
+    reason: str
+
+
+class Graph:
+    """What is coupled with what in ``model`` when it paints ``example`` (N x C x H x W).
+
+    Between a layer before it, which makes the image, and one behind it, which reads the picture, the model has no loose end.
+    """
+
+    def __init__(self, model: nn.Module, example: Tensor):
+        self.model = model = _differentiable(model)
+        self.modules = {name: module for name, module in model.named_modules() if sides_of(module)}
+        self.bare = _bare_parameters(model, self.modules)
+        whole = _between(model, example)
+        self._names = {module: name.removeprefix(f"{NET}.") for name, module in whole.named_modules()}
+        self._parameters = {id(parameter): name for name, parameter in model.named_parameters()}
+        self._order: list[str] = []
+        self._reads: dict[str, list[Any]] = {}
+        self.graph = self._built(whole, example)
+        ends = {(IMAGE, "out"): example.shape[1], (PICTURE, "in"): whole.get_submodule(PICTURE).in_channels}
+        self.axes: dict[Axis, int] = {axis: int(size) for axis, size in ends.items()}  # type: ignore[arg-type]
+        """How many channels each axis has, from input to output."""
+        for name in self._order:
+            module = self.modules[name]
+            self.axes |= {(name, side): int(getattr(module, own[0])) for side, own in sides_of(module).items()}
+        self.axes |= {(name, "out"): model.get_parameter(name).shape[axis] for name, (_, _, axis) in self.bare.items()}
+        self.followed = {norm: producer for norm in self._reads if (producer := self._producer(norm)) is not None}
+        """``{norm: the layer that it alone reads and that feeds nothing else}``, seen through crops."""
+
+    def _built(self, whole: nn.Module, example: Tensor) -> Any:
+        """The graph. Who runs when, and what norms read, is written down on the way."""
+        from torch_pruning.dependency import DependencyGraph
+
+        graph = DependencyGraph()
+        handles = []
+        for name, module in self.modules.items():
+            handles.append(module.register_forward_hook(self._ran(name)))
+            if isinstance(module, NORMS):
+                handles.append(module.register_forward_pre_hook(self._read(name)))
+        try:
+            with warnings.catch_warnings(), torch.enable_grad():
+                warnings.simplefilter("ignore")
+                graph.build_dependency(
+                    whole,
+                    (example,),
+                    unwrapped_parameters=[(self.model.get_parameter(name), axis) for name, (*_, axis) in self.bare.items()],
+                    customized_pruners=_declared_pruners(self.modules.values()),
+                    verbose=False,
+                )
+        finally:
+            for handle in handles:
+                handle.remove()
+        for node in list(graph.module2node.values()):
+            _amend(node)
+        return graph
+
+    def _ran(self, name: str) -> Any:
+        def ran(*_: Any) -> None:
+            if name not in self._order:
+                self._order.append(name)
+
+        return ran
+
+    def _read(self, name: str) -> Any:
+        def read(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            self._reads.setdefault(name, []).append(inputs[0].grad_fn)
+
+        return read
+
+    def _producer(self, norm: str) -> str | None:
+        nodes = {node.grad_fn: node for node in self.graph.module2node.values()}
+        node = nodes.get(self._reads[norm][0]) if len(self._reads[norm]) == 1 else None
+        while node is not None and len(set(node.outputs)) == 1:
+            name = self._names.get(node.module)
+            if name in self.modules:
+                return name if not isinstance(node.module, (*NORMS, nn.PReLU)) else None
+            crop = type(node.module).__name__ == "_SliceOp" and node.module.dim in (2, 3)
+            node = node.inputs[0] if crop and len(node.inputs) == 1 else None
+        return None
+
+    def makes(self, name: str) -> bool:
+        """Whether a layer makes channels anew out of all that it reads."""
+        module = self.modules.get(name)
+        return module is not None and len(sides_of(module)) == 2 and int(getattr(module, "groups", 1)) == 1
+
+    def is_norm(self, name: str) -> bool:
+        """Whether that layer is a norm."""
+        return isinstance(self.modules.get(name), NORMS)
+
+    def declared(self, owner: str, tensor: str, axis: int) -> str | None:
+        """The attribute that a module's own ``AXES`` name for that axis of a bare parameter."""
+        axes = getattr(self.model.get_submodule(owner), "AXES", {})
+        return axes[tensor][axis] if tensor in axes else None
+
+    def couplings(self) -> Iterator[Run | Stop]:
+        """Every statement of the graph."""
+        yield Stop((IMAGE, "out"), "the image")
+        yield Stop((PICTURE, "in"), "the picture")
+        seen: set[str] = set()
+        for name in [IMAGE, *self._order]:
+            if name != IMAGE and (not self.makes(name) or name in seen):
+                continue
+            yield from self._from(name, seen)
+
+    def _from(self, name: str, seen: set[str]) -> Iterator[Run | Stop]:
+        axis: Axis = (name, "out")
+        width = self.axes[axis]
+        layer = next(module for module, own in self._names.items() if own == name)
+        if layer not in self.graph.module2node:
+            yield Stop(axis, "what it makes does not reach the picture")
+            return
+        pruner = self.graph.get_pruner_of_module(layer)
+        for item in self.graph.get_pruning_group(layer, pruner.prune_out_channels, list(range(width))).items:
+            target, (places, roots) = item.dep.target.module, (list(item.idxs), list(item.root_idxs))
+            other = self._axis(item)
+            if other is None:
+                if isinstance(target, nn.Parameter):
+                    yield Stop(axis, f"its channels meet the bare parameter '{self._parameters.get(id(target))}': declare its AXES")
+                elif isinstance(target, nn.Module) and target in self._names:
+                    kind = type(target).__name__
+                    yield Stop(axis, f"its channels reach '{self._names[target]}', a {kind}, whose channels go together")
+                continue
+            size = self.axes[other]
+            if size == 1 < width:
+                continue  # one number for all channels: broadcast
+            if width == 1 < size:
+                continue
+            yield Run(axis, other, roots, places)
+            if other[1] == "out" and self.makes(other[0]) and len(set(places)) == size:
+                seen.add(other[0])
+
+    def _axis(self, item: Any) -> Axis | None:
+        """What an item of a pruning group is about; None where it is no axis of a layer that we know."""
+        target = item.dep.target.module
+        if isinstance(target, nn.Parameter):
+            name = self._parameters.get(id(target))
+            return (name, "out") if name in self.bare else None
+        if self._names.get(target) == PICTURE:
+            return (PICTURE, "in") if not self.graph.is_out_channel_pruning_fn(item.dep.handler) else None
+        found = self._names.get(target)
+        if found == IMAGE:
+            return IMAGE, "out"
+        if found not in self.modules:
+            return None
+        out = self.graph.is_out_channel_pruning_fn(item.dep.handler) or len(sides_of(target)) == 1
+        return found, "out" if out else "in"
+
+    def units(self) -> Iterator[tuple[list[Axis], int]]:
+        """Axes whose channels go together in so many equal runs: those of group norms and of grouped convolutions."""
+        for name in self._order:
+            module = self.modules[name]
+            if isinstance(module, nn.GroupNorm):
+                yield [(name, "out")], int(module.num_groups)
+            elif int(getattr(module, "groups", 1)) > 1:
+                yield [(name, "in"), (name, "out")], int(module.groups)
+
+
+def sides_of(module: nn.Module) -> Mapping[str, tuple[str, ...]]:
+    """``{side: its attributes}`` of a stock layer, or of one whose author declared ``AXES`` for a whole kernel.
+
+    A PReLU of one number has no channels.
+    """
+    if isinstance(module, nn.PReLU) and module.num_parameters == 1:
+        return {}
+    if type(module) in SIDES:
+        return SIDES[type(module)]
+    axes: Mapping[str, Sequence[str | None]] = getattr(module, "AXES", {})
+    named = dict.fromkeys(name for attributes in axes.values() for name in attributes if name is not None)
+    reads = tuple(name for name in named if name.startswith("in_"))
+    writes = tuple(name for name in named if not name.startswith("in_"))
+    return {"in": reads, "out": writes} if reads and writes else {}
+
+
+def _differentiable(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode whose own constants are parameters, too: the graph is seen by differentiation."""
+    copied = copy.deepcopy(model).eval().requires_grad_(True)
+    for module in copied.modules():
+        if not _standard(module):
+            for name, buffer in list(module.named_buffers(recurse=False)):
+                if buffer.is_floating_point():
+                    delattr(module, name)
+                    module.register_parameter(name, nn.Parameter(buffer))
+    return copied
+
+
+def _between(model: nn.Module, example: Tensor) -> nn.Module:
+    """The model between two layers that make the image and read the picture."""
+    with torch.no_grad():
+        picture = model(example)
+    channels, painted = example.shape[1], picture.shape[1]
+    return nn.Sequential(
+        OrderedDict({IMAGE: nn.Conv2d(channels, channels, 1), NET: model, PICTURE: nn.Conv2d(painted, painted, 1)})
+    )
+
+
+def _bare_parameters(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, tuple[str, str, int]]:
+    """``{parameter: (its module, its name there, its axis)}`` of parameters in no known layer that have one axis of channels."""
+    found = {}
+    for name, parameter in model.named_parameters():
+        owner, _, tensor = name.rpartition(".")
+        long = [axis for axis, length in enumerate(parameter.shape) if length > 1]
+        if owner not in layers and type(model.get_submodule(owner)) not in SIDES and len(long) == 1:
+            if not _standard(model.get_submodule(owner)):
+                found[name] = (owner, tensor, long[0])
+    return found
+
+
+def _standard(module: nn.Module) -> bool:
+    """Whether the layer is one of torch's own: what its parameters mean is not for us to guess."""
+    return type(module).__module__.startswith("torch.nn.modules")
+
+
+def _declared_pruners(layers: Any) -> dict[type[nn.Module], Any]:
+    """How the graph treats layers whose author declared their axes."""
+    from torch_pruning.pruner.function import BasePruningFunc
+
+    class Declared(BasePruningFunc):  # type: ignore[misc]
+        def prune_out_channels(self, layer: nn.Module, idxs: Any) -> nn.Module:
+            return layer
+
+        def prune_in_channels(self, layer: nn.Module, idxs: Any) -> nn.Module:
+            return layer
+
+        def get_out_channels(self, layer: nn.Module) -> int:
+            return int(getattr(layer, sides_of(layer)["out"][0]))
+
+        def get_in_channels(self, layer: nn.Module) -> int:
+            return int(getattr(layer, sides_of(layer)["in"][0]))
+
+    return {type(layer): Declared() for layer in layers if type(layer) not in SIDES}
+
+
+def _amend(node: Any) -> None:
+    """What the graph takes for an operation on each element, and is none: a softmax ends channels, a pixel shuffle regroups."""
+    from torch_pruning.dependency.index_mapping import _FlattenIndexMapping
+
+    name = node.grad_fn.name() if hasattr(node.grad_fn, "name") else ""
+    if "SoftmaxBackward" in name:
+        for other in (*node.inputs, *node.outputs):
+            other.dependencies = [dependency for dependency in other.dependencies if dependency.target is not node]
+        node.dependencies = []
+    factor = {"PixelShuffleBackward": "_saved_upscale_factor", "PixelUnshuffleBackward": "_saved_downscale_factor"}
+    for kind, saved in factor.items():
+        if name.startswith(kind):
+            stride, gathers = prod([getattr(node.grad_fn, saved)] * 2), kind.startswith("PixelShuffle")
+            for source, target, reverse in (*((i, node, gathers) for i in node.inputs), *((node, i, not gathers) for i in node.inputs)):
+                for dependency in source.dependencies:
+                    if dependency.target is target:
+                        dependency.index_mapping[0] = _FlattenIndexMapping(stride=stride, reverse=reverse)

@@ -1,0 +1,153 @@
+"""What a generator that says nothing of itself reads and paints: found by letting it paint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pocketgan.core.shape import Shape, said
+
+MOST_STRIDE = 64
+DISTILLED = 5
+"""Layers that are proposed for distillation, at most."""
+
+
+def paint(model: nn.Module, image: Tensor) -> Tensor:
+    """The picture, without gradients. Raises ``ValueError`` for what is no picture of N x 3 x H x W."""
+    with torch.inference_mode():
+        picture = model(image)
+    if not isinstance(picture, Tensor):
+        raise ValueError(
+            f"the generator gives a {type(picture).__name__}, not one tensor: let the factory return a module whose forward "
+            "gives the picture alone"
+        )
+    if picture.shape != (len(image), 3, *image.shape[2:]):
+        shape = "x".join(map(str, picture.shape))
+        raise ValueError(
+            f"the generator makes {shape} of {'x'.join(map(str, image.shape))}: what pocketgan compresses gives three channels "
+            "of the size that it is given"
+        )
+    return picture
+
+
+def channels_read(model: nn.Module, shape: Shape) -> int:
+    """How many channels the generator reads: 3, or what one of its convolutions reads.
+
+    Raises ``ValueError``, with the generator's own complaint, where it paints from none of them.
+    """
+    own = [int(module.in_channels) for module in model.modules() if isinstance(module, nn.Conv2d)]
+    complaint: Exception | None = None
+    for channels in dict.fromkeys((3, *own[:1], 1, 4, 6)):
+        try:
+            with torch.inference_mode():
+                model(torch.zeros(1, channels, *shape))
+        except Exception as error:  # whatever the network's own code raises
+            complaint = complaint or error
+        else:
+            return channels
+    raise ValueError(
+        f"the generator does not paint from one image of 3 x {shape[0]} x {shape[1]} ({complaint}): pocketgan calls model(image); "
+        "take another --size, or let the factory return a module with such a forward"
+    )
+
+
+def stride_of(model: nn.Module, channels: int, shape: Shape) -> int:
+    """The smallest power of 2 of which heights and widths must be multiples for a picture of the image's own size.
+
+    Raises ``ValueError`` where not even pictures of ``shape`` keep their size.
+    """
+    for stride in (2**power for power in range(MOST_STRIDE.bit_length())):
+        sides = [tuple(_odd_multiple(side, stride) for side in shape), tuple(_odd_multiple(side, stride) + stride for side in shape)]
+        if all(_keeps_size(model, channels, side) for side in sides):
+            return stride
+    if _keeps_size(model, channels, shape):
+        raise ValueError(
+            f"the generator paints pictures of {said(shape)} and hardly any other size: pocketgan compresses networks that are "
+            f"convolutional, for sides that are multiples of a stride up to {MOST_STRIDE}"
+        )
+    paint(model, torch.zeros(1, channels, *shape))
+    raise AssertionError("it has just refused that")
+
+
+def _odd_multiple(side: int, stride: int) -> int:
+    """An odd number of strides, near ``side`` and small enough to be quick: an even number would hide a larger stride."""
+    return stride * max(1, min(side, 2 * MOST_STRIDE) // stride // 2 * 2 - 1)
+
+
+def _keeps_size(model: nn.Module, channels: int, shape: Iterable[int]) -> bool:
+    image = torch.zeros(1, channels, *shape)
+    try:
+        with torch.inference_mode():
+            return bool(model(image).shape[2:] == image.shape[2:])
+    except Exception:  # whatever the network's own code raises
+        return False
+
+
+def proposed_layers(model: nn.Module, image: Tensor) -> tuple[str, ...]:
+    """The layers to distil: where the resolution changes, and evenly through the longest stretch at one resolution.
+
+    Of modules that give the same map the outermost is named; one that runs several times is none.
+    """
+    ran: list[tuple[str, Tensor]] = []
+    calls: dict[str, int] = {}
+
+    def hook(name: str) -> Any:
+        def record(module: nn.Module, inputs: Any, output: Any) -> None:
+            calls[name] = calls.get(name, 0) + 1
+            if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1:
+                ran.append((name, output))
+
+        return record
+
+    handles = [module.register_forward_hook(hook(name)) for name, module in model.named_modules() if name]
+    try:
+        with torch.inference_mode():
+            picture = model(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    maps: dict[int, tuple[str, Tensor]] = {}
+    for name, output in ran:
+        if calls[name] == 1 and output is not picture:
+            maps[id(output)] = (name, output)  # the outermost ends last
+    height = image.shape[2]  # maps that are cropped further on have other heights
+    trunk = [(name, h) for name, output in maps.values() for h in [output.shape[2]] if height % h == 0 or h % height == 0]
+    return tuple(_chosen(_stages(trunk)))
+
+
+def _stages(maps: list[tuple[str, int]]) -> list[list[str]]:
+    """The names, one list for each stretch at one resolution."""
+    stages: list[list[str]] = []
+    height = None
+    for name, own in maps:
+        if own != height:
+            stages.append([])
+            height = own
+        stages[-1].append(name)
+    return stages
+
+
+def _chosen(stages: list[list[str]]) -> list[str]:
+    """The ends of the stages before the last, and of the longest one points between, `DISTILLED` in all."""
+    if not stages:
+        return []
+    order = [name for stage in stages for name in stage]
+    ends = [stage[-1] for stage in stages[:-1]] or [stages[-1][-1]]
+    longest = max(stages, key=len)
+    outer = _outermost(longest)
+    inner = [outer[len(outer) * k // 3] for k in (1, 2)] if len(outer) > 3 else []
+    near = sorted(ends, key=lambda name: abs(order.index(name) - order.index(longest[-1])))
+    wanted = dict.fromkeys([*inner, longest[-1], *near])
+    return sorted(list(wanted)[:DISTILLED], key=order.index)
+
+
+def _outermost(names: list[str]) -> list[str]:
+    """Those that are least nested, if they are four or more: blocks rather than what is in them."""
+    for depth in sorted({name.count(".") for name in names}):
+        found = [name for name in names if name.count(".") <= depth]
+        if len(found) > 3:
+            return found
+    return names
