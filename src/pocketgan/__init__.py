@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ def compress(
     method: str = "magnitude",
     preset: str | None = None,
     out: str | Path,
-    task: StudentTask = "paired",
+    task: StudentTask | None = None,
     size: int | None = None,
     aspect: float | None = None,
     resume: bool = False,
@@ -37,13 +38,14 @@ def compress(
     """Make a small generator from a trained one; measured, exported, verified, with a report in ``out``.
 
     Args:
-        model: an artifact of ours, a published checkpoint, or a network built from one of our specs.
+        model: an artifact of ours, a published checkpoint, ``file.py:factory@WEIGHTS``, or any generator in memory. What is
+            to be known of one that is not ours are fields, too: ``foreign__range="0..255"``, ``foreign__keep=("decoder.4",)``.
         data: a folder in one of the ecosystem's layouts, or a built-in set: ``shapes``, ``textures``.
         budget: ``2.6G`` exact MACs, ``2.6Gpaper``, ``0.5Mparams``, or ``12x`` fewer exact MACs. Never exceeded.
         method: a name of ``pocketgan methods``.
         preset: published settings of the method, under everything given here: dmad has ``paper`` and ``release``.
         out: the run directory.
-        task: ``paired``, ``unpaired`` or ``inputs``.
+        task: ``paired``, ``unpaired``, ``labels`` or ``inputs``; by default what the data are.
         size: width of the images; by default what the model's file says, else 256.
         aspect: width over height; by default what the model's file says, else 1.
         resume: go on with the run in ``out``.
@@ -58,37 +60,46 @@ def compress(
     """
     from pocketgan.core.config import override
     from pocketgan.core.progress import ConsoleReporter, Reporter
+    from pocketgan.core.shape import shape_of
+    from pocketgan.data import guess_task
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compress import compress as run
-    from pocketgan.pipeline.config import CompressConfig, assignments, fits_of, with_preset
-    from pocketgan.pipeline.sources import as_source
+    from pocketgan.pipeline.config import CompressConfig, ForeignConfig, assignments, fits_of, with_preset
+    from pocketgan.pipeline.sources import PUBLISHED, as_source
 
-    source = as_source(model)
+    given = {key.replace("__", "."): value for key, value in fields.items()}
+    own = {key.removeprefix("foreign."): value for key, value in given.items() if key.startswith("foreign.")}
+    foreign = override(ForeignConfig(), assignments(own))
+    source = as_source(model, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
     width, proportion = source.images(size, aspect)
     name = str(model) if isinstance(model, str | Path) else type(model).__name__
     images = DataConfig(path=str(data), size=width, aspect=proportion)
+    task = task or guess_task(images, alone="inputs")
     config = CompressConfig(teacher=name, data=images, budget=budget, method=method, task=task, **fits_of(task))
     config = with_preset(config, preset, source.model)
-    config = override(config, assignments({key.replace("__", "."): value for key, value in fields.items()}))
+    config = override(config, assignments(given))
     reporter = ConsoleReporter() if progress else Reporter()
     return run(config, Path(out), resume=resume, reporter=reporter, teacher=source)
 
 
-def load(path: str | Path) -> nn.Module:
+def load(path: str | Path, *, factory: Callable[[], nn.Module] | None = None) -> nn.Module:
     """The network in an artifact of ours or in a published checkpoint: CPU, evaluation mode, with its ``.spec``.
 
-    Raises ``ValueError``, saying what it found, for any other file.
+    ``factory`` makes the generator that the artifact was cut from, where that is none of ours; with a factory in a file,
+    ``path`` may be ``file.py:factory@FILE``. Raises ``ValueError``, saying what it found, for anything else.
     """
     import pocketgan.pipeline  # noqa: F401
     from pocketgan.pipeline.sources import load as read
+    from pocketgan.pipeline.sources import load_cut
 
-    return read(path).model
+    return read(path).model if factory is None else load_cut(Path(path), factory).model
 
 
 def inspect(model: str | Path | nn.Module, *, size: int | None = None, aspect: float | None = None) -> dict[str, Any]:
-    """Groups with widths and costs in both counts, the totals, and the floor that no budget can go below.
+    """Groups with widths, costs in both counts and layers, the totals, and the floor that no budget can go below.
 
-    For one image of width ``size`` and width over height ``aspect``: by default what the model's file says, else 256 and 1.
+    Of any generator: of one that is not ours also what stays whole, and why. For one image of width ``size`` and width over
+    height ``aspect``: by default what the model's file says, else 256 and 1.
     """
     from torch import nn
 

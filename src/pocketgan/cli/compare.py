@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Overrides, Switch, configured, of_all_fits, say, show_config, show_table
+from pocketgan.cli.console import Overrides, Switch, configured, inside, of_all_fits, say, show_config, show_table
 
 
 def run(
@@ -24,7 +24,7 @@ def run(
     vary: str | None = None,
     seeds: int = 1,
     seed: int = 0,
-    task: Literal["paired", "unpaired", "labels", "inputs"] = "paired",
+    task: Literal["paired", "unpaired", "labels", "inputs"] | None = None,
     size: int | None = None,
     aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] | None = None,
@@ -38,7 +38,7 @@ def run(
     """Compress with every method, budget, objective and seed; one table and one page with the Pareto front.
 
     Args:
-        teacher: an artifact of ours (.safetensors) or a published checkpoint.
+        teacher: an artifact of ours (.safetensors), a published checkpoint, or any generator as file.py:factory@WEIGHTS.
         data: a folder in one of the ecosystem's layouts, or a built-in set: shapes, textures.
         out: a directory for the runs and the page.
         methods: names of `pocketgan methods`, separated by commas.
@@ -48,7 +48,8 @@ def run(
         vary: any other fields, every combination a run: method_options.mask=quadratic,linear;fit.lr=1e-4,2e-4.
         seeds: how many; mean and spread over them are shown.
         seed: the first of them.
-        task: paired, labels (the truth is the target), unpaired or inputs (the truth is the teacher's picture).
+        task: paired, labels (the truth is the target), unpaired or inputs (the truth is the teacher's picture); by default what
+            the data are.
         size: width of the images; by default what the teacher's file says.
         aspect: width over height; by default what the teacher's file says, else 1.
         direction: which side is the source.
@@ -60,13 +61,17 @@ def run(
         dry_run: print the resolved configuration and stop.
     """
     from pocketgan.core.progress import ConsoleReporter
+    from pocketgan.core.shape import shape_of
+    from pocketgan.data import guess_task
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compare import CompareConfig, compare, varied
-    from pocketgan.pipeline.config import CompressConfig, fits_of
-    from pocketgan.pipeline.sources import load
+    from pocketgan.pipeline.config import CompressConfig, ForeignConfig, fits_of
+    from pocketgan.pipeline.sources import PUBLISHED, load
     from pocketgan.report import comparison_table
 
-    width, proportion = load(teacher).images(size, aspect)
+    foreign = configured(ForeignConfig(), {}, inside("foreign", overrides))
+    width, proportion = load(teacher, foreign, shape_of(size or PUBLISHED, aspect or 1.0)).images(size, aspect)
+    task = task or guess_task(DataConfig(path=data, size=width, aspect=proportion), alone="inputs")
     base = configured(
         CompressConfig(teacher=teacher, data=DataConfig(path=data), task=task, device=device, **fits_of(task)),
         {

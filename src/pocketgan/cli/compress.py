@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Overrides, StageName, Switch, configured, of_all_fits, say, show_config
+from pocketgan.cli.console import Overrides, StageName, Switch, configured, inside, of_all_fits, say, show_config
 
 
 def run(
@@ -22,7 +22,7 @@ def run(
     preset: str | None = None,
     pipeline: Literal["fast", "full"] | None = None,
     objective: str | None = None,
-    task: Literal["paired", "unpaired", "labels", "inputs"] = "paired",
+    task: Literal["paired", "unpaired", "labels", "inputs"] | None = None,
     size: int | None = None,
     aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] | None = None,
@@ -30,7 +30,10 @@ def run(
     epochs: float | None = None,
     batch: int | None = None,
     multiple: int | None = None,
-    weights: Literal["inherit", "fresh"] | None = None,
+    weights: str | None = None,
+    keep: tuple[str, ...] = (),
+    range: str = "-1..1",
+    bgr: Switch = False,
     teacher_discriminator: str | None = None,
     gan: Literal["lsgan", "hinge", "vanilla"] | None = None,
     features: str | None = None,
@@ -44,7 +47,8 @@ def run(
     """Make a small generator from a trained one; measure, export and verify it; write a report.
 
     Args:
-        teacher: an artifact of ours (.safetensors) or a published checkpoint (*_net_G*.pth).
+        teacher: an artifact of ours (.safetensors), a published checkpoint (*_net_G*.pth), or any generator as file.py:factory
+            or package.module:factory, a function that makes it.
         data: a folder in one of the ecosystem's layouts, or a built-in set: shapes, textures.
         out: the run directory: student.safetensors, student.onnx, result.json, report.html.
         budget: 2.6G exact MACs, 2.6Gpaper (the literature's count), 0.5Mparams, or 12x fewer exact MACs.
@@ -52,7 +56,8 @@ def run(
         preset: published settings of the method, under everything given here: dmad has paper and release.
         pipeline: full trains a mobile teacher and distils a narrower one first, as GAN Compression did, and cuts that.
         objective: what the student imitates: names of `pocketgan methods` joined with +; or none.
-        task: paired, labels (the truth is the target), unpaired or inputs (the truth is the teacher's picture).
+        task: paired, labels (the truth is the target), unpaired or inputs (the truth is the teacher's picture); by default what
+            the data are.
         size: width of the images; by default what the teacher's file says.
         aspect: width over height; by default what the teacher's file says, else 1.
         direction: which side is the source.
@@ -60,7 +65,11 @@ def run(
         epochs: passes over the data, instead of steps.
         batch: images a step.
         multiple: widths are multiples of this where they can be; 8 suits most processors.
-        weights: recover from the kept weights, or from fresh ones.
+        weights: FILE of a factory's generator (.safetensors, .pth); or what recovery begins with: inherit (the kept weights) or
+            fresh.
+        keep: layers of a factory's generator that stay whole: names or patterns.
+        range: the values that it reads and paints for black and white, such as 0..255.
+        bgr: it reads and paints blue first.
         teacher_discriminator: by default the one beside the teacher.
         gan: the adversarial loss; by default lsgan for unpaired, else hinge.
         features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
@@ -74,15 +83,22 @@ def run(
         dry_run: print the resolved configuration and stop.
     """
     from pocketgan.core.progress import ConsoleReporter
+    from pocketgan.core.shape import shape_of
+    from pocketgan.data import guess_task
     from pocketgan.data.config import DataConfig
+    from pocketgan.interop.factory import joined
     from pocketgan.pipeline.compress import run_stages
-    from pocketgan.pipeline.config import CompressConfig, fits_of, with_preset
-    from pocketgan.pipeline.sources import load
+    from pocketgan.pipeline.config import RECOVERY, CompressConfig, ForeignConfig, fits_of, with_preset
+    from pocketgan.pipeline.sources import PUBLISHED, load
 
-    source = load(teacher)
+    reference = joined(teacher, weights if weights not in RECOVERY else None)
+    foreign = configured(ForeignConfig(keep=keep, range=range, bgr=bgr), {}, inside("foreign", overrides))
+    source = load(reference, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
     width, proportion = source.images(size, aspect)
+    task = task or guess_task(DataConfig(path=data, size=width, aspect=proportion), alone="inputs")
     base = CompressConfig(
-        teacher=teacher,
+        teacher=reference,
+        foreign=foreign,
         data=DataConfig(path=data),
         budget=budget,
         method=method,
@@ -100,7 +116,7 @@ def run(
             "data.direction": direction,
             **of_all_fits(steps=steps, epochs=epochs, batch=batch),
             "multiple": multiple,
-            "weights": weights,
+            "weights": weights if weights in RECOVERY else None,
             "teacher_discriminator": teacher_discriminator,
             "gan": gan,
             "judge.features": features,

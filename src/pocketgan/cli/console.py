@@ -75,6 +75,11 @@ def configured(config: T, flags: Mapping[str, Any], overrides: Sequence[str]) ->
     return override(config, [*given, *overrides])
 
 
+def inside(field: str, overrides: Sequence[str]) -> list[str]:
+    """The overrides of that nested configuration, as its own."""
+    return [override.removeprefix(f"{field}.") for override in overrides if override.startswith(f"{field}.")]
+
+
 def of_all_fits(**fields: Any) -> dict[str, Any]:
     """Those fields of every training of a compression."""
     fits = ("fit", "search", "full.teacher", "full.distill")

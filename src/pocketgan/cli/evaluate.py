@@ -17,6 +17,7 @@ def run(
     task: Literal["paired", "unpaired", "labels", "inputs"] = "paired",
     size: int | None = None,
     aspect: float | None = None,
+    weights: str | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     classes: int | str | None = None,
     metrics: str | None = None,
@@ -32,7 +33,8 @@ def run(
     """Measure an artifact's pictures on the test images of a data set.
 
     Args:
-        artifact: an artifact of ours (.safetensors) or a published checkpoint.
+        artifact: an artifact of ours (.safetensors), a published checkpoint, or any generator as file.py:factory.
+        weights: of a factory's generator: an artifact cut from it, or its own (.safetensors, .pth).
         data: a folder in one of the ecosystem's layouts, or a built-in set: shapes, textures.
         task: paired and labels measure against the truth; unpaired and inputs have none.
         size: width of the images; by default what the file says.
@@ -56,13 +58,14 @@ def run(
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
     from pocketgan.evaluate import JudgeConfig
+    from pocketgan.interop.factory import joined
     from pocketgan.pipeline.measure import measure
 
     chosen = tuple(metrics.split(",")) if metrics else None
     config = JudgeConfig(metrics=chosen, features=features, reals=reals, stats=stats, segmenter=segmenter, batch=batch)
     source = DataConfig(path=data, direction=direction, classes=classes)
     result = measure(
-        artifact,
+        joined(artifact, weights),
         source,
         config,
         task=task,

@@ -18,20 +18,23 @@ def run(
     format: str = "onnx",
     size: int | None = None,
     aspect: float | None = None,
+    weights: str | None = None,
     verify: bool = True,
 ) -> None:
     """Write an artifact for a device and check that it computes the same.
 
     Args:
-        artifact: an artifact of ours (.safetensors) or a published checkpoint.
+        artifact: an artifact of ours (.safetensors), a published checkpoint, or any generator as file.py:factory.
+        weights: of a factory's generator: an artifact cut from it, or its own (.safetensors, .pth).
         out: the file to write.
         format: onnx (any batch, height and width).
         size: width of the images that it is meant for; by default what the file says.
         aspect: width over height; by default what the file says.
         verify: compare with PyTorch on several sizes, odd ones too, and write nothing if they differ.
     """
+    from pocketgan.interop.factory import joined
     from pocketgan.pipeline.measure import export
 
-    done = export(artifact, out, format=format, size=size, aspect=aspect, verify=verify)
+    done = export(joined(artifact, weights), out, format=format, size=size, aspect=aspect, verify=verify)
     checked = f", at most {done.verification.max_abs_diff:.1e} from PyTorch" if done.verification else ""
     say(f"{done.path}: {done.bytes:,} bytes{checked}")

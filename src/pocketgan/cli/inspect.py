@@ -16,21 +16,33 @@ def run(
     size: int | None = None,
     aspect: float | None = None,
     multiple: int = 1,
+    weights: str | None = None,
+    keep: tuple[str, ...] = (),
+    range: str = "-1..1",
+    bgr: Switch = False,
     json: Switch = False,
 ) -> None:
     """What a generator is made of and what it costs: every group of channels, both counts, and the floor of a budget.
 
     Args:
-        model: an artifact of ours (.safetensors), a published checkpoint, or a name of `pocketgan models`.
+        model: an artifact of ours (.safetensors), a published checkpoint, a name of `pocketgan models`, or any generator as
+            file.py:factory or package.module:factory, a function that makes it.
         size: width of the input; by default what the file says, else 256.
         aspect: width over height; by default what the file says, else 1.
         multiple: widths are multiples of this, for the floor.
+        weights: of a factory's generator (.safetensors, .pth); else they are as the factory leaves them.
+        keep: layers of a factory's generator that stay whole: names or patterns.
+        range: the values that it reads and paints for black and white, such as 0..255.
+        bgr: it reads and paints blue first.
         json: print one JSON object.
     """
     from pocketgan.core.shape import as_shape, said
+    from pocketgan.interop.factory import joined
+    from pocketgan.pipeline.config import ForeignConfig
     from pocketgan.pipeline.inspect import inspect
 
-    facts = inspect(model, size=size, aspect=aspect, multiple=multiple)
+    foreign = ForeignConfig(keep=keep, range=range, bgr=bgr)
+    facts = inspect(joined(model, weights), size=size, aspect=aspect, multiple=multiple, foreign=foreign)
     if json:
         show_json(facts)
         return
@@ -44,3 +56,6 @@ def run(
         rows.append((name, "", f"{cost['params']:,}", f"{cost['macs'] / 1e6:,.1f} M", f"{cost['macs_paper'] / 1e6:,.1f} M"))
     title = f"costs of one {said(as_shape(facts['size']))} image, filed under the group that each layer writes"
     show_table(title, ("group", "width", "parameters", "MACs exact", "MACs paper"), rows)
+    for name, reason in facts["kept"].items():
+        say(f"stays whole: {name} ({reason})")
+    say(f"distilled by default: {', '.join(facts['distilled']) or 'no layer'}")

@@ -24,7 +24,8 @@ def run(
     """Milliseconds on the CPU, all artifacts and runtimes interleaved in one run.
 
     Args:
-        artifacts: artifacts of ours or published checkpoints; the first is what the others are compared with.
+        artifacts: artifacts of ours, published checkpoints, or file.py:factory@WEIGHTS; the first is what the others are
+            compared with.
         runtime: torch, onnxruntime.
         batch: images a call.
         size: width of the image; by default what the files say.

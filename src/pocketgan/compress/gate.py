@@ -58,7 +58,7 @@ class Gate(nn.Module):
 
 
 def spread(values: Tensor, over: Dim) -> Tensor:
-    """One number a channel of each group (``over.units``) to one a place: a channel may fill several, next to it or further on."""
+    """One number a channel of each group (``over.units``) to one a place: a channel may fill several of them."""
     units = over.units
     if units.parts == over.parts:
         return values
@@ -68,7 +68,7 @@ def spread(values: Tensor, over: Dim) -> Tensor:
 
 def gathered(values: Tensor, over: Dim) -> Tensor:
     """The mean over the places that each channel of the one group fills: the way back from `spread`."""
-    (group,) = over.units.groups
+    assert len(over.units.parts) == 1, over
     pieces = torch.split(values, [width * each for _, width, each in over.parts])
     means = [piece.view(width, each).mean(1) for piece, (_, width, each) in zip(pieces, over.parts, strict=True)]
     return torch.stack(means).mean(0)

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple, NoReturn
 
 from torch import Tensor, nn
 
-
 FIXED = ""
 """In the place of a group's name: channels that belong to none, which all stay (an image that is joined to features)."""
 
@@ -254,6 +253,17 @@ def set_widths_(model: nn.Module, widths: Mapping[str, int]) -> None:
     for module in model.modules():
         for name, dim in dims_of(module).items():
             setattr(module, name, dim.resized(widths))
+
+
+def layers_of(model: nn.Module) -> dict[str, list[str]]:
+    """``{group: the layers that it sizes}``, those that make its channels before those that only read them."""
+    makes: dict[str, dict[str, None]] = {}
+    reads: dict[str, dict[str, None]] = {}
+    for name, module in model.named_modules():
+        for attribute, dim in dims_of(module).items():
+            for group in dim.groups:
+                (reads if attribute.startswith("in_") else makes).setdefault(group, {})[name] = None
+    return {group: list(makes.get(group, {}) | reads.get(group, {})) for group in widths_of(model)}
 
 
 def dims_of(module: nn.Module) -> dict[str, Dim]:

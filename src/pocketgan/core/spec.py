@@ -129,6 +129,12 @@ def spec_of(model: nn.Module) -> Spec:
     return spec
 
 
+def stride_of(model: nn.Module) -> int:
+    """What heights and widths must be multiples of, as the network's spec says, or its class; 1 where neither does."""
+    said = getattr(getattr(model, "spec", None), "stride", None)
+    return int(said if said is not None else getattr(model, "stride", 1))
+
+
 def _normal_(weight: Tensor) -> object:
     return nn.init.normal_(weight, 0.0, 0.02)
 

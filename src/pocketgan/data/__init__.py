@@ -4,6 +4,7 @@ from pocketgan.data.builtin import BUILTIN
 from pocketgan.data.check import Problem, Report, check
 from pocketgan.data.config import DataConfig, Direction, Pairing, Preprocess, Split
 from pocketgan.data.decode import BadImage
+from pocketgan.data.guess import guess_task
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.labels import Labels
 from pocketgan.data.loader import Batch, Images, eval_batches, train_batches
@@ -25,6 +26,7 @@ __all__ = [
     "Split",
     "check",
     "eval_batches",
+    "guess_task",
     "open_data",
     "to_bytes",
     "to_float",

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pocketgan.data.builtin import BUILTIN
 from pocketgan.data.config import DataConfig, Pairing, Split, has_pairs
 from pocketgan.data.decode import BadImage, MapFile, Picture
 from pocketgan.data.folders import shortened
+from pocketgan.data.guess import guess_task
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.label_listing import Incomplete
 from pocketgan.data.label_pictures import LabelPictures
-from pocketgan.data.listing import guess_task
 from pocketgan.data.pictures import FilePictures, Role, check_pair
 from pocketgan.data.void import Void, void_in, void_note
 
@@ -80,7 +79,7 @@ def check(config: DataConfig | str, *, task: Pairing | None = None, full: bool =
     opened: dict[Split, ImageData] = {}
     failures: list[Problem] = []
     try:
-        task = task or BUILTIN.get(config.path) or guess_task(config)
+        task = task or guess_task(config)
     except ValueError as error:
         return Report(config.path, "inputs", (), (Problem(config.path, str(error)),), ())
     for split in ("train", "test"):

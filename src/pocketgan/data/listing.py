@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from pocketgan.data.config import DataConfig, Pairing, Split
 from pocketgan.data.decode import BadImage, Half, Picture
@@ -58,31 +57,11 @@ def list_files(config: DataConfig, task: Pairing, split: Split) -> Listing:
     return Listing(_kind(place), place, names, sources, _one_side(place, target, config.limit)[1])
 
 
-def guess_task(config: DataConfig) -> Pairing:
-    """The task that a folder looks made for: the one its layout and names allow."""
-    if any(locate_labels(Path(config.path), split) for split in get_args(Split)):
-        return "labels"
-    place = _any_place(config)
-    if place.shared is not None:
-        return "paired" if _is_aligned(place.files("A"), config, "inputs") else "inputs"
-    if not all(folder.is_dir() for folder in place.sides.values()):
-        return "unpaired"
-    names = {side: set(_keys(place, side)) for side in place.sides}
-    return "paired" if names["A"] & names["B"] else "unpaired"
-
-
-def _any_place(config: DataConfig) -> Place:
-    try:
-        return locate(Path(config.path), "train")
-    except ValueError:
-        return locate(Path(config.path), "test")
-
-
 def _shared(place: Place, config: DataConfig, task: Pairing, source: Side) -> Listing:
     assert place.shared is not None
     paths = place.files(source)[: config.limit]
     names = stems(paths, str(place.shared))
-    if _is_aligned(paths, config, task):
+    if is_aligned(paths, config, task):
         halves: tuple[Half, Half] = ("left", "right") if source == "A" else ("right", "left")
         sources, others = (tuple(Item(path, half) for path in paths) for half in halves)
         if task == "inputs":
@@ -96,7 +75,8 @@ def _shared(place: Place, config: DataConfig, task: Pairing, source: Side) -> Li
     return Listing("single pictures", place, names, tuple(Item(path, None) for path in paths), ())
 
 
-def _is_aligned(paths: tuple[str, ...], config: DataConfig, task: Pairing) -> bool:
+def is_aligned(paths: tuple[str, ...], config: DataConfig, task: Pairing) -> bool:
+    """Whether each of the files holds A and B side by side."""
     if config.aligned is not None:
         return config.aligned
     return task == "paired" or all(_is_double(path, config.aspect) for path in paths[:_PROBED])
@@ -111,7 +91,7 @@ def _is_double(path: str, aspect: float) -> bool:
 
 
 def _pairs(place: Place, config: DataConfig, source: Side, target: Side) -> Listing:
-    sources, targets = _keys(place, source), _keys(place, target)
+    sources, targets = keys_of(place, source), keys_of(place, target)
     lonely = [f"{place.sides[target]}/{key}" for key in sources if key not in targets]
     lonely += [f"{place.sides[source]}/{key}" for key in targets if key not in sources]
     if lonely:
@@ -126,7 +106,7 @@ def _pairs(place: Place, config: DataConfig, source: Side, target: Side) -> List
     )
 
 
-def _keys(place: Place, side: Side) -> dict[str, str]:
+def keys_of(place: Place, side: Side) -> dict[str, str]:
     """``{name of the pair: path}`` of one side. ``3_A`` and ``3_B`` are the pair ``3``, as published scripts write."""
     paths = place.files(side)
     keys = [key.removesuffix(f"_{side}") for key in _bare(paths, str(place.sides[side]))]

@@ -14,7 +14,7 @@ from pocketgan.core.shape import Shape, Size, plain
 from pocketgan.evaluate.config import JudgeConfig
 from pocketgan.evaluate.judge import Judgement
 from pocketgan.export import RUNTIMES, frozen
-from pocketgan.metrics.cost import CostModel
+from pocketgan.metrics.cost import CostModel, image_channels
 from pocketgan.metrics.latency import measure_latency
 
 
@@ -58,7 +58,7 @@ def latencies(
     runs = {}
     for name, generator in generators.items():
         model = frozen(generator).to("cpu")
-        image = torch.rand(batch, int(model.in_channels), *shape) * 2 - 1  # type: ignore[arg-type]
+        image = torch.rand(batch, image_channels(model), *shape) * 2 - 1
         for runtime in config.runtimes:
             runs[name, runtime] = RUNTIMES[runtime](model, image, threads=config.threads)
     measured = measure_latency(

@@ -49,7 +49,9 @@ def evaluate(
     with (reporter or Reporter()).task("evaluate", len(data)) as tick, torch.inference_mode():
         done = 0
         for batch in eval_batches(data, batch=config.batch):
-            pictures = {name: painter(batch.images["source"].to(device)).float().cpu() for name, painter in painters.items()}
+            source = batch.images["source"].to(device)
+            # Values beyond black and white are clipped, as in any file of a picture; a foreign generator may paint them.
+            pictures = {name: painter(source).float().cpu().clamp(-1, 1) for name, painter in painters.items()}
             maps = [truths(done + k) for k in range(len(batch.names))] if truths is not None else []
             for name, picture in pictures.items():
                 if paired:

@@ -97,7 +97,8 @@ def _painted(generator: nn.Module, image: Tensor) -> Tensor:
 
 
 def _attribute(generator: nn.Module, name: str) -> int:
-    value = getattr(generator, name, getattr(getattr(generator, "spec", None), name, None))
+    said = getattr(getattr(generator, "spec", None), name, None)  # first: in a foreign network the name may mean anything
+    value = getattr(generator, name, None) if said is None else said
     if not isinstance(value, int) or value < 1:
         raise ValueError(
             f"{type(generator).__name__}.{name} is {value!r}, but must be a whole number from 1 up; set it on the"

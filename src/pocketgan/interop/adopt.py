@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pocketgan.core.artifact import read_header
 from pocketgan.core.reading import read_state
 from pocketgan.core.shape import Shape
 from pocketgan.interop.foreign import ForeignSpec, Pictures, describe_, norm_of, parts_of, prepared

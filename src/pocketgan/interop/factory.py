@@ -23,6 +23,10 @@ _GIVEN: dict[str, Factory] = {}
 """The factories that were named in this process."""
 
 
+class NotGiven(ValueError):
+    """An artifact of a generator whose factory nobody has named."""
+
+
 class Reference(NamedTuple):
     """``file.py:factory@weights`` taken apart."""
 
@@ -43,6 +47,17 @@ def parse_reference(text: str) -> Reference | None:
     return Reference(factory, weights or None)
 
 
+def joined(reference: str, weights: str | None) -> str:
+    """``file.py:factory`` and its weights in one word. Raises ``ValueError`` for weights of what is no factory."""
+    if weights is None:
+        return reference
+    if parse_reference(reference) is None:
+        raise ValueError(f"weights={weights}: {reference} is no factory, and a file brings its own; write file.py:factory")
+    if "@" in reference:
+        raise ValueError(f"weights={weights}: {reference} names its weights already")
+    return f"{reference}@{weights}"
+
+
 def name_of(reference: str) -> str:
     """What artifacts call a factory: its file without the folders, so that a folder may be moved."""
     place, _, name = reference.rpartition(":")
@@ -55,11 +70,11 @@ def give(name: str, factory: Factory) -> None:
 
 
 def given(name: str) -> Factory:
-    """The factory of that name. Raises ``ValueError`` where none was named in this process."""
+    """The factory of that name. Raises `NotGiven` where none was named in this process."""
     if name not in _GIVEN:
-        raise ValueError(
-            f"it is cut from a generator that '{name}' makes; code is run only when you name it: give it as "
-            f"{name}@FILE.safetensors with the path to it, or in Python load(FILE, factory=...)"
+        raise NotGiven(
+            f"is cut from a generator that '{name}' makes, whose code is run only when you name it: give it as {name}@FILE, with "
+            "the path to both, or in Python load(FILE, factory=...)"
         )
     return _GIVEN[name]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
 
 from pocketgan.compress.elastic import leading
 from pocketgan.compress.selection import resize
-from pocketgan.core.dims import FIXED, Dim, channel_map
+from pocketgan.core.dims import FIXED, Dim, Part, channel_map
 from pocketgan.core.spec import ARCHITECTURES, Spec
 from pocketgan.interop.factory import given, made
 
@@ -35,6 +34,17 @@ class Pictures:
         if not low < high:
             raise ValueError(f"range={low:g}..{high:g}: black comes first and is the lower, for example 0..255")
 
+    @classmethod
+    def of(cls, text: str, bgr: bool) -> Pictures:
+        """From ``0..255``: the values of black and white. Raises ``ValueError`` for another form."""
+        low, dots, high = text.partition("..")
+        try:
+            return cls(range=(float(low), float(high)), bgr=bgr)
+        except ValueError as error:
+            if dots and "black" in str(error):
+                raise
+            raise ValueError(f"range={text}: write black..white, for example 0..255 or 0..1") from None
+
     @property
     def ours(self) -> bool:
         """Whether that is what everything in the house reads and paints."""
@@ -48,12 +58,12 @@ class Adapted(nn.Module):
         super().__init__()
         self.net, self.bgr = net, pictures.bgr
         low, high = pictures.range
-        self.middle, self.half = (high + low) / 2, (high - low) / 2
+        self.middle, self.reach = (high + low) / 2, (high - low) / 2
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W in [-1, 1] -> the same."""
         x = x.flip(1) if self.bgr else x
-        picture = (self.net(x * self.half + self.middle) - self.middle) / self.half
+        picture: Tensor = (self.net(x * self.reach + self.middle) - self.middle) / self.reach
         return picture.flip(1) if self.bgr else picture
 
 
@@ -84,7 +94,7 @@ class ForeignSpec(Spec):
     in_channels: int
     pictures: Pictures = field(default_factory=Pictures)
     norm: Literal["instance", "instance_affine"] = "instance_affine"
-    """``instance``: some norms have no scale; ``instance_affine``: all have one, given to those that the factory left without."""
+    """``instance``: some norms have no scale; ``instance_affine``: all have one, those that the factory left without got it."""
 
     def groups(self) -> tuple[str, ...]:
         """As they are made, from input to output."""
@@ -150,9 +160,9 @@ def fold_parametrizations_(module: nn.Module) -> None:
     for hook in list(module._forward_pre_hooks.values()):
         match type(hook).__name__:
             case "WeightNorm":
-                remove_weight_norm(module, hook.name)  # type: ignore[union-attr]
+                remove_weight_norm(module, hook.name)  # type: ignore[attr-defined]
             case "SpectralNorm":
-                remove_spectral_norm(module, hook.name)  # type: ignore[union-attr]
+                remove_spectral_norm(module, hook.name)  # type: ignore[attr-defined]
 
 
 def describe_(model: nn.Module, spec: ForeignSpec) -> None:
@@ -172,7 +182,7 @@ def describe_(model: nn.Module, spec: ForeignSpec) -> None:
                 )
             setattr(modules[name], attribute, dim)
     for name, axes in spec.axes.items():
-        modules[name].AXES = {**getattr(modules[name], "AXES", {}), **axes}  # type: ignore[assignment]
+        modules[name].AXES = {**getattr(modules[name], "AXES", {}), **axes}
     model.SEATS = dict(spec.seats)  # type: ignore[assignment]
 
 
@@ -198,9 +208,8 @@ def norm_of(model: nn.Module) -> Literal["instance", "instance_affine"]:
 
 def parts_of(dims: Mapping[str, Mapping[str, Dim]]) -> dict[str, dict[str, Parts]]:
     """Named widths as plain data."""
-    return {name: {key: tuple(tuple(part) for part in dim.parts) for key, dim in own.items()} for name, own in dims.items()}
+    return {name: {key: tuple(map(_plain, dim.parts)) for key, dim in own.items()} for name, own in dims.items()}
 
 
-def replaced(spec: ForeignSpec, **changes: Any) -> ForeignSpec:
-    """The same description with other fields."""
-    return dataclasses.replace(spec, **changes)
+def _plain(part: Part) -> tuple[str, int, int]:
+    return part.group, part.width, part.each

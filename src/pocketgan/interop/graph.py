@@ -161,7 +161,9 @@ class Graph:
             other = self._axis(item)
             if other is None:
                 if isinstance(target, nn.Parameter):
-                    yield Stop(axis, f"its channels meet the bare parameter '{self._parameters.get(id(target))}': declare its AXES")
+                    yield Stop(
+                        axis, f"its channels meet the bare parameter '{self._parameters.get(id(target))}': declare its AXES"
+                    )
                 elif isinstance(target, nn.Module) and target in self._names:
                     kind = type(target).__name__
                     yield Stop(axis, f"its channels reach '{self._names[target]}', a {kind}, whose channels go together")
@@ -186,7 +188,7 @@ class Graph:
         found = self._names.get(target)
         if found == IMAGE:
             return IMAGE, "out"
-        if found not in self.modules:
+        if found is None or found not in self.modules:
             return None
         out = self.graph.is_out_channel_pruning_fn(item.dep.handler) or len(sides_of(target)) == 1
         return found, "out" if out else "in"
@@ -240,14 +242,13 @@ def _between(model: nn.Module, example: Tensor) -> nn.Module:
 
 
 def _bare_parameters(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, tuple[str, str, int]]:
-    """``{parameter: (its module, its name there, its axis)}`` of parameters in no known layer that have one axis of channels."""
+    """``{parameter: (its module, its name there, its axis)}`` of those in no known layer that have one axis of channels."""
     found = {}
     for name, parameter in model.named_parameters():
         owner, _, tensor = name.rpartition(".")
         long = [axis for axis, length in enumerate(parameter.shape) if length > 1]
-        if owner not in layers and type(model.get_submodule(owner)) not in SIDES and len(long) == 1:
-            if not _standard(model.get_submodule(owner)):
-                found[name] = (owner, tensor, long[0])
+        if owner not in layers and not _standard(model.get_submodule(owner)) and len(long) == 1:
+            found[name] = (owner, tensor, long[0])
     return found
 
 
@@ -289,7 +290,10 @@ def _amend(node: Any) -> None:
     for kind, saved in factor.items():
         if name.startswith(kind):
             stride, gathers = prod([getattr(node.grad_fn, saved)] * 2), kind.startswith("PixelShuffle")
-            for source, target, reverse in (*((i, node, gathers) for i in node.inputs), *((node, i, not gathers) for i in node.inputs)):
+            for source, target, reverse in (
+                *((i, node, gathers) for i in node.inputs),
+                *((node, i, not gathers) for i in node.inputs),
+            ):
                 for dependency in source.dependencies:
                     if dependency.target is target:
                         dependency.index_mapping[0] = _FlattenIndexMapping(stride=stride, reverse=reverse)

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pocketgan.compress.elastic import Elastic
 from pocketgan.compress.gate import close_gates_
 from pocketgan.compress.selection import prefix, shrink
-from pocketgan.core.dims import dims_of, widths_of
+from pocketgan.core.dims import layers_of, widths_of
 from pocketgan.metrics.cost import CostModel
 
 LAW = 1e-6
@@ -102,7 +102,9 @@ def _cost(model: nn.Module, image: Tensor, picture: Tensor, widths: Mapping[str,
     params = sum(parameter.numel() for parameter in small.parameters())
     if (cost.macs, cost.params) == (counter.get_total_flops() // 2, params):
         return None
-    return f"{counter.get_total_flops() // 2:,} MACs and {params:,} parameters counted, {cost.macs:,} and {cost.params:,} computed"
+    return (
+        f"{counter.get_total_flops() // 2:,} MACs and {params:,} parameters counted, {cost.macs:,} and {cost.params:,} computed"
+    )
 
 
 CHECKS: dict[str, Check] = {"shrink": _whole, "elastic": _elastic, "gates": _gates, "cost": _cost}
@@ -120,10 +122,11 @@ def _apart(picture: Tensor, other: Tensor) -> str | None:
 def _explained(law: str, fault: str, blamed: Mapping[str, str], model: nn.Module) -> str:
     if not blamed:
         return f"law '{law}' does not hold ({LAWS[law]}), and no group is to blame alone: {fault}"
-    layers = {group: layers_of(model, group) for group in blamed}
-    shown = "; ".join(
-        f"{_listed(layers[group])}: {reason}" for group, reason in list(blamed.items())[:NAMED]
-    ) + (f"; and {len(blamed) - NAMED} more" if len(blamed) > NAMED else "")
+    every = layers_of(model)
+    layers = {group: every[group] for group in blamed}
+    shown = "; ".join(f"{_listed(layers[group])}: {reason}" for group, reason in list(blamed.items())[:NAMED]) + (
+        f"; and {len(blamed) - NAMED} more" if len(blamed) > NAMED else ""
+    )
     keep = " ".join(f"--keep {made[0]}" for made in layers.values())
     advice = (
         "what follows there is not 0 where its input is 0, mixes channels, or takes its widths from elsewhere than its tensors"
@@ -131,20 +134,9 @@ def _explained(law: str, fault: str, blamed: Mapping[str, str], model: nn.Module
         else "its forward takes widths from elsewhere than its tensors, or orders channels in its own way"
     )
     return (
-        f"law '{law}' does not hold ({LAWS[law]}). {shown}. Probably {advice}. Leave them whole with {keep}, change the forward, "
-        "or declare AXES on the layer's class"
+        f"law '{law}' does not hold ({LAWS[law]}). {shown}. Probably {advice}. Leave them whole with {keep}, change the "
+        "forward, or declare AXES on the layer's class"
     )
-
-
-def layers_of(model: nn.Module, group: str) -> list[str]:
-    """The layers that a group sizes, those that make it first."""
-    makes, reads = [], []
-    for name, module in model.named_modules():
-        own = dims_of(module)
-        for attribute, dim in own.items():
-            if group in dim.groups and name not in (*makes, *reads):
-                (reads if attribute.startswith("in_") else makes).append(name)
-    return [*makes, *reads]
 
 
 def _listed(names: Iterable[str], most: int = 4) -> str:

@@ -33,6 +33,19 @@ def paint(model: nn.Module, image: Tensor) -> Tensor:
     return picture
 
 
+def range_note(picture: Tensor, low: float, high: float) -> str:
+    """How much of the values ``low`` to ``high`` a picture (N x 3 x H x W, in [-1, 1]) of a real image uses, in a sentence.
+
+    It begins with ``warning`` where that is so little, or so far outside, that the range is hardly right.
+    """
+    least, most = (low + (float(value) + 1) / 2 * (high - low) for value in (picture.min(), picture.max()))
+    used, outside = (most - least) / (high - low), max(low - least, most - high) / (high - low)
+    facts = f"the teacher's pictures of real images have values {least:.4g} to {most:.4g}; black is {low:g}, white {high:g}"
+    if used < 0.05 or outside > 0.25:
+        return f"warning: {facts}: if it paints other values say so, for example --range 0..255"
+    return facts
+
+
 def channels_read(model: nn.Module, shape: Shape) -> int:
     """How many channels the generator reads: 3, or what one of its convolutions reads.
 
@@ -49,8 +62,8 @@ def channels_read(model: nn.Module, shape: Shape) -> int:
         else:
             return channels
     raise ValueError(
-        f"the generator does not paint from one image of 3 x {shape[0]} x {shape[1]} ({complaint}): pocketgan calls model(image); "
-        "take another --size, or let the factory return a module with such a forward"
+        f"the generator does not paint from one image of 3 x {shape[0]} x {shape[1]} ({complaint}): pocketgan calls "
+        "model(image); take another --size, or let the factory return a module with such a forward"
     )
 
 
@@ -59,8 +72,11 @@ def stride_of(model: nn.Module, channels: int, shape: Shape) -> int:
 
     Raises ``ValueError`` where not even pictures of ``shape`` keep their size.
     """
-    for stride in (2**power for power in range(MOST_STRIDE.bit_length())):
-        sides = [tuple(_odd_multiple(side, stride) for side in shape), tuple(_odd_multiple(side, stride) + stride for side in shape)]
+    for stride in (1 << power for power in range(MOST_STRIDE.bit_length())):
+        sides = [
+            tuple(_odd_multiple(side, stride) for side in shape),
+            tuple(_odd_multiple(side, stride) + stride for side in shape),
+        ]
         if all(_keeps_size(model, channels, side) for side in sides):
             return stride
     if _keeps_size(model, channels, shape):
@@ -74,14 +90,14 @@ def stride_of(model: nn.Module, channels: int, shape: Shape) -> int:
 
 def _odd_multiple(side: int, stride: int) -> int:
     """An odd number of strides, near ``side`` and small enough to be quick: an even number would hide a larger stride."""
-    return stride * max(1, min(side, 2 * MOST_STRIDE) // stride // 2 * 2 - 1)
+    return int(stride * max(1, min(side, 2 * MOST_STRIDE) // stride // 2 * 2 - 1))
 
 
 def _keeps_size(model: nn.Module, channels: int, shape: Iterable[int]) -> bool:
     image = torch.zeros(1, channels, *shape)
     try:
         with torch.inference_mode():
-            return bool(model(image).shape[2:] == image.shape[2:])
+            return tuple(model(image).shape[2:]) == tuple(image.shape[2:])
     except Exception:  # whatever the network's own code raises
         return False
 

@@ -187,7 +187,9 @@ class _Names:
         while at < len(line):
             found = line[at]
             if found < 0 or self.slots.fixed[found]:
-                length = next((k for k, other in enumerate(line[at:]) if other >= 0 and not self.slots.fixed[other]), len(line) - at)
+                length = next(
+                    (k for k, other in enumerate(line[at:]) if other >= 0 and not self.slots.fixed[other]), len(line) - at
+                )
                 parts.append(Part(FIXED, length, 1))
                 at += length
                 continue
@@ -203,7 +205,7 @@ class _Names:
         return parts
 
     def _made_alike(self, axis: Axis, parts: Sequence[Part]) -> bool:
-        """See to it that a layer makes channels of one group, as `torch.chunk` halves them; True if something had to be joined."""
+        """See to it that a layer makes channels of one group, as `torch.chunk` halves them; True if that took anything."""
         kinds = {part[:2] for part in parts}
         if len(kinds) < 2:
             return False

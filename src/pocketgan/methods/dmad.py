@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from pocketgan.compress.affine import affine_norms
 from pocketgan.compress.fit_budget import protected_widths, threshold_at
-from pocketgan.compress.gate import Gate, Seat, add_gates_, fold_, remove_gates_, ungated, spread
+from pocketgan.compress.gate import Gate, Seat, add_gates_, fold_, remove_gates_, spread, ungated
 from pocketgan.compress.importance import contribution
 from pocketgan.compress.mask import Form, MaskGate, boundary_at, group_coefficients, mask_value, polarisation, sparsity
 from pocketgan.compress.masked import Masks

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from pocketgan.core.dims import FIXED as UNNAMED
 from pocketgan.core.dims import (
     ALWAYS,
     Dim,
@@ -35,6 +34,7 @@ from pocketgan.core.dims import (
     set_widths_,
     widths_of,
 )
+from pocketgan.core.dims import FIXED as UNNAMED
 from pocketgan.core.errors import unknown
 from pocketgan.core.shape import Size, as_shape
 
@@ -242,9 +242,7 @@ def _products(model: nn.Module, terms: Sequence[Term], counted_at: Callable[[Map
     base = rest()
     first = {group: rest(group) - base for group in whole}
     moved = [group for group, slope in first.items() if slope]
-    second = {
-        (a, b): rest(a, b) - base - first[a] - first[b] for a, b in combinations_with_replacement(moved, 2)
-    }
+    second = {(a, b): rest(a, b) - base - first[a] - first[b] for a, b in combinations_with_replacement(moved, 2)}
     found = {(a, b): slope // 2 if a == b else slope for (a, b), slope in second.items() if slope}
     linear = dict(first)
     for (a, b), slope in found.items():

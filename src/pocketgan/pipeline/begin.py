@@ -13,7 +13,7 @@ from pocketgan.methods import Method, make_method
 from pocketgan.pipeline.common import check_channels, check_size, check_stride, open_run, open_splits, resolved_steps
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.full import fast, mobile_config, mobile_form, rehearsal
-from pocketgan.pipeline.players import judged_channels, notes_on, student_discriminator
+from pocketgan.pipeline.players import judged_channels, notes_on, picture_notes, student_discriminator
 from pocketgan.pipeline.sides import make_sides, rehearse
 from pocketgan.pipeline.sources import Source, load
 from pocketgan.pipeline.stages import StageName, check_changed, check_range, stages_of
@@ -38,7 +38,7 @@ def begin(
     for names in (config.objective, config.search_objective or "none"):
         check_objectives(names, config.objective_options)
     notes = config.judge.check(config.data, config.task)
-    reference = teacher or load(config.teacher)
+    reference = teacher or load(config.teacher, config.foreign, config.data.shape)
     mobile = mobile_form(config, reference.model)
     plan = stages_of(config, fits=method.fits(reference.model), mobile=mobile is not None)
     check_range(first, last, plan, out)
@@ -66,7 +66,7 @@ def begin(
     rehearse(cast, method, sides, data)
     run = _open(config, out, resume, reporter, method, plan, first)
     run.reporter.say(f"teacher: {reference.message}")
-    for note in (*notes_on(config, reference.model), *notes):
+    for note in (*notes_on(config, reference.model), *picture_notes(reference.model, test), *notes):
         run.reporter.say(note)
     return Work(config, run, replace(cast, game=config), method, sides, pictures, device, {}), plan
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run
 from pocketgan.core.shape import Shape
-from pocketgan.core.spec import MODELS
+from pocketgan.core.spec import MODELS, stride_of
 from pocketgan.data.check import check
 from pocketgan.data.config import DataConfig, Pairing
 from pocketgan.data.images import ImageData, open_data
@@ -74,7 +74,7 @@ def open_splits(config: DataConfig, task: Pairing) -> tuple[ImageData, ImageData
 
 def check_stride(model: nn.Module, shape: Shape) -> None:
     """Raise ``ValueError`` if images of that height and width do not fit the network's stride."""
-    stride, (height, width) = int(getattr(model, "stride", 1)), shape
+    stride, (height, width) = stride_of(model), shape
     if width % stride:
         below, above = _multiples(width, stride)
         raise ValueError(f"size={width} is no multiple of {stride}, the generator's stride: take {below} or {above}")

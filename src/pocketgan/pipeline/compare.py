@@ -97,7 +97,7 @@ def compare(
     if processes().several:
         raise ValueError("a comparison runs in one process: a run of it that fails in some would leave the others waiting")
     runs = plan(config)
-    teacher = load(config.base.teacher)
+    teacher = load(config.base.teacher, config.base.foreign, config.base.data.shape)
     # What the runs share may not change; methods, budgets, objectives and seeds may be added.
     done: list[Path] = []
     failures: list[str] = []

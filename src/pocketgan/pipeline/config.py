@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import nn
 
@@ -13,12 +13,17 @@ from pocketgan.core.config import override
 from pocketgan.core.errors import unknown
 from pocketgan.data.config import DataConfig
 from pocketgan.evaluate import JudgeConfig
+from pocketgan.interop.foreign import Pictures
 from pocketgan.losses import GanMode
 from pocketgan.methods import METHODS
 from pocketgan.train.config import GAUGAN, FitConfig
 
 TaskName = Literal["paired", "unpaired", "labels"]
 StudentTask = Literal["paired", "unpaired", "labels", "inputs"]
+
+
+Recovery = Literal["inherit", "fresh"]
+RECOVERY: tuple[str, ...] = get_args(Recovery)
 
 
 def fit_of(task: str) -> FitConfig:
@@ -81,11 +86,27 @@ def fits_of(task: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ForeignConfig:
+    """What is to be known of a generator that is given as file.py:factory. Raises ``ValueError`` for a range that is none."""
+
+    keep: tuple[str, ...] = ()
+    """Layers (``net.3``, ``decoder``, ``*.attention``) whose channels all stay."""
+    range: str = "-1..1"
+    """The values that it reads and paints for black and white, such as 0..255."""
+    bgr: bool = False
+    """Whether it reads and paints blue first."""
+
+    def __post_init__(self) -> None:
+        Pictures.of(self.range, self.bgr)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CompressConfig:
     """Make a small generator from a trained one."""
 
     teacher: str
-    """An artifact of ours (``.safetensors``) or a published checkpoint (``*_net_G*.pth``)."""
+    """An artifact of ours (``.safetensors``), a published checkpoint (``*_net_G*.pth``), or ``file.py:factory@WEIGHTS``."""
+    foreign: ForeignConfig = field(default_factory=ForeignConfig)
     data: DataConfig
     budget: str = "10x"
     """``2.6G`` exact MACs, ``2.6Gpaper``, ``0.5Mparams`` or ``12x`` fewer exact MACs."""
@@ -117,7 +138,7 @@ class CompressConfig:
     back is written to ``back/selected.safetensors``, from where ``compress --out RUN/back`` of the other teacher goes on."""
     budget_back: str | None = None
     """The budget of the generator back in a two-way search; None is the same."""
-    weights: Literal["inherit", "fresh"] = "inherit"
+    weights: Recovery = "inherit"
     """Whether recovery starts from the kept weights or from new ones."""
     multiple: int = 1
     """Widths are multiples of this where they can be (8 suits most processors)."""

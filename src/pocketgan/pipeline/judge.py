@@ -13,7 +13,7 @@ from pocketgan.core.files import write_json
 from pocketgan.core.spec import spec_of
 from pocketgan.evaluate import Result, cost_result, evaluate, latencies
 from pocketgan.pipeline.common import beside, machine, untouched, versions
-from pocketgan.pipeline.players import notes_on
+from pocketgan.pipeline.players import notes_on, picture_notes
 from pocketgan.pipeline.work import Work
 
 
@@ -29,7 +29,8 @@ def judge(work: Work, student: nn.Module, exported: Mapping[str, object]) -> Non
         notes.append(
             "the student was taught by the mobile teacher in mobile/, and is measured beside the teacher that was given"
         )
-    notes.extend((*notes_on(work.cast.game, teacher), *config.judge.check(config.data, config.task)))
+    notes.extend((*notes_on(work.cast.game, teacher), *picture_notes(teacher, work.test)))
+    notes.extend(config.judge.check(config.data, config.task))
     quality = evaluate(
         {"teacher": teacher, "student": student, **untouched(config.task)},
         work.test,

@@ -60,7 +60,8 @@ def measure(
     )
     result = cost_result(source.model, data.shape)
     result.add(quality["picture"])
-    result.bytes = Path(artifact).stat().st_size
+    if source.file is not None:
+        result.bytes = source.file.stat().st_size
     return result
 
 

@@ -13,6 +13,8 @@ from pocketgan.core.spec import spec_of
 from pocketgan.data.config import has_pairs
 from pocketgan.data.images import ImageData
 from pocketgan.data.labels import Labels
+from pocketgan.interop.foreign import ForeignSpec
+from pocketgan.interop.probe import range_note
 from pocketgan.metrics.cost import image_channels
 from pocketgan.pipeline.common import default_gan, first_batch, make_discriminator
 from pocketgan.pipeline.config import CompressConfig
@@ -104,6 +106,16 @@ def teacher_critic(config: CompressConfig) -> nn.Module | None:
     given = config.teacher_discriminator
     file = Path(given) if given else discriminator_beside(Path(config.teacher))
     return load(file).model if file is not None else None
+
+
+def picture_notes(teacher: nn.Module, data: ImageData) -> list[str]:
+    """Whether a foreign teacher paints in the range that it is said to, seen on a few real images."""
+    spec = spec_of(teacher)
+    if not isinstance(spec, ForeignSpec):
+        return []
+    with torch.inference_mode():
+        picture = teacher(first_batch(data)["source"])
+    return [range_note(picture, *spec.pictures.range)]
 
 
 def notes_on(config: CompressConfig, teacher: nn.Module) -> list[str]:

@@ -135,7 +135,8 @@ def _held_out(
     images = next(eval_batches(data, batch=count, workers=0)).images
     painter = frozen(teacher.model).to(device)
     with torch.inference_mode():
-        taught = torch.cat([painter(part.to(device)).float().cpu() for part in torch.split(images[role], SCORED)])
+        parts = torch.split(images[role], SCORED)
+        taught = torch.cat([painter(part.to(device)).float().cpu().clamp(-1, 1) for part in parts])
     extractor = make_extractor(config.judge.features) if config.judge.features is not None else None
     reals = images.get("target" if role == "source" else "source")
     if not reads:

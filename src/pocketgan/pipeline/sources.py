@@ -1,22 +1,25 @@
-"""From what a user names (an artifact, a published checkpoint) to a network."""
+"""From what a user names (an artifact, a published checkpoint, a factory) to a network."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from pocketgan.core.artifact import load_artifact, read_header
-from pocketgan.core.shape import Shape, Size, as_shape, said, shape_of
-from pocketgan.core.spec import Spec, spec_from_json, spec_of
+from pocketgan.core.shape import Shape, Size, as_shape, said
+from pocketgan.core.spec import Spec, spec_of
 from pocketgan.interop import load_checkpoint
 from pocketgan.interop.adopt import adopt, load_weights
-from pocketgan.interop.factory import Reference, give, load_factory, made, name_of, parse_reference
+from pocketgan.interop.factory import NotGiven, Reference, give, load_factory, made, name_of, parse_reference
 from pocketgan.interop.foreign import ForeignSpec, Pictures
 from pocketgan.models.spectral import folded
+from pocketgan.pipeline.config import ForeignConfig
 
 PUBLISHED = 256
 """Side of the images that nearly all published checkpoints were trained on."""
@@ -33,6 +36,8 @@ class Source:
     message: str
     """What was recognised, in one line."""
     provenance: dict[str, Any]
+    file: Path | None = None
+    """Where its weights lie; None for a network in memory."""
 
     def images(self, size: int | None = None, aspect: float | None = None) -> tuple[int, float]:
         """Width, and width over height, to work at: each as asked for, else as the file says, else squares of 256."""
@@ -40,27 +45,86 @@ class Source:
         return size or width, width / height if aspect is None else aspect
 
 
-def load(path: str | Path) -> Source:
-    """The network in an artifact of ours or in a published checkpoint.
+def load(path: str | Path, foreign: ForeignConfig | None = None, shape: Shape | None = None) -> Source:
+    """The network in an artifact of ours, in a published checkpoint, or of a ``file.py:factory@WEIGHTS``.
 
-    Raises ``ValueError``, saying what it found, for any other file.
+    What is ``foreign`` is looked at for images of height and width ``shape``, by default 256. Raises ``ValueError``, saying
+    what it found, for anything else, and for a foreign generator that cannot be cut.
     """
+    reference = parse_reference(str(path))
+    if reference is not None:
+        return _made(reference, foreign, shape or as_shape(PUBLISHED))
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"there is no file {file}")
+    if foreign is not None and foreign != ForeignConfig():
+        raise ValueError(f"keep, range and bgr are for a generator given as file.py:factory; {file} says itself what it is")
     if file.suffix == ".safetensors" and read_header(file) is not None:
-        artifact = load_artifact(file)
-        message = f"{artifact.model.spec.name} for {said(as_shape(artifact.size))}"  # type: ignore[union-attr]
-        return Source(artifact.model, artifact.size, message, dict(artifact.provenance))
+        return _artifact(file)
     recognised = load_checkpoint(file)
-    return Source(recognised.model, None, recognised.message, {})
+    return Source(recognised.model, None, recognised.message, {}, file)
 
 
-def as_source(model: str | Path | nn.Module) -> Source:
+def as_source(model: str | Path | nn.Module, foreign: ForeignConfig | None = None, shape: Shape | None = None) -> Source:
     """The network that is meant: one in memory, its spectral norm folded, else what `load` finds."""
-    if isinstance(model, nn.Module):
+    if not isinstance(model, nn.Module):
+        return load(model, foreign, shape)
+    if isinstance(getattr(model, "spec", None), Spec):
         return Source(folded(copy.deepcopy(model).cpu().eval()), None, f"{spec_of(model).name}, given in memory", {})
-    return load(model)
+    kind = type(model)
+    name, original = f"{kind.__module__}:{kind.__qualname__}", copy.deepcopy(model).cpu()
+    give(name, partial(copy.deepcopy, original))
+    return _adopted(copy.deepcopy(original), name, foreign, shape or as_shape(PUBLISHED), "given in memory", None)
+
+
+def load_cut(file: Path, factory: Callable[[], nn.Module]) -> Source:
+    """An artifact that was cut from what ``factory`` makes. Raises ``ValueError`` for one that needs no factory."""
+    header = read_header(file)
+    if header is None or header["spec"].get("architecture") != ForeignSpec.name:
+        raise ValueError(f"{file} is no artifact that was cut from a generator of a factory: give it alone")
+    give(header["spec"]["factory"], factory)
+    return _artifact(file)
+
+
+def _artifact(file: Path) -> Source:
+    try:
+        artifact = load_artifact(file)
+    except NotGiven as error:
+        raise ValueError(f"{file} {error}") from None
+    message = f"{artifact.model.spec.name} for {said(as_shape(artifact.size))}"  # type: ignore[union-attr]
+    return Source(artifact.model, artifact.size, message, dict(artifact.provenance), file)
+
+
+def _made(reference: Reference, foreign: ForeignConfig | None, shape: Shape) -> Source:
+    """What the factory makes: filled from its own weights, or cut as an artifact says."""
+    name, factory = name_of(reference.factory), load_factory(reference.factory)
+    file = Path(reference.weights) if reference.weights else None
+    header = read_header(file) if file is not None and file.suffix == ".safetensors" else None
+    if header is not None:
+        assert file is not None
+        return load_cut(file, factory)
+    give(name, factory)
+    model = made(factory, name)
+    if file is not None:
+        load_weights(model, file)
+    return _adopted(model, name, foreign, shape, f"weights {file.name}" if file else "weights as the factory leaves them", file)
+
+
+def _adopted(
+    model: nn.Module, name: str, foreign: ForeignConfig | None, shape: Shape, weights: str, file: Path | None
+) -> Source:
+    foreign = foreign or ForeignConfig()
+    pictures = Pictures.of(foreign.range, foreign.bgr)
+    try:
+        model = adopt(model, factory=name, shape=shape, pictures=pictures, keep=foreign.keep)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    spec = spec_of(model)
+    assert isinstance(spec, ForeignSpec)
+    facts = [f"{len(spec.widths)} groups of channels, stride {spec.stride}", weights]
+    if not pictures.ours:
+        facts.append(f"pictures {foreign.range}{' BGR' if foreign.bgr else ''}")
+    return Source(model, None, f"generator of {name}: {', '.join(facts)}; cutting it obeys the laws", {}, file)
 
 
 def discriminator_beside(teacher: Path) -> Path | None:

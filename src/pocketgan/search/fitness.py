@@ -86,7 +86,7 @@ class Painter:
         for start in range(images.start, images.stop, self.batch):
             part = slice(start, min(start + self.batch, images.stop))
             with torch.inference_mode():
-                yield part, network(self.sources[part])
+                yield part, network(self.sources[part]).clamp(-1, 1)
 
 
 class ToTeacher:
