@@ -7,20 +7,43 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from pocketgan.core.artifact import read_header
+from pocketgan.core.errors import unknown
+
+State = Mapping[str, Tensor]
+"""``{name: tensor}``, as ``state_dict()`` gives it."""
 
 DEPTH = 3
 """How deep a state dict is looked for inside a training checkpoint."""
 
+NUMPY: list[Any] = [
+    *((np.float64(0).__reduce__()[0], f"numpy.{home}.multiarray.scalar") for home in ("core", "_core")),  # numpy 1 and 2
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float32", "float64", "int64")),
+]
+"""What a pickle may name beside tensors: single numbers of numpy's, as training code keeps its scores beside the weights."""
 
-def read_state(path: Path) -> tuple[Mapping[str, Tensor], str]:
-    """The tensors of the one network in the file, on the CPU, and the key under which they lay (``""``: at the top).
+
+class Contents(NamedTuple):
+    """One network of a file."""
+
+    state: State
+    """Its tensors, on the CPU."""
+    key: str
+    """Where they lay in the file: ``""`` at the top, else the dotted keys."""
+    beside: Mapping[str, Any]
+    """Everything in the file's outermost dict: epoch, scores, widths, other networks."""
+
+
+def read_state(path: Path, network: str | None = None) -> Contents:
+    """The tensors of the one network in the file, or of the one under the key ``network``.
 
     Reads ``torch.save`` files of both formats, weights only, and ``.safetensors``. Raises ``ValueError`` that names the
     file and says what is wrong: absent, empty, cut short, no checkpoint, code inside,
@@ -29,14 +52,19 @@ def read_state(path: Path) -> tuple[Mapping[str, Tensor], str]:
     _check_file(path)
     data = _load(path)
     found = _state_dicts(data)
-    if len(found) == 1:
-        key, state = next(iter(found.items()))
-        _check_tensors(path, state)
-        return state, key
     if not found:
         raise ValueError(f"{path} holds {_content(data)}, not a state dict: names to tensors only, as net.state_dict() is")
-    keys = ", ".join(f"'{key}'" for key in found)
-    raise ValueError(f"{path} holds {len(found)} networks, under {keys}: save the one that you mean to its own file")
+    if network is not None and network not in found:
+        raise ValueError(f"{path}: {unknown('network', network, (key for key in found if key))}")
+    if network is None and len(found) > 1:
+        keys = ", ".join(f"'{key}'" for key in found)
+        raise ValueError(
+            f"{path} holds {len(found)} networks, under {keys}: take one out by pocketgan convert {path} --network "
+            f"{next(iter(found))} --out FILE.safetensors"
+        )
+    key = next(iter(found)) if network is None else network
+    _check_tensors(path, found[key])
+    return Contents(found[key], key, data)
 
 
 def _check_file(path: Path) -> None:
@@ -48,7 +76,7 @@ def _check_file(path: Path) -> None:
         raise ValueError(f"{path} is empty (0 bytes): fetch or save it again")
 
 
-def _check_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
+def _check_tensors(path: Path, state: State) -> None:
     for name, tensor in state.items():
         if name.endswith("num_batches_tracked"):
             continue
@@ -69,7 +97,7 @@ def _load(path: Path) -> Any:
     if not start.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive (since PyTorch 1.6), a bare pickle (before)
         raise ValueError(f"{path} is not a checkpoint: no torch.save file begins with {start!r}")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(NUMPY):
             warnings.simplefilter("ignore")  # on archives that are refused below
             return torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises nearly everything here, KeyError and EOFError among them
@@ -91,7 +119,7 @@ def _reason(error: Exception) -> str:
     return f"is cut short or damaged: fetch or save it again ({text.split('.')[0] or type(error).__name__})"
 
 
-def _state_dicts(data: Any, key: str = "", depth: int = DEPTH) -> dict[str, Mapping[str, Tensor]]:
+def _state_dicts(data: Any, key: str = "", depth: int = DEPTH) -> dict[str, State]:
     """``{dotted key: state dict}`` of all networks inside nested dicts; the states of optimizers are none."""
     if not isinstance(data, Mapping) or depth < 0:
         return {}

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
-from pocketgan.core.reading import read_state
+from pocketgan.core.reading import State, read_state
 from pocketgan.core.spec import Spec, spec_of
-from pocketgan.interop import cyclegan, gan_compression
-from pocketgan.interop.layout import Fit, Layout, Role, State, fit, renamed
+from pocketgan.interop import cat, cyclegan, dmad, gan_compression, gaugan, spectral
+from pocketgan.interop.fit import Fit, fit
+from pocketgan.interop.layout import Layout, Role, renamed, replaced, sides
+from pocketgan.models.spade import LabelledSpec
 
-LAYOUTS: tuple[Layout, ...] = (*cyclegan.LAYOUTS, *gan_compression.LAYOUTS)
+LAYOUTS: tuple[Layout, ...] = (*cyclegan.LAYOUTS, *gan_compression.LAYOUTS, *gaugan.LAYOUTS, *cat.LAYOUTS)
 """Every published network that is known."""
+
+COUNTERS = ("total_ops", "total_params")
+"""What a profiler (thop) leaves among the tensors of a network that it has measured."""
 
 
 @dataclass(frozen=True)
@@ -32,46 +36,65 @@ class Recognised:
     """One line: what was recognised, what was dropped."""
 
 
-def load_checkpoint(path: str | Path) -> Recognised:
+def load_checkpoint(path: str | Path, *, network: str | None = None, upsamplings: int | None = None) -> Recognised:
     """The network in a published checkpoint (``latest_net_G.pth`` and the like, or ``.safetensors`` with those names).
 
     Code base, architecture, norm, dropout and all widths are read off the tensors' names and shapes. A common prefix of
     all names (``module.`` of ``DataParallel``) and a key such as ``state_dict`` around them are seen through. Stored
-    statistics of instance norms are dropped, as the published code itself does. Nothing in the file is ever run.
+    statistics of instance norms are dropped, as the published code itself does. Spectral norm stays where ours has it, so that
+    training can go on. Nothing in the file is ever run.
+
+    Args:
+        path: the file.
+        network: the key of the one that is meant, in a file with several.
+        upsamplings: of a generator from label maps, 5 or 6, which its names do not tell.
 
     Raises ``ValueError``, in one line with the file's name: no such file, empty, cut short, not a checkpoint, needing
     code, several networks, of no known family, or fitting only in part (what is missing, unknown, of another shape).
     """
     path = Path(path)
-    state, key = read_state(path)
+    state, key, beside = read_state(path, network)
+    count, notes = len(state), [f"found under '{key}'"] if key else []
+    state = _cleaned(path, state, notes)
     prefix, found = _recognise(path, state)
     if found.faults:
         raise ValueError(f"{path} {_misfit(found)}")
-    notes = [f"found under '{key}'"] if key else []
     if prefix:
         notes.append(f"without the prefix '{prefix}'")
-    if found.stale:
-        notes.append(f"dropped {len(found.stale)} stale instance-norm statistics")
-    model = _filled(found, {name.removeprefix(prefix): tensor for name, tensor in state.items()})
-    line = f"{_words(found)}, from {len(state)} tensors"
-    return Recognised(model, found.layout.family, found.layout.role, "; ".join([line, *notes]))
+    notes += found.notes
+    family, listed = found.layout.family, dmad.stored_widths(beside, key)
+    if listed is not None:
+        spec, verdict = dmad.with_stored(found.spec, listed)
+        family, found = dmad.FAMILY, fit(found.layout, spec, found.state)
+        notes.append(verdict)
+    if upsamplings is not None:
+        found = fit(found.layout, _doubled(path, found.spec, upsamplings), found.state)
+    line = f"{family} {_words(found)}, from {count} tensors"
+    return Recognised(found.model(), family, found.layout.role, "; ".join([line, *notes]))
 
 
 def to_published(model: nn.Module) -> dict[str, Tensor]:
     """The weights of a network of ours under their published names, ready for ``torch.save``; tensors are not copied.
 
-    Blocks that were removed without a trace are closed up, so the file is one of a network with fewer blocks. Raises
-    ``ValueError`` for a network, or a tensor in it, for which there is no published name.
+    Blocks that were removed without a trace are closed up, so the file is one of a network with fewer blocks. Layers that the
+    published code makes and never runs are there as it makes them. Raises ``ValueError`` for a network, or a tensor in it, for
+    which there is no published name.
     """
     spec = spec_of(model)
-    modules = _layout_of(spec).modules(spec)
-    named = {tensor: renamed(tensor, modules) for tensor in model.state_dict()}
-    homeless = [tensor for tensor, name in named.items() if name is None]
+    layout = _layout_of(spec)
+    modules, published, homeless = layout.modules(spec), {}, []
+    for tensor, value in model.state_dict().items():
+        name = renamed(tensor, modules)
+        if name is not None:
+            published[name] = value.detach()
+        elif value.any():  # the constant of an absent branch; 0 is what the published networks have in its place
+            homeless.append(tensor)
     if homeless:
         raise ValueError(
             f"there is no published name for {_few(homeless)} of this {spec.name}: save it as an artifact of pocketgan"
         )
-    return {name: value.detach() for name, value in zip(named.values(), model.state_dict().values(), strict=True) if name}
+    idle = {f"{layer}.{name}": value for layer, made in layout.idle(spec).items() for name, value in made.state_dict().items()}
+    return published | idle
 
 
 def _layout_of(spec: Spec) -> Layout:
@@ -79,6 +102,30 @@ def _layout_of(spec: Spec) -> Layout:
         if layout.covers(spec):
             return layout
     raise ValueError(f"no published network is like this {spec.name}. There is: {_known()}")
+
+
+def _cleaned(path: Path, state: State, notes: list[str]) -> State:
+    """Without what is no weight of the network. Raises ``ValueError`` for tensors that are no network's."""
+    if dmad.is_search(state):
+        raise ValueError(
+            f"{path} holds the masks of a DMAD search (mask_weight): it is no network yet. Cut it by DMAD's prune.py and give "
+            "what that writes, or search anew by pocketgan compress --method dmad"
+        )
+    weight = state.get("weight")
+    if weight is not None and set(state) <= {"weight", "bias"} and weight.ndim == 4:
+        writes, reads, *kernel = weight.shape
+        raise ValueError(
+            f"{path} is an adaptor, a {sides(kernel)} convolution by which the distillation of GAN Compression and CAT holds "
+            f"{reads} channels of a student against {writes} of its teacher: it is of use in that training alone, and the "
+            "objective features trains its own"
+        )
+    whole = {name: tensor for name, tensor in state.items() if name.rpartition(".")[2] not in COUNTERS}
+    if len(whole) < len(state):
+        notes.append(f"dropped {len(state) - len(whole)} counters of a profiler")
+    modern = spectral.modern(whole)
+    if len(modern) < len(whole):
+        notes.append("spectral norm folded into the weights, as PyTorch before 1.1 stored it")
+    return modern
 
 
 def _recognise(path: Path, state: State) -> tuple[str, Fit]:
@@ -101,21 +148,23 @@ def _recognise(path: Path, state: State) -> tuple[str, Fit]:
         prefix += f"{first.pop()}."
 
 
-def _filled(found: Fit, state: State) -> nn.Module:
-    model = found.spec.build(device="meta").to_empty(device="cpu")
-    counters = {name: torch.tensor(0) for name in model.state_dict() if name.endswith(".num_batches_tracked")}
-    model.load_state_dict(counters | {ours: state[theirs] for ours, theirs in found.ours.items()})
-    return model.eval()
+def _doubled(path: Path, spec: Spec, upsamplings: int) -> Spec:
+    if not isinstance(spec, LabelledSpec):
+        raise ValueError(f"upsamplings={upsamplings}: {path} is a {spec.name}, which has none; leave it away")
+    if upsamplings != spec.upsamplings and {upsamplings, spec.upsamplings} != {5, 6}:
+        raise ValueError(f"upsamplings={upsamplings}: by its names {path} has {'7' if spec.upsamplings == 7 else '5 or 6'}")
+    return replaced(spec, upsamplings=upsamplings)
 
 
 def _misfit(found: Fit) -> str:
     parts = (("missing", found.missing), ("unknown", found.unknown), ("of another shape", found.misshapen))
     faults = "; ".join(f"{len(names)} {kind}: {_few(names)}" for kind, names in parts if names)
-    return f"looks like {_words(found)}, but does not fit. {faults}. It is incomplete, or of a changed network"
+    words = f"{found.layout.family} {_words(found)}"
+    return f"looks like {words}, but does not fit. {faults}. It is incomplete, or of a changed network"
 
 
 def _words(found: Fit) -> str:
-    return f"{found.layout.family} {found.layout.network}, {found.layout.describe(found.spec)}"
+    return f"{found.layout.network}, {found.layout.describe(found.spec)}"
 
 
 def _known() -> str:

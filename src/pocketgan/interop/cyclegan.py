@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 
+from pocketgan.core.reading import State
 from pocketgan.core.spec import Spec
-from pocketgan.interop.layout import Layout, State, is_kernel, norm_words, side_of, width_words
+from pocketgan.interop.layout import Layout, is_kernel, norm_words, side_of, width_words
 from pocketgan.models.discriminators import PatchSpec, PixelSpec, patchgan, pixel
 from pocketgan.models.resnet import ResnetSpec, mobile_resnet, resnet
 from pocketgan.models.unet import UnetSpec, unet

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 
+from pocketgan.core.reading import State
 from pocketgan.core.spec import Spec
 from pocketgan.interop.cyclegan import FIRST_BLOCK, describe_resnet, kept_blocks, resnet_blocks, resnet_ends
-from pocketgan.interop.layout import Layout, State, side_of
+from pocketgan.interop.layout import Layout, side_of
 from pocketgan.models.resnet import ResnetSpec, mobile_resnet
 
 FAMILY = "GAN Compression"

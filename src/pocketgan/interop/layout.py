@@ -12,18 +12,30 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from pocketgan.core.dims import channel_map
+from pocketgan.core.reading import State
 from pocketgan.core.spec import Spec
+from pocketgan.interop import spectral
 from pocketgan.models.layers import Norm
-
-State = Mapping[str, Tensor]
-"""``{name: tensor}``, as ``state_dict()`` gives it."""
 
 Role = Literal["generator", "discriminator"]
 
+Modules = Mapping[str, str]
+"""``{our module: theirs}``."""
+
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def one_norm(state: State, modules: Modules) -> Mapping[str, str]:
+    """The field ``norm``, by `find_norm`."""
+    return {"norm": find_norm(state, modules)}
+
+
+def nothing_idle(spec: Spec) -> Mapping[str, nn.Module]:
+    """Of a network all of whose published layers run."""
+    return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +55,14 @@ class Layout:
     """``{our module: theirs}`` for every module that can have tensors; ``ValueError`` if their names cannot say it."""
     describe: Callable[[Spec], str]
     """The choices of the spec in words."""
+    norms: Callable[[State, Modules], Mapping[str, str]] = one_norm
+    """The spec's fields that say which norms there are."""
+    idle: Callable[[Spec], Mapping[str, nn.Module]] = nothing_idle
+    """``{their name: as it is made}`` of layers that the published code makes and never runs; ours has none of them."""
+    spectral: bool = False
+    """Whether ours has spectral norm where theirs has; else what a file has of it is folded into the weights."""
+    cuts: bool = False
+    """Whether running statistics may be those of a wider network, of which the leading ones are used."""
 
     def recognise(self, state: State) -> Spec | None:
         """The spec of the network that ``state`` holds, None if it is not of this layout.
@@ -50,30 +70,40 @@ class Layout:
         The answer may fit in part only, when tensors are missing or foreign. Raises ``ValueError`` for tensors of this
         layout whose norm is not one that we have.
         """
-        draft = self.draft(state)
+        plain = spectral.plain_names(state)
+        draft = self.draft(plain)
         if draft is None:
             return None
-        chosen: Any = draft  # every spec with a layout has a norm
-        chosen = dataclasses.replace(chosen, norm=find_norm(state, self.modules(draft)))
-        return with_widths(chosen, self.modules(chosen), state)
+        spec = replaced(draft, **self.norms(plain, self.modules(draft)))
+        spec = with_widths(spec, self.modules(spec), plain)
+        return replaced(spec, spectral=spectral.is_spectral(state)) if self.spectral else spec
 
 
-def renamed(tensor: str, modules: Mapping[str, str]) -> str | None:
+def replaced(spec: Spec, **fields: Any) -> Spec:
+    """The same description with other choices."""
+    return dataclasses.replace(spec, **fields)
+
+
+def renamed(tensor: str, modules: Modules) -> str | None:
     """The published name of our tensor, None where there is none."""
+    for ours, theirs in spectral.LEAVES.items():
+        if tensor.endswith(f".{ours}"):
+            tensor = tensor.removesuffix(ours) + theirs
     module, _, leaf = tensor.rpartition(".")
     return f"{modules[module]}.{leaf}" if module in modules else None
 
 
-def find_norm(state: State, modules: Mapping[str, str]) -> Norm:
+def find_norm(state: State, modules: Modules) -> Norm:
     """The norm that the tensors tell, seen over all pairs of a convolution and the norm after it.
 
     Batch norm: scales and statistics, no biases before it. Affine instance norm: scales and biases. Instance norm:
-    biases only, or with statistics that were stored but are not used.
+    biases only, or with statistics that were stored but are not used. Batch norm that keeps no statistics (CAT's
+    zebra2horse): scales only; on one picture at a time it is affine instance norm.
     """
-    pairs = [(modules[f"{unit}.conv"], norm) for unit, norm in _norms(modules) if f"{unit}.conv" in modules]
+    pairs = _pairs(modules)
     scaled = any(f"{norm}.weight" in state for _, norm in pairs)
     tracked = any(f"{norm}.running_mean" in state for _, norm in pairs)
-    biased = any(f"{conv}.bias" in state for conv, _ in pairs)
+    biased = has_biases(state, modules)
     if scaled and tracked and biased:
         raise ValueError(
             "it has norms with scales and running statistics after convolutions with biases, which is neither published "
@@ -81,81 +111,42 @@ def find_norm(state: State, modules: Mapping[str, str]) -> Norm:
         )
     if not scaled and not biased and any(f"{conv}.weight" in state for conv, _ in pairs):
         raise ValueError(
-            "its convolutions have no biases and no norms after them: it was trained without norm (--norm none), or the "
-            "norms were folded away; only instance and batch norm are known"
+            "its convolutions have no biases and no norms after them: it was trained without norm (--norm none) or with norms "
+            "that keep nothing, or they were folded away; only instance and batch norm are known"
         )
     if not scaled:
         return "instance"
-    return "instance_affine" if biased else "batch"
+    return "batch" if tracked and not biased else "instance_affine"
 
 
-def _norms(modules: Mapping[str, str]) -> list[tuple[str, str]]:
+def _norms(modules: Modules) -> list[tuple[str, str]]:
     """``(our unit, their norm)`` of every norm in the table."""
     return [(ours.removesuffix(".norm"), theirs) for ours, theirs in modules.items() if ours.endswith(".norm")]
 
 
-def with_widths(spec: Spec, modules: Mapping[str, str], state: State) -> Spec:
-    """``spec`` at the widths that the tensors' shapes show; where they disagree, at those that most of them show."""
+def _pairs(modules: Modules) -> list[tuple[str, str]]:
+    """``(their convolution, their norm after it)``."""
+    return [(modules[f"{unit}.conv"], norm) for unit, norm in _norms(modules) if f"{unit}.conv" in modules]
+
+
+def has_biases(state: State, modules: Modules) -> bool:
+    """Whether any convolution before a norm has a bias."""
+    return any(f"{conv}.bias" in state for conv, _ in _pairs(modules))
+
+
+def with_widths(spec: Spec, modules: Modules, state: State) -> Spec:
+    """``spec`` at the widths that the shapes show; where they disagree, at those that most of them show.
+
+    Running statistics have no vote: they may be those of a wider network.
+    """
     votes: dict[str, Counter[int]] = {}
     for tensor, axes in channel_map(spec.build(device="meta")).items():
-        theirs = state.get(renamed(tensor, modules) or "")
+        theirs = None if tensor.endswith(STATISTICS) else state.get(renamed(tensor, modules) or "")
         for axis, dim in axes.items():
             if theirs is not None and axis < theirs.ndim and theirs.shape[axis] > 0 and len(dim.parts) == 1:
                 group, _, each = dim.parts[0]
                 votes.setdefault(group, Counter())[theirs.shape[axis] // each] += 1
     return spec.resized({group: count.most_common(1)[0][0] for group, count in votes.items()})
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How the tensors of a file and those of the recognised network go together."""
-
-    layout: Layout
-    spec: Spec
-    ours: dict[str, str]
-    """``{our tensor: theirs}`` for the tensors that fit."""
-    missing: list[str]
-    """Names that the network needs and the file lacks."""
-    unknown: list[str]
-    """Names in the file that the network does not have."""
-    misshapen: list[str]
-    """``name is 64x32x3x3 instead of 64x16x3x3``."""
-    stale: list[str]
-    """Running statistics of norms that use none: stored by old PyTorch versions, without effect."""
-
-    @property
-    def faults(self) -> int:
-        """How many tensors do not fit."""
-        return len(self.missing) + len(self.unknown) + len(self.misshapen)
-
-
-def fit(layout: Layout, spec: Spec, state: State) -> Fit:
-    """Compare the tensors of ``state``, name by name and shape by shape, with the network that ``spec`` describes."""
-    model, modules = spec.build(device="meta"), layout.modules(spec)
-    missing, misshapen, ours = [], [], {}
-    seen = set(stale := _stale(model, modules, state))
-    for tensor, value in model.state_dict().items():
-        theirs = renamed(tensor, modules)
-        assert theirs is not None, f"{layout.network}: {tensor} has no published name"
-        seen.add(theirs)
-        if theirs not in state:
-            if not tensor.endswith(".num_batches_tracked"):  # younger than some files, and without effect here
-                missing.append(theirs)
-        elif state[theirs].shape != value.shape:
-            misshapen.append(f"{theirs} is {sides(state[theirs].shape)} instead of {sides(value.shape)}")
-        else:
-            ours[tensor] = theirs
-    return Fit(layout, spec, ours, missing, [name for name in state if name not in seen], misshapen, stale)
-
-
-def _stale(model: nn.Module, modules: Mapping[str, str], state: State) -> list[str]:
-    return [
-        f"{theirs}.{leaf}"
-        for unit, theirs in _norms(modules)
-        if getattr(model.get_submodule(f"{unit}.norm"), "running_mean", None) is None
-        for leaf in STATISTICS
-        if f"{theirs}.{leaf}" in state
-    ]
 
 
 def sides(shape: Iterable[int]) -> str:

@@ -74,7 +74,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
 
     Raises ``ValueError`` for a file that is no such thing.
     """
-    return dict(read_state(path)[0])
+    return dict(read_state(path).state)
 
 
 def _fetch(weights: Published, url: str, path: Path) -> None:
