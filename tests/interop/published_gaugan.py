@@ -21,7 +21,7 @@ def separable(i, o, norm):
 
 
 class PrefixNorm(nn.BatchNorm2d):
-    """Running statistics of more channels than it sees: those of the leading ones count."""
+    """Running statistics of more channels than it sees: those of the leading ones count, in evaluation."""
 
     def forward(self, x):
         mean, variance = self.running_mean[: x.shape[1]], self.running_var[: x.shape[1]]
@@ -31,7 +31,7 @@ class PrefixNorm(nn.BatchNorm2d):
 class Spade(nn.Module):
     def __init__(self, channels, labels, hidden, *, norm="batch", mobile=None, normed=None):
         super().__init__()
-        batch = PrefixNorm(normed or channels, affine=False)
+        batch = PrefixNorm(normed, affine=False) if normed else nn.BatchNorm2d(channels, affine=False)
         self.param_free_norm = batch if norm == "batch" else nn.InstanceNorm2d(channels)
         self.mlp_shared = nn.Sequential(nn.Conv2d(labels, hidden, 3, padding=1), nn.ReLU())
         for name in ("mlp_gamma", "mlp_beta"):

@@ -3,7 +3,10 @@
 import argparse
 import os
 
+import numpy as np
 import published
+import published_cat
+import published_gaugan
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -21,6 +24,13 @@ NETS = {
     "U-Net generator": lambda: published.unet([2, 3, 5], [2, 7]),
     "PatchGAN discriminator": lambda: published.patchgan([3, 5, 7]),
     "pixel discriminator": lambda: published.pixel(3, 5),
+    "SPADE generator": lambda: published_gaugan.spade(2, (3, 2, 3), [(2, 3)] * 4),
+    "mobile SPADE generator": lambda: published_gaugan.spade(2, (3, 2, 3), [(2, 3)] * 4, mobile="instance"),
+    "multi-scale discriminator": lambda: published_gaugan.multiscale([[3, 5, 7], [3, 5, 7]]),
+    "inception generator": lambda: published_cat.inception(3, 5, 7, 5, 3, [{"res": {1: 2, 3: 4}, "dw": {5: 3}}] * 2),
+    "inception SPADE generator": lambda: published_cat.inception_spade(
+        2, (3, 2, 3, 2), [({"res": {3: 2}, "dw": {1: 3}}, {"res": {}, "dw": {5: 2}})] * 7
+    ),
 }
 
 
@@ -68,6 +78,16 @@ def test_message(path):
     )
     torch.save(published.unet([2, 3, 5], [2, 7], "instance_affine").state_dict(), path)
     assert "3 levels, own widths (2 to 7), affine instance norm" in load_checkpoint(path).message
+    torch.save(NETS["inception generator"]().state_dict(), path)
+    assert load_checkpoint(path).message == (
+        "CAT inception generator, 2 blocks, 6 of 12 branches of kernels 1/3/5, own widths (2 to 7), affine instance norm, "
+        "3 -> 3 channels, from 70 tensors"
+    )
+    torch.save(published_gaugan.spade(2, (3, 2, 3), [(2, 3)] * 4, spectral=True).state_dict(), path)
+    assert load_checkpoint(path).message == (
+        "GauGAN SPADE generator, 5 upsamplings (5 and 6 have the same names), own widths (2 to 6), modulated batch norm, "
+        "spectral norm, 4 -> 3 channels, from 234 tensors"
+    )
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module.module.", "netG_A."])
@@ -98,7 +118,29 @@ def test_training_checkpoint(path, weights, key):
 
 def test_training_checkpoint_with_several_networks(path, weights):
     line = refused(path, {"netG_A": weights, "netG_B": weights, "epoch": 3})
-    assert "holds 2 networks, under 'netG_A', 'netG_B'" in line
+    assert "holds 2 networks, under 'netG_A', 'netG_B': take one out by pocketgan convert" in line
+    assert same(load_checkpoint(path, network="netG_B").model, weights)
+    with pytest.raises(ValueError, match=r"no network named 'netG_C'\. Did you mean 'netG_[AB]'\? There is: netG_A, netG_B"):
+        load_checkpoint(path, network="netG_C")
+
+
+def test_scores_beside_the_weights_may_be_numbers_of_numpy(path, weights):
+    torch.save({"G": weights, "fid": (np.float64(61.5), np.float32(3)), "best": np.int64(7)}, path)
+    assert same(load_checkpoint(path).model, weights)
+    assert "is more than weights (numpy" in refused(path, {"G": weights, "table": np.array([{}], dtype=object)})
+
+
+def test_counters_of_a_profiler_are_dropped(path, weights):
+    counted = weights | {f"model.{i}.{what}": torch.zeros(1).double() for i in (1, 4) for what in ("total_ops", "total_params")}
+    torch.save(counted, path)
+    found = load_checkpoint(path)
+    assert same(found.model, weights)
+    assert "dropped 4 counters of a profiler" in found.message
+
+
+def test_adaptors_are_named_and_refused(path):
+    line = refused(path, nn.Conv2d(32, 256, 1).state_dict())
+    assert "is an adaptor, a 1x1 convolution by which the distillation of GAN Compression and CAT holds 32 channels" in line
 
 
 @pytest.mark.parametrize("network", ["ResNet generator", "mobile ResNet generator", "PatchGAN discriminator"])
@@ -228,6 +270,36 @@ def test_incomplete_patchgan_says_what_is_missing(path):
     assert ". 2 missing: model.11.weight, model.11.bias. It" in line
 
 
+@pytest.mark.parametrize("gone", ["head_0.norm_1.mlp_gamma", "up_3.conv_s", "fc", "up_0.norm_s.param_free_norm"])
+def test_incomplete_spade_says_what_is_missing(path, gone):
+    state = published_gaugan.spade(2, (3, 2, 3), [(2, 3)] * 4, spectral=True).state_dict()
+    lost = [name for name in state if name.startswith(f"{gone}.") and "num_batches" not in name]
+    line = refused(path, {name: tensor for name, tensor in state.items() if not name.startswith(f"{gone}.")})
+    assert "looks like GauGAN SPADE generator, 5 upsamplings" in line
+    assert f". {len(lost)} missing: " in line
+    assert all(name in line for name in lost[:4])
+
+
+@pytest.mark.parametrize(
+    "gone", ["down_sampling.1", "features.1.res_ops.1.1.0", "features.0.dw_ops.0.2.0", "features.1.pw_bn", "up_sampling.3"]
+)
+def test_incomplete_inception_says_what_is_missing(path, gone):
+    branches = {"res": {1: 2, 3: 4, 5: 2}, "dw": {1: 3, 3: 2, 5: 1}}
+    state = published_cat.inception(3, 5, 7, 5, 3, [branches] * 2).state_dict()
+    lost = [name for name in state if name.startswith(f"{gone}.")]
+    line = refused(path, {name: tensor for name, tensor in state.items() if name not in lost})
+    assert f". {len(lost)} missing: {', '.join(lost)}. It is incomplete" in line
+
+
+@pytest.mark.parametrize("gone", ["discriminator_1.model1.0.0", "discriminator_0.model2.0", "discriminator_0.model0.0"])
+def test_incomplete_multiscale_says_what_is_missing(path, gone):
+    state = published_gaugan.multiscale([[3, 5], [3, 5]]).state_dict()
+    lost = [name for name in state if name.startswith(f"{gone}.")]
+    line = refused(path, {name: tensor for name, tensor in state.items() if name not in lost})
+    assert f". {len(lost)} missing: " in line
+    assert all(name in line for name in lost)
+
+
 def test_foreign_and_misshapen_tensors_are_named(path, weights):
     extra = {f"model.{i}.extra": torch.zeros(1) for i in range(6)}
     line = refused(path, {**weights, **extra, "model.12.weight": torch.zeros(7, 4, 3, 3)})
@@ -246,6 +318,7 @@ def test_networks_without_published_names():
     with pytest.raises(ValueError, match=r"has a norm, theirs never has"):
         to_published(unet(2, 3).resized({"up3": 0, "down3": 0}).build())
     left = resnet(2, 3, "batch").resized({"block1": 0}).build()
+    assert to_published(left).keys() == to_published(resnet(2, 2, "batch").build()).keys()
     left.block1.shift.value[3] = 0.5
     with pytest.raises(ValueError, match=r"no published name for block1\.shift"):
         to_published(left)

@@ -89,10 +89,10 @@ def test_cityscapes_is_doubled_six_times_and_another_number_can_be_given(path):
     assert check(net, path, source(36, 64, 64))[1].upsamplings == 6
     net = published_gaugan.spade(3, (2, 2, 2), [(2, 2)] * 4, labels=4, upsamplings=6)
     assert check(net, path, source(4, 64, 64), upsamplings=6)[1].upsamplings == 6
-    with pytest.raises(ValueError, match="upsamplings=7: by its names .* has 5 or 6"):
+    with pytest.raises(ValueError, match=r"upsamplings=7: by its names .* has 5 or 6"):
         load_checkpoint(path, upsamplings=7)
     torch.save(published.pixel(2, 3).state_dict(), path)
-    with pytest.raises(ValueError, match="upsamplings=6: .* is a pixel, which has none"):
+    with pytest.raises(ValueError, match=r"upsamplings=6: .* is a pixel, which has none"):
         load_checkpoint(path, upsamplings=6)
 
 
@@ -190,3 +190,41 @@ def test_inception_spade(path, trunk, ups, blocks):
     for block, (own, modulating) in zip(spec.blocks, blocks, strict=True):
         assert {name: w for name in BRANCHES if (w := spec.widths.get(f"{block}_{name}"))} == own
         assert {name: w for name in BRANCHES if (w := spec.widths.get(f"{block}_spade_{name}"))} == modulating
+
+
+def layers(spec):
+    """The published names without those of the tensors in a layer."""
+    return {name.rpartition(".")[0] for name in to_published(spec.build(device="meta"))}
+
+
+def test_stored_names_of_gaugan():
+    """Names of files in the wild, as literals: the plain networks could repeat a mistake of ours."""
+    small = {"in_channels": 36, "upsamplings": 6}
+    head = {
+        f"head_0.norm_{end}.{part}" for end in "01" for part in ("param_free_norm", "mlp_shared.0", "mlp_gamma", "mlp_beta")
+    }
+    found = to_published(spade(2, **small).build(device="meta"))
+    assert head <= layers(spade(2, **small))
+    assert {"up_0.conv_s.weight_orig", "up_0.conv_s.weight_u", "up_0.conv_s.weight_v", "up_0.conv_1.bias"} <= found.keys()
+    assert {"fc.weight", "conv_img.bias", "G_middle_1.norm_0.param_free_norm.num_batches_tracked"} <= found.keys()
+    assert not {"up_0.conv_s.bias", "up_0.conv_s.weight", "head_0.conv_s.weight_orig", "up_4.conv_0.weight_orig"} & found.keys()
+    mobile = to_published(mobile_spade(2, spectral=False, **small).build(device="meta"))
+    assert {f"up_3.norm_s.mlp_gamma.conv.{index}.weight" for index in (0, 2)} <= mobile.keys()
+    assert {"up_3.conv_s.weight", "up_3.norm_s.mlp_beta.conv.2.bias"} <= mobile.keys()
+    judge = to_published(multiscale(2).build(device="meta"))
+    one = {"model0.0.weight", "model0.0.bias", "model4.0.weight", "model4.0.bias"}
+    one |= {f"model{layer}.0.0.weight_{leaf}" for layer in (1, 2, 3) for leaf in ("orig", "u", "v")}
+    assert judge.keys() == {f"discriminator_{scale}.{name}" for scale in (0, 1) for name in one}
+
+
+def test_stored_names_of_cat():
+    found = layers(inception(6, 9))
+    assert {f"down_sampling.{i}" for i in (1, 2, 4, 5, 7, 8)} | {f"up_sampling.{i}" for i in (0, 1, 3, 4, 7)} <= found
+    assert {f"features.8.res_ops.2.{at}" for at in ("1.0", "1.1", "4")} | {"features.8.pw_bn"} <= found
+    assert {f"features.8.dw_ops.2.{at}" for at in ("0.0", "0.1", "2.0", "2.1", "4")} <= found
+    labels = layers(inception_spade(6, in_channels=36))
+    assert {"fc", "fc_norm", "conv_img", "up_0.shortcut.0", "up_0.shortcut.1.conv"} <= labels
+    assert {f"up_3.dw_ops.1.{at}" for at in ("0.conv", "0.norm", "1.conv", "1.norm", "2.conv")} <= labels
+    assert {f"up_3.spade.dw_ops.1.{at}" for at in ("0.conv", "0.norm", "1.conv", "1.norm", "2")} <= labels
+    assert {"up_3.res_ops.0.1.conv", "up_3.spade.res_ops.0.1", "up_3.spade.param_free_norm"} <= labels
+    assert "head_0.shortcut.0" not in labels

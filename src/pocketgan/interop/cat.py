@@ -15,7 +15,7 @@ from torch import nn
 
 from pocketgan.core.reading import State
 from pocketgan.core.spec import Spec
-from pocketgan.interop.gaugan import BLOCKS, describe_labelled, plain_norm, upsamplings
+from pocketgan.interop.gaugan import BLOCKS, describe_labelled, label_channels, plain_norm, upsamplings
 from pocketgan.interop.layout import Layout, Modules, norm_words, side_of, width_words
 from pocketgan.models.branches import branch_names
 from pocketgan.models.inception import InceptionSpec, inception
@@ -146,7 +146,7 @@ def _draft_spade(state: State) -> Spec | None:
     return _thinned(
         inception_spade(
             2,
-            in_channels=side_of(state, "fc.weight", 1),
+            in_channels=label_channels(state),
             out_channels=side_of(state, "conv_img.weight", 0),
             upsamplings=doublings,
             kernels=_kernels(heads),

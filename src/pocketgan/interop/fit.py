@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pocketgan.core.reading import State
 from pocketgan.core.spec import Spec, spec_of
 from pocketgan.interop import spectral
-from pocketgan.interop.layout import STATISTICS, Layout, Modules, has_biases, renamed, sides
+from pocketgan.interop.layout import STATISTICS, Layout, Modules, may_lack, renamed, sides
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def fit(layout: Layout, spec: Spec, state: State) -> Fit:
         seen.add(theirs)
         stored = state.get(theirs)
         if stored is None:
-            if tensor.endswith((".conv.bias", ".last.bias")) and not has_biases(state, modules):
+            if may_lack(tensor, spec, state, modules):
                 unbiased += 1
             elif not tensor.endswith(".num_batches_tracked"):  # younger than some files, and without effect here
                 missing.append(theirs)

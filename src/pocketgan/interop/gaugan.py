@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from pocketgan.core.reading import State
 from pocketgan.core.spec import Spec
-from pocketgan.interop.layout import Layout, Modules, norm_words, side_of
+from pocketgan.interop.layout import Layout, Modules, norm_words, own_widths, side_of
 from pocketgan.models.multiscale import MultiscaleSpec, multiscale
 from pocketgan.models.spade import LabelledSpec, SpadeSpec, mobile_spade, spade
 
@@ -29,11 +29,17 @@ PAIRS = {"gamma": "mlp_gamma", "beta": "mlp_beta"}
 SEPARABLE = {"depthwise": "conv.0", "norm": "conv.1", "pointwise": "conv.2"}
 
 
+def label_channels(state: State) -> int:
+    """Channels of the label map: what the first layer reads, and the first one of every modulation."""
+    reading = re.compile(r"^fc\.weight$|\.(mlp_shared\.0|spade\.(res|dw)_ops\.\d+\.0\.conv)\.weight$")
+    return side_of(state, next(filter(reading.search, state), ""), 1)
+
+
 def upsamplings(state: State) -> int:
     """How many times the first map is doubled: 7 with the block ``up_4``, else assumed by the label maps."""
     if any(name.startswith("up_4.") for name in state):
         return 7
-    return 6 if side_of(state, "fc.weight", 1) == CITYSCAPES else 5
+    return 6 if label_channels(state) == CITYSCAPES else 5
 
 
 def plain_norm(state: State) -> str:
@@ -48,7 +54,7 @@ def describe_labelled(spec: Spec, full: Spec) -> str:
     return ", ".join(
         [
             f"{spec.upsamplings} upsamplings{'' if spec.upsamplings == 7 else ' (5 and 6 have the same names)'}",
-            f"ngf {spec.widths['up3']}" if same else f"own widths ({min(spec.widths.values())} to {max(spec.widths.values())})",
+            f"ngf {spec.widths['up3']}" if same else own_widths(spec),
             f"modulated {'batch' if spec.spade_norm == 'batch_plain' else 'instance'} norm",
             *["spectral norm"] * spec.spectral,
             f"{spec.in_channels} -> {spec.out_channels} channels",
@@ -63,7 +69,7 @@ def _draft(state: State, *, mobile: bool) -> Spec | None:
         return None
     return (mobile_spade if mobile else spade)(
         2,
-        in_channels=side_of(state, "fc.weight", 1),
+        in_channels=label_channels(state),
         out_channels=side_of(state, "conv_img.weight", 0),
         upsamplings=upsamplings(state),
         spectral=False,
@@ -109,10 +115,11 @@ def _draft_multiscale(state: State) -> Spec | None:
     numbers = [(int(match[1]), int(match[2])) for match in found if match]
     if not numbers:
         return None
-    scales, last = (max(numbers)[0] + 1, max(layer for _, layer in numbers))
-    if f"discriminator_0.model{last}.0.weight" not in state:  # the logits have no norm: they are missing
+    scales, last = max(numbers)[0] + 1, max(layer for _, layer in numbers)
+    if not any(f"discriminator_{k}.model{last}.0.weight" in state for k in range(scales)):  # the logits, which have no norm
         last += 1
-    return multiscale(1, scales, max(1, last), in_channels=side_of(state, "discriminator_0.model0.0.weight", 1), spectral=False)
+    first = (name for name in state if name.endswith(".model0.0.weight"))
+    return multiscale(1, scales, max(1, last), in_channels=side_of(state, next(first, ""), 1), spectral=False)
 
 
 def _multiscale_norms(state: State, modules: Modules) -> Mapping[str, str]:

@@ -134,6 +134,14 @@ def has_biases(state: State, modules: Modules) -> bool:
     return any(f"{conv}.bias" in state for conv, _ in _pairs(modules))
 
 
+def may_lack(tensor: str, spec: Spec, state: State, modules: Modules) -> bool:
+    """Whether the network is the same without that tensor of ours: a bias that a norm takes away, where none such is there."""
+    module, _, leaf = tensor.rpartition(".")
+    unit, _, layer = module.rpartition(".")
+    normed = layer == "last" or (layer == "conv" and f"{unit}.norm" in modules)
+    return leaf == "bias" and normed and getattr(spec, "norm", None) == "instance_affine" and not has_biases(state, modules)
+
+
 def with_widths(spec: Spec, modules: Modules, state: State) -> Spec:
     """``spec`` at the widths that the shapes show; where they disagree, at those that most of them show.
 
@@ -158,7 +166,13 @@ def width_words(spec: Spec, full: Spec, unit: str) -> str:
     """``ngf 64`` where the widths are those of the published ``full`` network, else their range."""
     if dict(spec.widths) == dict(full.widths):
         return f"{unit} {next(iter(spec.widths.values()))}"
-    return f"own widths ({min(spec.widths.values())} to {max(spec.widths.values())})"
+    return own_widths(spec)
+
+
+def own_widths(spec: Spec) -> str:
+    """The range of the widths of what is there."""
+    there = [width for width in spec.widths.values() if width]
+    return f"own widths ({min(there)} to {max(there)})"
 
 
 def norm_words(norm: Norm) -> str:
