@@ -35,6 +35,7 @@ FLAGS = {
     " --teacher --batch --device --json",
     "stats": "DATA --side --features --out --split --size --aspect",
     "export": "ARTIFACT --out --format --size --aspect --verify",
+    "convert": "FILE --out --config --network --upsamplings --size --aspect --replace",
     "inspect": "MODEL --size --aspect --multiple --json",
     "latency": "ARTIFACTS --runtime --batch --size --aspect --threads --repeats --json",
     "report": "RUNS --out",

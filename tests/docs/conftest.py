@@ -25,7 +25,7 @@ from pocketgan.data.fetch import MIRROR
 from pocketgan.evaluate import JudgeConfig
 from pocketgan.export import Exported, Verification
 from pocketgan.interop import to_published
-from pocketgan.models import inception, inception_spade, mobile_spade, patchgan, resnet, spade
+from pocketgan.models import inception, inception_spade, mobile_resnet, mobile_spade, patchgan, resnet, spade
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.measure import save_statistics
 from pocketgan.train.config import FitConfig
@@ -96,6 +96,15 @@ def write_painters(runs: Path) -> None:
         save_artifact(runs / f"{name}.safetensors", spec.build(), size=size)
 
 
+def write_published(root: Path) -> None:
+    """Checkpoints of other code bases: a supernet, a file with several networks, a generator from label maps."""
+    write_checkpoint(root / "maps_supernet" / "latest_net_G.pth", mobile_resnet(48))
+    write_checkpoint(root / "cityscapes_spade" / "latest_net_G.pth", spade(2, spectral=False))
+    both = {key: to_published(resnet(4, 2).build()) for key in ("G_A", "G_B")}
+    (root / "horse2zebra_dmad").mkdir()
+    torch.save({**both, "cfg": ([4, 8, 16, 16, 16, 0, 16, 16, 16, 8, 4], None)}, root / "horse2zebra_dmad" / "model_best.pth")
+
+
 def write_checkpoint(path: Path, spec: Spec) -> None:
     """A published checkpoint with fresh weights."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,6 +132,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder, channels, side in (("maps_pix2pix", 6, ""), ("horse2zebra_cyclegan", 3, "_A")):
         write_checkpoint(root / "checkpoints" / folder / f"latest_net_G{side}.pth", teacher)
         write_checkpoint(root / "checkpoints" / folder / f"latest_net_D{side}.pth", patchgan(8, in_channels=channels))
+    write_published(root / "checkpoints")
     for run in ("quickstart", "learn"):
         save_artifact(root / "runs" / run / "teacher" / "generator.safetensors", teacher.build(), size=SIDE)
     config = CompressConfig(

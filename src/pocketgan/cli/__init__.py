@@ -15,6 +15,7 @@ VERBS = {
     "evaluate": "measure an artifact's pictures on data",
     "stats": "statistics of real images for the Frechet distance, once",
     "export": "write an artifact for a device, verified",
+    "convert": "a published checkpoint to an artifact, or an artifact back to the published names",
     "inspect": "groups, widths, costs in both counts, floor of the budget",
     "latency": "milliseconds of several artifacts, interleaved in one run",
     "report": "one HTML page from one or more runs",

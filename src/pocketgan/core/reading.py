@@ -60,7 +60,7 @@ def read_state(path: Path, network: str | None = None) -> Contents:
         keys = ", ".join(f"'{key}'" for key in found)
         raise ValueError(
             f"{path} holds {len(found)} networks, under {keys}: take one out by pocketgan convert {path} --network "
-            f"{next(iter(found))} --out FILE.safetensors"
+            f"{next(iter(found))} --out FILE.safetensors, or save the one that you mean to its own file"
         )
     key = next(iter(found)) if network is None else network
     _check_tensors(path, found[key])

@@ -75,7 +75,7 @@ def load_weights(model: nn.Module, file: Path) -> None:
     A common prefix of all names (``module.`` of ``DataParallel``) is seen through. Nothing in the file is ever run. Raises
     ``ValueError`` as `read_state` does, and for a file that does not fit: what is missing, unknown, of another shape.
     """
-    state, _ = read_state(file)
+    state = read_state(file).state
     own = model.state_dict()
     prefix = next((head for head in ("", "module.", "generator.", "netG.") if any(head + name in state for name in own)), "")
     state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}

@@ -15,6 +15,7 @@ from pocketgan.interop import cat, cyclegan, dmad, gan_compression, gaugan, spec
 from pocketgan.interop.fit import Fit, fit
 from pocketgan.interop.layout import Layout, Role, renamed, replaced, sides
 from pocketgan.models.spade import LabelledSpec
+from pocketgan.models.spectral import folded
 
 LAYOUTS: tuple[Layout, ...] = (*cyclegan.LAYOUTS, *gan_compression.LAYOUTS, *gaugan.LAYOUTS, *cat.LAYOUTS)
 """Every published network that is known."""
@@ -34,6 +35,10 @@ class Recognised:
     role: Role
     message: str
     """One line: what was recognised, what was dropped."""
+
+    def shipped(self) -> nn.Module:
+        """What is cut and shipped: a generator without spectral norm; a discriminator as it is, for it goes on to learn."""
+        return folded(self.model) if self.role == "generator" else self.model
 
 
 def load_checkpoint(path: str | Path, *, network: str | None = None, upsamplings: int | None = None) -> Recognised:

@@ -62,7 +62,7 @@ def load(path: str | Path, foreign: ForeignConfig | None = None, shape: Shape | 
     if file.suffix == ".safetensors" and read_header(file) is not None:
         return _artifact(file)
     recognised = load_checkpoint(file)
-    return Source(recognised.model, None, recognised.message, {}, file)
+    return Source(recognised.shipped(), None, recognised.message, {}, file)
 
 
 def as_source(model: str | Path | nn.Module, foreign: ForeignConfig | None = None, shape: Shape | None = None) -> Source:

@@ -1,0 +1,105 @@
+"""Published checkpoints to artifacts of ours, artifacts to published names, a supernet and a configuration to one network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pocketgan.compress.selection import prefix, shrink
+from pocketgan.core.artifact import read_header, save_artifact
+from pocketgan.core.files import atomic
+from pocketgan.core.shape import said
+from pocketgan.core.spec import spec_of
+from pocketgan.interop import load_checkpoint, to_published
+from pocketgan.models.spectral import folded
+from pocketgan.pipeline.common import versions
+from pocketgan.pipeline.measure import shape
+from pocketgan.pipeline.sources import Source, load
+from pocketgan.search.published import parse_configuration
+
+ARTIFACT, CHECKPOINT = ".safetensors", ".pth"
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A file that was written."""
+
+    path: Path
+    bytes: int
+    message: str
+    """What was read, and what it was made into."""
+
+
+def convert(
+    file: Path,
+    out: Path,
+    *,
+    config: str | None = None,
+    network: str | None = None,
+    upsamplings: int | None = None,
+    size: int | None = None,
+    aspect: float | None = None,
+    replace: bool = False,
+) -> Converted:
+    """Write the network in ``file`` as an artifact of ours (``.safetensors``) or under its published names (``.pth``).
+
+    Args:
+        file: a published checkpoint or an artifact of ours.
+        out: the file to write; its ending chooses.
+        config: a published configuration, ``24_16_...``: of the network, a supernet, the leading channels at those widths.
+        network: the key of the network that is meant, in a file with several.
+        upsamplings: of a generator from label maps, 5 or 6, which its names do not tell.
+        size: width of the images that an artifact is meant for; by default what the file says, else 256.
+        aspect: width over height; by default what the file says, else 1.
+        replace: whether a file at ``out`` may be overwritten.
+
+    Raises:
+        ValueError: ``out`` exists or has another ending, the file or the configuration is not understood, or there are no
+            published names for the network.
+    """
+    if out.suffix not in (ARTIFACT, CHECKPOINT):
+        raise ValueError(f"{out} ends in '{out.suffix}': write {ARTIFACT} for an artifact, {CHECKPOINT} for published names")
+    if out.exists() and not replace:
+        raise ValueError(f"{out} exists already: give another file, or --replace")
+    source = _read(file, network, upsamplings, keep=out.suffix == CHECKPOINT and config is None)
+    model, message = source.model, source.message
+    if config is not None:
+        model = _cut(folded(model), config)
+        message += f"; cut to {config}, with the supernet's running statistics" if _tracks(model) else f"; cut to {config}"
+    if out.suffix == CHECKPOINT:
+        with atomic(out) as temporary:
+            torch.save(to_published(model), temporary)
+        return Converted(out, out.stat().st_size, f"{message}; written under the published names")
+    meant = shape(source, size, aspect)
+    provenance = source.provenance | {"converted": {"file": file.name, "recognised": message}, "versions": versions()}
+    save_artifact(out, model, size=meant, provenance=provenance)
+    return Converted(out, out.stat().st_size, f"{message}; written as an artifact for {said(meant)}")
+
+
+def _read(file: Path, network: str | None, upsamplings: int | None, *, keep: bool) -> Source:
+    """The network; with the spectral norm that it has if ``keep``, else as it is shipped."""
+    if file.suffix == ARTIFACT and file.is_file() and read_header(file) is not None:
+        if network is not None or upsamplings is not None:
+            raise ValueError(
+                f"{file} is an artifact of pocketgan, which says all of itself: leave --network and --upsamplings away"
+            )
+        return load(file)
+    recognised = load_checkpoint(file, network=network, upsamplings=upsamplings)
+    provenance: dict[str, Any] = {"family": recognised.family, "role": recognised.role}
+    model = recognised.model if keep else recognised.shipped()
+    kept = spec_of(model) == spec_of(recognised.model)
+    message = recognised.message if kept else f"{recognised.message}; spectral norm folded into the weights"
+    return Source(model, None, message, provenance, file)
+
+
+def _cut(model: nn.Module, config: str) -> nn.Module:
+    """The sub-network of a supernet: its leading channels (GAN Compression, section 3.2)."""
+    return shrink(model, prefix(parse_configuration(config, model)))
+
+
+def _tracks(model: nn.Module) -> bool:
+    return any(getattr(module, "running_mean", None) is not None for module in model.modules())
