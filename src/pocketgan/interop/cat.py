@@ -3,6 +3,9 @@
 Names from ``models/modules/inception_architecture`` and ``models/modules/inception_modules.py``. A pruned file says nowhere
 what it is: branches that were cut are not there, and those that stay are numbered anew, so their kernels are read off the
 shapes. The norm after the branches of a block and the modulation before them are in the file even where all branches are gone.
+
+What cannot be told, and what is assumed: paddings and activations (reflection in the one, zeros in the other; ReLU, as the
+scripts have it).
 """
 
 from __future__ import annotations
