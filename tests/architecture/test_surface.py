@@ -27,16 +27,16 @@ FLAGS = {
     "train": "OVERRIDES --task --data --out --arch --size --aspect --direction --steps --epochs --batch --gan --features"
     " --device --seed --resume --dry-run",
     "compress": "TEACHER OVERRIDES --data --out --budget --method --preset --pipeline --objective --task --size --aspect"
-    " --direction --steps --epochs --batch --multiple --weights --teacher-discriminator --gan --features --device --seed --from"
-    " --to --resume --dry-run",
+    " --direction --steps --epochs --batch --multiple --weights --keep --range --bgr --teacher-discriminator --gan --features"
+    " --device --seed --from --to --resume --dry-run",
     "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --vary --seeds --seed --task --size"
     " --aspect --direction --steps --batch --features --device --resume --dry-run",
-    "evaluate": "ARTIFACT --data --task --size --aspect --direction --classes --metrics --features --reals --stats --segmenter"
-    " --teacher --batch --device --json",
+    "evaluate": "ARTIFACT --data --task --size --aspect --weights --direction --classes --metrics --features --reals --stats"
+    " --segmenter --teacher --batch --device --json",
     "stats": "DATA --side --features --out --split --size --aspect",
-    "export": "ARTIFACT --out --format --size --aspect --verify",
-    "convert": "FILE --out --config --network --upsamplings --size --aspect --replace",
-    "inspect": "MODEL --size --aspect --multiple --json",
+    "convert": "FILE --out --config --network --upsamplings --weights --keep --range --bgr --size --aspect --replace",
+    "export": "ARTIFACT --out --format --size --aspect --weights --verify",
+    "inspect": "MODEL --size --aspect --multiple --weights --keep --range --bgr --json",
     "latency": "ARTIFACTS --runtime --batch --size --aspect --threads --repeats --json",
     "report": "RUNS --out",
     "models": "--json",
@@ -49,7 +49,7 @@ FLAGS = {
 NAMES = {
     "architecture": (
         ARCHITECTURES,
-        {"resnet", "inception", "spade", "inception-spade", "unet", "patchgan", "multiscale", "pixel"},
+        {"resnet", "inception", "spade", "inception-spade", "unet", "patchgan", "multiscale", "pixel", "foreign"},
     ),
     "model": (
         MODELS,
@@ -135,7 +135,7 @@ def test_the_public_python_names() -> None:
             *("model", "data", "budget", "method", "preset", "out", "task", "size", "aspect", "resume", "progress", "fields"),
         ],
         "inspect": ["model", "size", "aspect"],
-        "load": ["path"],
+        "load": ["path", "factory"],
     }
 
 

@@ -20,7 +20,7 @@ def test_a_spec_survives_json_and_rebuilds_the_same_shapes(spec: Spec) -> None:
 
 def test_architectures_are_registered_under_the_name_they_write() -> None:
     assert all(cls.name == name for name, cls in ARCHITECTURES.items())
-    assert {spec.name for spec in SPECS.values()} == set(ARCHITECTURES)
+    assert {spec.name for spec in SPECS.values()} == set(ARCHITECTURES) - {"foreign"}  # whose registry is the users' own
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -73,8 +73,8 @@ def given(name: str) -> Factory:
     """The factory of that name. Raises `NotGiven` where none was named in this process."""
     if name not in _GIVEN:
         raise NotGiven(
-            f"is cut from a generator that '{name}' makes, whose code is run only when you name it: give it as {name}@FILE, with "
-            "the path to both, or in Python load(FILE, factory=...)"
+            f"is cut from a generator that '{name}' makes, whose code is run only when you name it: give it as {name}@FILE, "
+            "with the path to both, or in Python load(FILE, factory=...)"
         )
     return _GIVEN[name]
 
