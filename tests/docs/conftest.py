@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from manual import blocks
 from PIL import Image
 from torch import nn
 
@@ -25,6 +26,7 @@ from pocketgan.data.fetch import MIRROR
 from pocketgan.evaluate import JudgeConfig
 from pocketgan.export import Exported, Verification
 from pocketgan.interop import to_published
+from pocketgan.interop.factory import load_factory
 from pocketgan.models import inception, inception_spade, mobile_resnet, mobile_spade, patchgan, resnet, spade
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.measure import save_statistics
@@ -105,6 +107,12 @@ def write_published(root: Path) -> None:
     torch.save({**both, "cfg": ([4, 8, 16, 16, 16, 0, 16, 16, 16, 8, 4], None)}, root / "horse2zebra_dmad" / "model_best.pth")
 
 
+def write_foreign(root: Path) -> None:
+    """A generator of somebody else: the file on the page, and weights."""
+    (root / "painter.py").write_text(next(text for text in blocks("python").values() if "class Painter" in text))
+    torch.save(load_factory(f"{root / 'painter.py'}:generator")().state_dict(), root / "painter.pth")
+
+
 def write_checkpoint(path: Path, spec: Spec) -> None:
     """A published checkpoint with fresh weights."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,6 +141,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_checkpoint(root / "checkpoints" / folder / f"latest_net_G{side}.pth", teacher)
         write_checkpoint(root / "checkpoints" / folder / f"latest_net_D{side}.pth", patchgan(8, in_channels=channels))
     write_published(root / "checkpoints")
+    write_foreign(root)
     for run in ("quickstart", "learn"):
         save_artifact(root / "runs" / run / "teacher" / "generator.safetensors", teacher.build(), size=SIDE)
     config = CompressConfig(

@@ -45,7 +45,7 @@ def run(text: str, folder: Path) -> ModuleType:
 
 
 def test_every_snippet_is_one_of_these() -> None:
-    assert len(SNIPPETS) == 5
+    assert len(SNIPPETS) == 7
     assert all(len(line) <= 128 for text in SNIPPETS.values() for line in text.splitlines())
 
 
@@ -61,6 +61,21 @@ def test_compress_in_python(world: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert module.picture.shape == (1, 3, 256, 256)
     assert module.done.result["student"]["macs"] <= module.done.result["budget"]["limit"]
     assert "macs_paper" in capsys.readouterr().out
+
+
+def test_a_generator_of_somebody_else(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it is compressed by its file is tested with the commands."""
+    compress = pocketgan.compress
+    small = {"fit__steps": 1, "fit__batch": 2, "data__workers": 0, "judge__pictures": 1, "judge__repeats": 1}
+    monkeypatch.setattr(
+        pocketgan,
+        "compress",
+        lambda *names, **fields: compress(*names, **(fields | small), judge__runtimes=["torch"], progress=False),
+    )
+    monkeypatch.syspath_prepend(str(world))
+    module = run(snippet("from painter import"), world)
+    image = torch.rand(1, 3, 32, 36)
+    assert torch.equal(module.small(image), module.done.student(image))
 
 
 def test_the_onnx_file_paints_a_photo_of_any_size(world: Path) -> None:

@@ -266,7 +266,7 @@ def _counted_at(model: nn.Module, image: tuple[int, ...], widths: Mapping[str, i
     shell = copy.deepcopy(model, empty)
     set_widths_(shell, widths)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        shell(torch.empty(image, device="meta"))
+        shell(torch.empty(image, device="meta", dtype=_dtype(shell)))
     return int(counter.get_total_flops()) // 2
 
 
@@ -283,8 +283,13 @@ def _positions(model: nn.Module, size: tuple[int, int], channels: int) -> tuple[
     positions: dict[str, tuple[int, int]] = {}
     with _recorded(model, positions), torch.no_grad(), FlopCounterMode(display=False) as counter:
         empty = {name: torch.empty_like(tensor, device="meta") for name, tensor in named_tensors(model)}
-        functional_call(model, empty, (torch.empty(1, channels, *size, device="meta"),))
+        functional_call(model, empty, (torch.empty(1, channels, *size, device="meta", dtype=_dtype(model)),))
     return positions, int(counter.get_total_flops()) // 2
+
+
+def _dtype(model: nn.Module) -> torch.dtype:
+    """Of the images that it reads."""
+    return next((tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()), torch.float32)
 
 
 @contextmanager

@@ -12,13 +12,15 @@ from torch import nn
 from pocketgan.compress.selection import prefix, shrink
 from pocketgan.core.artifact import read_header, save_artifact
 from pocketgan.core.files import atomic
-from pocketgan.core.shape import said
+from pocketgan.core.shape import said, shape_of
 from pocketgan.core.spec import spec_of
 from pocketgan.interop import load_checkpoint, to_published
+from pocketgan.interop.factory import parse_reference
 from pocketgan.models.spectral import folded
 from pocketgan.pipeline.common import versions
+from pocketgan.pipeline.config import ForeignConfig
 from pocketgan.pipeline.measure import shape
-from pocketgan.pipeline.sources import Source, load
+from pocketgan.pipeline.sources import PUBLISHED, Source, load
 from pocketgan.search.published import parse_configuration
 
 ARTIFACT, CHECKPOINT = ".safetensors", ".pth"
@@ -35,9 +37,10 @@ class Converted:
 
 
 def convert(
-    file: Path,
+    file: str | Path,
     out: Path,
     *,
+    foreign: ForeignConfig | None = None,
     config: str | None = None,
     network: str | None = None,
     upsamplings: int | None = None,
@@ -48,8 +51,9 @@ def convert(
     """Write the network in ``file`` as an artifact of ours (``.safetensors``) or under its published names (``.pth``).
 
     Args:
-        file: a published checkpoint or an artifact of ours.
+        file: a published checkpoint, an artifact of ours, or ``file.py:factory@WEIGHTS``.
         out: the file to write; its ending chooses.
+        foreign: what is to be known of a factory's generator; the artifact remembers it.
         config: a published configuration, ``24_16_...``: of the network, a supernet, the leading channels at those widths.
         network: the key of the network that is meant, in a file with several.
         upsamplings: of a generator from label maps, 5 or 6, which its names do not tell.
@@ -65,7 +69,10 @@ def convert(
         raise ValueError(f"{out} ends in '{out.suffix}': write {ARTIFACT} for an artifact, {CHECKPOINT} for published names")
     if out.exists() and not replace:
         raise ValueError(f"{out} exists already: give another file, or --replace")
-    source = _read(file, network, upsamplings, keep=out.suffix == CHECKPOINT and config is None)
+    if parse_reference(str(file)) is not None:
+        source = load(file, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
+    else:
+        source = _read(Path(file), network, upsamplings, keep=out.suffix == CHECKPOINT and config is None)
     model, message = source.model, source.message
     if config is not None:
         model = _cut(folded(model), config)
@@ -75,7 +82,8 @@ def convert(
             torch.save(to_published(model), temporary)
         return Converted(out, out.stat().st_size, f"{message}; written under the published names")
     meant = shape(source, size, aspect)
-    provenance = source.provenance | {"converted": {"file": file.name, "recognised": message}, "versions": versions()}
+    named = source.file.name if source.file is not None else str(file)
+    provenance = source.provenance | {"converted": {"file": named, "recognised": message}, "versions": versions()}
     save_artifact(out, model, size=meant, provenance=provenance)
     return Converted(out, out.stat().st_size, f"{message}; written as an artifact for {said(meant)}")
 

@@ -1,0 +1,232 @@
+"""A generator that somebody else wrote, from its file to a verified student."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from commands import TINY, command
+from torch import Tensor, nn
+
+import pocketgan
+from pocketgan.cli import main
+from pocketgan.core.artifact import load_artifact, read_header
+from pocketgan.core.onnx_session import open_session
+from pocketgan.interop import factory
+from pocketgan.interop.foreign import Pictures
+from pocketgan.methods import METHODS
+from pocketgan.metrics.cost import image_channels
+from pocketgan.pipeline.config import ForeignConfig
+from pocketgan.pipeline.sources import load
+
+pytestmark = pytest.mark.xdist_group("foreign")
+
+SOURCE = '''
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    """Blue first, 0..255: as nets from OpenCV's world are."""
+
+    def __init__(self, width=8):
+        super().__init__()
+        self.head = nn.Sequential(nn.Conv2d(3, width, 3, 2, 1), nn.InstanceNorm2d(width), nn.ReLU())
+        pair = lambda: nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 1))
+        self.body = nn.ModuleList(pair() for _ in range(3))
+        self.tail = nn.Conv2d(width, 12, 3, padding=1)
+        self.register_buffer("mean", torch.tensor([104.0, 117.0, 123.0])[:, None, None], persistent=False)
+
+    def forward(self, x):
+        y = self.head(x - self.mean)
+        for two in self.body:
+            y = y + two(y)
+        return torch.sigmoid(nn.functional.pixel_shuffle(self.tail(y), 2)) * 255
+
+
+def wide():
+    return Net(12)
+'''
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The factory and its weights, as a user has them."""
+    folder = tmp_path_factory.mktemp("theirs")
+    file = folder / "net.py"
+    file.write_text(SOURCE)
+    torch.manual_seed(0)
+    weights = folder / "trained.pth"
+    torch.save({f"module.{key}": value for key, value in factory.load_factory(f"{file}:wide")().state_dict().items()}, weights)
+    return f"{file}:wide", weights
+
+
+FLAGS = ("--range", "0..255", "--bgr", "--keep", "body.1.0")
+FOREIGN = ForeignConfig(keep=("body.1.0",), range="0..255", bgr=True)
+
+
+@pytest.fixture(scope="module")
+def run(given: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of its student on a folder of inputs, two times smaller."""
+    out = tmp_path_factory.mktemp("runs") / "student"
+    generator, weights = given
+    command(
+        *("compress", generator, "--weights", weights, *FLAGS, "--data", "textures", "--task", "inputs"),
+        *("--budget", "2x", "--out", out, *TINY),
+    )
+    return out
+
+
+def test_the_run_is_like_any_other(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = json.loads((run / "result.json").read_text())
+    assert result["student"]["macs"] <= result["budget"]["limit"]
+    assert result["export"]["onnx"]["max_abs_diff"] <= 1e-4
+    assert result["widths"]["teacher"] == {"net_head_0": 12, "net_body_0_0": 12, "net_body_2_0": 12}
+    assert "net.body.1.0 (kept as asked)" in _said(capsys, run)
+    assert any("black is 0, white 255" in note and "warning" not in note for note in result["notes"])
+    page = (run / "report.html").read_text()
+    assert "black is 0, white 255" in page
+    assert {path.name.split("_")[-1] for path in (run / "pictures").iterdir()} >= {"teacher.png", "student.png"}
+
+
+def _said(capsys: pytest.CaptureFixture[str], run: Path) -> str:
+    capsys.readouterr()
+    reference = json.loads((run / "config.json").read_text())["teacher"]
+    command("inspect", reference, *FLAGS, "--size", "16")
+    return capsys.readouterr().out
+
+
+def test_the_student_is_weights_and_a_factory(run: Path, given: tuple[str, Path]) -> None:
+    generator, _ = given
+    file = run / "student.safetensors"
+    header = read_header(file)
+    assert header is not None
+    assert header["spec"]["factory"] == "net.py:wide"  # no folder of this machine
+    factory._GIVEN.clear()
+    with pytest.raises(ValueError, match=r"student\.safetensors is cut from a generator that 'net.py:wide' makes"):
+        load(file)
+    small = load(f"{generator}@{file}").model
+    image = torch.rand(1, 3, 16, 20) * 2 - 1
+    assert torch.equal(small(image), load_artifact(file).model(image))
+    assert torch.equal(small(image), pocketgan.load(file, factory=factory.load_factory(generator))(image))
+
+
+def test_values_and_colours_are_converted_before_and_behind_it(given: tuple[str, Path]) -> None:
+    generator, weights = given
+    model = load(f"{generator}@{weights}", FOREIGN, (16, 16)).model
+    theirs = factory.load_factory(generator)()
+    theirs.load_state_dict({key.removeprefix("module."): value for key, value in torch.load(weights).items()})
+    image = torch.rand(1, 3, 8, 12)
+    with torch.no_grad():
+        painted = theirs((image * 255).flip(1)).flip(1) / 255
+        torch.testing.assert_close((model(image * 2 - 1) + 1) / 2, painted, atol=1e-6, rtol=0)
+
+
+def test_the_file_for_devices_has_the_conversions_in_it(run: Path, given: tuple[str, Path]) -> None:
+    generator, _ = given
+    small = load(f"{generator}@{run / 'student.safetensors'}").model
+    image = torch.rand(1, 3, 16, 16) * 2 - 1
+    painted = open_session(run / "student.onnx", threads=1, label="student").run(None, {"image": image.numpy()})[0]
+    np.testing.assert_allclose(painted, small(image).detach().numpy(), atol=1e-4)
+
+
+def test_a_wrong_range_is_seen_on_a_real_picture(
+    given: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generator, weights = given
+    command(
+        *("compress", generator, "--weights", weights, "--data", "textures", "--task", "inputs", "--budget", "2x"),
+        *("--out", tmp_path / "run", "--to", "select", *TINY),
+    )
+    said = " ".join(capsys.readouterr().err.split())
+    assert "warning: the teacher's pictures of real images have values" in said
+    assert "--range 0..255" in said
+
+
+OPTIONS = {"gan-compression": ("method_options.candidates=4", "method_options.images=2")}
+
+
+@pytest.mark.parametrize("method", sorted({*METHODS} - {"uniform", "magnitude"}))
+def test_every_method_and_objective_takes_it(method: str, given: tuple[str, Path], tmp_path: Path, quick_export: None) -> None:
+    """With targets to play for, so that a discriminator joins; objectives on layers that were proposed for it."""
+    generator, weights = given
+    command(
+        *("compress", generator, "--weights", weights, *FLAGS, "--data", "textures", "--budget", "2x", "--method", method),
+        *("--objective", "output+features+attention+coattention+kernel-alignment", "--out", tmp_path / "run", *TINY),
+        *('discriminator_options={"ndf":4,"layers":1}', *OPTIONS.get(method, ())),
+    )
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["task"] == "unpaired"  # as the data are
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["budget"]["floor"] <= result["budget"]["reached"] <= result["budget"]["limit"]
+    assert image_channels(load_artifact(tmp_path / "run" / "student_discriminator.safetensors").model) == 3
+    small = load(f"{generator}@{tmp_path / 'run' / 'student.safetensors'}").model
+    assert dict(small.spec.widths) == result["widths"]["student"]
+
+
+class Painter(nn.Sequential):
+    """A network in memory, of a class that takes arguments."""
+
+    def __init__(self, width: int):
+        super().__init__(nn.Conv2d(3, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, 3, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).tanh()
+
+
+def test_a_network_in_memory(tmp_path: Path, quick_export: None) -> None:
+    """With pairs: the truth is the target, and the discriminator sees both."""
+    model = Painter(9).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    settings = {"fit__steps": 2, "fit__batch": 2, "data__workers": 0, "data__limit": 6, "judge__runtimes": ["torch"]}
+    settings["discriminator_options"] = {"ndf": 4, "layers": 1}
+    done = pocketgan.compress(model, "shapes", budget="2x", size=16, out=tmp_path / "run", progress=False, **settings)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["task"] == "paired"
+    assert "psnr" in done.result["student"]["quality"]
+    assert model.training
+    assert not hasattr(model, "spec")
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    again = pocketgan.load(tmp_path / "run" / "student.safetensors", factory=lambda: Painter(9))
+    image = torch.rand(1, 3, 16, 16)
+    assert torch.equal(again(image), done.student(image))
+    with pytest.raises(ValueError, match="makes another generator than the one that was compressed"):
+        pocketgan.load(tmp_path / "run" / "student.safetensors", factory=lambda: Painter(8))
+
+
+def test_an_artifact_of_it_says_all_of_itself(given: tuple[str, Path], tmp_path: Path) -> None:
+    """`convert` writes down what was traced and asked for, so that no flag is needed any more."""
+    generator, weights = given
+    file = tmp_path / "theirs.safetensors"
+    command("convert", generator, "--weights", weights, *FLAGS, "--size", "16", "--out", file)
+    image = torch.rand(1, 3, 16, 16) * 2 - 1
+    model = load(f"{generator}@{file}").model
+    assert model.spec.pictures == Pictures(range=(0, 255), bgr=True)
+    assert torch.equal(model(image), load(f"{generator}@{weights}", FOREIGN, (16, 16)).model(image))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("{file}:narrow",), "no factory in {file} named 'narrow'.*There is: .*wide"),
+        (("{file}:Net", "--weights", "{weights}"), "does not fit what the factory makes. .* of another shape"),
+        (("{file}:wide", "--weights", "nowhere.pth"), "there is no file nowhere.pth"),
+        (("{file}:wide", "--keep", "bodi.1"), "no layer named 'bodi.1'. Did you mean"),
+        (("{file}:wide", "--range", "255..0"), "range=255..0: black comes first"),
+        (("{file}:wide", "--range", "255"), "range=255: write black..white, for example 0..255"),
+        (("nowhere.py:wide",), "there is no file nowhere.py"),
+        (("nowhere.nothing:wide",), "module nowhere.nothing cannot be imported"),
+        (("{student}", "--range", "0..255"), "range and bgr are for a generator given as file.py:factory"),
+    ],
+)
+def test_mistakes_are_told(
+    arguments: tuple[str, ...], said: str, given: tuple[str, Path], run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generator, weights = given
+    places = {"file": generator.removesuffix(":wide"), "weights": str(weights), "student": str(run / "student.safetensors")}
+    capsys.readouterr()
+    assert main(["inspect", *(argument.format(**places) for argument in arguments), "--size", "16"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert re.search(said.format(**{name: re.escape(place) for name, place in places.items()}), error), error
