@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.compress.selection import Selection, check_selection, positions
-from pocketgan.core.dims import Dim, is_depthwise
+from pocketgan.core.dims import NORMS, Dim, is_depthwise, written_by
 
 
 class Seat(NamedTuple):
@@ -81,9 +81,9 @@ def seats(model: nn.Module) -> list[Seat]:
         declared: Mapping[str, str] = getattr(module, "SEATS", {})
         for seat, producer in declared.items():
             layer = module.get_submodule(producer)
-            carries = is_depthwise(layer) or hasattr(layer, "num_features") or getattr(layer, "CARRIES", False)
-            dim = getattr(layer, "out_channels", getattr(layer, "num_features", None))
-            if isinstance(dim, Dim):
+            carries = is_depthwise(layer) or isinstance(layer, NORMS) or getattr(layer, "CARRIES", False)
+            dim = written_by(layer)
+            if dim is not None:
                 path = (f"{name}.{seat}".strip("."), f"{name}.{producer}".strip("."))
                 found.append(Seat(*path, dim, carries))
     return found

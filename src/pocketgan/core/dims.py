@@ -100,6 +100,9 @@ class Dim(int):
             return Dim(Part(group, width, each // k) for group, width, each in self.parts)
         raise self._lossy("//", k)
 
+    def __rfloordiv__(self, other: int) -> int:
+        return other // int(self)  # a stock group norm asks how many of the channels before it make a group
+
     def _lossy(self, operation: str, other: object) -> TypeError:
         return TypeError(
             f"{self!r} {operation} {other!r} would lose the names of the groups; a concatenation is dim + dim, a "
@@ -109,7 +112,6 @@ class Dim(int):
     # A remainder stays: stock layers ask whether their groups divide their channels.
     __sub__ = __rsub__ = __neg__ = _refused("-")
     __truediv__ = __rtruediv__ = _refused("/")
-    __rfloordiv__ = _refused("//")
     __divmod__ = __rdivmod__ = _refused("divmod")
     __pow__ = __rpow__ = _refused("**")
     __lshift__ = __rlshift__ = _refused("<<")
@@ -156,6 +158,9 @@ _DECONV = {"weight": ("in_channels", "out_channels"), "bias": ("out_channels",)}
 
 Axes = Mapping[str, tuple[str | None, ...]]
 
+NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
+"""The norms of torch that channels pass through."""
+
 _GROUP_NORM = dict.fromkeys(("weight", "bias"), ("num_channels",))
 
 AXES: dict[type[nn.Module], Axes] = {
@@ -197,6 +202,13 @@ def axes_of(module: nn.Module) -> dict[str, dict[int, Dim]]:
                 assert value.shape[axis] == dim, f"{tensor} axis {axis} is {value.shape[axis]}, declared {dim!r}"
                 table.setdefault(tensor, {})[axis] = dim
     return table
+
+
+def written_by(module: nn.Module) -> Dim | None:
+    """The named width of what a layer makes: its ``out_channels``, or what sizes its tensors and reads nothing."""
+    stated = (name for attributes in _declared(module).values() for name in attributes)
+    named = (getattr(module, name, None) for name in ("out_channels", *stated) if name and not name.startswith("in_"))
+    return next((dim for dim in named if isinstance(dim, Dim)), None)
 
 
 def channel_map(model: nn.Module) -> dict[str, dict[int, Dim]]:

@@ -183,6 +183,7 @@ def describe_(model: nn.Module, spec: ForeignSpec) -> None:
             setattr(modules[name], attribute, dim)
     for name, axes in spec.axes.items():
         modules[name].AXES = {**getattr(modules[name], "AXES", {}), **axes}
+        modules[name].CARRIES = True
     model.SEATS = dict(spec.seats)  # type: ignore[assignment]
 
 

@@ -6,11 +6,13 @@ import copy
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from math import prod
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from pocketgan.core.dims import NORMS
+from pocketgan.interop.amend import Shapes, amend_
 
 Axis = tuple[str, str]
 """A layer (or bare parameter) and its side: ``in`` or ``out``; norms and the like have ``out`` alone."""
@@ -27,8 +29,8 @@ SIDES: Mapping[type[nn.Module], Mapping[str, tuple[str, ...]]] = {
 }
 """The attributes that say how many channels a stock layer has on each side."""
 
-NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
 IMAGE, NET, PICTURE = "<image>", "net", "<picture>"
+PAINTS = "its channels are the picture's"
 
 
 class Run(NamedTuple):
@@ -62,6 +64,7 @@ class Graph:
         self._parameters = {id(parameter): name for name, parameter in model.named_parameters()}
         self._order: list[str] = []
         self._reads: dict[str, list[Any]] = {}
+        self._maps: dict[str, tuple[int, ...]] = {}
         self.graph = self._built(whole, example)
         ends = {(IMAGE, "out"): example.shape[1], (PICTURE, "in"): whole.get_submodule(PICTURE).in_channels}
         self.axes: dict[Axis, int] = {axis: int(size) for axis, size in ends.items()}  # type: ignore[arg-type]
@@ -77,14 +80,16 @@ class Graph:
         """The graph. Who runs when, and what norms read, is written down on the way."""
         from torch_pruning.dependency import DependencyGraph
 
-        graph = DependencyGraph()
+        graph, shapes = DependencyGraph(), Shapes()
         handles = []
+        for owner in {owner for owner, *_ in self.bare.values()}:
+            handles.append(self.model.get_submodule(owner).register_forward_hook(self._gave(owner)))
         for name, module in self.modules.items():
             handles.append(module.register_forward_hook(self._ran(name)))
             if isinstance(module, NORMS):
                 handles.append(module.register_forward_pre_hook(self._read(name)))
         try:
-            with warnings.catch_warnings(), torch.enable_grad():
+            with warnings.catch_warnings(), torch.enable_grad(), shapes:
                 warnings.simplefilter("ignore")
                 graph.build_dependency(
                     whole,
@@ -96,16 +101,23 @@ class Graph:
         finally:
             for handle in handles:
                 handle.remove()
-        for node in list(graph.module2node.values()):
-            _amend(node)
+        self._opaque = amend_(graph, shapes)
         return graph
 
     def _ran(self, name: str) -> Any:
-        def ran(*_: Any) -> None:
+        def ran(module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
             if name not in self._order:
                 self._order.append(name)
+            return output.clone() if output._is_view() else None  # what is written into a view would hide who made it
 
         return ran
+
+    def _gave(self, owner: str) -> Any:
+        def gave(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and not any(True for _ in module.children()):
+                self._maps[owner] = tuple(output.shape)
+
+        return gave
 
     def _read(self, name: str) -> Any:
         def read(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -129,6 +141,23 @@ class Graph:
         module = self.modules.get(name)
         return module is not None and len(sides_of(module)) == 2 and int(getattr(module, "groups", 1)) == 1
 
+    def _regroups(self, name: str) -> bool:
+        """Whether a convolution in groups makes other channels than it reads."""
+        module = self.modules.get(name)
+        groups = int(getattr(module, "groups", 1))
+        return groups > 1 and len(sides_of(module)) == 2 and groups != int(module.out_channels)  # type: ignore[union-attr, arg-type]
+
+    def axes_made(self) -> Iterator[str]:
+        """The layers that make channels, in the order in which they run."""
+        yield from (name for name in self._order if self.makes(name) or self._regroups(name))
+
+    def closes(self, name: str) -> str | None:
+        """The layer behind which channels can be closed that a bare parameter may have revived: its own, of maps."""
+        owner, _, axis = self.bare[name]
+        maps = self._maps.get(owner, ())
+        channels = self.model.get_parameter(name).shape[axis]
+        return owner if owner and len(maps) == 4 and maps[1] == channels else None
+
     def is_norm(self, name: str) -> bool:
         """Whether that layer is a norm."""
         return isinstance(self.modules.get(name), NORMS)
@@ -140,11 +169,11 @@ class Graph:
 
     def couplings(self) -> Iterator[Run | Stop]:
         """Every statement of the graph."""
-        yield Stop((IMAGE, "out"), "the image")
-        yield Stop((PICTURE, "in"), "the picture")
+        yield Stop((IMAGE, "out"), "its channels meet the image's")
+        yield Stop((PICTURE, "in"), PAINTS)
         seen: set[str] = set()
         for name in [IMAGE, *self._order]:
-            if name != IMAGE and (not self.makes(name) or name in seen):
+            if name != IMAGE and ((not self._regroups(name) and not self.makes(name)) or name in seen):
                 continue
             yield from self._from(name, seen)
 
@@ -159,12 +188,14 @@ class Graph:
         for item in self.graph.get_pruning_group(layer, pruner.prune_out_channels, list(range(width))).items:
             target, (places, roots) = item.dep.target.module, (list(item.idxs), list(item.root_idxs))
             other = self._axis(item)
+            if target in self._opaque:
+                yield Stop(axis, "its channels are dealt out anew by a view (heads, or a channel shuffle)")
             if other is None:
                 if isinstance(target, nn.Parameter):
                     yield Stop(
                         axis, f"its channels meet the bare parameter '{self._parameters.get(id(target))}': declare its AXES"
                     )
-                elif isinstance(target, nn.Module) and target in self._names:
+                elif isinstance(target, nn.Module) and target in self._names and not _of_one_number(target):
                     kind = type(target).__name__
                     yield Stop(axis, f"its channels reach '{self._names[target]}', a {kind}, whose channels go together")
                 continue
@@ -208,7 +239,7 @@ def sides_of(module: nn.Module) -> Mapping[str, tuple[str, ...]]:
 
     A PReLU of one number has no channels.
     """
-    if isinstance(module, nn.PReLU) and module.num_parameters == 1:
+    if _of_one_number(module):
         return {}
     if type(module) in SIDES:
         return SIDES[type(module)]
@@ -217,6 +248,11 @@ def sides_of(module: nn.Module) -> Mapping[str, tuple[str, ...]]:
     reads = tuple(name for name in named if name.startswith("in_"))
     writes = tuple(name for name in named if not name.startswith("in_"))
     return {"in": reads, "out": writes} if reads and writes else {}
+
+
+def _of_one_number(module: nn.Module) -> bool:
+    """Whether it is a PReLU that treats all channels alike."""
+    return isinstance(module, nn.PReLU) and module.num_parameters == 1
 
 
 def _differentiable(model: nn.Module) -> nn.Module:
@@ -275,25 +311,3 @@ def _declared_pruners(layers: Any) -> dict[type[nn.Module], Any]:
             return int(getattr(layer, sides_of(layer)["in"][0]))
 
     return {type(layer): Declared() for layer in layers if type(layer) not in SIDES}
-
-
-def _amend(node: Any) -> None:
-    """What the graph takes for an operation on each element, and is none: a softmax ends channels, a pixel shuffle regroups."""
-    from torch_pruning.dependency.index_mapping import _FlattenIndexMapping
-
-    name = node.grad_fn.name() if hasattr(node.grad_fn, "name") else ""
-    if "SoftmaxBackward" in name:
-        for other in (*node.inputs, *node.outputs):
-            other.dependencies = [dependency for dependency in other.dependencies if dependency.target is not node]
-        node.dependencies = []
-    factor = {"PixelShuffleBackward": "_saved_upscale_factor", "PixelUnshuffleBackward": "_saved_downscale_factor"}
-    for kind, saved in factor.items():
-        if name.startswith(kind):
-            stride, gathers = prod([getattr(node.grad_fn, saved)] * 2), kind.startswith("PixelShuffle")
-            for source, target, reverse in (
-                *((i, node, gathers) for i in node.inputs),
-                *((node, i, not gathers) for i in node.inputs),
-            ):
-                for dependency in source.dependencies:
-                    if dependency.target is target:
-                        dependency.index_mapping[0] = _FlattenIndexMapping(stride=stride, reverse=reverse)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pocketgan.core.dims import FIXED, Dim, Part
 from pocketgan.core.errors import unknown
-from pocketgan.interop.graph import Axis, Graph, Run, Stop, sides_of
+from pocketgan.interop.graph import PAINTS, Axis, Graph, Run, Stop, sides_of
 
 Channels = np.ndarray
 """The channel classes along an axis: a number each, equal where they must be kept or cut together."""
@@ -52,7 +52,7 @@ def trace(model: nn.Module, example: Tensor, *, keep: Sequence[str] = ()) -> Tra
         slots.bundle(axes, units)
     names = _Names(graph, slots)
     composed = names.settled()
-    return Traced(*_attributes(graph, composed), _seats(graph, composed), slots.reasons)
+    return Traced(*_attributes(graph, composed), _seats(graph, composed), _kept(graph, slots, composed))
 
 
 def _kept_layers(graph: Graph, keep: Sequence[str]) -> Iterator[str]:
@@ -75,7 +75,7 @@ class _Slots:
             total += size
         self.parent = np.arange(total)
         self.fixed = np.zeros(total, dtype=bool)
-        self.reasons: dict[str, str] = {}
+        self.reasons: dict[int, str] = {}
 
     def find(self, place: int) -> int:
         """The class of a place."""
@@ -91,6 +91,8 @@ class _Slots:
         a, b = sorted((self.find(a), self.find(b)))
         self.parent[b] = a
         self.fixed[a] |= self.fixed[b]
+        if b in self.reasons:
+            self.reasons.setdefault(a, self.reasons.pop(b))
 
     def take(self, statement: Run | Stop) -> None:
         """Take over a statement of the graph."""
@@ -104,9 +106,14 @@ class _Slots:
 
     def fix(self, axis: Axis, reason: str) -> None:
         """Leave all channels of an axis alone."""
-        self.reasons.setdefault(axis[0], reason)
         for channel in range(self.axes[axis]):
-            self.fixed[self.find(self.start[axis] + channel)] = True
+            self.fix_class(self.start[axis] + channel, reason)
+
+    def fix_class(self, place: int, reason: str) -> None:
+        """Leave one class alone."""
+        found = self.find(place)
+        self.fixed[found] = True
+        self.reasons.setdefault(found, reason)
 
     def bundle(self, axes: Sequence[Axis], units: int) -> None:
         """Let the channels of each of ``units`` equal runs go together, along all axes: what a group norm takes as one."""
@@ -124,6 +131,11 @@ class _Slots:
         """The class of every channel along an axis; -1 for what is fixed."""
         own = [self.find(self.start[axis] + channel) for channel in range(self.axes[axis])]
         return [-1 if self.fixed[found] else found for found in own]
+
+    def reason(self, axis: Axis) -> str:
+        """Why the channels of an axis stay."""
+        own = (self.find(self.start[axis] + channel) for channel in range(self.axes[axis]))
+        return next((self.reasons[found] for found in own if found in self.reasons), "it has none that could go without others")
 
 
 @dataclass
@@ -143,7 +155,7 @@ class _Names:
             for axis, line in lines.items():
                 parts = self._parts(line)
                 if parts is None:
-                    self.slots.fix(axis, "it takes its channels in an order that no named widths can say (a channel shuffle?)")
+                    self.slots.fix(axis, f"'{axis[0]}' takes its channels in an order that no named widths can say")
                     again = True
                 elif axis[1] == "out" and self.graph.makes(axis[0]):
                     again |= self._made_alike(axis, parts)
@@ -175,7 +187,7 @@ class _Names:
                     taken.update(by_class[found])
         for name, classes in list(groups.items()):
             if len(classes) == 1:  # one unit: there is nothing to choose
-                self.slots.fixed[self.slots.find(classes[0])] = True
+                self.slots.fix_class(classes[0], "its channels go all together or not at all")
                 del groups[name]
         return groups
 
@@ -247,17 +259,28 @@ def _attributes(
     return dims, axes
 
 
+def _kept(graph: Graph, slots: _Slots, composed: Mapping[Axis, Dim]) -> dict[str, str]:
+    """The layers that make channels of which none can go, and why; but for those that paint the picture."""
+    whole = [(name, "out") for name in graph.axes_made() if (name, "out") not in composed]
+    reasons = {axis[0]: slots.reason(axis) for axis in whole}
+    return {name: reason for name, reason in reasons.items() if reason != PAINTS}
+
+
 def _seats(graph: Graph, composed: Mapping[Axis, Dim]) -> dict[str, str]:
     """Where gates go: after the norm that a layer alone feeds and that it alone reads, else after the layer.
 
-    Every other norm and every depthwise layer carries a gate of its own: what it adds to a closed channel is closed, too.
+    Every other norm, every depthwise layer and every layer of someone's own with a number a channel carries a gate: what it
+    adds to a closed channel is closed, too.
     """
     after = {producer: norm for norm, producer in graph.followed.items()}
     seats: dict[str, str] = {}
     for name, side in composed:
-        if side != "out" or name in graph.bare or isinstance(graph.modules[name], nn.PReLU):
+        if name in graph.bare:
+            if owner := graph.closes(name):
+                seats[owner] = owner
+        elif side != "out" or isinstance(graph.modules[name], nn.PReLU):
             continue
-        if graph.is_norm(name):
+        elif graph.is_norm(name):
             seats.setdefault(name, graph.followed.get(name, name))
         elif name not in after:
             seats[name] = name
