@@ -116,7 +116,7 @@ class NonLocal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
-        b, _, h, w = x.shape
+        h, w = x.shape[2:]
         theta = self.theta(x).flatten(2)
         phi, g = F.max_pool2d(self.phi(x), 2).flatten(2), F.max_pool2d(self.g(x), 2).flatten(2)
         beta = F.softmax(theta.transpose(1, 2) @ phi, -1)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.compress.selection import Selection, check_selection, positions
-from pocketgan.core.dims import NORMS, Dim, is_depthwise, written_by
+from pocketgan.core.dims import NORMS, Dim, axes_of, is_depthwise, written_by
 
 
 class Seat(NamedTuple):
@@ -113,7 +113,8 @@ def fold_(layer: nn.Module, factors: Tensor) -> None:
         if isinstance(layer, nn.ConvTranspose2d):  # its filters lie by what they read: in x (out / groups) x taps
             weight.unflatten(0, (int(layer.groups), -1)).mul_(factors.view(int(layer.groups), 1, -1, 1, 1))
         else:
-            weight.mul_(factors.view([-1, *[1] * (weight.ndim - 1)]))
+            axis = next((axis for axis, dim in axes_of(layer).get("weight", {}).items() if dim is written_by(layer)), 0)
+            weight.movedim(axis, 0).mul_(factors.view([-1, *[1] * (weight.ndim - 1)]))
         if bias is not None:
             bias.mul_(factors)
 

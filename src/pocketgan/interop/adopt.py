@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pocketgan.core.reading import read_state
 from pocketgan.core.shape import Shape
-from pocketgan.interop.foreign import ForeignSpec, Pictures, describe_, norm_of, parts_of, prepared
+from pocketgan.interop.foreign import Adapted, ForeignSpec, Pictures, describe_, norm_of, parts_of, prepared
 from pocketgan.interop.laws import check_laws
 from pocketgan.interop.probe import channels_read, paint, proposed_layers, stride_of
 from pocketgan.interop.trace import trace
@@ -48,7 +48,11 @@ def adopt(
         raise ValueError(f"bgr=true: the generator reads {channels} channels, and only three have an order of colours")
     stride = stride_of(model, channels, shape)
     image = _example(model, channels, stride, shape)
-    traced = trace(model, image, keep=[f"net.{name}" for name in keep] if not pictures.ours else keep)
+    traced = (
+        trace(model.net, model.own(image), keep=keep).inside("net")
+        if isinstance(model, Adapted)
+        else trace(model, image, keep=keep)
+    )
     spec = ForeignSpec(
         widths={group: width for own in traced.dims.values() for dim in own.values() for group, width, _ in dim.units.parts},
         factory=factory,

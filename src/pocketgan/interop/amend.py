@@ -95,7 +95,7 @@ def _unique(indices: Iterable[Any]) -> list[Any]:
 def _keeps_channels(call: Any, shapes: Shapes) -> bool:
     """Whether a view of N x C x ..., or of N x ... x C, only lays out the positions anew."""
     before, after = tuple(getattr(call, "_saved_self_sym_sizes", ())), tuple(shapes.of.get(call, ()))
-    tokens = len(before) == 3 or len(after) == 3
+    tokens = min(len(before), len(after)) < 4
     vector = sum(length > 1 for length in before) == sum(length > 1 for length in after) == 1
     return not before or vector or before[:2] == after[:2] or (tokens and before[-1] == after[-1])
 

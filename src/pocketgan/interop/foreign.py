@@ -60,10 +60,13 @@ class Adapted(nn.Module):
         low, high = pictures.range
         self.middle, self.reach = (high + low) / 2, (high - low) / 2
 
+    def own(self, x: Tensor) -> Tensor:
+        """An image, N x C x H x W in [-1, 1], as the generator reads it."""
+        return (x.flip(1) if self.bgr else x) * self.reach + self.middle
+
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W in [-1, 1] -> the same."""
-        x = x.flip(1) if self.bgr else x
-        picture: Tensor = (self.net(x * self.reach + self.middle) - self.middle) / self.reach
+        picture: Tensor = (self.net(self.own(x)) - self.middle) / self.reach
         return picture.flip(1) if self.bgr else picture
 
 
@@ -163,6 +166,15 @@ def fold_parametrizations_(module: nn.Module) -> None:
                 remove_weight_norm(module, hook.name)  # type: ignore[attr-defined]
             case "SpectralNorm":
                 remove_spectral_norm(module, hook.name)  # type: ignore[attr-defined]
+                _forget_spectral_norm_(module)
+
+
+def _forget_spectral_norm_(module: nn.Module) -> None:
+    """Drop what torch leaves behind of the old form: a hook that asks every state for the tensors that are gone."""
+    for hooks in (module._state_dict_hooks, module._load_state_dict_pre_hooks):
+        for key, hook in list(hooks.items()):
+            if type(getattr(hook, "hook", hook)).__name__.startswith("SpectralNorm"):
+                del hooks[key]
 
 
 def describe_(model: nn.Module, spec: ForeignSpec) -> None:
