@@ -83,8 +83,8 @@ def test_the_run_is_like_any_other(run: Path, capsys: pytest.CaptureFixture[str]
     result = json.loads((run / "result.json").read_text())
     assert result["student"]["macs"] <= result["budget"]["limit"]
     assert result["export"]["onnx"]["max_abs_diff"] <= 1e-4
-    assert result["widths"]["teacher"] == {"net_head_0": 12, "net_body_0_0": 12, "net_body_2_0": 12}
-    assert "net.body.1.0 (kept as asked)" in _said(capsys, run)
+    assert result["widths"]["teacher"] == {"head_0": 12, "body_0_0": 12, "body_2_0": 12}
+    assert "body.1.0 (kept as asked)" in _said(capsys, run)
     assert any("black is 0, white 255" in note and "warning" not in note for note in result["notes"])
     page = (run / "report.html").read_text()
     assert "black is 0, white 255" in page
