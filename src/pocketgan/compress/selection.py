@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 import torch
@@ -123,6 +124,8 @@ def resize(model: nn.Module, widths: Mapping[str, int], fill: Callable[[str, Ten
     for name, tensor in named_tensors(model):
         new = fill(name, tensor.detach())
         memo[id(tensor)] = nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
+    for module in model.modules():  # each holds a dozen empty dictionaries of hooks: most of the time of a deepcopy
+        memo |= {id(value): OrderedDict() for value in vars(module).values() if type(value) is OrderedDict and not value}
     spec = getattr(model, "spec", None)
     if isinstance(spec, Spec):
         memo[id(spec)] = spec.resized({group: width for group, width in widths.items() if group in spec.widths})
