@@ -1,16 +1,14 @@
 """One tiny teacher and one tiny student, made once by the commands that users give."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from commands import NETS, TINY, command
 from PIL import Image
-from torch import nn
 
-from pocketgan.export import Exported
-from pocketgan.export.verify import Verification
-from pocketgan.pipeline import compress as stages
+from quick import quick_plots
 
 
 @pytest.fixture(scope="session")
@@ -40,15 +38,11 @@ def unpaired_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def quick_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exporting takes seconds and is tested where one student is; elsewhere a file stands for it."""
-
-    def export(generator: nn.Module, path: Path, *, size: tuple[int, int], verify: bool = True) -> Exported:
-        Path(path).write_bytes(b"onnx")
-        return Exported(Path(path), "onnx", 4, Verification({(1, *size): 0.0}, 1e-4))
-
-    monkeypatch.setattr(stages, "export_onnx", export)
+@pytest.fixture(scope="module", autouse=True)
+def plain_pages() -> Iterator[None]:
+    """Every run writes a page: without its plots, but for those that are made once a session."""
+    with quick_plots():
+        yield
 
 
 @pytest.fixture(scope="session")

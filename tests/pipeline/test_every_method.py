@@ -35,14 +35,12 @@ def test_a_method_runs_by_its_command(name: str, teacher: Path, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("name", ["dmad", "gan-compression"])
-def test_a_search_that_is_killed_goes_on_to_the_same_student(
-    name: str, teacher: Path, tmp_path: Path, quick_export: None
-) -> None:
+def test_a_search_that_is_killed_goes_on_to_the_same_student(name: str, teacher: Path, tmp_path: Path) -> None:
     """By SIGKILL, as soon as the search has written a state."""
     longer = ["search.steps=20", "search.checkpoint_every=2"]
-    command(*words(name, teacher, tmp_path / "whole"), *longer)
+    command(*words(name, teacher, tmp_path / "whole", "--to", "recover"), *longer)
     run = subprocess.Popen(
-        [sys.executable, "-m", "pocketgan", *words(name, teacher, tmp_path / "killed"), *longer],
+        [sys.executable, "-m", "pocketgan", *words(name, teacher, tmp_path / "killed", "--to", "recover"), *longer],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -54,7 +52,7 @@ def test_a_search_that_is_killed_goes_on_to_the_same_student(
         time.sleep(0.01)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    assert not (tmp_path / "killed" / "result.json").exists()
-    command(*words(name, teacher, tmp_path / "killed", "--resume"), *longer)
+    assert not (tmp_path / "killed" / "selected.safetensors").exists()
+    command(*words(name, teacher, tmp_path / "killed", "--to", "recover", "--resume"), *longer)
     for file in ("selected.safetensors", "student.safetensors"):
         assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()

@@ -1,18 +1,14 @@
-from pathlib import Path
+"""Every recipe is run at toy size, so nearly all of the time would go into what stands around the run."""
+
+from collections.abc import Iterator
 
 import pytest
-import torch
 
-from pocketgan.export import Exported
-from pocketgan.pipeline import compress as stages
+from quick import quick_plots
 
 
-@pytest.fixture
-def quick_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exporting takes seconds and is tested elsewhere."""
-
-    def export(generator: torch.nn.Module, path: Path, *, size: int) -> Exported:
-        path.write_bytes(b"onnx")
-        return Exported(path, "onnx", 4, None)
-
-    monkeypatch.setattr(stages, "export_onnx", export)
+@pytest.fixture(scope="module", autouse=True)
+def plain_pages() -> Iterator[None]:
+    """Every run writes a page: without its plots, but for those that are made once a session."""
+    with quick_plots():
+        yield
