@@ -157,7 +157,8 @@ def test_a_budget_for_all_gives_the_teacher_bit_for_bit(spec: Spec) -> None:
     model, x = randomised(spec), example_input(spec)
     small = selected(model, setting(model, Budget("all", "macs", CostModel(model, 32)().macs)))
     assert torch.equal(small(x), model(x))
-    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in small.state_dict().items())
+    whole = model.state_dict()
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in small.state_dict().items())
 
 
 def test_only_networks_without_a_scale_for_every_group_are_trained_first() -> None:
