@@ -31,6 +31,7 @@ from pocketgan.models import inception, inception_spade, mobile_resnet, mobile_s
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.measure import save_statistics
 from pocketgan.train.config import FitConfig
+from quick import quick_plots
 
 SIDE, CLASSES = 32, 11
 
@@ -169,10 +170,11 @@ def mirror(stage: Path) -> Iterator[Web]:
 
 
 @pytest.fixture
-def world(stage: Path, mirror: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def world(stage: Path, mirror: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the stage as the current directory.
 
-    Only the stage's own student is traced to ONNX, which takes seconds: later ones get a copy of its file.
+    Only the stage's own student is traced to ONNX, which takes seconds: later ones get a copy of its file. Nor have their
+    pages any plots.
     """
     shutil.copytree(stage, tmp_path / "world")
     monkeypatch.chdir(tmp_path / "world")
@@ -186,7 +188,8 @@ def world(stage: Path, mirror: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return Exported(path, "onnx", shown["bytes"], verification)
 
     monkeypatch.setattr(pipeline, "export_onnx", export)
-    return tmp_path / "world"
+    with quick_plots():
+        yield tmp_path / "world"
 
 
 @pytest.fixture

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.overrides import TorchFunctionMode
 
 from pocketgan.core.spec import Spec
 
 
 def spectral_(layer: nn.Module) -> None:
     """Divide the layer's weight by its largest singular value from now on (Miyato et al. 2018, eq. 8), in place."""
-    spectral_norm(layer)
+    if any(parameter.is_meta for parameter in layer.parameters()):
+        with _WithoutLengths():
+            spectral_norm(layer)
+    else:
+        spectral_norm(layer)
+
+
+class _WithoutLengths(TorchFunctionMode):
+    """Where there are no numbers a vector has no length: torch's first iterations would take a tenth of a second a layer."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return args[0] if func is nn.functional.normalize else func(*args, **(kwargs or {}))
 
 
 def plain(spec: Spec) -> Spec:
