@@ -299,3 +299,14 @@ def test_the_channels_of_the_input_are_those_of_the_first_convolution() -> None:
     with pytest.raises(ValueError, match="Sequential has no convolution: say how many channels"):
         image_channels(nn.Sequential(nn.Linear(2, 2)))
     assert CostModel(nn.Sequential(nn.Linear(8, A)), (4, 8), in_channels=3)().macs == prod((3, 4, 8, 5))
+
+
+@pytest.mark.parametrize("norm", [nn.InstanceNorm2d, nn.BatchNorm2d])
+def test_a_size_that_torch_refuses_to_norm_is_refused(norm: type[nn.Module]) -> None:
+    """Norms are not run for their shapes, but one position alone has no spread."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 4), norm(4), nn.ReLU())
+    assert CostModel(model, 5)().macs == 4 * 3 * 16 * 4
+    assert all("forward" not in vars(module) for module in model)
+    with pytest.raises(ValueError, match="Expected more than 1"):
+        CostModel(model, 4)
+    assert all("forward" not in vars(module) for module in model)

@@ -68,10 +68,16 @@ class Term:
 
     def at(self, widths: Mapping[str, int]) -> Cost:
         """The term's value at those widths."""
-        if not exists(self.needs, widths):
+        if self.needs and not exists(self.needs, widths):
             return Cost(0, 0, 0)
-        reads, writes = (d.resized(widths) if isinstance(d, Dim) else d for d in (self.reads, self.writes))
-        return Cost(*(part * int(reads) * int(writes) for part in self.cost))
+        times = _at(self.reads, widths) * _at(self.writes, widths)
+        params, macs, macs_paper = self.cost
+        return Cost(params * times, macs * times, macs_paper * times)
+
+
+def _at(dim: Dim | int, widths: Mapping[str, int]) -> int:
+    # Without a Dim in between: a search asks for millions of these.
+    return sum(widths.get(group, width) * each for group, width, each in dim.parts) if isinstance(dim, Dim) else dim
 
 
 class CostModel:
@@ -218,7 +224,8 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
                     bare = prod(length for axis, length in enumerate(parameter.shape) if axis not in named)
                     writes, reads = [*named.values(), 1, 1][:2]
                     add(Cost(bare, 0, 0), reads, writes)
-    if counted != _total(term.at(widths_of(model)) for term in terms).macs:
+    whole = widths_of(model)
+    if counted != _total(term.at(whole) for term in terms).macs:
         terms.extend(_products(model, terms, partial(_counted_at, model, (1, channels, *size))))
     return terms, tuple(uncounted)
 
@@ -303,12 +310,23 @@ def _recorded(model: nn.Module, positions: dict[str, tuple[int, int]]) -> Iterat
         return record
 
     leaves = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
+    alike = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm, nn.ReLU, nn.LeakyReLU)
+    kept = [module for module in model.modules() if type(module) in alike]
     handles = [m.register_forward_hook(hook(n)) for n, m in model.named_modules() if isinstance(m, leaves)]
+    for module in kept:  # they keep the shape, but to find that out takes torch longer than all the rest
+        module.forward = partial(_kept, module)
     try:
         yield
     finally:
+        for module in kept:
+            del module.forward
         for handle in handles:
             handle.remove()
+
+
+def _kept(module: nn.Module, input: Tensor) -> Tensor:
+    # Of one position, torch refuses some norms: that a size is too small must not go unnoticed.
+    return input if prod(input.shape[2:]) > 1 else type(module).forward(module, input)
 
 
 def image_channels(model: nn.Module) -> int:
