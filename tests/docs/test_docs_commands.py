@@ -16,6 +16,7 @@ from pocketgan.core.config import override
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import resnet
 
+pytestmark = pytest.mark.xdist_group("docs")
 COMMANDS = commands()
 VERB_LINES = {place: words[1:] for place, words in COMMANDS.items() if words[0] == "pocketgan"}
 MAKE_LINES = {place: words[1:] for place, words in COMMANDS.items() if words[0] == "make"}

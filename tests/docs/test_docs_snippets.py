@@ -23,6 +23,7 @@ from pocketgan.metrics.cost import CostModel
 from pocketgan.models import resnet
 from pocketgan.train.objectives import OBJECTIVES, Scene, make_objectives
 
+pytestmark = pytest.mark.xdist_group("docs")
 SNIPPETS = blocks("python")
 
 

@@ -18,6 +18,8 @@ from pocketgan.export import FORMATS, Deployable, Exported, export_onnx, frozen,
 from pocketgan.export.onnx_format import to_onnx
 from pocketgan.export.verify import probe
 
+pytestmark = pytest.mark.xdist_group("export")
+
 
 def ops(file: Exported) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(file.path).graph.node)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from pocketgan.export import RUNTIMES, Exported, frozen, onnxruntime_runner, torch_runner
 from pocketgan.metrics.latency import measure_latency
 
+pytestmark = pytest.mark.xdist_group("export")
+
 
 @pytest.fixture
 def x() -> Tensor:

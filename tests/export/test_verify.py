@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from pocketgan.export import Exported, Verification, verify_onnx
 from pocketgan.export.verify import compare, probe, probe_shapes
 
+pytestmark = pytest.mark.xdist_group("export")
+
 
 class Half(nn.Module):
     stride, in_channels = 4, 1

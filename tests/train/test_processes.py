@@ -32,6 +32,7 @@ from pocketgan.train.processes import Processes, choose_device
 pytestmark = [
     pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows one process only"),
     pytest.mark.filterwarnings("ignore:a search of"),
+    pytest.mark.xdist_group("processes"),
 ]
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["pocketgan.pipeline.common", "pocketgan.train.loop", "torch._dynamo"])
