@@ -241,10 +241,10 @@ def johnson128() -> str:
     first = [runs[0][1]]
     untouched = [over(first, metric, 2, "input") for metric in ("psnr_to_teacher", "kernel")]
     note = (
-        "A fast style-transfer network (Johnson et al. 2016) of 2.07 G exact MACs at 128 x 128; horses are the inputs, and the\n"
-        f"students are judged on 120 that none has seen. {data['search_steps']} + {data['steps']} steps of batch 4, one seed, on\n"
-        f"{data['cpu']}, {data['threads']} thread: too few to say which method is best. How many times faster the student is than\n"
-        "the teacher is measured in one run, medians. The untouched horses have\n"
+        "A fast style-transfer network (Johnson et al. 2016) of 2.07 G exact MACs at 128 x 128; horses are the inputs, and\n"
+        f"the students are judged on 120 unseen ones. {data['search_steps']} + {data['steps']} steps of batch 4, one seed,\n"
+        f"on {data['cpu']}, {data['threads']} thread: too few to say which method is best. How many times faster a student\n"
+        "is than the teacher is measured in one run, medians. The untouched horses have\n"
         f"{untouched[0]} dB and a kernel distance of {untouched[1]}.\n"
     )
     return table(header, rows) + "\n" + note

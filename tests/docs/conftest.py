@@ -29,6 +29,7 @@ from pocketgan.interop import to_published
 from pocketgan.interop.factory import load_factory
 from pocketgan.models import inception, inception_spade, mobile_resnet, mobile_spade, patchgan, resnet, spade
 from pocketgan.pipeline.config import CompressConfig
+from pocketgan.pipeline.convert import convert
 from pocketgan.pipeline.measure import save_statistics
 from pocketgan.train.config import FitConfig
 from quick import quick_plots
@@ -111,7 +112,16 @@ def write_published(root: Path) -> None:
 def write_foreign(root: Path) -> None:
     """A generator of somebody else: the file on the page, and weights."""
     (root / "painter.py").write_text(next(text for text in blocks("python").values() if "class Painter" in text))
-    torch.save(load_factory(f"{root / 'painter.py'}:generator")().state_dict(), root / "painter.pth")
+    generator = f"{root / 'painter.py'}:generator"
+    torch.save(load_factory(generator)().state_dict(), root / "painter.pth")
+    convert(f"{generator}@{root / 'painter.pth'}", root / "painter.safetensors", size=SIDE)
+    student = CompressConfig(
+        teacher=f"{generator}@{root / 'painter.safetensors'}",
+        data=DataConfig(path=str(root / "photos"), size=SIDE, workers=0),
+        task="inputs",
+        fit=FitConfig(steps=0),
+    )
+    pipeline.run_stages(student, root / "runs/painter-10x", last="recover")
 
 
 def write_checkpoint(path: Path, spec: Spec) -> None:
