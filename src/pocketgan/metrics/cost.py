@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from pocketgan.core.dims import (
     ALWAYS,
@@ -272,9 +273,9 @@ def _counted_at(model: nn.Module, image: tuple[int, ...], widths: Mapping[str, i
     }
     shell = copy.deepcopy(model, empty)
     set_widths_(shell, widths)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), _Counted() as counted:  # type: ignore[no-untyped-call]
         shell(torch.empty(image, device="meta", dtype=_dtype(shell)))
-    return int(counter.get_total_flops()) // 2
+    return counted.flops // 2
 
 
 def _meta(tensor: Tensor, lengths: Mapping[int, int]) -> Tensor:
@@ -288,10 +289,23 @@ def _positions(model: nn.Module, size: tuple[int, int], channels: int) -> tuple[
     And the MACs that torch counts.
     """
     positions: dict[str, tuple[int, int]] = {}
-    with _recorded(model, positions), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with _recorded(model, positions), torch.no_grad(), _Counted() as counted:  # type: ignore[no-untyped-call]
         empty = {name: torch.empty_like(tensor, device="meta") for name, tensor in named_tensors(model)}
         functional_call(model, empty, (torch.empty(1, channels, *size, device="meta", dtype=_dtype(model)),))
-    return positions, int(counter.get_total_flops()) // 2
+    return positions, counted.flops // 2
+
+
+class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts as ``FlopCounterMode`` does, by torch's own formulas, without following which module it is in: in half the time."""
+
+    flops = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.flops += int(formula(*args, **(kwargs or {}), out_val=out))
+        return out
 
 
 def _dtype(model: nn.Module) -> torch.dtype:
