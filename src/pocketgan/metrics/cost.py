@@ -275,7 +275,7 @@ def _counted_at(model: nn.Module, image: tuple[int, ...], widths: Mapping[str, i
     set_widths_(shell, widths)
     with torch.no_grad(), _Counted() as counted:  # type: ignore[no-untyped-call]
         shell(torch.empty(image, device="meta", dtype=_dtype(shell)))
-    return counted.flops // 2
+    return int(counted.flops // 2)
 
 
 def _meta(tensor: Tensor, lengths: Mapping[int, int]) -> Tensor:
