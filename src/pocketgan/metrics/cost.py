@@ -296,7 +296,7 @@ def _positions(model: nn.Module, size: tuple[int, int], channels: int) -> tuple[
 
 
 class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts as ``FlopCounterMode`` does, by torch's own formulas, without following which module it is in: in half the time."""
+    """Counts as ``FlopCounterMode`` does, by torch's own formulas; without following modules that takes half the time."""
 
     flops = 0
 
