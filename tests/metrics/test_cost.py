@@ -310,3 +310,11 @@ def test_a_size_that_torch_refuses_to_norm_is_refused(norm: type[nn.Module]) -> 
     with pytest.raises(ValueError, match="Expected more than 1"):
         CostModel(model, 4)
     assert all("forward" not in vars(module) for module in model)
+
+
+def test_costs_are_the_same_under_inference_mode() -> None:
+    """Where torch does not take operations apart; measuring happens there."""
+    model = resnet(4, 1).build()
+    outside = CostModel(model, 32)()
+    with torch.inference_mode():
+        assert CostModel(model, 32)() == outside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import median
 from typing import Any
 
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 
 from pocketgan.core.shape import Shape, said
 
-MOST_STRIDE = 64
+MOST_STRIDE = 256
+PROBED = 128
+"""Sides of the images that are tried, unless a stride is larger."""
 DISTILLED = 5
 """Layers that are proposed for distillation, at most."""
 
@@ -90,7 +93,7 @@ def stride_of(model: nn.Module, channels: int, shape: Shape) -> int:
 
 def _odd_multiple(side: int, stride: int) -> int:
     """An odd number of strides, near ``side`` and small enough to be quick: an even number would hide a larger stride."""
-    return int(stride * max(1, min(side, 2 * MOST_STRIDE) // stride // 2 * 2 - 1))
+    return int(stride * max(1, min(side, PROBED) // stride // 2 * 2 - 1))
 
 
 def _keeps_size(model: nn.Module, channels: int, shape: Iterable[int]) -> bool:
@@ -147,14 +150,19 @@ def _stages(maps: list[tuple[str, int]]) -> list[list[str]]:
 
 
 def _chosen(stages: list[list[str]]) -> list[str]:
-    """The ends of the stages before the last, and of the longest one points between, `DISTILLED` in all."""
+    """The end of the longest stage, points evenly within it, and the ends of the stages around it, `DISTILLED` in all.
+
+    Where no stage is much longer than others, as in a U-Net: the ends of stages, evenly from input to output.
+    """
     if not stages:
         return []
     order = [name for stage in stages for name in stage]
-    ends = [stage[-1] for stage in stages[:-1]] or [stages[-1][-1]]
-    longest = max(stages, key=len)
+    ends, longest = [stage[-1] for stage in stages[:-1]] or [stages[-1][-1]], max(stages, key=len)
     outer = _outermost(longest)
-    inner = [outer[len(outer) * k // 3] for k in (1, 2)] if len(outer) > 3 else []
+    if len(outer) <= 3 or len(longest) < 3 * median(map(len, stages)):
+        count = min(len(ends), DISTILLED - 1)
+        return [ends[(2 * k + 1) * len(ends) // (2 * count)] for k in range(count)]
+    inner = [outer[len(outer) * k // 3] for k in (1, 2)]
     near = sorted(ends, key=lambda name: abs(order.index(name) - order.index(longest[-1])))
     wanted = dict.fromkeys([*inner, longest[-1], *near])
     return sorted(list(wanted)[:DISTILLED], key=order.index)

@@ -273,7 +273,7 @@ def _counted_at(model: nn.Module, image: tuple[int, ...], widths: Mapping[str, i
     }
     shell = copy.deepcopy(model, empty)
     set_widths_(shell, widths)
-    with torch.no_grad(), _Counted() as counted:  # type: ignore[no-untyped-call]
+    with _counting() as counted:
         shell(torch.empty(image, device="meta", dtype=_dtype(shell)))
     return int(counted.flops // 2)
 
@@ -289,10 +289,17 @@ def _positions(model: nn.Module, size: tuple[int, int], channels: int) -> tuple[
     And the MACs that torch counts.
     """
     positions: dict[str, tuple[int, int]] = {}
-    with _recorded(model, positions), torch.no_grad(), _Counted() as counted:  # type: ignore[no-untyped-call]
+    with _recorded(model, positions), _counting() as counted:
         empty = {name: torch.empty_like(tensor, device="meta") for name, tensor in named_tensors(model)}
         functional_call(model, empty, (torch.empty(1, channels, *size, device="meta", dtype=_dtype(model)),))
     return positions, counted.flops // 2
+
+
+@contextmanager
+def _counting() -> Iterator[_Counted]:
+    # Under inference mode torch would not take its operations apart into those that there are formulas for.
+    with torch.inference_mode(False), torch.no_grad(), _Counted() as counted:  # type: ignore[no-untyped-call]
+        yield counted
 
 
 class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
