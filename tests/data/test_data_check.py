@@ -5,7 +5,7 @@ import pytest
 from made import flat, noise
 from PIL import Image
 
-from pocketgan.data import DataConfig, check
+from pocketgan.data import DataConfig, check, guess_task
 
 
 def found(report) -> dict[str, str]:
@@ -129,6 +129,13 @@ def test_the_task_is_guessed_from_the_folders(put, tmp_path, files, task):
     for name in files:
         put(f"{name}.png", flat("A", 0, (32, 32)))
     assert checked(tmp_path).task == task
+
+
+def test_one_side_alone_is_what_the_caller_takes_it_for(put, tmp_path):
+    """`data check` expects the other side, a student learns from inputs alone."""
+    put("trainA/1.png", flat("A", 0))
+    config = DataConfig(path=str(tmp_path))
+    assert (guess_task(config), guess_task(config, alone="inputs")) == ("unpaired", "inputs")
 
 
 def test_built_in_sets_need_no_files():
