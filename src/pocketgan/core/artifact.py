@@ -43,7 +43,8 @@ def save_artifact(path: Path, model: nn.Module, *, size: Size, provenance: Mappi
         "size": plain(as_shape(size)),
         "provenance": dict(provenance or {}),
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    firsts, state = _firsts(model), model.state_dict()
+    tensors = {name: state[name].detach().cpu().contiguous() for name, first in firsts.items() if name == first}
     with atomic(path) as temporary:
         save_file(tensors, temporary, metadata={HEADER: json.dumps(header)})
 
@@ -70,6 +71,13 @@ def load_artifact(path: Path) -> Artifact:
         raise ValueError(f"{path} holds weights but no pocketgan header: it does not say which network they belong to")
     if header["format"] > FORMAT:
         raise ValueError(f"{path} has format {header['format']}; this version reads up to {FORMAT}: update pocketgan")
-    model = spec_from_json(header["spec"]).build(device="meta").to_empty(device="cpu")
-    model.load_state_dict(load_file(path))
+    model, state = spec_from_json(header["spec"]).build(device="meta"), load_file(path)
+    shared = {name: state[first] for name, first in _firsts(model).items() if first in state}
+    model.to_empty(device="cpu").load_state_dict(state | shared)
     return Artifact(model.eval(), plain(as_shape(header["size"])), header["provenance"])
+
+
+def _firsts(model: nn.Module) -> dict[str, str]:
+    """``{tensor: its first name}``: a layer may be registered twice, by itself and as part of a whole, and is written once."""
+    names: dict[int, str] = {}
+    return {name: names.setdefault(id(tensor), name) for name, tensor in model.state_dict(keep_vars=True).items()}

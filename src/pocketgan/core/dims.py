@@ -183,14 +183,22 @@ def is_depthwise(module: nn.Module) -> bool:
     return isinstance(getattr(module, "groups", 1), Dim)
 
 
-def _declared(module: nn.Module) -> Axes:
-    return getattr(module, "AXES", None) or AXES.get(type(module), {})
+def stock_kind(module: nn.Module) -> type[nn.Module] | None:
+    """The stock layer that it is, or that its author derived it from; None for others, and for what torch itself derives."""
+    kinds = type(module).__mro__[: 1 if type(module).__module__.startswith("torch.nn.modules") else None]
+    return next((kind for kind in kinds if kind in AXES), None)
+
+
+def declared_axes(module: nn.Module) -> Axes:
+    """What the module's author declared, else what is known of the stock layer that it is."""
+    stock = stock_kind(module)
+    return getattr(module, "AXES", None) or (AXES[stock] if stock is not None else {})
 
 
 def axes_of(module: nn.Module) -> dict[str, dict[int, Dim]]:
     """``{tensor: {axis: Dim}}`` for the module's own tensors that have channels to lose."""
     table: dict[str, dict[int, Dim]] = {}
-    for tensor, attributes in _declared(module).items():
+    for tensor, attributes in declared_axes(module).items():
         value = getattr(module, tensor, None)
         if value is None:
             continue
@@ -206,7 +214,7 @@ def axes_of(module: nn.Module) -> dict[str, dict[int, Dim]]:
 
 def written_by(module: nn.Module) -> Dim | None:
     """The named width of what a layer makes: its ``out_channels``, or what sizes its tensors and reads nothing."""
-    stated = (name for attributes in _declared(module).values() for name in attributes)
+    stated = (name for attributes in declared_axes(module).values() for name in attributes)
     named = (getattr(module, name, None) for name in ("out_channels", *stated) if name and not name.startswith("in_"))
     return next((dim for dim in named if isinstance(dim, Dim)), None)
 
@@ -221,17 +229,18 @@ def channel_map(model: nn.Module) -> dict[str, dict[int, Dim]]:
     table: dict[str, dict[int, Dim]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
         groups = getattr(module, "groups", 1)
-        named = dims_of(module) and any(True for _ in _own_tensors(module))
+        named = dims_of(module) and any(True for _ in own_tensors(module))
         if named and not isinstance(groups, Dim) and groups != 1:
             raise ValueError(f"layer '{name}' is a convolution in {groups} groups, neither dense nor depthwise: keep it")
-        if named and not _declared(module):
+        if named and not declared_axes(module):
             raise ValueError(f"layer '{name}' ({type(module).__name__}) has named widths but no AXES: say what they size")
         table |= {f"{name}.{tensor}".lstrip("."): dims for tensor, dims in axes_of(module).items()}
     _check_ties(model, table)
     return table
 
 
-def _own_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def own_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The parameters and buffers of the module itself, without those of its children."""
     yield from module.named_parameters(recurse=False)
     yield from module.named_buffers(recurse=False)
 
@@ -239,7 +248,7 @@ def _own_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def _check_ties(model: nn.Module, table: Mapping[str, Mapping[int, Dim]]) -> None:
     owners: dict[int, str] = {}
     for name, module in model.named_modules(remove_duplicate=False):
-        for tensor, value in _own_tensors(module):
+        for tensor, value in own_tensors(module):
             path = f"{name}.{tensor}".lstrip(".")
             owner = owners.setdefault(id(value), path)
             ours, theirs = ({axis: dim.parts for axis, dim in table.get(key, {}).items()} for key in (path, owner))

@@ -5,29 +5,17 @@ from __future__ import annotations
 import copy
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.dims import NORMS
+from pocketgan.core.dims import AXES, NORMS, declared_axes, stock_kind
 from pocketgan.interop.amend import Shapes, amend_
 
 Axis = tuple[str, str]
 """A layer (or bare parameter) and its side: ``in`` or ``out``; norms and the like have ``out`` alone."""
-
-_NORM = {"out": ("num_features",)}
-SIDES: Mapping[type[nn.Module], Mapping[str, tuple[str, ...]]] = {
-    nn.Conv2d: {"in": ("in_channels",), "out": ("out_channels",)},
-    nn.ConvTranspose2d: {"in": ("in_channels",), "out": ("out_channels",)},
-    nn.Linear: {"in": ("in_features",), "out": ("out_features",)},
-    nn.BatchNorm2d: _NORM,
-    nn.InstanceNorm2d: _NORM,
-    nn.GroupNorm: {"out": ("num_channels",)},
-    nn.PReLU: {"out": ("num_parameters",)},
-}
-"""The attributes that say how many channels a stock layer has on each side."""
 
 IMAGE, NET, PICTURE = "<image>", "net", "<picture>"
 PAINTS = "its channels are the picture's"
@@ -235,19 +223,18 @@ class Graph:
 
 
 def sides_of(module: nn.Module) -> Mapping[str, tuple[str, ...]]:
-    """``{side: its attributes}`` of a stock layer, or of one whose author declared ``AXES`` for a whole kernel.
+    """``{side: the attributes that say how many channels it has there}`` of a stock layer, or of one with ``AXES`` of its own.
 
-    A PReLU of one number has no channels.
+    None for a layer of someone's own that does not state both sides; a PReLU of one number has no channels.
     """
     if _of_one_number(module):
         return {}
-    if type(module) in SIDES:
-        return SIDES[type(module)]
-    axes: Mapping[str, Sequence[str | None]] = getattr(module, "AXES", {})
-    named = dict.fromkeys(name for attributes in axes.values() for name in attributes if name is not None)
+    named = dict.fromkeys(name for attributes in declared_axes(module).values() for name in attributes if name is not None)
     reads = tuple(name for name in named if name.startswith("in_"))
     writes = tuple(name for name in named if not name.startswith("in_"))
-    return {"in": reads, "out": writes} if reads and writes else {}
+    if reads and writes:
+        return {"in": reads, "out": writes}
+    return {"out": writes} if writes and stock_kind(module) is not None else {}
 
 
 def _of_one_number(module: nn.Module) -> bool:
@@ -260,8 +247,9 @@ def _differentiable(model: nn.Module) -> nn.Module:
     copied = copy.deepcopy(model).eval().requires_grad_(True)
     for module in copied.modules():
         if not _standard(module):
+            stock = stock_kind(module)
             for name, buffer in list(module.named_buffers(recurse=False)):
-                if buffer.is_floating_point():
+                if buffer.is_floating_point() and (stock is None or name not in AXES[stock]):
                     delattr(module, name)
                     module.register_parameter(name, nn.Parameter(buffer))
     return copied
@@ -310,4 +298,4 @@ def _declared_pruners(layers: Any) -> dict[type[nn.Module], Any]:
         def get_in_channels(self, layer: nn.Module) -> int:
             return int(getattr(layer, sides_of(layer)["in"][0]))
 
-    return {type(layer): Declared() for layer in layers if type(layer) not in SIDES}
+    return {type(layer): Declared() for layer in layers if stock_kind(layer) is None}

@@ -32,6 +32,7 @@ from pocketgan.core.dims import (
     conditions,
     exists,
     named_tensors,
+    own_tensors,
     set_widths_,
     widths_of,
 )
@@ -290,9 +291,22 @@ def _positions(model: nn.Module, size: tuple[int, int], channels: int) -> tuple[
     """
     positions: dict[str, tuple[int, int]] = {}
     with _recorded(model, positions), _counting() as counted:
-        empty = {name: torch.empty_like(tensor, device="meta") for name, tensor in named_tensors(model)}
-        functional_call(model, empty, (torch.empty(1, channels, *size, device="meta", dtype=_dtype(model)),))
+        image = torch.empty(1, channels, *size, device="meta", dtype=_dtype(model))
+        functional_call(model, _on_meta(model), (image,), tie_weights=False)
     return positions, counted.flops // 2
+
+
+def _on_meta(model: nn.Module) -> dict[str, Tensor]:
+    """Every tensor of every module once, without values.
+
+    torch's own ties would swap those of a module of two names (a network and its parts) twice, and never bring them back.
+    """
+    empty = {id(tensor): torch.empty_like(tensor, device="meta") for _, tensor in named_tensors(model)}
+    return {
+        f"{name}.{tensor}".lstrip("."): empty[id(value)]
+        for name, module in model.named_modules()
+        for tensor, value in own_tensors(module)
+    }
 
 
 @contextmanager
