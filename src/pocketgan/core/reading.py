@@ -49,11 +49,7 @@ def read_state(path: Path, network: str | None = None) -> Contents:
     file and says what is wrong: absent, empty, cut short, no checkpoint, code inside,
     no network or several, weights that are not dense, not floating-point or not finite.
     """
-    _check_file(path)
-    data = _load(path)
-    found = _state_dicts(data)
-    if not found:
-        raise ValueError(f"{path} holds {_content(data)}, not a state dict: names to tensors only, as net.state_dict() is")
+    found, data = read_states(path)
     if network is not None and network not in found:
         raise ValueError(f"{path}: {unknown('network', network, (key for key in found if key))}")
     if network is None and len(found) > 1:
@@ -63,8 +59,21 @@ def read_state(path: Path, network: str | None = None) -> Contents:
             f"{next(iter(found))} --out FILE.safetensors, or save the one that you mean to its own file"
         )
     key = next(iter(found)) if network is None else network
-    _check_tensors(path, found[key])
+    check_tensors(path, found[key])
     return Contents(found[key], key, data)
+
+
+def read_states(path: Path) -> tuple[dict[str, State], Mapping[str, Any]]:
+    """``{dotted key: tensors}`` of every network in the file, and everything in its outermost dict.
+
+    Raises ``ValueError`` as `read_state` does, but for the tensors, which are not looked at.
+    """
+    _check_file(path)
+    data = _load(path)
+    found = _state_dicts(data)
+    if not found:
+        raise ValueError(f"{path} holds {_content(data)}, not a state dict: names to tensors only, as net.state_dict() is")
+    return found, data
 
 
 def _check_file(path: Path) -> None:
@@ -76,7 +85,8 @@ def _check_file(path: Path) -> None:
         raise ValueError(f"{path} is empty (0 bytes): fetch or save it again")
 
 
-def _check_tensors(path: Path, state: State) -> None:
+def check_tensors(path: Path, state: State) -> None:
+    """Raise ``ValueError`` for weights that are not dense, not floating-point or not finite; batches may be counted."""
     for name, tensor in state.items():
         if name.endswith("num_batches_tracked"):
             continue

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.reading import read_state
+from pocketgan.core.reading import State, check_tensors, read_states
 from pocketgan.core.shape import Shape
-from pocketgan.interop.foreign import Adapted, ForeignSpec, Pictures, describe_, norm_of, parts_of, prepared
+from pocketgan.interop.foreign import Adapted, ForeignSpec, Pictures, copied, describe_, norm_of, parts_of, prepared
 from pocketgan.interop.laws import check_laws
 from pocketgan.interop.probe import channels_read, paint, proposed_layers, stride_of
 from pocketgan.interop.trace import trace
@@ -28,10 +29,10 @@ def adopt(
     keep: Sequence[str] = (),
     check: bool = True,
 ) -> nn.Module:
-    """``model`` (changed in place, in evaluation mode) with named widths and a `ForeignSpec` as its ``.spec``.
+    """A copy of ``model``, in evaluation mode, with named widths and a `ForeignSpec` as its ``.spec``.
 
     Args:
-        model: with its trained weights, on the CPU.
+        model: with its trained weights.
         factory: the name under which the function that makes it was given (`pocketgan.interop.factory.give`).
         shape: height and width that it is meant for.
         pictures: what it reads and paints; by default RGB in [-1, 1].
@@ -39,10 +40,11 @@ def adopt(
         check: hold it against the laws.
 
     Raises:
-        ValueError: it paints no picture of the image's size; a name in ``keep`` is none of its layers; a law does not hold.
+        ValueError: it cannot be copied; it paints no picture of the image's size; a name in ``keep`` is none of its layers;
+            a law does not hold.
     """
     pictures = pictures or Pictures()
-    model = prepared(model, pictures).cpu().float().eval()
+    model = prepared(copied(model), pictures).float().eval()
     channels = channels_read(model, shape)
     if pictures.bgr and channels != 3:
         raise ValueError(f"bgr=true: the generator reads {channels} channels, and only three have an order of colours")
@@ -76,22 +78,55 @@ def adopt(
 def load_weights(model: nn.Module, file: Path) -> None:
     """Fill a foreign model from a ``.safetensors`` or ``.pth`` file with the names of its own ``state_dict``, in place.
 
-    A common prefix of all names (``module.`` of ``DataParallel``) is seen through. Nothing in the file is ever run. Raises
-    ``ValueError`` as `read_state` does, and for a file that does not fit: what is missing, unknown, of another shape.
+    A prefix before all of them (``module.`` of ``DataParallel``, ``_orig_mod.`` of ``torch.compile``) is seen through, and of
+    several networks in the file the one is taken that has all its names. Nothing in the file is ever run. Raises ``ValueError``
+    as `read_state` does, and for a file that does not fit: what is missing, unknown, of another shape, or twice.
     """
-    state = read_state(file).state
     own = model.state_dict()
-    prefix = next((head for head in ("", "module.", "generator.", "netG.") if any(head + name in state for name in own)), "")
-    state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    candidates = {
+        f"{key}.{prefix}".strip("."): _under(prefix, state)
+        for key, state in read_states(file)[0].items()
+        for prefix in _prefixes(state, own)
+    }
+    whole = {place: state for place, state in candidates.items() if not _missing(state, own)}
+    if len(whole) > 1:
+        places = ", ".join(f"'{place}'" for place in whole)
+        raise ValueError(
+            f"{file} holds {len(whole)} networks that fit, under {places}: save the one that you mean to its own file"
+        )
+    state = next(iter(whole.values()), min(candidates.values(), key=lambda state: len(_missing(state, own))))
     faults = {
-        "missing": [name for name in own if name not in state and not name.endswith("num_batches_tracked")],
+        "missing": _missing(state, own),
         "unknown": [name for name in state if name not in own],
         "of another shape": [name for name in own if name in state and own[name].shape != state[name].shape],
     }
     if any(faults.values()):
         said = "; ".join(f"{len(names)} {kind}: {', '.join(names[:4])}" for kind, names in faults.items() if names)
         raise ValueError(f"{file} does not fit what the factory makes. {said}")
+    check_tensors(file, {name: tensor for name, tensor in state.items() if own[name].is_floating_point()})
     model.load_state_dict({**own, **state})
+
+
+def _prefixes(state: State, own: State) -> list[str]:
+    """What may stand before the names of ``own`` in ``state``: nothing, if they are there so, else what stands before most."""
+    if not _missing(state, own):
+        return [""]
+    before = Counter(head for name in state for head in _heads(name) if name.removeprefix(head) in own)
+    most = max(before.values(), default=0)
+    return [prefix for prefix, count in before.items() if count == most] or [""]
+
+
+def _heads(name: str) -> list[str]:
+    """``a.``, ``a.b.`` and so on of ``a.b.c``."""
+    return [name[: at + 1] for at, letter in enumerate(name) if letter == "."]
+
+
+def _under(prefix: str, state: State) -> State:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _missing(state: State, own: State) -> list[str]:
+    return [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
 
 
 def _example(model: nn.Module, channels: int, stride: int, shape: Shape) -> Tensor:

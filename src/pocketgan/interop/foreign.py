@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -139,6 +140,22 @@ class ForeignSpec(Spec):
                 reset = getattr(module, "reset_parameters", None)
                 if callable(reset):
                     reset()
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy, on the CPU, of somebody else's network; of what a forward left in it (caches, normed weights) the values alone.
+
+    Raises ``ValueError`` for one that cannot be copied.
+    """
+    left = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
+    memo = {id(value): value.detach().clone() for value in left if not value.is_leaf}
+    try:
+        return copy.deepcopy(model, memo).cpu()
+    except Exception as error:  # whatever it holds
+        raise ValueError(
+            f"the generator cannot be copied ({type(error).__name__}: {error}), and that is how it is cut: let it hold no "
+            "locks, files or tensors with gradients beside its parameters"
+        ) from error
 
 
 def prepared(model: nn.Module, pictures: Pictures) -> nn.Module:

@@ -17,7 +17,7 @@ from pocketgan.core.spec import Spec, spec_of
 from pocketgan.interop import load_checkpoint
 from pocketgan.interop.adopt import adopt, load_weights
 from pocketgan.interop.factory import NotGiven, Reference, give, load_factory, made, name_of, parse_reference
-from pocketgan.interop.foreign import ForeignSpec, Pictures
+from pocketgan.interop.foreign import ForeignSpec, Pictures, copied
 from pocketgan.models.spectral import folded
 from pocketgan.pipeline.config import ForeignConfig
 
@@ -72,9 +72,9 @@ def as_source(model: str | Path | nn.Module, foreign: ForeignConfig | None = Non
     if isinstance(getattr(model, "spec", None), Spec):
         return Source(folded(copy.deepcopy(model).cpu().eval()), None, f"{spec_of(model).name}, given in memory", {})
     kind = type(model)
-    name, original = f"{kind.__module__}:{kind.__qualname__}", copy.deepcopy(model).cpu()
+    name, original = f"{kind.__module__}:{kind.__qualname__}", copied(model)
     give(name, partial(copy.deepcopy, original))
-    return _adopted(copy.deepcopy(original), name, foreign, shape or as_shape(PUBLISHED), "given in memory", None)
+    return _adopted(original, name, foreign, shape or as_shape(PUBLISHED), "given in memory", None)
 
 
 def load_cut(file: Path, factory: Callable[[], nn.Module]) -> Source:
