@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -40,20 +43,18 @@ def parse_reference(text: str) -> Reference | None:
     """The factory and the weights that ``text`` names; None for what is the name of a file."""
     if Path(text).is_file():
         return None
-    factory, _, weights = text.partition("@")
-    place, colon, name = factory.rpartition(":")
-    if not (colon and name.isidentifier() and place):
-        return None
-    return Reference(factory, weights or None)
+    match = re.fullmatch(r"(.+?:([^\W\d]\w*))(?:@(.*))?", text)  # folders may have an @ in their names
+    return Reference(match[1], match[3] or None) if match else None
 
 
 def joined(reference: str, weights: str | None) -> str:
     """``file.py:factory`` and its weights in one word. Raises ``ValueError`` for weights of what is no factory."""
     if weights is None:
         return reference
-    if parse_reference(reference) is None:
+    parsed = parse_reference(reference)
+    if parsed is None:
         raise ValueError(f"weights={weights}: {reference} is no factory, and a file brings its own; write file.py:factory")
-    if "@" in reference:
+    if parsed.weights is not None:
         raise ValueError(f"weights={weights}: {reference} names its weights already")
     return f"{reference}@{weights}"
 
@@ -90,14 +91,14 @@ def load_factory(reference: str) -> Factory:
     if not callable(factory):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise unknown(f"factory in {place}", name, known)
-    return factory  # type: ignore[no-any-return]
+    return partial(_called_beside, Path(place), factory) if place.endswith(".py") else factory
 
 
 def made(factory: Factory, name: str) -> nn.Module:
     """What a factory makes. Raises ``ValueError`` where it fails or makes no module."""
     try:
         model = factory()
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         raise ValueError(
             f"{name}() fails: {type(error).__name__}: {error}; pocketgan calls it without arguments, so write a function "
             "that fills them in"
@@ -115,15 +116,33 @@ def _from_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # for what the file pickles, dataclasses it defines, and the like
-    folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)  # for what lies beside it
     try:
-        spec.loader.exec_module(module)
+        with _beside(path):
+            spec.loader.exec_module(module)
+    except SystemExit as error:
+        raise ValueError(
+            f"{path} ends the program when it is imported (it may read a command line): put that under "
+            'if __name__ == "__main__"'
+        ) from error
     except Exception as error:
         raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _called_beside(path: Path, factory: Factory) -> nn.Module:
+    with _beside(path):  # it may import as it runs
+        return factory()
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[None]:
+    """What lies beside the file can be imported."""
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        yield
     finally:
         sys.path.remove(folder)
-    return module
 
 
 def _from_package(name: str) -> ModuleType:

@@ -39,6 +39,11 @@ REPEAT = (
     "evaluation mode, depends on the image alone"
 )
 
+PRECISION = (
+    "in which the laws are checked: register constant tensors as buffers, which follow the network, and make others of the "
+    "image's dtype"
+)
+
 
 class Unlawful(ValueError):
     """A network that cannot be cut as it is described."""
@@ -51,15 +56,18 @@ class Unlawful(ValueError):
 def check_laws(model: nn.Module, image: Tensor) -> None:
     """Raise `Unlawful`, naming the layers and what to do, unless all of `LAWS` hold for ``model`` on ``image`` (1 x C x H x W).
 
-    Where a law fails, every group is cut alone, to say which are to blame.
+    Where a law fails, every group is cut alone, to say which are to blame. ``ValueError`` for one that paints in float32 alone.
     """
     widths = widths_of(model)
     if not widths:
         raise Unlawful("shrink", {}, "there is nothing to cut: none of its layers has channels that could go without others")
     exact, image = copy.deepcopy(model).double().eval().requires_grad_(False), image.double()
-    with torch.inference_mode():
-        picture = exact(image)
-        again = _apart(exact(image), picture)
+    try:
+        with torch.inference_mode():
+            picture = exact(image)
+            again = _apart(exact(image), picture)
+    except Exception as error:  # whatever the network's own code raises
+        raise ValueError(f"it paints in float32 and not in float64 ({error}), {PRECISION}") from error
     if again is not None:
         raise Unlawful("repeat", {}, f"law 'repeat' does not hold ({LAWS['repeat']}): {again}. {REPEAT}")
 

@@ -87,7 +87,12 @@ def check_stride(model: nn.Module, shape: Shape) -> None:
 
 
 def check_channels(model: nn.Module, data: ImageData) -> None:
-    """Raise ``ValueError`` if the generator reads other label maps than these."""
+    """Raise ``ValueError`` if the generator reads other label maps than these, or something else than pictures."""
+    if data.labels is None and image_channels(model) != 3:
+        raise ValueError(
+            f"the generator reads {image_channels(model)} channels, the pictures in {data.config.path} have 3: let its factory "
+            "return a module that makes what it reads out of RGB"
+        )
     if data.labels is None or image_channels(model) == data.labels.channels:
         return
     parts = [f"{len(data.labels.classes)} classes", *["void"] * data.labels.void, *["instance edges"] * data.labels.edges]
