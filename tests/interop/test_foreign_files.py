@@ -185,6 +185,13 @@ def test_a_constant_that_is_no_buffer_is_told() -> None:
         adopt(Blurred(), factory="blurred", shape=SHAPE)
 
 
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile, lambda net: nn.DataParallel(torch.compile(net))])
+def test_what_trains_or_runs_a_network_is_seen_through(wrap: Callable[[nn.Module], nn.Module]) -> None:
+    net = Net()
+    assert made(lambda: wrap(net), "make") is net
+    assert widths_of(as_source(wrap(net), shape=SHAPE).model) == {"first": 5}
+
+
 @pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
 def test_a_network_in_memory_may_have_run() -> None:
     """The old weight norm, and a map that forward keeps, leave tensors with gradients in it."""

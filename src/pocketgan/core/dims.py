@@ -185,7 +185,7 @@ def is_depthwise(module: nn.Module) -> bool:
 
 def stock_kind(module: nn.Module) -> type[nn.Module] | None:
     """The stock layer that it is, or that its author derived it from; None for others, and for what torch itself derives."""
-    kinds = type(module).__mro__[: 1 if type(module).__module__.startswith("torch.nn.modules") else None]
+    kinds = type(module).__mro__[: 1 if type(module).__module__.startswith("torch.") else None]
     return next((kind for kind in kinds if kind in AXES), None)
 
 

@@ -105,7 +105,15 @@ def made(factory: Factory, name: str) -> nn.Module:
         ) from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"{name}() makes a {type(model).__name__}, not a torch.nn.Module")
-    return model
+    return unwrapped(model)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network in what trains or runs it: ``DataParallel``, ``DistributedDataParallel``, ``torch.compile``."""
+    wrapped = model._modules.get("_orig_mod")  # torch.compile's class takes seconds to import
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        wrapped = model.module
+    return model if wrapped is None else unwrapped(wrapped)
 
 
 def _from_file(path: Path) -> ModuleType:

@@ -16,7 +16,7 @@ from pocketgan.core.shape import Shape, Size, as_shape, said
 from pocketgan.core.spec import Spec, spec_of
 from pocketgan.interop import load_checkpoint
 from pocketgan.interop.adopt import adopt, load_weights
-from pocketgan.interop.factory import NotGiven, Reference, give, load_factory, made, name_of, parse_reference
+from pocketgan.interop.factory import NotGiven, Reference, give, load_factory, made, name_of, parse_reference, unwrapped
 from pocketgan.interop.foreign import ForeignSpec, Pictures, copied
 from pocketgan.models.spectral import folded
 from pocketgan.pipeline.config import ForeignConfig
@@ -71,6 +71,7 @@ def as_source(model: str | Path | nn.Module, foreign: ForeignConfig | None = Non
         return load(model, foreign, shape)
     if isinstance(getattr(model, "spec", None), Spec):
         return Source(folded(copy.deepcopy(model).cpu().eval()), None, f"{spec_of(model).name}, given in memory", {})
+    model = unwrapped(model)
     kind = type(model)
     name, original = f"{kind.__module__}:{kind.__qualname__}", copied(model)
     give(name, partial(copy.deepcopy, original))
