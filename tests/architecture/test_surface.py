@@ -34,8 +34,8 @@ FLAGS = {
     "evaluate": "ARTIFACT --data --task --size --aspect --weights --direction --classes --metrics --features --reals --stats"
     " --segmenter --teacher --batch --device --json",
     "stats": "DATA --side --features --out --split --size --aspect",
-    "convert": "FILE --out --config --network --upsamplings --weights --keep --range --bgr --size --aspect --replace",
     "export": "ARTIFACT --out --format --size --aspect --weights --verify",
+    "convert": "FILE --out --config --network --upsamplings --weights --keep --range --bgr --size --aspect --replace",
     "inspect": "MODEL --size --aspect --multiple --weights --keep --range --bgr --json",
     "latency": "ARTIFACTS --runtime --batch --size --aspect --threads --repeats --json",
     "report": "RUNS --out",

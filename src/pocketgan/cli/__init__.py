@@ -22,7 +22,7 @@ VERBS = {
     "models": "the architectures there are",
     "methods": "the methods and objectives there are",
     "recipes": "complete configurations to begin from",
-    "data": "list, describe and check data sets",
+    "data": "list, describe, check, prepare and download data sets",
 }
 """Every verb and what it is for."""
 
