@@ -19,7 +19,7 @@ from pocketgan.interop.foreign import Pictures
 from pocketgan.methods import METHODS
 from pocketgan.metrics.cost import image_channels
 from pocketgan.pipeline.config import ForeignConfig
-from pocketgan.pipeline.sources import load
+from pocketgan.pipeline.sources import as_source, load
 
 pytestmark = pytest.mark.xdist_group("foreign")
 
@@ -191,6 +191,8 @@ def test_a_network_in_memory(tmp_path: Path, quick_export: None) -> None:
     again = pocketgan.load(tmp_path / "run" / "student.safetensors", factory=lambda: Painter(9))
     image = torch.rand(1, 3, 16, 16)
     assert torch.equal(again(image), done.student(image))
+    wider = as_source(Painter(12), shape=(16, 16)).model  # another of the class does not take its place
+    assert (done.student.spec.build().spec.whole, wider.spec.build().spec.whole) == ({"0": 9}, {"0": 12})
     with pytest.raises(ValueError, match="makes another generator than the one that was compressed"):
         pocketgan.load(tmp_path / "run" / "student.safetensors", factory=lambda: Painter(8))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -68,6 +69,12 @@ def name_of(reference: str) -> str:
 def give(name: str, factory: Factory) -> None:
     """Let artifacts of that name be built by ``factory`` in this process."""
     _GIVEN[name] = factory
+
+
+def free_name(name: str) -> str:
+    """``name``, or with a number behind it where a network of that name was given already: two of a class may differ."""
+    numbered = (f"{name}#{count}" for count in itertools.count(2))
+    return name if name not in _GIVEN else next(free for free in numbered if free not in _GIVEN)
 
 
 def given(name: str) -> Factory:

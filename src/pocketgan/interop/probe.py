@@ -116,8 +116,8 @@ def proposed_layers(model: nn.Module, image: Tensor) -> tuple[str, ...]:
     def hook(name: str) -> Any:
         def record(module: nn.Module, inputs: Any, output: Any) -> None:
             calls[name] = calls.get(name, 0) + 1
-            if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1:
-                ran.append((name, output))
+            if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1 and output.shape[1] > 3:
+                ran.append((name, output))  # of no more channels than a picture it is one, or says as little
 
         return record
 

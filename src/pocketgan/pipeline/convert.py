@@ -70,6 +70,8 @@ def convert(
     if out.exists() and not replace:
         raise ValueError(f"{out} exists already: give another file, or --replace")
     if parse_reference(str(file)) is not None:
+        if (config, network, upsamplings) != (None, None, None):
+            raise ValueError(f"config, network and upsamplings are for published checkpoints, {file} is none: leave them out")
         source = load(file, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
     else:
         source = _read(Path(file), network, upsamplings, keep=out.suffix == CHECKPOINT and config is None)

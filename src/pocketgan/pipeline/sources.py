@@ -16,7 +16,17 @@ from pocketgan.core.shape import Shape, Size, as_shape, said
 from pocketgan.core.spec import Spec, spec_of
 from pocketgan.interop import load_checkpoint
 from pocketgan.interop.adopt import adopt, load_weights
-from pocketgan.interop.factory import NotGiven, Reference, give, load_factory, made, name_of, parse_reference, unwrapped
+from pocketgan.interop.factory import (
+    NotGiven,
+    Reference,
+    free_name,
+    give,
+    load_factory,
+    made,
+    name_of,
+    parse_reference,
+    unwrapped,
+)
 from pocketgan.interop.foreign import ForeignSpec, Pictures, copied
 from pocketgan.models.spectral import folded
 from pocketgan.pipeline.config import ForeignConfig
@@ -73,7 +83,7 @@ def as_source(model: str | Path | nn.Module, foreign: ForeignConfig | None = Non
         return Source(folded(copy.deepcopy(model).cpu().eval()), None, f"{spec_of(model).name}, given in memory", {})
     model = unwrapped(model)
     kind = type(model)
-    name, original = f"{kind.__module__}:{kind.__qualname__}", copied(model)
+    name, original = free_name(f"{kind.__module__}:{kind.__qualname__}"), copied(model)
     give(name, partial(copy.deepcopy, original))
     return _adopted(original, name, foreign, shape or as_shape(PUBLISHED), "given in memory", None)
 
