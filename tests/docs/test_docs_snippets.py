@@ -58,7 +58,7 @@ def test_compress_in_python(world: Path, monkeypatch: pytest.MonkeyPatch, capsys
         "compress",
         lambda *names, **fields: compress(*names, **(fields | small), size=32, judge__runtimes=["torch"], progress=False),
     )
-    module = run(snippet("pocketgan.compress("), world)
+    module = run(snippet("data__direction"), world)
     assert module.picture.shape == (1, 3, 256, 256)
     assert module.done.result["student"]["macs"] <= module.done.result["budget"]["limit"]
     assert "macs_paper" in capsys.readouterr().out
