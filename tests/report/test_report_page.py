@@ -233,3 +233,15 @@ def test_what_is_no_run_is_refused(tmp_path: Path, make_run: MakeRun) -> None:
         write_report([tmp_path / "empty"], tmp_path / "r.html")
     with pytest.raises(ValueError, match="is a directory: name the file"):
         write_report([make_run()], tmp_path)
+
+
+def test_a_note_of_several_runs_is_told_once_with_whose_it_is(make_run: MakeRun) -> None:
+    runs = [
+        make_run(directory=name, name=name, notes=[note]) for name, note in (("a", "alike"), ("b", "alike"), ("c", "alone"))
+    ]
+    page = " ".join(page_of(*runs).text.split())
+    assert page.count("alike") == page.count("alone") == 1
+    assert "Note a, b alike" in page
+    assert "Note c alone" in page
+    assert "Note all runs alike" in " ".join(page_of(*runs[:2]).text.split())
+    assert "Note alone" in " ".join(page_of(runs[2]).text.split())
