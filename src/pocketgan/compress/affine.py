@@ -7,11 +7,12 @@ import dataclasses
 import torch
 from torch import nn
 
+from pocketgan.core.dims import NORMS
 from pocketgan.core.spec import spec_of
 
 
 def affine_norms(model: nn.Module) -> nn.Module:
-    """The same function with a scale of 1 and a shift of 0 on every instance norm that a spec calls ``instance``.
+    """The same function with a scale of 1 and a shift of 0 on every norm without them, where a spec says ``instance``.
 
     A network whose norms have scales comes back as it is. The one model in the house's own words: its spec says
     ``instance_affine``, so what is learnt on the scales is saved and exported like any other weight.
@@ -22,7 +23,7 @@ def affine_norms(model: nn.Module) -> nn.Module:
     richer = dataclasses.replace(spec, norm="instance_affine").build(device="meta").to_empty(device="cpu")  # type: ignore[call-arg]
     with torch.no_grad():
         for module in richer.modules():
-            if isinstance(module, nn.InstanceNorm2d | nn.BatchNorm2d | nn.GroupNorm) and module.affine:
+            if isinstance(module, NORMS) and module.affine:
                 module.weight.fill_(1.0)
                 module.bias.fill_(0.0)
     own = richer.state_dict()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -27,7 +27,6 @@ def adopt(
     shape: Shape,
     pictures: Pictures | None = None,
     keep: Sequence[str] = (),
-    check: bool = True,
 ) -> nn.Module:
     """A copy of ``model``, in evaluation mode, with named widths and a `ForeignSpec` as its ``.spec``.
 
@@ -37,7 +36,6 @@ def adopt(
         shape: height and width that it is meant for.
         pictures: what it reads and paints; by default RGB in [-1, 1].
         keep: layers, or patterns, that are left whole.
-        check: hold it against the laws.
 
     Raises:
         ValueError: it cannot be copied; it paints no picture of the image's size; a name in ``keep`` is none of its layers;
@@ -70,8 +68,7 @@ def adopt(
     )
     describe_(model, spec)
     model.spec = spec  # type: ignore[assignment]
-    if check:
-        check_laws(model, image)
+    check_laws(model, image)
     return model
 
 
@@ -131,13 +128,16 @@ def _missing(state: State, own: State) -> list[str]:
 
 def _example(model: nn.Module, channels: int, stride: int, shape: Shape) -> Tensor:
     """An image to trace with: small where that is possible, of noise, so that nothing cancels."""
-    small = tuple(min(side, max(stride, TRACED // stride * stride)) for side in shape)
     generator = torch.Generator().manual_seed(0)
-    for sides in (small, shape):
-        image = torch.rand(1, channels, *sides, generator=generator) * 2 - 1
-        try:
-            paint(model, image)
-        except RuntimeError:  # a map that is too small for its padding
-            continue
-        return image
-    return image
+
+    def noise(sides: Iterable[int]) -> Tensor:
+        return torch.rand(1, channels, *sides, generator=generator) * 2 - 1
+
+    small = noise(min(side, max(stride, TRACED // stride * stride)) for side in shape)
+    try:
+        paint(model, small)
+    except (RuntimeError, ValueError):  # a map that is too small for its padding or norm, or what the other size says again
+        whole = noise(shape)
+        paint(model, whole)
+        return whole
+    return small

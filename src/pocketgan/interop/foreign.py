@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
 
 from pocketgan.compress.elastic import leading
 from pocketgan.compress.selection import resize
-from pocketgan.core.dims import FIXED, Dim, Part, channel_map
+from pocketgan.core.dims import FIXED, NORMS, Dim, Part, channel_map
 from pocketgan.core.spec import ARCHITECTURES, Spec
 from pocketgan.interop.factory import given, made
 
@@ -219,20 +219,15 @@ def describe_(model: nn.Module, spec: ForeignSpec) -> None:
 def give_scales_(model: nn.Module) -> None:
     """A scale of 1 and a shift of 0 for every norm without them, in place; what the network computes stays."""
     for module in model.modules():
-        if isinstance(module, without_scale_kinds()) and module.weight is None:
+        if isinstance(module, NORMS) and module.weight is None:
             size = int(module.num_channels if isinstance(module, nn.GroupNorm) else module.num_features)
             module.affine = True
             module.weight, module.bias = nn.Parameter(torch.ones(size)), nn.Parameter(torch.zeros(size))
 
 
-def without_scale_kinds() -> tuple[type[nn.InstanceNorm2d], type[nn.BatchNorm2d], type[nn.GroupNorm]]:
-    """The norms that may lack a scale."""
-    return nn.InstanceNorm2d, nn.BatchNorm2d, nn.GroupNorm
-
-
 def norm_of(model: nn.Module) -> Literal["instance", "instance_affine"]:
     """Whether all norms have a scale."""
-    bare = any(isinstance(module, without_scale_kinds()) and module.weight is None for module in model.modules())
+    bare = any(isinstance(module, NORMS) and module.weight is None for module in model.modules())
     return "instance" if bare else "instance_affine"
 
 

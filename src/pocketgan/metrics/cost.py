@@ -7,38 +7,30 @@ polynomial of degree two in its widths, times indicators for the branches that a
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import combinations_with_replacement
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch import nn
 
 from pocketgan.core.dims import (
     ALWAYS,
+    NORMS,
     Dim,
     Needs,
     axes_of,
-    channel_map,
     conditions,
     exists,
-    named_tensors,
-    own_tensors,
-    set_widths_,
     widths_of,
 )
 from pocketgan.core.dims import FIXED as UNNAMED
 from pocketgan.core.errors import unknown
 from pocketgan.core.shape import Size, as_shape
+from pocketgan.metrics.counting import counted_at, positions_in
 
 FIXED = "(fixed)"
 """What layers that write no named group (the head) are filed under."""
@@ -50,7 +42,7 @@ class Cost(NamedTuple):
     params: int
     """Trainable numbers."""
     macs: int
-    """Exact multiply-accumulates of convolutions and linear layers; what ``torch.utils.flop_counter`` counts, halved."""
+    """Exact multiply-accumulates of layers and of products of matrices; what ``torch.utils.flop_counter`` counts, halved."""
     macs_paper: int
     """The literature's count (torchprofile in 2020): a transposed convolution is charged for every *output* position, so
     stride 2 costs four times too much, and every element that leaves a norm costs one."""
@@ -191,7 +183,8 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
     """One term a layer and kind of work, and the names of the modules that no rule covers."""
     terms, uncounted, needs = [], [], conditions(model)
     channels = in_channels if in_channels is not None else image_channels(model)
-    positions, counted = _positions(model, size, channels)
+    image = (1, channels, *size)
+    positions, counted = positions_in(model, image)
     for name, module in model.named_modules():
         if ".parametrizations." in f".{name}.":
             continue  # what a parametrised weight is made from: the layer that has it counts it
@@ -214,7 +207,7 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
                 add(Cost(1, outs, outs), module.in_features, module.out_features)
                 if module.bias is not None:
                     add(Cost(1, 0, 0), 1, module.out_features)
-            case nn.BatchNorm2d() | nn.InstanceNorm2d() | nn.GroupNorm():
+            case _ if isinstance(module, NORMS):
                 features = module.num_channels if isinstance(module, nn.GroupNorm) else module.num_features
                 add(Cost(len(own), 0, outs), 1, features)
             case _ if own:
@@ -228,7 +221,7 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
                     add(Cost(bare, 0, 0), reads, writes)
     whole = widths_of(model)
     if counted != _total(term.at(whole) for term in terms).macs:
-        terms.extend(_products(model, terms, partial(_counted_at, model, (1, channels, *size))))
+        terms.extend(_products(model, terms, partial(counted_at, model, image)))
     return terms, tuple(uncounted)
 
 
@@ -263,105 +256,6 @@ def _products(model: nn.Module, terms: Sequence[Term], counted_at: Callable[[Map
     result += [Term(PRODUCTS, a, Cost(0, slope, slope), 1, dims[a], ALWAYS) for a, slope in linear.items() if slope]
     left = base - _total(term.at(whole) for term in result).macs
     return [*result, *([Term(PRODUCTS, FIXED, Cost(0, left, left), 1, 1, ALWAYS)] if left else [])]
-
-
-def _counted_at(model: nn.Module, image: tuple[int, ...], widths: Mapping[str, int]) -> int:
-    """The MACs that torch counts in a forward at other widths."""
-    table = channel_map(model)
-    empty = {
-        id(tensor): _meta(tensor, {axis: int(dim.resized(widths)) for axis, dim in table.get(name, {}).items()})
-        for name, tensor in named_tensors(model)
-    }
-    shell = copy.deepcopy(model, empty)
-    set_widths_(shell, widths)
-    with _counting() as counted:
-        shell(torch.empty(image, device="meta", dtype=_dtype(shell)))
-    return int(counted.flops // 2)
-
-
-def _meta(tensor: Tensor, lengths: Mapping[int, int]) -> Tensor:
-    empty = torch.empty([lengths.get(k, n) for k, n in enumerate(tensor.shape)], dtype=tensor.dtype, device="meta")
-    return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
-
-
-def _positions(model: nn.Module, size: tuple[int, int], channels: int) -> tuple[dict[str, tuple[int, int]], int]:
-    """``{layer: (positions it reads, positions it writes)}`` for one image of that size, summed over its calls.
-
-    And the MACs that torch counts.
-    """
-    positions: dict[str, tuple[int, int]] = {}
-    with _recorded(model, positions), _counting() as counted:
-        image = torch.empty(1, channels, *size, device="meta", dtype=_dtype(model))
-        functional_call(model, _on_meta(model), (image,), tie_weights=False)
-    return positions, counted.flops // 2
-
-
-def _on_meta(model: nn.Module) -> dict[str, Tensor]:
-    """Every tensor of every module once, without values.
-
-    torch's own ties would swap those of a module of two names (a network and its parts) twice, and never bring them back.
-    """
-    empty = {id(tensor): torch.empty_like(tensor, device="meta") for _, tensor in named_tensors(model)}
-    return {
-        f"{name}.{tensor}".lstrip("."): empty[id(value)]
-        for name, module in model.named_modules()
-        for tensor, value in own_tensors(module)
-    }
-
-
-@contextmanager
-def _counting() -> Iterator[_Counted]:
-    # Under inference mode torch would not take its operations apart into those that there are formulas for.
-    with torch.inference_mode(False), torch.no_grad(), _Counted() as counted:  # type: ignore[no-untyped-call]
-        yield counted
-
-
-class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts as ``FlopCounterMode`` does, by torch's own formulas; without following modules that takes half the time."""
-
-    flops = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is not None:
-            self.flops += int(formula(*args, **(kwargs or {}), out_val=out))
-        return out
-
-
-def _dtype(model: nn.Module) -> torch.dtype:
-    """Of the images that it reads."""
-    return next((tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()), torch.float32)
-
-
-@contextmanager
-def _recorded(model: nn.Module, positions: dict[str, tuple[int, int]]) -> Iterator[None]:
-    def hook(name: str) -> Any:
-        def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            places = slice(1, -1) if isinstance(module, nn.Linear) else slice(2, None)
-            ins, outs = positions.get(name, (0, 0))
-            positions[name] = (ins + prod(inputs[0].shape[places]), outs + prod(output.shape[places]))
-
-        return record
-
-    leaves = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
-    alike = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm, nn.ReLU, nn.LeakyReLU)
-    kept = [module for module in model.modules() if type(module) in alike]
-    handles = [m.register_forward_hook(hook(n)) for n, m in model.named_modules() if isinstance(m, leaves)]
-    for module in kept:  # they keep the shape, but to find that out takes torch longer than all the rest
-        module.forward = partial(_kept, module)
-    try:
-        yield
-    finally:
-        for module in kept:
-            del module.forward
-        for handle in handles:
-            handle.remove()
-
-
-def _kept(module: nn.Module, input: Tensor) -> Tensor:
-    # Of one position, torch refuses some norms: that a size is too small must not go unnoticed.
-    return input if prod(input.shape[2:]) > 1 else type(module).forward(module, input)
 
 
 def image_channels(model: nn.Module) -> int:
