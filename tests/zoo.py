@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import pocketgan.models  # noqa: F401  (fills the registries)
 from pocketgan.core.dims import removable_groups
+from pocketgan.core.inputs import Given, run
 from pocketgan.core.spec import MODELS, Spec
 
 T = TypeVar("T")
@@ -124,6 +125,8 @@ few = settings(
 
 def size(spec: Spec) -> tuple[int, int]:
     """A small (height, width), not square, that the network accepts at any of its widths."""
+    if spec.paints is not None:
+        return spec.paints
     if spec.name in ("patchgan", "multiscale"):
         return 48, 64
     side = max(16, 2 ** getattr(spec, "depth", 0), 2 ** getattr(spec, "upsamplings", 0))
@@ -135,10 +138,13 @@ def in_channels(spec: Spec) -> int:
     return int(spec.in_channels)  # type: ignore[attr-defined]
 
 
-def example_input(spec: Spec, *, batch: int = 2, dtype: torch.dtype = torch.float32) -> Tensor:
-    """``batch`` images of `size`, always the same."""
+def example_input(spec: Spec, *, batch: int = 2, dtype: torch.dtype = torch.float32) -> Any:
+    """``batch`` images of `size`, always the same; of a network that reads something else, all that it reads."""
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(batch, in_channels(spec), *size(spec), generator=generator, dtype=torch.float64).to(dtype)
+    reads = [each for each in spec.inputs if not each.optional]
+    shapes = [each.shape(batch, size(spec)) for each in reads] or [(batch, in_channels(spec), *size(spec))]
+    drawn = tuple(torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in shapes)
+    return drawn if reads else drawn[0]
 
 
 def randomised(spec: Spec, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -146,9 +152,9 @@ def randomised(spec: Spec, *, seed: int = 0, dtype: torch.dtype = torch.float32)
     return randomise_(spec.build(), seed=seed).to(dtype).eval()
 
 
-def paint(model: nn.Module, x: Tensor) -> Tensor:
+def paint(model: nn.Module, x: Given) -> Tensor:
     """What the model gives; of several scales as one tensor."""
-    given = model(x)
+    given = run(model, x)
     return given if isinstance(given, Tensor) else torch.cat([logits.flatten(1) for logits in given], 1)
 
 

@@ -39,7 +39,7 @@ def test_the_original_is_left_alone_and_shares_nothing(spec: Spec) -> None:
     small = shrink(model, {group: torch.arange((width + 1) // 2) for group, width in widths_of(model).items()})
     randomise_(small, seed=1)
     small.train()
-    small(example_input(spec))
+    paint(small, example_input(spec))
     assert all(torch.equal(tensor, before[name]) for name, tensor in named_tensors(model))
     assert layout(model) == structure
     assert spec_of(model) == spec

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pocketgan.core.dims import Dim
+from pocketgan.core.inputs import image_channels
 from pocketgan.core.spec import Spec
-from pocketgan.metrics.cost import FIXED, Cost, CostModel, image_channels
+from pocketgan.metrics.cost import FIXED, Cost, CostModel
 from pocketgan.models import ResnetSpec, UnetSpec, mobile_resnet, patchgan, pixel, resnet, unet
 from zoo import in_channels
 
@@ -246,7 +247,8 @@ def test_other_layers_by_hand() -> None:
         macs = n * 3 * a + 2 * n * 9 * a * a + n * 16 * a + 4 * n * a * b
         assert cost({"a": a, "b": b}) == (params, macs, macs + 3 * n * 16 * a)
     assert cost().params == sum(parameter.numel() for parameter in Odd().parameters())
-    assert cost.uncounted == ("", "act")
+    assert cost.uncounted == ()  # what they hold is declared, and torch counts what they multiply
+    assert CostModel(nn.Sequential(nn.Conv2d(3, A, 1), nn.RMSNorm(4)), 4).uncounted == ("1",)
 
 
 def test_shares_are_filed_under_what_a_layer_writes() -> None:

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 import pocketgan
 from pocketgan.cli import main
 from pocketgan.core.artifact import load_artifact, read_header
+from pocketgan.core.inputs import image_channels
 from pocketgan.core.onnx_session import open_session
 from pocketgan.interop import factory
 from pocketgan.interop.foreign import Pictures
 from pocketgan.methods import METHODS
-from pocketgan.metrics.cost import image_channels
 from pocketgan.pipeline.config import ForeignConfig
 from pocketgan.pipeline.sources import as_source, load
 

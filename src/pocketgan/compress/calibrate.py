@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from pocketgan.core.inputs import Given, run
 
 
 def has_statistics(model: nn.Module) -> bool:
@@ -15,10 +17,11 @@ def has_statistics(model: nn.Module) -> bool:
     return any(getattr(module, "track_running_stats", False) for module in model.modules())
 
 
-def tracked(model: nn.Module, images: Iterable[Tensor]) -> nn.Module:
+def tracked(model: nn.Module, images: Iterable[Given]) -> nn.Module:
     """A copy whose batch norms all keep running statistics, so that a picture no longer depends on its batch.
 
-    Norms that kept none get those of ``images`` (N x C x H x W each), as `calibrate_` takes them; the others stay as they are.
+    Norms that kept none get those of ``images`` (each what the network reads), as `calibrate_` takes them; the others stay as
+    they are.
     What it paints in evaluation is near to what the model paints of large batches, and not equal to it.
     """
     copied = copy.deepcopy(model)
@@ -34,8 +37,8 @@ def tracked(model: nn.Module, images: Iterable[Tensor]) -> nn.Module:
 
 
 @torch.no_grad()
-def calibrate_(model: nn.Module, images: Iterable[Tensor], *, norms: Sequence[nn.BatchNorm2d] | None = None) -> None:
-    """Set the running statistics of ``norms`` to those of all that they see over ``images`` (N x C x H x W each), in place.
+def calibrate_(model: nn.Module, images: Iterable[Given], *, norms: Sequence[nn.BatchNorm2d] | None = None) -> None:
+    """Set the running statistics of ``norms`` to those of all that they see over ``images`` (each what it reads), in place.
 
     ``norms`` are by default all batch norms of the model that keep any.
 
@@ -55,7 +58,7 @@ def calibrate_(model: nn.Module, images: Iterable[Tensor], *, norms: Sequence[nn
         norm.momentum, sums[norm].momentum = 0.0, norm.momentum
     try:
         for image in images:
-            model(image)
+            run(model, image)
     finally:
         for handle in handles:
             handle.remove()

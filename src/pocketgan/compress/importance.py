@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.core.dims import FIXED, Dim, is_depthwise, widths_of
+from pocketgan.core.inputs import Given, run
 from pocketgan.core.registry import Registry
 
 Scores = dict[str, Tensor]
@@ -22,8 +23,8 @@ _LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
 @IMPORTANCES.register("contribution")
-def contribution(model: nn.Module, images: Iterable[Tensor]) -> Scores:
-    """The share of a channel in what the next layers compute, measured on ``images`` (each N x C x H x W).
+def contribution(model: nn.Module, images: Iterable[Given]) -> Scores:
+    """The share of a channel in what the next layers compute, measured on ``images`` (what the model reads, each).
 
     For output o and input channel c of a layer, share = E[x_c^2] |W_oc|^2 / sum over c of the same: the part of the
     output's energy that the channel brings. A score is the mean share over the outputs, times the number of channels the
@@ -34,7 +35,7 @@ def contribution(model: nn.Module, images: Iterable[Tensor]) -> Scores:
     was_training = model.training
     with _recorded(model.eval(), energies), torch.inference_mode():
         for image in images:
-            model(image)
+            run(model, image)
     model.train(was_training)
     shares: dict[str, list[Tensor]] = {}
     for name, layer, dim in _readers(model):
@@ -49,7 +50,7 @@ def contribution(model: nn.Module, images: Iterable[Tensor]) -> Scores:
 
 
 @IMPORTANCES.register("l1")
-def l1(model: nn.Module, images: Iterable[Tensor]) -> Scores:
+def l1(model: nn.Module, images: Iterable[Given]) -> Scores:
     """The published score: L1 norm of the filters that make a channel (GAN Compression, section 3.2), mean 1 a layer.
 
     Not gauge-free: under instance norm the scale of a filter means nothing. Here for comparison.

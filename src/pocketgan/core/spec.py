@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from pocketgan.core.config import from_json, to_json
 from pocketgan.core.errors import unknown
+from pocketgan.core.inputs import Input
 from pocketgan.core.registry import Registry
+from pocketgan.core.shape import Shape
 
 ARCHITECTURES: Registry[type[Spec]] = Registry("architecture")
 """Every kind of network, by the name that artifacts carry."""
@@ -76,6 +78,16 @@ class Spec(ABC):
     def taps(self) -> tuple[str, ...]:
         """Names of the modules whose outputs are distilled by default, from input to output."""
         return ()
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What it reads, in the order of its forward; empty for one image of its ``in_channels``."""
+        return ()
+
+    @property
+    def paints(self) -> Shape | None:
+        """Height and width of its pictures where the architecture fixes them; None where they are those of what it reads."""
+        return None
 
     @property
     def follows(self) -> Mapping[str, str]:

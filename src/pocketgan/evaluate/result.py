@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from pocketgan.core.inputs import image_channels
 from pocketgan.core.shape import Shape, Size, plain
 from pocketgan.evaluate.config import JudgeConfig
 from pocketgan.evaluate.judge import Judgement
 from pocketgan.export import RUNTIMES, frozen
-from pocketgan.metrics.cost import CostModel, image_channels
+from pocketgan.metrics.cost import CostModel
 from pocketgan.metrics.latency import measure_latency
 
 

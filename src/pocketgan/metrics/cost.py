@@ -24,11 +24,13 @@ from pocketgan.core.dims import (
     Needs,
     axes_of,
     conditions,
+    declared_axes,
     exists,
     widths_of,
 )
 from pocketgan.core.dims import FIXED as UNNAMED
 from pocketgan.core.errors import unknown
+from pocketgan.core.inputs import input_shapes
 from pocketgan.core.shape import Size, as_shape
 from pocketgan.metrics.counting import counted_at, positions_in
 
@@ -77,7 +79,8 @@ def _at(dim: Dim | int, widths: Mapping[str, int]) -> int:
 class CostModel:
     """The cost of a network at any widths. ``size`` is the input's side or (height, width), the channels of a layer are exact.
 
-    ``uncounted`` names modules that hold parameters and are of no known kind: their parameters count, their MACs do not.
+    ``uncounted`` names modules that hold parameters which nobody has described: they count, and what multiplies them only where
+    it is a product of matrices.
     """
 
     def __init__(self, model: nn.Module, size: Size, *, in_channels: int | None = None):
@@ -182,9 +185,8 @@ def _total(costs: Iterable[Cost]) -> Cost:
 def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> tuple[list[Term], tuple[str, ...]]:
     """One term a layer and kind of work, and the names of the modules that no rule covers."""
     terms, uncounted, needs = [], [], conditions(model)
-    channels = in_channels if in_channels is not None else image_channels(model)
-    image = (1, channels, *size)
-    positions, counted = positions_in(model, image)
+    shapes = input_shapes(model, size) if in_channels is None else ((1, in_channels, *size),)
+    positions, counted = positions_in(model, shapes)
     for name, module in model.named_modules():
         if ".parametrizations." in f".{name}.":
             continue  # what a parametrised weight is made from: the layer that has it counts it
@@ -211,7 +213,8 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
                 features = module.num_channels if isinstance(module, nn.GroupNorm) else module.num_features
                 add(Cost(len(own), 0, outs), 1, features)
             case _ if own:
-                uncounted.append(name)
+                if not declared_axes(module):
+                    uncounted.append(name)
                 axes = axes_of(module)
                 for tensor, parameter in own.items():
                     named = axes.get(tensor, {})
@@ -221,7 +224,7 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
                     add(Cost(bare, 0, 0), reads, writes)
     whole = widths_of(model)
     if counted != _total(term.at(whole) for term in terms).macs:
-        terms.extend(_products(model, terms, partial(counted_at, model, image)))
+        terms.extend(_products(model, terms, partial(counted_at, model, shapes)))
     return terms, tuple(uncounted)
 
 
@@ -256,14 +259,3 @@ def _products(model: nn.Module, terms: Sequence[Term], counted_at: Callable[[Map
     result += [Term(PRODUCTS, a, Cost(0, slope, slope), 1, dims[a], ALWAYS) for a, slope in linear.items() if slope]
     left = base - _total(term.at(whole) for term in result).macs
     return [*result, *([Term(PRODUCTS, FIXED, Cost(0, left, left), 1, 1, ALWAYS)] if left else [])]
-
-
-def image_channels(model: nn.Module) -> int:
-    """How many channels the network reads: as its spec says, else what the first convolution reads."""
-    said = getattr(getattr(model, "spec", None), "in_channels", None)
-    if isinstance(said, int):
-        return said
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            return int(module.in_channels)
-    raise ValueError(f"{type(model).__name__} has no convolution: say how many channels its input has")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from math import prod
@@ -17,8 +17,10 @@ from torch.utils.flop_counter import flop_registry
 
 from pocketgan.core.dims import NORMS, channel_map, named_tensors, own_tensors, set_widths_
 
+Shapes = Sequence[tuple[int, ...]]
 
-def counted_at(model: nn.Module, image: tuple[int, ...], widths: Mapping[str, int]) -> int:
+
+def counted_at(model: nn.Module, shapes: Shapes, widths: Mapping[str, int]) -> int:
     """The MACs that torch counts in a forward at other widths."""
     table = channel_map(model)
     empty = {
@@ -28,7 +30,7 @@ def counted_at(model: nn.Module, image: tuple[int, ...], widths: Mapping[str, in
     shell = copy.deepcopy(model, empty)
     set_widths_(shell, widths)
     with _counting() as counted:
-        shell(torch.empty(image, device="meta", dtype=_dtype(shell)))
+        shell(*_empty(shell, shapes))
     return int(counted.flops // 2)
 
 
@@ -37,15 +39,14 @@ def _meta(tensor: Tensor, lengths: Mapping[int, int]) -> Tensor:
     return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
 
 
-def positions_in(model: nn.Module, image: tuple[int, ...]) -> tuple[dict[str, tuple[int, int]], int]:
-    """``{layer: (positions it reads, positions it writes)}`` for an image of that shape, summed over its calls.
+def positions_in(model: nn.Module, shapes: Shapes) -> tuple[dict[str, tuple[int, int]], int]:
+    """``{layer: (positions it reads, positions it writes)}`` for inputs of those shapes, summed over its calls.
 
     And the MACs that torch counts.
     """
     positions: dict[str, tuple[int, int]] = {}
     with _recorded(model, positions), _counting() as counted:
-        empty = torch.empty(image, device="meta", dtype=_dtype(model))
-        functional_call(model, _on_meta(model), (empty,), tie_weights=False)
+        functional_call(model, _on_meta(model), _empty(model, shapes), tie_weights=False)
     return positions, counted.flops // 2
 
 
@@ -82,9 +83,10 @@ class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
-def _dtype(model: nn.Module) -> torch.dtype:
-    """Of the images that it reads."""
-    return next((tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()), torch.float32)
+def _empty(model: nn.Module, shapes: Shapes) -> tuple[Tensor, ...]:
+    """Inputs of those shapes without values, of the type that the network computes in."""
+    dtype = next((tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()), torch.float32)
+    return tuple(torch.empty(shape, device="meta", dtype=dtype) for shape in shapes)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pocketgan.core.inputs import image_channels
 from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run
 from pocketgan.core.shape import Shape
@@ -22,7 +23,7 @@ from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.loader import eval_batches, places, train_batches
 from pocketgan.evaluate import Judgement
 from pocketgan.losses import GanMode
-from pocketgan.metrics.cost import CostModel, image_channels
+from pocketgan.metrics.cost import CostModel
 from pocketgan.train.config import FitConfig
 from pocketgan.train.processes import processes
 

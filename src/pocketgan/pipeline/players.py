@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from pocketgan.core.inputs import image_channels
 from pocketgan.core.spec import spec_of
 from pocketgan.data.config import has_pairs
 from pocketgan.data.images import ImageData
 from pocketgan.data.labels import Labels
 from pocketgan.interop.foreign import ForeignSpec
 from pocketgan.interop.probe import range_note
-from pocketgan.metrics.cost import image_channels
 from pocketgan.pipeline.common import default_gan, first_batch, make_discriminator
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.perceptual import make_perceptual

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pocketgan.compress.budget import check_floor, parse_budget
 from pocketgan.compress.fit_budget import floor_widths
+from pocketgan.core.inputs import image_channels
 from pocketgan.core.shape import Shape
 from pocketgan.data.images import ImageData
 from pocketgan.data.loader import eval_batches, train_batches
@@ -22,7 +23,7 @@ from pocketgan.evaluate.truths import truths_of
 from pocketgan.export import frozen, torch_runner
 from pocketgan.extractors import make_extractor
 from pocketgan.methods import Method, Setting
-from pocketgan.metrics.cost import CostModel, image_channels
+from pocketgan.metrics.cost import CostModel
 from pocketgan.metrics.latency import measure_latency
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.full import Cast, fast

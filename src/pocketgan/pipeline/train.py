@@ -11,13 +11,13 @@ from torch import nn
 
 from pocketgan.core.artifact import save_artifact
 from pocketgan.core.files import write_json
+from pocketgan.core.inputs import image_channels
 from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run
 from pocketgan.core.spec import MODELS
 from pocketgan.data.images import ImageData
 from pocketgan.data.labels import Labels
 from pocketgan.evaluate import Result, cost_result, evaluate, latencies
-from pocketgan.metrics.cost import image_channels
 from pocketgan.models.spectral import folded
 from pocketgan.pipeline.common import (
     batches_of,

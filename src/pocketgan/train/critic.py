@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pocketgan.metrics.cost import image_channels
+from pocketgan.core.inputs import image_channels
 from pocketgan.train.taps import Taps
 
 

@@ -1,0 +1,99 @@
+"""What a network reads: an image, numbers drawn at random, or both; by the names that batches have for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from pocketgan.core.shape import Shape
+
+Given = Tensor | tuple[Tensor, ...]
+"""An image, or all that a network reads, in the order of its `inputs_of`."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One tensor that a network reads."""
+
+    name: str
+    """What a batch calls it: ``source``, ``style``, ``noise``."""
+    channels: int
+    drawn: bool = False
+    """N x channels numbers, standard normal and drawn anew for every picture; else images N x channels x H x W."""
+    optional: bool = False
+    """It may be left out: the network then has constants of its own. Given while it learns, left out where it is used."""
+    picture: int = 0
+    """Of how many channels a picture may be that is given in the place of the numbers, which are then read off it."""
+
+    def shape(self, batch: int, shape: Shape) -> tuple[int, ...]:
+        """Of the tensor for ``batch`` images of that height and width: the picture, where there may be one."""
+        spatial = not self.drawn or self.picture > 0
+        return (batch, self.picture or self.channels, *(shape if spatial else ()))
+
+
+def inputs_of(model: nn.Module) -> tuple[Input, ...]:
+    """What the network reads, in the order of its forward: as its spec says, else one image."""
+    said: tuple[Input, ...] = getattr(getattr(model, "spec", None), "inputs", ())
+    return said or (Input("source", image_channels(model)),)
+
+
+def drawn_by(model: nn.Module) -> dict[str, int]:
+    """``{name: numbers a picture}`` of what must be drawn at random for it; empty where it reads images alone."""
+    return {each.name: each.channels for each in _said(model) if each.drawn}
+
+
+def read_from(batch: Mapping[str, Tensor], model: nn.Module) -> tuple[Tensor, ...]:
+    """What the network reads of a batch, in its order; what is optional and not there is left out."""
+    said = _said(model)
+    names = [each.name for each in said if each.name in batch or not each.optional] if said else ["source"]
+    return tuple(batch[name] for name in names)
+
+
+def examples(model: nn.Module, shape: Shape, *, batch: int = 1, device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
+    """Random inputs as the network meets them in use (nothing optional), for images of that height and width."""
+    with torch.device(device):
+        return tuple(
+            torch.randn(each.shape(batch, shape)) if each.drawn else torch.rand(each.shape(batch, shape)) * 2 - 1
+            for each in inputs_of(model)
+            if not each.optional
+        )
+
+
+def input_shapes(model: nn.Module, shape: Shape) -> tuple[tuple[int, ...], ...]:
+    """The shapes of what it reads for one picture of that height and width."""
+    return tuple(each.shape(1, shape) for each in inputs_of(model) if not each.optional)
+
+
+def as_given(given: Given) -> tuple[Tensor, ...]:
+    """All that is given to a network, as its forward takes it."""
+    return given if isinstance(given, tuple) else (given,)
+
+
+def numbers_in(given: Given) -> int:
+    """How many numbers there are for each picture."""
+    return sum(prod(tensor.shape[1:]) for tensor in as_given(given))
+
+
+def image_channels(model: nn.Module) -> int:
+    """How many channels the image has that the network reads: as its spec says, else what the first convolution reads."""
+    said = getattr(getattr(model, "spec", None), "in_channels", None)
+    if isinstance(said, int):
+        return said
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            return int(module.in_channels)
+    raise ValueError(f"{type(model).__name__} has no convolution: say how many channels its input has")
+
+
+def run(model: nn.Module, given: Given) -> Tensor:
+    """What the network makes of an image, or of all that it reads."""
+    return model(*as_given(given))  # type: ignore[no-any-return]
+
+
+def _said(model: nn.Module) -> tuple[Input, ...]:
+    said: tuple[Input, ...] = getattr(getattr(model, "spec", None), "inputs", ())
+    return said
