@@ -89,6 +89,11 @@ EXAMPLES: dict[str, dict[str, Spec]] = {
             ),
         ),
     },
+    "sagan": {
+        "published": tiny("sagan", size=32, latent=9, spectral=False),
+        "other-attention": tiny("sagan", size=32, latent=7, out_channels=1, attention=(4,), spectral=False),
+    },
+    "sagan-discriminator": {"published": tiny("sagan-discriminator", size=32, spectral=False)},
     "patchgan": {
         "1-layer": tiny("patchgan", layers=1),
         "2-layers-batch": tiny("patchgan", layers=2, norm="batch"),
@@ -129,7 +134,7 @@ def size(spec: Spec) -> tuple[int, int]:
         return spec.paints
     if spec.name in ("patchgan", "multiscale"):
         return 48, 64
-    side = max(16, 2 ** getattr(spec, "depth", 0), 2 ** getattr(spec, "upsamplings", 0))
+    side = max(16, 2 ** getattr(spec, "depth", 0), 2 ** getattr(spec, "upsamplings", 0), getattr(spec, "size", 0))
     return side, 2 * side
 
 

@@ -49,7 +49,10 @@ FLAGS = {
 NAMES = {
     "architecture": (
         ARCHITECTURES,
-        {"resnet", "inception", "spade", "inception-spade", "unet", "patchgan", "multiscale", "pixel", "foreign"},
+        {
+            *("resnet", "inception", "spade", "inception-spade", "unet", "patchgan", "multiscale", "pixel", "foreign"),
+            *("sagan", "sagan-discriminator"),
+        },
     ),
     "model": (
         MODELS,
@@ -60,6 +63,8 @@ NAMES = {
             "spade",
             "mobile-spade",
             "inception-spade",
+            "sagan",
+            "sagan-discriminator",
             "unet",
             "patchgan",
             "multiscale",

@@ -5,6 +5,7 @@ from pocketgan.models.inception import InceptionSpec, inception
 from pocketgan.models.inception_spade import InceptionSpadeSpec, inception_spade
 from pocketgan.models.multiscale import MultiscaleSpec, multiscale
 from pocketgan.models.resnet import ResnetSpec, mobile_resnet, resnet
+from pocketgan.models.sagan import SaganDiscriminatorSpec, SaganSpec, sagan, sagan_discriminator
 from pocketgan.models.spade import SpadeSpec, mobile_spade, spade
 from pocketgan.models.unet import UnetSpec, unet
 
@@ -15,6 +16,8 @@ __all__ = [
     "PatchSpec",
     "PixelSpec",
     "ResnetSpec",
+    "SaganDiscriminatorSpec",
+    "SaganSpec",
     "SpadeSpec",
     "UnetSpec",
     "inception",
@@ -25,6 +28,8 @@ __all__ = [
     "patchgan",
     "pixel",
     "resnet",
+    "sagan",
+    "sagan_discriminator",
     "spade",
     "unet",
 ]
