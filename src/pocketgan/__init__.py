@@ -45,7 +45,8 @@ def compress(
         method: a name of ``pocketgan methods``.
         preset: published settings of the method, under everything given here: dmad has ``paper`` and ``release``.
         out: the run directory.
-        task: ``paired``, ``unpaired``, ``labels`` or ``inputs``; by default what the data are.
+        task: ``paired``, ``unpaired``, ``labels``, ``unconditional``, ``multimodal`` or ``inputs``; by default what generator
+            and data are made for.
         size: width of the images; by default what the model's file says, else 256.
         aspect: width over height; by default what the model's file says, else 1.
         resume: go on with the run in ``out``.
@@ -61,7 +62,7 @@ def compress(
     from pocketgan.core.config import override
     from pocketgan.core.progress import ConsoleReporter, Reporter
     from pocketgan.core.shape import shape_of
-    from pocketgan.data import guess_task
+    from pocketgan.core.spec import spec_of
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compress import compress as run
     from pocketgan.pipeline.config import CompressConfig, ForeignConfig, assignments, fits_of, with_preset
@@ -74,8 +75,9 @@ def compress(
     width, proportion = source.images(size, aspect)
     name = str(model) if isinstance(model, str | Path) else type(model).__name__
     images = DataConfig(path=str(data), size=width, aspect=proportion)
-    task = task or guess_task(images, alone="inputs")
-    config = CompressConfig(teacher=name, data=images, budget=budget, method=method, task=task, **fits_of(task))
+    task = task or source.task(images)
+    fits = fits_of(task, spec_of(source.model).name)
+    config = CompressConfig(teacher=name, data=images, budget=budget, method=method, task=task, **fits)
     config = with_preset(config, preset, source.model)
     config = override(config, assignments(given))
     reporter = ConsoleReporter() if progress else Reporter()

@@ -76,7 +76,7 @@ def test_the_student_is_the_shared_weights_at_the_best_widths_within_the_budget(
     model = method.prepare(teacher, setting)
     learner = method.learner(model, setting, 4)
     task = Translation(
-        model, None, teacher=teacher, objective="features", layers=tuple(SPECS[name].taps), example=pictures(3, 1)
+        model, None, teacher=teacher, objective="features", layers=tuple(SPECS[name].taps), example={"source": pictures(3, 1)}
     )
     fit = Fit(task, FitConfig(steps=4), CPU, learners={"G": learner})
     for step in range(4):
@@ -153,7 +153,9 @@ def test_looking_at_both_ends_changes_no_bit_of_training(name: str) -> None:
         torch.manual_seed(7)
         learner = method.learner(model, setting, 5)
         assert isinstance(learner, WidthLearner)
-        task = Translation(model, None, teacher=teacher, objective="features", layers=tuple(spec.taps), example=pictures(3, 1))
+        task = Translation(
+            model, None, teacher=teacher, objective="features", layers=tuple(spec.taps), example={"source": pictures(3, 1)}
+        )
         fit = Fit(task, FitConfig(steps=5), CPU, learners={"G": learner})
         for step in range(5):
             fit.advance({"source": pictures(step), "target": pictures(9 + step)})
@@ -218,7 +220,9 @@ def test_a_resumed_fit_looks_at_the_same_steps() -> None:
 def test_adaptors_are_used_by_their_leading_channels() -> None:
     teacher, setting = made(SPECS["resnet"], "4x")
     model = make_method("gan-compression", {"importance": "none"}).prepare(teacher, setting)
-    task = Translation(model, None, teacher=teacher, objective="features", layers=("down2",), example=pictures(3, 1))
+    task = Translation(
+        model, None, teacher=teacher, objective="features", layers=("down2",), example={"source": pictures(3, 1)}
+    )
     model.resize_({"trunk": 5})
     batch = {"source": pictures(0), "target": pictures(1)}
     task.losses("G", batch, task.forward(batch))["features"].backward()

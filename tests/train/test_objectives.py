@@ -21,7 +21,7 @@ LAYERS = ("down2", "block0")
 def pupil(objective: str, **options: object) -> Translation:
     """A narrow student (4) of a wider teacher (6)."""
     options = {"layers": LAYERS, "teacher": generator(6, seed=5)} | options
-    return Translation(generator(4), critic(6), objective=objective, example=batch()["source"][:1], **options)
+    return Translation(generator(4), critic(6), objective=objective, example={"source": batch()["source"][:1]}, **options)
 
 
 def losses(task: Translation) -> dict[str, torch.Tensor]:
@@ -252,7 +252,9 @@ def test_a_block_that_is_gone_is_the_stream_after_the_last_one_left() -> None:
     found = taps.take()
     assert torch.equal(found["block1"], found["block0"])
     teacher = resnet(6, blocks=3).build()
-    task = Translation(shorter, None, teacher=teacher, objective="attention", layers=("block1", "block2"), example=source[:1])
+    task = Translation(
+        shorter, None, teacher=teacher, objective="attention", layers=("block1", "block2"), example={"source": source[:1]}
+    )
     assert losses(task)["attention"].isfinite()
 
 

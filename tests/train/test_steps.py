@@ -107,9 +107,7 @@ def test_cyclegan(identity: float) -> None:
 
 def test_a_student_of_unpaired_data_takes_the_teachers_picture_for_the_truth() -> None:
     student, judge, teacher = generator(seed=1), critic(), generator(8, seed=2)
-    task = Translation(
-        student, judge, gan="hinge", conditional=False, truth="teacher", teacher=teacher, example=batch()["source"]
-    )
+    task = Translation(student, judge, gan="hinge", conditional=False, truth="teacher", teacher=teacher, example=batch())
     scene = task.forward(batch())
     d, g = task.losses("D", batch(), scene), task.losses("G", batch(), scene)
     picture, taught = student(batch()["source"]), teacher(batch()["source"])

@@ -86,7 +86,7 @@ def student(seed: int) -> tuple[Task, Learners]:
         objective_options=options,
         layers=("down2", "block0"),
         weights={"discriminator": 1.0},
-        example=batch(0, 1)["source"].double(),
+        example={"source": batch(0, 1)["source"].double()},
     ), {}
 
 

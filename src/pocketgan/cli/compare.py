@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Overrides, Switch, configured, inside, of_all_fits, say, show_config, show_table
+from pocketgan.cli.console import Overrides, StudentTask, Switch, configured, inside, of_all_fits, say, show_config, show_table
 
 
 def run(
@@ -24,7 +24,7 @@ def run(
     vary: str | None = None,
     seeds: int = 1,
     seed: int = 0,
-    task: Literal["paired", "unpaired", "labels", "inputs"] | None = None,
+    task: StudentTask | None = None,
     size: int | None = None,
     aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] | None = None,
@@ -48,8 +48,8 @@ def run(
         vary: any other fields, every combination a run: method_options.mask=quadratic,linear;fit.lr=1e-4,2e-4.
         seeds: how many; mean and spread over them are shown.
         seed: the first of them.
-        task: paired, labels (the truth is the target), unpaired or inputs (the truth is the teacher's picture); by default what
-            the data are.
+        task: paired, labels (the truth is the target), unpaired, inputs, unconditional or multimodal (the truth is the
+            teacher's picture); by default what generator and data are made for.
         size: width of the images; by default what the teacher's file says.
         aspect: width over height; by default what the teacher's file says, else 1.
         direction: which side is the source.
@@ -62,7 +62,7 @@ def run(
     """
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.core.shape import shape_of
-    from pocketgan.data import guess_task
+    from pocketgan.core.spec import spec_of
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compare import CompareConfig, compare, varied
     from pocketgan.pipeline.config import CompressConfig, ForeignConfig, fits_of
@@ -70,10 +70,12 @@ def run(
     from pocketgan.report import comparison_table
 
     foreign = configured(ForeignConfig(), {}, inside("foreign", overrides))
-    width, proportion = load(teacher, foreign, shape_of(size or PUBLISHED, aspect or 1.0)).images(size, aspect)
-    task = task or guess_task(DataConfig(path=data, size=width, aspect=proportion), alone="inputs")
+    source = load(teacher, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
+    width, proportion = source.images(size, aspect)
+    task = task or source.task(DataConfig(path=data, size=width, aspect=proportion))
+    fits = fits_of(task, spec_of(source.model).name)
     base = configured(
-        CompressConfig(teacher=teacher, data=DataConfig(path=data), task=task, device=device, **fits_of(task)),
+        CompressConfig(teacher=teacher, data=DataConfig(path=data), task=task, device=device, **fits),
         {
             "data.size": width,
             "data.aspect": proportion,

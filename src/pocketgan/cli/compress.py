@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Overrides, StageName, Switch, configured, inside, of_all_fits, say, show_config
+from pocketgan.cli.console import Overrides, StageName, StudentTask, Switch, configured, inside, of_all_fits, say, show_config
 
 
 def run(
@@ -22,7 +22,7 @@ def run(
     preset: str | None = None,
     pipeline: Literal["fast", "full"] | None = None,
     objective: str | None = None,
-    task: Literal["paired", "unpaired", "labels", "inputs"] | None = None,
+    task: StudentTask | None = None,
     size: int | None = None,
     aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] | None = None,
@@ -56,8 +56,8 @@ def run(
         preset: published settings of the method, under everything given here: dmad has paper and release.
         pipeline: full trains a mobile teacher and distils a narrower one first, as GAN Compression did, and cuts that.
         objective: what the student imitates: names of `pocketgan methods` joined with +; or none.
-        task: paired, labels (the truth is the target), unpaired or inputs (the truth is the teacher's picture); by default what
-            the data are.
+        task: paired, labels (the truth is the target), unpaired, inputs, unconditional or multimodal (the truth is the
+            teacher's picture); by default what generator and data are made for.
         size: width of the images; by default what the teacher's file says.
         aspect: width over height; by default what the teacher's file says, else 1.
         direction: which side is the source.
@@ -71,7 +71,7 @@ def run(
         range: the values that it reads and paints for black and white, such as 0..255.
         bgr: it reads and paints blue first.
         teacher_discriminator: by default the one beside the teacher.
-        gan: the adversarial loss; by default lsgan for unpaired, else hinge.
+        gan: the adversarial loss; by default lsgan for unpaired and multimodal, vanilla for stylegan2, else hinge.
         features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
         device: auto, cpu, cuda, ...
         seed: of all that is drawn.
@@ -84,7 +84,7 @@ def run(
     """
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.core.shape import shape_of
-    from pocketgan.data import guess_task
+    from pocketgan.core.spec import spec_of
     from pocketgan.data.config import DataConfig
     from pocketgan.interop.factory import joined
     from pocketgan.pipeline.compress import run_stages
@@ -95,7 +95,7 @@ def run(
     foreign = configured(ForeignConfig(keep=keep, range=range, bgr=bgr), {}, inside("foreign", overrides))
     source = load(reference, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
     width, proportion = source.images(size, aspect)
-    task = task or guess_task(DataConfig(path=data, size=width, aspect=proportion), alone="inputs")
+    task = task or source.task(DataConfig(path=data, size=width, aspect=proportion))
     base = CompressConfig(
         teacher=reference,
         foreign=foreign,
@@ -104,7 +104,7 @@ def run(
         method=method,
         task=task,
         device=device,
-        **fits_of(task),
+        **fits_of(task, spec_of(source.model).name),
     )
     config = configured(
         with_preset(base, preset, source.model),

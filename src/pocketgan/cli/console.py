@@ -24,6 +24,12 @@ Overrides = Annotated[
 StageName = Literal["mobile", "distill", "fit", "select", "recover", "export", "evaluate", "report"]
 """`pocketgan.pipeline.stages.StageName`, written out so that help is quick."""
 
+TaskName = Literal["paired", "unpaired", "labels", "unconditional", "multimodal"]
+"""`pocketgan.pipeline.config.TaskName`: what a teacher may be trained for."""
+
+StudentTask = Literal["paired", "unpaired", "labels", "unconditional", "multimodal", "inputs"]
+"""`pocketgan.data.config.Pairing`: what a student may be trained for."""
+
 Switch = tyro.conf.FlagCreatePairsOff[bool]
 """Off unless it is given: ``--resume``, and no ``--no-resume`` beside it."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Switch, say, show_table
+from pocketgan.cli.console import StudentTask, Switch, say, show_table
 
 if TYPE_CHECKING:
     from pocketgan.data.check import Report
@@ -19,7 +19,7 @@ def run(
     path: Annotated[str | None, tyro.conf.Positional] = None,
     /,
     *,
-    task: Literal["paired", "unpaired", "labels", "inputs"] | None = None,
+    task: StudentTask | None = None,
     size: int = 256,
     aspect: float = 1.0,
     classes: int | str | None = None,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Switch, say, show_json, show_table
+from pocketgan.cli.console import StudentTask, Switch, say, show_json, show_table
 
 
 def run(
@@ -14,7 +14,7 @@ def run(
     /,
     *,
     data: str,
-    task: Literal["paired", "unpaired", "labels", "inputs"] = "paired",
+    task: StudentTask = "paired",
     size: int | None = None,
     aspect: float | None = None,
     weights: str | None = None,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pocketgan.cli.console import Overrides, Switch, configured, say, show_config
+from pocketgan.cli.console import Overrides, Switch, TaskName, configured, say, show_config
 
 
 def run(
     overrides: Overrides = (),
     /,
     *,
-    task: Literal["paired", "unpaired", "labels"],
+    task: TaskName,
     data: str,
     out: Path,
     arch: str | None = None,
@@ -32,18 +32,19 @@ def run(
     """Train a teacher and measure it.
 
     Args:
-        task: paired (pix2pix), unpaired (CycleGAN, both directions) or labels (GauGAN, from label maps).
+        task: paired (pix2pix), unpaired (CycleGAN, both directions), labels (GauGAN, from label maps), unconditional (SAGAN,
+            StyleGAN2: pictures from numbers) or multimodal (MUNIT, both directions, each picture in many styles).
         data: a folder in one of the ecosystem's layouts, or a built-in set: shapes (paired), textures (unpaired).
         out: the run directory: generator and discriminator, samples, log, report.
-        arch: a name of `pocketgan models`, by default resnet, and spade for labels; its numbers are arch_options.ngf=32 and so
-            on.
+        arch: a name of `pocketgan models`, by default resnet, spade for labels, sagan for unconditional, munit for multimodal;
+            its numbers are arch_options.ngf=32 and so on.
         size: width of the images that the networks see.
         aspect: their width over height: 2 for 512 x 256; by default 1.
         direction: which side is the source.
         steps: training steps.
         epochs: passes over the data, instead of steps.
         batch: images a step.
-        gan: the adversarial loss; by default lsgan for unpaired, else hinge.
+        gan: the adversarial loss; by default lsgan for unpaired and multimodal, vanilla for stylegan2, else hinge.
         features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
         device: auto, cpu, cuda, ...
         seed: of the weights, the order of the images and all else that is drawn.
@@ -52,15 +53,17 @@ def run(
     """
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
-    from pocketgan.pipeline.config import TrainConfig, fit_of
+    from pocketgan.pipeline.config import TrainConfig
+    from pocketgan.pipeline.published import published
     from pocketgan.pipeline.train import train
 
+    own = published(task, arch)
     config = configured(
         TrainConfig(
             task=task,
             data=DataConfig(path=data),
-            arch=arch or ("spade" if task == "labels" else "resnet"),
-            fit=fit_of(task),
+            arch=arch or own.arch,
+            fit=own.fit,
             device=device,
             seed=seed,
         ),

@@ -41,6 +41,11 @@ def inputs_of(model: nn.Module) -> tuple[Input, ...]:
     return said or (Input("source", image_channels(model)),)
 
 
+def needed_beside(model: nn.Module) -> tuple[Input, ...]:
+    """What the network cannot do without beside the first that it reads."""
+    return tuple(each for each in _said(model)[1:] if not each.optional)
+
+
 def drawn_by(model: nn.Module) -> dict[str, int]:
     """``{name: numbers a picture}`` of what must be drawn at random for it; empty where it reads images alone."""
     return {each.name: each.channels for each in _said(model) if each.drawn}

@@ -22,16 +22,17 @@ def read_model(path: str | Path) -> bytes:
     return Path(path).read_bytes()
 
 
-def open_session(model: bytes | Path, *, threads: int | None, label: str) -> InferenceSession:
-    """A session on the CPU for a model of one input; ``label`` is its name in errors.
+def open_session(model: bytes | Path, *, threads: int | None, label: str, inputs: int = 1) -> InferenceSession:
+    """A session on the CPU for a model of so many ``inputs``; ``label`` is its name in errors.
 
     Args:
         model: the content of a file; or its path, beside which the file may keep its weights.
         threads: how many; None for all cores.
         label: what errors call it.
+        inputs: how many tensors it reads.
 
     Raises:
-        ValueError: it is no ONNX model, or has not exactly one input, or ``threads`` is less than 1.
+        ValueError: it is no ONNX model, or has another number of inputs, or ``threads`` is less than 1.
     """
     import onnxruntime  # heavy
 
@@ -50,6 +51,7 @@ def open_session(model: bytes | Path, *, threads: int | None, label: str) -> Inf
         reason = str(error).strip().splitlines()[-1]
         raise ValueError(f"{label} is no ONNX model that ONNX Runtime can open ({reason})") from error
     names = [value.name for value in session.get_inputs()]
-    if len(names) != 1:
-        raise ValueError(f"{label} must have one input, the pictures; it has {len(names)}: {', '.join(names)}")
+    if len(names) != inputs:
+        wanted = "one input, the pictures" if inputs == 1 else f"{inputs} inputs"
+        raise ValueError(f"{label} must have {wanted}; it has {len(names)}: {', '.join(names)}")
     return session

@@ -42,10 +42,12 @@ class DrawnPictures:
         size = max(config.load_shape if split == "train" else config.shape)
         sides: tuple[_Kind, _Kind] = ("A", "B") if config.direction == "AtoB" else ("B", "A")
         sides = ("labels", "B") if task == "labels" else sides
-        self._drawings = {role: _Drawing(config.path, split, side, size) for role, side in zip(_ROLES, sides, strict=True)}
+        alone = {"inputs": _ROLES[:1], "unconditional": _ROLES[1:]}
+        roles = alone.get(task, _ROLES)
+        self._drawings = {role: _Drawing(config.path, split, sides[_ROLES.index(role)], size) for role in roles}
         count = min(IMAGES[split], config.limit or IMAGES[split])
         self.names = tuple(f"{index:04d}" for index in range(count))
-        self.counts: dict[Role, int] = {role: count for role in _ROLES if role == "source" or task != "inputs"}
+        self.counts: dict[Role, int] = dict.fromkeys(roles, count)
 
     def open(self, wanted: Mapping[Role, int]) -> Opened:
         """Nothing is drawn yet."""

@@ -10,7 +10,7 @@ from pocketgan.core.shape import Shape, shape_of
 
 Direction = Literal["AtoB", "BtoA"]
 Preprocess = Literal["resize", "scale_shorter", "scale_width", "crop", "none"]
-Pairing = Literal["paired", "unpaired", "labels", "inputs"]
+Pairing = Literal["paired", "unpaired", "labels", "unconditional", "multimodal", "inputs"]
 Split = Literal["train", "test"]
 
 _SCALES_TO_LOAD_SIZE = ("resize", "scale_shorter")
@@ -94,6 +94,11 @@ class DataConfig:
 def has_pairs(task: Pairing) -> bool:
     """Whether source and target at the same index show the same."""
     return task in ("paired", "labels")
+
+
+def crosses(task: Pairing) -> bool:
+    """Whether any target goes with any source."""
+    return task in ("unpaired", "multimodal")
 
 
 def _known(kind: str, value: str, allowed: tuple[str, ...]) -> None:

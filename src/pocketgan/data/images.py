@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from pocketgan.data.builtin import BUILTIN, DrawnPictures
-from pocketgan.data.config import DataConfig, Pairing, Split, has_pairs
+from pocketgan.data.config import DataConfig, Pairing, Split, crosses, has_pairs
 from pocketgan.data.decode import BadImage
 from pocketgan.data.geometry import Geometry, plan
 from pocketgan.data.label_listing import list_labels
 from pocketgan.data.label_pictures import LabelPictures
 from pocketgan.data.labels import Labels
 from pocketgan.data.listing import list_files
-from pocketgan.data.pictures import FilePictures, Opened, OpenedFiles, Pictures, Role, Values, check_pair
+from pocketgan.data.pictures import FilePictures, Opened, OpenedFiles, Pictures, Role, Values, check_pair, leading_role
 from pocketgan.data.values import to_float
+
+_SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def open_data(config: DataConfig, task: Pairing, split: Split) -> ImageData:
     """The images of ``split`` for ``task``; only names are read now, pixels when they are asked for.
 
     ``task`` is ``paired`` (source and target at the same index show the same), ``unpaired`` (any target goes with any
-    source; pairs may be read so, too), ``labels`` (the source is the label map of the target) or ``inputs`` (sources only;
+    source; pairs may be read so, too), ``multimodal`` (the same), ``labels`` (the source is the label map of the target),
+    ``unconditional`` (targets only: the sources are numbers, see `ImageData.drawing`) or ``inputs`` (sources only;
     ``direction`` chooses the side, of label maps only ``BtoA``, the photos). The split ``test`` is test/, else val/, else,
     with a warning, the training images.
 
@@ -53,11 +57,32 @@ def open_data(config: DataConfig, task: Pairing, split: Split) -> ImageData:
 class ImageData:
     """Images of one task and split. Made by ``open_data``; can be sent to worker processes."""
 
-    def __init__(self, config: DataConfig, task: Pairing, split: Split, pictures: Pictures, *, note: str = ""):
+    def __init__(
+        self,
+        config: DataConfig,
+        task: Pairing,
+        split: Split,
+        pictures: Pictures,
+        *,
+        note: str = "",
+        drawn: Mapping[str, int] | None = None,
+        count: int | None = None,
+    ):
         self.config, self.task, self.split = config, task, split
         self.pictures = pictures
         self.note = note
         """What is unusual about these images, in one line; mostly empty."""
+        self.drawn: Mapping[str, int] = drawn or {}
+        """``{name: how many}`` numbers that come with every image, as `drawing` says."""
+        self._count = count
+
+    def drawing(self, drawn: Mapping[str, int], *, count: int | None = None) -> ImageData:
+        """The same images, and with each of them ``{name: how many}`` standard normal numbers, as a generator reads them.
+
+        Like the augmentation they depend on the seed and the step alone; without augmentation, on the index. In the task
+        ``unconditional`` they are the sources; ``count`` of them, without any targets, are what is painted to be judged.
+        """
+        return ImageData(self.config, self.task, self.split, self.pictures, note=self.note, drawn=drawn, count=count)
 
     @property
     def labels(self) -> Labels | None:
@@ -76,27 +101,36 @@ class ImageData:
 
     def __len__(self) -> int:
         """Images an epoch: the sources; in unpaired training the larger side, as published."""
-        if self.task == "unpaired" and self.split == "train":
+        if self._count is not None:
+            return self._count
+        if crosses(self.task) and self.split == "train":
             return max(self.counts.values())
-        return self.counts["source"]
+        return len(self.names)
 
     def name(self, index: int) -> str:
         """The name of the source at ``index``."""
         return self.names[index % len(self.names)]
 
-    def load(self, index: int, rng: np.random.Generator | None) -> dict[Role, Values]:
-        """The images at ``index``: ``source`` and (except for ``inputs``) ``target``, each H x W x 3, uint8, RGB.
+    def load(self, index: int, rng: np.random.Generator | None) -> dict[str, Values]:
+        """The images at ``index``: ``source`` and (except for ``inputs``) ``target``, each H x W x 3, uint8, RGB; the numbers
+        that are drawn with them, float32, by their own names.
 
         A label map is H x W x 1 numbers of classes, or x 2 with numbers of instances, uint8 or int32.
 
         ``rng`` draws the augmentation and, in an unpaired task, the target; without it there is no augmentation and the
         target is the one at ``index``, counted round. Raises ``BadImage`` (a ``ValueError``) naming the file.
         """
-        opened = self.pictures.open(self._wanted(index, rng))
-        return opened.pixels(self._geometries(opened, rng))
+        found: dict[str, Values] = {}
+        if self._count is None:
+            opened = self.pictures.open(self._wanted(index, rng))
+            found.update((str(role), own) for role, own in opened.pixels(self._geometries(opened, rng)).items())
+        own = rng if rng is not None else np.random.default_rng((_SPLITS.index(self.split), index))
+        return found | {name: own.standard_normal(length, dtype=np.float32) for name, length in self.drawn.items()}
 
-    def floats(self, role: Role, values: Tensor) -> Tensor:
+    def floats(self, role: str, values: Tensor) -> Tensor:
         """A stack of what ``load`` gives for a role, as networks see it: pictures in [-1, 1], label maps as channels."""
+        if role in self.drawn:
+            return values
         if self.labels is None or role == "target":
             return to_float(values)
         return self.labels.one_hot(values[..., 0], values[..., 1] if self.labels.edges else None)
@@ -121,7 +155,7 @@ class ImageData:
         config = self.config
         sides = " and ".join(f"{count} {role}s" for role, count in self.counts.items())
         count = f"{self.counts['source']} pairs" if has_pairs(self.task) else sides
-        direction = config.direction if "target" in self.counts and self.labels is None else ""
+        direction = config.direction if {"source", "target"} <= set(self.counts) and self.labels is None else ""
         parts = (f"{config.path} ({self.split}): {count}", self.pictures.kind, direction, self._preparation(), self.note)
         return ", ".join(part for part in parts if part)
 
@@ -139,10 +173,10 @@ class ImageData:
         return steps + (", mirrored at random" if config.flip and self.split == "train" else "")
 
     def _wanted(self, index: int, rng: np.random.Generator | None) -> dict[Role, int]:
-        wanted: dict[Role, int] = {"source": index % self.counts["source"]}
+        wanted: dict[Role, int] = {leading_role(self.task): index % len(self.names)}
         if has_pairs(self.task):
             wanted["target"] = wanted["source"]
-        elif self.task == "unpaired":
+        elif crosses(self.task):
             targets = self.counts["target"]
             wanted["target"] = index % targets if rng is None else int(rng.integers(targets))
         return wanted

@@ -12,6 +12,7 @@ from pocketgan.data.folders import shortened, stems
 from pocketgan.data.label_layout import locate_labels
 from pocketgan.data.layout import Place, Side, locate
 
+_ALONE = ("inputs", "unconditional")  # of one side
 _PROBED = 8  # files whose shape decides whether a folder holds A|B images
 
 
@@ -32,14 +33,14 @@ class Listing:
     names: tuple[str, ...]
     sources: tuple[Item, ...]
     targets: tuple[Item, ...]
-    """Empty for the task ``inputs``."""
+    """Empty for the tasks of one side: ``inputs``, and ``unconditional``, whose pictures are the sources here."""
 
 
 def list_files(config: DataConfig, task: Pairing, split: Split) -> Listing:
     """The files that ``task`` needs. Raises ``ValueError`` for an empty side and for names without a partner."""
     root = Path(config.path).expanduser()
     labelled = locate_labels(root, split)
-    if labelled is not None and (task != "inputs" or config.direction != "BtoA"):
+    if labelled is not None and task != "unconditional" and (task != "inputs" or config.direction != "BtoA"):
         raise ValueError(
             f"{config.path} holds label maps and photos, but the task is {task}: take the task labels, or inputs with "
             "direction=BtoA for the photos alone"
@@ -47,12 +48,14 @@ def list_files(config: DataConfig, task: Pairing, split: Split) -> Listing:
     place = labelled.sides(root, split) if labelled else locate(root, split)
     source: Side = "A" if config.direction == "AtoB" else "B"
     target: Side = "B" if source == "A" else "A"
+    if task == "unconditional":
+        source = target if labelled is None else "B"
     if place.shared is not None:
         return _shared(place, config, task, source)
     if task == "paired":
         return _pairs(place, config, source, target)
     names, sources = _one_side(place, source, config.limit)
-    if task == "inputs":
+    if task in _ALONE:
         return Listing(f"folder {place.sides[source].relative_to(place.root).as_posix()}", place, names, sources, ())
     return Listing(_kind(place), place, names, sources, _one_side(place, target, config.limit)[1])
 
@@ -64,10 +67,10 @@ def _shared(place: Place, config: DataConfig, task: Pairing, source: Side) -> Li
     if is_aligned(paths, config, task):
         halves: tuple[Half, Half] = ("left", "right") if source == "A" else ("right", "left")
         sources, others = (tuple(Item(path, half) for path in paths) for half in halves)
-        if task == "inputs":
+        if task in _ALONE:
             return Listing(f"side {source} of aligned A|B files", place, names, sources, ())
         return Listing("aligned A|B", place, names, sources, others)
-    if task != "inputs":
+    if task not in _ALONE:
         raise ValueError(
             f"{place.shared} holds single pictures, but the task is {task}: put the two sides into "
             f"{place.split or 'train'}A and {place.split or 'train'}B, or set aligned=true if each file is A|B"

@@ -20,10 +20,11 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from pocketgan.data.decode import BadImage
 from pocketgan.data.images import ImageData
-from pocketgan.data.pictures import Role, Values
+from pocketgan.data.pictures import Values
 
-Images = dict[Role, Tensor]
-"""``source`` and ``target``, each (N, 3, H, W), float32, RGB in [-1, 1]; label maps have ``Labels.channels``, 0 or 1."""
+Images = dict[str, Tensor]
+"""``source`` and ``target``, each (N, 3, H, W), float32, RGB in [-1, 1]; label maps have ``Labels.channels``, 0 or 1.
+Numbers drawn for each image (N, how many), float32, by their names."""
 
 _ORDER, _AUGMENTATION = 0, 1  # names of the random streams
 _PREFETCH = 4  # batches that each worker prepares ahead
@@ -159,7 +160,7 @@ def _iterate(steps: _Steps, numbers: Iterable[int], workers: int) -> Iterator[Ba
             iterator._shutdown_workers()
 
 
-def _stacked(names: Sequence[str], images: list[dict[Role, Values]]) -> Images:
+def _stacked(names: Sequence[str], images: list[dict[str, Values]]) -> Images:
     for role in images[0]:
         for name, image in zip(names, images, strict=True):
             if image[role].shape != images[0][role].shape:

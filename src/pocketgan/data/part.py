@@ -13,7 +13,7 @@ class PartPictures:
 
     def __init__(self, pictures: Pictures, ranges: Mapping[Role, range]):
         self._pictures, self._ranges = pictures, ranges
-        self.names = tuple(pictures.names[index] for index in ranges["source"])
+        self.names = tuple(pictures.names[index] for index in next(iter(ranges.values())))
         self.counts: dict[Role, int] = {role: len(own) for role, own in ranges.items()}
         self.kind, self.labels = pictures.kind, pictures.labels
 
@@ -36,4 +36,5 @@ def hold_out(data: ImageData, count: int) -> tuple[ImageData, ImageData]:
 
 
 def _part(data: ImageData, ranges: Mapping[Role, range]) -> ImageData:
-    return ImageData(data.config, data.task, data.split, PartPictures(data.pictures, ranges), note=data.note)
+    pictures = PartPictures(data.pictures, ranges)
+    return ImageData(data.config, data.task, data.split, pictures, note=data.note, drawn=data.drawn)

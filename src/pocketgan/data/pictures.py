@@ -20,6 +20,11 @@ Values = NDArray[Any]
 """H x W x 3 bytes of a picture; or of a label map H x W x 1 classes, or x 2 with instances, of an integer type."""
 
 
+def leading_role(task: Pairing) -> Role:
+    """The side whose pictures are counted and named: the sources, or, where those are numbers, the targets."""
+    return "target" if task == "unconditional" else "source"
+
+
 class Opened(Protocol):
     """Pictures whose sizes are known and whose pixels are still to be made."""
 
@@ -56,8 +61,8 @@ class FilePictures:
 
     def __init__(self, listing: Listing, task: Pairing):
         self.names, self.kind = listing.names, listing.kind
-        self._items: dict[Role, tuple[Item, ...]] = {"source": listing.sources}
-        if task != "inputs":
+        self._items: dict[Role, tuple[Item, ...]] = {leading_role(task): listing.sources}
+        if listing.targets:
             self._items["target"] = listing.targets
         self.counts = {role: len(items) for role, items in self._items.items()}
 

@@ -51,6 +51,9 @@ class JudgeConfig:
     """Which label map each picture of pix2pix's Cityscapes is compared with: the table file of the published preparation."""
     table_root: str | None = None
     """The folder of the whole of Cityscapes, below which the paths in ``table`` lie."""
+    generated: int | None = None
+    """Of generators that paint from numbers alone: how many pictures they are judged by; None is as many as there are real
+    test pictures. Features of any number take constant memory."""
     batch: int = 8
     """Pictures painted at a time; no figure depends on it."""
     pictures: int = 8
@@ -63,6 +66,8 @@ class JudgeConfig:
     """Rounds of the latency measurement; each runs every candidate once."""
 
     def __post_init__(self) -> None:
+        if self.generated is not None and self.generated < 2:
+            raise ValueError(f"generated={self.generated}: the least that a distance can be measured on is 2")
         for name in self.metrics or ():
             if name not in (*METRICS, *INCEPTIONS):
                 raise unknown("metric", name, (*METRICS, *INCEPTIONS))

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import nn
 
-from pocketgan.core.inputs import image_channels
+from pocketgan.core.inputs import examples
 from pocketgan.core.shape import Shape, Size, plain
 from pocketgan.evaluate.config import JudgeConfig
 from pocketgan.evaluate.judge import Judgement
@@ -59,9 +58,9 @@ def latencies(
     runs = {}
     for name, generator in generators.items():
         model = frozen(generator).to("cpu")
-        image = torch.rand(batch, image_channels(model), *shape) * 2 - 1
+        inputs = examples(model, shape, batch=batch)
         for runtime in config.runtimes:
-            runs[name, runtime] = RUNTIMES[runtime](model, image, threads=config.threads)
+            runs[name, runtime] = RUNTIMES[runtime](model, inputs, threads=config.threads)
     measured = measure_latency(
         {"/".join(key): run for key, run in runs.items()}, repeats=config.repeats, threads=config.threads, batch=batch
     )

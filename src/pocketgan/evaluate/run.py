@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pocketgan.core.inputs import drawn_by, read_from
 from pocketgan.core.progress import Reporter
 from pocketgan.data.config import DataConfig, Direction, Pairing, Split, has_pairs
 from pocketgan.data.images import ImageData, open_data
@@ -20,6 +22,9 @@ from pocketgan.export import frozen
 from pocketgan.metrics.features import Extractor
 from pocketgan.metrics.statistics import FeatureStatistics, Moments
 from pocketgan.train.samples import save_picture
+
+STYLES = 3
+"""How many styles are shown of each picture."""
 
 
 def evaluate(
@@ -38,8 +43,9 @@ def evaluate(
     Distances are to all real targets of the split, or those that the configuration says; where there are none, to the
     teacher's pictures. With a segmenter, ``real`` tells what it reads in the real targets: the most that can be asked for. The
     first few pictures go to ``keep`` as ``000_source.png``, ``000_target.png``, ``000_<name>.png``; a label map in the colours
-    of its classes.
+    of its classes; of generators that read styles in `STYLES` of them, ``000_<name>-style2.png``.
     """
+    data = _drawing(data, generators, config)
     extractor, segmenter = config.extractor(), config.reader(device)
     truths = truths_of(data, config.table, config.table_root) if segmenter is not None else None
     judges = {name: Judge(config, extractor, segmenter) for name in generators}
@@ -49,9 +55,8 @@ def evaluate(
     with (reporter or Reporter()).task("evaluate", len(data)) as tick, torch.inference_mode():
         done = 0
         for batch in eval_batches(data, batch=config.batch):
-            source = batch.images["source"].to(device)
-            # Values beyond black and white are clipped, as in any file of a picture; a foreign generator may paint them.
-            pictures = {name: painter(source).float().cpu().clamp(-1, 1) for name, painter in painters.items()}
+            given = {name: tensor.to(device) for name, tensor in batch.images.items()}
+            pictures = {name: paint(painter, given) for name, painter in painters.items()}
             maps = [truths(done + k) for k in range(len(batch.names))] if truths is not None else []
             for name, picture in pictures.items():
                 if paired:
@@ -65,10 +70,13 @@ def evaluate(
                 reals.read(batch.images["target"], maps)
             if keep is not None:
                 painted = {name: p for name, p in pictures.items() if not isinstance(generators[name], nn.Identity)}
-                columns = {str(role): images for role, images in batch.images.items() if role == "source" or paired}
+                columns = {role: batch.images[role] for role in _shown(data) if role in batch.images}
                 if data.labels is not None:
                     columns["source"] = data.labels.coloured(columns["source"])
-                shown += _keep(keep, {**columns, **painted}, shown, config.pictures - shown)
+                room = config.pictures - shown
+                if room > 0 and data.task == "multimodal":
+                    painted |= _styles({name: painters[name] for name in painted}, given, room)
+                shown += _keep(keep, {**columns, **painted}, shown, room)
             done += len(batch.names)
             tick(done)
     names = truths.names if truths is not None else ()
@@ -76,13 +84,21 @@ def evaluate(
     if extractor is not None:
         stats = _statistics(config, data, extractor, reporter)
         if not paired:
-            reals = _reals(data, reals) if data.task == "unpaired" else judges[teacher or next(iter(judges))]
+            reals = _reals(data, reals) if data.task != "inputs" else judges[teacher or next(iter(judges))]
     found = {name: judge.judgement(reals, stats, whose=whose, names=names) for name, judge in judges.items()}
     if truths is not None:
         own = Judge(config, None, segmenter)
         own.confusion = reals.confusion
         found["real"] = own.judgement(own, names=names)
     return found
+
+
+def paint(painter: nn.Module, given: Mapping[str, Tensor]) -> Tensor:
+    """Its pictures of a batch, N x C x H x W in [-1, 1], on the CPU.
+
+    Values beyond black and white are clipped, as in any file of a picture; a foreign generator may paint them.
+    """
+    return painter(*read_from(given, painter)).float().cpu().clamp(-1, 1)  # type: ignore[no-any-return]
 
 
 def real_moments(
@@ -104,6 +120,31 @@ def side_data(data: ImageData, *, task: Pairing = "inputs", split: Split | None 
     """The target side of ``data`` as images of their own."""
     direction: Direction = "BtoA" if data.config.direction == "AtoB" else "AtoB"
     return open_data(dataclasses.replace(data.config, direction=direction), task, split or data.split)
+
+
+def _drawing(data: ImageData, generators: Mapping[str, nn.Module], config: JudgeConfig) -> ImageData:
+    """The images with all numbers that the generators read; what is painted from numbers alone is painted so often as asked."""
+    drawn = {name: length for generator in generators.values() for name, length in drawn_by(generator).items()}
+    alone = data.task == "unconditional"
+    return data.drawing(drawn, count=config.generated or len(data.names)) if alone else data.drawing(drawn)
+
+
+def _shown(data: ImageData) -> tuple[str, ...]:
+    """The columns of a batch that are pictures people want to see beside those that were painted."""
+    if data.task == "unconditional":
+        return ()
+    return ("source", "target") if has_pairs(data.task) else ("source",)
+
+
+def _styles(painters: Mapping[str, nn.Module], given: Mapping[str, Tensor], room: int) -> dict[str, Tensor]:
+    """The first few images in further styles, each of them the same for all."""
+    found: dict[str, Tensor] = {}
+    for number in range(2, STYLES + 1):
+        drawn = np.random.default_rng(number).standard_normal(given["style"].shape[1], dtype=np.float32)
+        first = {name: tensor[:room] for name, tensor in given.items()}
+        first["style"] = torch.from_numpy(drawn).to(first["style"]).expand_as(first["style"])
+        found |= {f"{name}-style{number}": paint(painter, first) for name, painter in painters.items()}
+    return found
 
 
 def _reals(data: ImageData, judge: Judge) -> Judge:

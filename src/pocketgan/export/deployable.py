@@ -1,12 +1,15 @@
-"""A generator as a device meets it: frozen, in float32 on the CPU, and for pictures of any size."""
+"""A generator as a device meets it: frozen, in float32 on the CPU, and, where it reads pictures, for any size of them."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from pocketgan.core.inputs import Input, needed_beside
 
 MOST_UNITS = 64
 
@@ -19,8 +22,11 @@ class Deployable(nn.Module):
     it keeps the statistics that instance norm takes over the whole picture near those of the picture itself, and it
     is one node in an exported graph.
 
+    What else it reads (a style) is passed on. One that paints from numbers alone paints one size and takes them as they are.
+
     Args:
-        generator: a module N x C x H x W -> N x D x H x W; it, or its ``spec``, says ``stride`` and ``in_channels``.
+        generator: a module N x C x H x W -> N x D x H x W; it, or its ``spec``, says ``stride`` and ``in_channels``, or that
+            it ``paints`` one size.
 
     Raises:
         ValueError: one of the two is missing, or the generator paints at no size, or paints another size.
@@ -29,17 +35,27 @@ class Deployable(nn.Module):
     def __init__(self, generator: nn.Module):
         super().__init__()
         self.generator = generator
+        self.more = needed_beside(generator)
+        """What it reads beside the image."""
+        first = getattr(getattr(generator, "spec", None), "inputs", ())[:1]
+        self.numbers: Input | None = first[0] if first and first[0].drawn else None
+        """What it reads in the place of an image."""
+        if self.numbers is not None:
+            self.stride, self.in_channels, self.units = 1, self.numbers.channels, 1
+            return
         self.stride = _attribute(generator, "stride")
         self.in_channels = _attribute(generator, "in_channels")
-        self.units = smallest_units(generator, stride=self.stride, channels=self.in_channels)
+        self.units = smallest_units(generator, stride=self.stride, channels=self.in_channels, more=self.more)
 
     @property
     def min_side(self) -> int:
         """The smallest height and width, in pixels; below it a reflection would be longer than the picture."""
         return self.stride // 2 + 1 if self.units == 1 else self.stride * (self.units - 1) + 1
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, *more: Tensor) -> Tensor:
         """N x C x H x W in [-1, 1] -> N x D x H x W in [-1, 1], for H and W from ``min_side`` up."""
+        if self.numbers is not None:
+            return _painted(self.generator, image, *more)
         height, width = image.shape[-2:]
         if min(height, width) < self.min_side:
             raise ValueError(
@@ -48,9 +64,9 @@ class Deployable(nn.Module):
             )
         below, right = -height % self.stride, -width % self.stride
         if not below and not right:
-            return _painted(self.generator, image)
+            return _painted(self.generator, image, *more)
         padded = F.pad(image, (0, right, 0, below), mode="reflect")
-        return _painted(self.generator, padded)[..., :height, :width]
+        return _painted(self.generator, padded, *more)[..., :height, :width]
 
 
 def frozen(generator: nn.Module) -> nn.Module:
@@ -59,7 +75,7 @@ def frozen(generator: nn.Module) -> nn.Module:
 
 
 @torch.inference_mode()
-def smallest_units(generator: nn.Module, *, stride: int, channels: int) -> int:
+def smallest_units(generator: nn.Module, *, stride: int, channels: int, more: Sequence[Input] = ()) -> int:
     """The smallest n for which a square of n * ``stride`` pixels goes through the generator.
 
     Found by trying, on a copy: reflection pads and instance norm refuse maps that are too small for them, and only
@@ -68,12 +84,12 @@ def smallest_units(generator: nn.Module, *, stride: int, channels: int) -> int:
     Raises:
         ValueError: no n up to 64 works, or the output has another size than the input.
     """
-    model = frozen(generator)
+    model, others = frozen(generator), [torch.zeros(1, each.channels) for each in more]
     error: Exception | None = None
     for units in range(1, MOST_UNITS + 1):
         side = units * stride
         try:
-            picture = _painted(model, torch.zeros(1, channels, side, side))
+            picture = _painted(model, torch.zeros(1, channels, side, side), *others)
         except (RuntimeError, ValueError) as refused:
             error = refused
             continue
@@ -90,8 +106,8 @@ def smallest_units(generator: nn.Module, *, stride: int, channels: int) -> int:
     )
 
 
-def _painted(generator: nn.Module, image: Tensor) -> Tensor:
-    picture = generator(image)
+def _painted(generator: nn.Module, *given: Tensor) -> Tensor:
+    picture = generator(*given)
     assert isinstance(picture, Tensor), "a generator returns one tensor"
     return picture
 

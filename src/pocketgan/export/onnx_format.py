@@ -17,10 +17,11 @@ from torch import nn
 
 from pocketgan.core.files import atomic
 from pocketgan.core.shape import Size, as_shape
+from pocketgan.core.spec import spec_of
 from pocketgan.export.deployable import Deployable, frozen
 from pocketgan.export.fold import fold_norms
 from pocketgan.export.formats import FORMATS, Exported
-from pocketgan.export.onnx_graph import IMAGE, PICTURE, name_sides, strip_traces, wrap_pad_crop
+from pocketgan.export.onnx_graph import IMAGE, PICTURE, name_sides, onnx_name, strip_traces, wrap_pad_crop
 from pocketgan.export.verify import TOLERANCE, Verification, verify_model
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def export_onnx(generator: nn.Module, path: str | Path, *, size: Size, verify: b
     """Write ``generator`` as one ONNX file (opset 18, float32) for any batch, height and width.
 
     Input ``image`` and output ``picture`` are batch x C x height x width, RGB in [-1, 1]. Sides that are no multiples
-    of the generator's stride are padded and cropped inside, as ``Deployable`` does. ``path`` appears only once all is
+    of the generator's stride are padded and cropped inside, as ``Deployable`` does. Of one that paints from numbers the
+    input is ``latent``, batch x how many, standard normal; of one that paints in styles there is a second one: ``style``,
+    numbers as well, or, with its style encoder, a ``reference`` picture of ``size``. ``path`` appears only once all is
     written and verified; equal generators give equal bytes. The generator is not touched. Batch norms are folded away.
 
     Args:
@@ -51,7 +54,7 @@ def export_onnx(generator: nn.Module, path: str | Path, *, size: Size, verify: b
     """
     path = Path(path)
     model = Deployable(fold_norms(frozen(generator)))
-    data = to_onnx(model, size=_sides(size, min_side=model.min_side))
+    data = to_onnx(model, size=_sides(size, model))
     verification: Verification | None = None
     if verify:
         verification = verify_model(data, generator, shapes=None, tolerance=TOLERANCE, label=str(path))
@@ -61,11 +64,11 @@ def export_onnx(generator: nn.Module, path: str | Path, *, size: Size, verify: b
 
 
 def to_onnx(model: Deployable, *, size: tuple[int, int]) -> bytes:
-    """The ONNX file of a frozen ``model``, as bytes; ``size`` is only written into its metadata."""
+    """The ONNX file of a frozen ``model``, as bytes; ``size`` is that of reference pictures, and written into its metadata."""
     weight = sum(tensor.nbytes for tensor in model.state_dict().values())
     if weight > LARGEST:
         raise ValueError(f"the weights take {weight / 2**30:.1f} GiB, but one ONNX file holds less than 2; compress first")
-    proto = _trace(model)
+    proto = _trace(model, size)
     strip_traces(proto)
     wrap_pad_crop(proto, model.stride)
     name_sides(proto)
@@ -74,26 +77,30 @@ def to_onnx(model: Deployable, *, size: tuple[int, int]) -> bytes:
     return data
 
 
-def _trace(model: Deployable) -> ModelProto:
+def _trace(model: Deployable, size: tuple[int, int]) -> ModelProto:
     """The bare network with sides that are multiples of its stride by construction, so that nothing guards them."""
     # At least 2: torch.export treats a side of one as a constant. ONNX knows no such bound, and verification covers it.
     least = max(2, model.units)
-    rows, columns = torch.export.Dim("rows", min=least), torch.export.Dim("columns", min=least)
-    example = torch.zeros(2, model.in_channels, model.stride * least, model.stride * (least + 1))
+    rows, columns, batch = (
+        torch.export.Dim(name, min=low) for name, low in (("rows", least), ("columns", least), ("batch", 1))
+    )
     one = model.stride == 1
-    sides = {
-        0: torch.export.Dim("batch"),
-        2: rows if one else model.stride * rows,
-        3: columns if one else model.stride * columns,
-    }
+    if model.numbers is None:
+        first = torch.zeros(2, model.in_channels, model.stride * least, model.stride * (least + 1))
+        sides = {2: rows if one else model.stride * rows, 3: columns if one else model.stride * columns}
+        names = [IMAGE]
+    else:
+        first, sides, names = torch.zeros(2, model.in_channels), {}, [onnx_name(model.numbers)]
+    examples = (first, *(torch.zeros(each.shape(2, size)) for each in model.more))
+    dynamic = ({0: batch, **sides}, *({0: batch} for _ in model.more))
     try:
         with _quiet():
-            traced = torch.export.export(model.generator, (example,), dynamic_shapes=(sides,), strict=False)
+            traced = torch.export.export(model.generator, examples, dynamic_shapes=dynamic, strict=False)
             program = torch.onnx.export(
                 traced,
                 (),
                 dynamo=True,
-                input_names=[IMAGE],
+                input_names=[*names, *map(onnx_name, model.more)],
                 output_names=[PICTURE],
                 opset_version=OPSET,
                 verbose=False,
@@ -123,11 +130,20 @@ def _describe(proto: ModelProto, model: Deployable, size: tuple[int, int]) -> No
         "value_range": "-1..1",
         "layout": "NCHW RGB float32",
     }
+    if model.numbers is not None:
+        del facts["stride"], facts["min_side"]
     helper.set_model_props(proto, {f"pocketgan.{key}": value for key, value in facts.items()})
 
 
-def _sides(size: Size, *, min_side: int) -> tuple[int, int]:
+def _sides(size: Size, model: Deployable) -> tuple[int, int]:
     height, width = as_shape(size)
+    if model.numbers is not None:
+        painted = spec_of(model.generator).paints
+        assert painted is not None, "what paints from numbers paints one size"
+        if painted != (height, width):
+            raise ValueError(f"size {height}x{width}: this generator paints {painted[0]}x{painted[1]} only")
+        return painted
+    min_side = model.min_side
     if min(height, width) < min_side:
         raise ValueError(f"size {height}x{width} is too small for this generator: it takes {min_side} or more a side")
     return int(height), int(width)

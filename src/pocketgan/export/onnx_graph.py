@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pocketgan.core.inputs import Input
+
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 IMAGE = "image"
 PICTURE = "picture"
+LATENT = "latent"
 _PADDED = "frame.padded"
 _PAINTED = "frame.painted"
 
@@ -48,12 +51,26 @@ def wrap_pad_crop(model: ModelProto, stride: int) -> None:
     graph.initializer.extend(numpy_helper.from_array(np.array(v, np.int64), k) for k, v in constants.items())
 
 
+def onnx_name(read: Input) -> str:
+    """What a file calls what the generator reads: an image; numbers by what they stand for; a picture in their place."""
+    if read.name == "source":
+        return LATENT if read.drawn else IMAGE
+    return "reference" if read.picture else read.name
+
+
 def name_sides(model: ModelProto) -> None:
-    """State the input and output as batch x C x height x width, in place; sizes in between are left to the reader."""
+    """State every input and output as batch x ..., and image and picture as batch x C x height x width, in place.
+
+    Sizes in between are left to the reader; pictures that are painted from numbers keep the one size that they have.
+    """
     del model.graph.value_info[:]
+    sized = any(value.name == IMAGE for value in model.graph.input)
     for value in (*model.graph.input, *model.graph.output):
-        batch, _, height, width = value.type.tensor_type.shape.dim
-        batch.dim_param, height.dim_param, width.dim_param = "batch", "height", "width"
+        batch, *sides = value.type.tensor_type.shape.dim
+        batch.dim_param = "batch"
+        if sized and value.name in (IMAGE, PICTURE):
+            _, height, width = sides
+            height.dim_param, width.dim_param = "height", "width"
 
 
 def strip_traces(model: ModelProto) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from torch import Tensor, nn
+from torch import nn
 
+from pocketgan.core.inputs import Given
 from pocketgan.core.registry import Registry
 
 Runner = Callable[[], object]
@@ -15,8 +16,8 @@ Runner = Callable[[], object]
 class Runtime(Protocol):
     """What prepares a generator for one input."""
 
-    def __call__(self, generator: nn.Module, x: Tensor, *, threads: int) -> Runner:
-        """Give back a call that runs ``generator`` on ``x`` (N x C x H x W) once and blocks until it is done.
+    def __call__(self, generator: nn.Module, given: Given, *, threads: int) -> Runner:
+        """Give back a call that runs ``generator`` once on what is ``given`` (an image, or all that it reads) and then blocks.
 
         Whatever an engine needs (an exported file, a compiled graph) is made here, so that only running is timed.
         """

@@ -5,27 +5,30 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from pocketgan.core.inputs import Given, as_given
 from pocketgan.export.runtimes import RUNTIMES, Runner
 
 
 @RUNTIMES.register("torch")
-def torch_runtime(generator: nn.Module, x: Tensor, *, threads: int) -> Runner:
+def torch_runtime(generator: nn.Module, given: Given, *, threads: int) -> Runner:
     """As ``torch_runner``; PyTorch's threads belong to the process and are set by who measures, not here."""
     del threads
-    return torch_runner(generator, x)
+    return torch_runner(generator, given)
 
 
-def torch_runner(generator: nn.Module, x: Tensor) -> Runner:
-    """A blocking call of a frozen copy of ``generator`` on ``x`` (N x C x H x W), on the device of ``x``."""
-    model = copy.deepcopy(generator).to(x.device).eval().requires_grad_(False)
+def torch_runner(generator: nn.Module, given: Given) -> Runner:
+    """A blocking call of a frozen copy of ``generator`` on what is ``given``, on the device of that."""
+    inputs = as_given(given)
+    device = inputs[0].device
+    model = copy.deepcopy(generator).to(device).eval().requires_grad_(False)
 
     @torch.inference_mode()
     def run() -> object:
-        picture = model(x)
-        if x.device.type != "cpu":
-            torch.accelerator.synchronize(x.device)
+        picture = model(*inputs)
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)
         return picture
 
     return run

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pocketgan.core.inputs import needed_beside
 from pocketgan.core.onnx_session import open_session, read_model
 from pocketgan.export.deployable import Deployable, frozen
 
@@ -73,29 +74,41 @@ def verify_model(
     """As ``verify_onnx``, for a model that is not written yet; ``label`` is its name in errors."""
     import onnx
 
-    session = open_session(model, threads=torch.get_num_threads(), label=label)
+    reads = 1 + len(needed_beside(generator))
+    session = open_session(model, threads=torch.get_num_threads(), label=label, inputs=reads)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ValueError(f"{label} is not a valid ONNX model: {str(error).splitlines()[0]}") from error
-    name = session.get_inputs()[0].name
+    names = [value.name for value in session.get_inputs()]
+    facts = session.get_modelmeta().custom_metadata_map
+    size = tuple(map(int, facts["pocketgan.size"].split("x"))) if "pocketgan.size" in facts else None
     if shapes is None:
-        facts = session.get_modelmeta().custom_metadata_map
-        if "pocketgan.size" not in facts:
+        if size is None:
             raise ValueError(f"{label} does not say for which size it was made; name the shapes to verify")
-        height, width = map(int, facts["pocketgan.size"].split("x"))
-        shapes = probe_shapes((height, width), min_side=int(facts["pocketgan.min_side"]))
+        height, width = size
+        alone = "pocketgan.min_side" not in facts  # it paints one size, from numbers
+        least = int(facts.get("pocketgan.min_side", 1))
+        shapes = [(1, height, width), (3, height, width)] if alone else probe_shapes((height, width), min_side=least)
 
-    def run(image: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {name: image.numpy()})[0])
+    def run(*given: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {name: x.numpy() for name, x in zip(names, given, strict=True)})[0])
 
-    return compare(run, generator, shapes=shapes, tolerance=tolerance, label=label)
+    return compare(run, generator, shapes=shapes, tolerance=tolerance, label=label, size=size)  # type: ignore[arg-type]
 
 
 def compare(
-    run: Callable[[Tensor], Tensor], generator: nn.Module, *, shapes: Iterable[Shape], tolerance: float, label: str
+    run: Callable[..., Tensor],
+    generator: nn.Module,
+    *,
+    shapes: Iterable[Shape],
+    tolerance: float,
+    label: str,
+    size: tuple[int, int] | None = None,
 ) -> Verification:
-    """Hold any engine's ``run`` (N x C x H x W -> N x D x H x W, float32) against ``Deployable(generator)``.
+    """Hold any engine's ``run`` (all that a generator reads -> N x D x H x W, float32) against ``Deployable(generator)``.
+
+    ``size`` is that of reference pictures, where it reads styles off those.
 
     Raises:
         ValueError: another shape, or a difference above ``tolerance``; the message starts with ``label``.
@@ -103,12 +116,12 @@ def compare(
     reference = Deployable(frozen(generator))
     differences = {}
     for batch, height, width in shapes:
-        image = probe((batch, reference.in_channels, height, width))
+        given = _probes(reference, batch, (height, width), size or (height, width))
         with torch.inference_mode():
-            expected = reference(image)
-        got = run(image)
+            expected = reference(*given)
+        got = run(*given)
         if got.shape != expected.shape:
-            raise ValueError(f"{label} makes {list(got.shape)} of {list(image.shape)}, but PyTorch {list(expected.shape)}")
+            raise ValueError(f"{label} makes {list(got.shape)} of {list(given[0].shape)}, but PyTorch {list(expected.shape)}")
         differences[batch, height, width] = float((got - expected).abs().max())
     result = Verification(differences, tolerance)
     if not result.passed:
@@ -118,6 +131,17 @@ def compare(
             f" {'x'.join(map(str, worst))}, more than the {tolerance:.2g} allowed; it must not be shipped"
         )
     return result
+
+
+def _probes(model: Deployable, batch: int, image: tuple[int, int], reference: tuple[int, int]) -> tuple[Tensor, ...]:
+    """One of everything that it reads."""
+    numbers = torch.Generator().manual_seed(0)
+
+    def of(shape: tuple[int, ...]) -> Tensor:
+        return probe(shape) if len(shape) == 4 else torch.randn(shape, generator=numbers)  # type: ignore[arg-type]
+
+    first = (batch, model.in_channels, *(image if model.numbers is None else ()))
+    return of(first), *(of(each.shape(batch, reference)) for each in model.more)
 
 
 def probe(shape: tuple[int, int, int, int], *, seed: int = 0) -> Tensor:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pocketgan.compress.budget import Budget, check_floor
 from pocketgan.compress.fit_budget import floor_widths
 from pocketgan.compress.selection import Selection
 from pocketgan.core.config import from_json
+from pocketgan.core.inputs import Given
 from pocketgan.core.progress import Reporter
 from pocketgan.core.registry import Registry
 from pocketgan.metrics.cost import CostModel
@@ -32,8 +33,8 @@ class Setting:
     cost: CostModel
     multiple: int
     """Widths are multiples of this where they can be."""
-    images: Callable[[], Iterable[Tensor]]
-    """Some source images, N x C x H x W in [-1, 1], the same ones at every call."""
+    images: Callable[[], Iterable[Given]]
+    """Some of what the generator reads, a few pictures each, the same ones at every call."""
     held_out: Callable[[int], HeldOut] | None = None
     """So many training images that the first fit did not see, with the teacher's pictures of them."""
     seed: int = 0

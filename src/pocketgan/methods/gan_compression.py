@@ -18,6 +18,7 @@ from pocketgan.compress.elastic import Elastic
 from pocketgan.compress.importance import IMPORTANCES
 from pocketgan.compress.selection import Selection, prefix, shrink
 from pocketgan.core.config import from_json
+from pocketgan.core.inputs import as_given
 from pocketgan.methods.base import METHODS, Method, Setting
 from pocketgan.methods.width_learner import Looks, Ranks, Sampling, WidthLearner
 from pocketgan.search.ends import Ends
@@ -178,7 +179,7 @@ class GanCompression(Method):
         looks = [looker.name for looker in (held.extractor, held.segmenter) if looker is not None]
         told = replace(self, candidates=1, storage=None, lease=1.0), setting.budget, setting.seed, "+".join(looks)
         digest = hashlib.sha256(repr(told).encode())
-        for tensor in (*network.state_dict().values(), held.sources, held.taught):
+        for tensor in (*network.state_dict().values(), *as_given(held.sources), held.taught):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return f"search-{digest.hexdigest()[:16]}"
 

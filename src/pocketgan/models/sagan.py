@@ -133,12 +133,13 @@ class SaganGenerator(nn.Module):
             previous = own
         spec.add_layers_(self, units)
         self.head = nn.ConvTranspose2d(previous, spec.out_channels, 4, 2, 1)
+        self.stages = tuple(name for name, _ in self.named_children())
 
     def forward(self, latent: Tensor) -> Tensor:
         """The pictures."""
         x = latent[:, :, None, None]
-        for layer in self.children():
-            x = layer(x)
+        for name in self.stages:  # and not all children: a method may put its own state beside them
+            x = self.get_submodule(name)(x)
         return x.tanh()
 
 

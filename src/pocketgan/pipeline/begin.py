@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from pocketgan.core.inputs import drawn_by
 from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run, differences
 from pocketgan.data.part import hold_out
@@ -13,7 +14,7 @@ from pocketgan.methods import Method, make_method
 from pocketgan.pipeline.common import check_channels, check_size, check_stride, open_run, open_splits, resolved_steps
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.full import fast, mobile_config, mobile_form, rehearsal
-from pocketgan.pipeline.players import judged_channels, notes_on, picture_notes, student_discriminator
+from pocketgan.pipeline.players import notes_on, picture_notes, student_discriminator
 from pocketgan.pipeline.sides import make_sides, rehearse
 from pocketgan.pipeline.sources import Source, load
 from pocketgan.pipeline.stages import StageName, check_changed, check_range, stages_of
@@ -43,7 +44,7 @@ def begin(
     plan = stages_of(config, fits=method.fits(reference.model), mobile=mobile is not None)
     check_range(first, last, plan, out)
     check_stride(reference.model, config.data.shape)
-    data, test = open_splits(config.data, config.task)
+    data, test = (part.drawing(drawn_by(reference.model)) for part in open_splits(config.data, config.task))
     check_channels(reference.model, data)
     searched, held = hold_out(data, method.held_out) if method.held_out else (data, None)
     if method.reads and config.judge.segmenter is None:
@@ -59,7 +60,7 @@ def begin(
     if "fit" in plan and not method.once_for_all and config.search.steps == 0:
         raise ValueError(f"search.steps=0: {config.method} learns where to cut in its first fit; the least is 1")
     if config.task != "inputs":
-        judge = student_discriminator(config, judged_channels(config, reference.model))
+        judge = student_discriminator(config, reference.model)
         check_size("discriminator", judge, config.data.shape)
     if mobile is not None and config.pipeline == "full":
         checked_task(mobile_config(config, mobile), data.labels)

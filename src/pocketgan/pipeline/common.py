@@ -6,13 +6,14 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.inputs import image_channels
+from pocketgan.core.inputs import drawn_by, image_channels
 from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run
 from pocketgan.core.shape import Shape
@@ -22,8 +23,8 @@ from pocketgan.data.config import DataConfig, Pairing
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.loader import eval_batches, places, train_batches
 from pocketgan.evaluate import Judgement
-from pocketgan.losses import GanMode
 from pocketgan.metrics.cost import CostModel
+from pocketgan.models.spectral import folded
 from pocketgan.train.config import FitConfig
 from pocketgan.train.processes import processes
 
@@ -38,7 +39,7 @@ def batches_of(data: ImageData, fit: FitConfig, seed: int) -> Batches:
 
 
 def _batches(data: ImageData, batch: int, seed: int, slice_of: tuple[int, int], start: int) -> Iterator[dict[str, Tensor]]:
-    return train_batches(data, batch=batch, seed=seed, start=start, slice_of=slice_of)  # type: ignore[return-value]
+    return train_batches(data, batch=batch, seed=seed, start=start, slice_of=slice_of)
 
 
 def open_run(
@@ -61,7 +62,7 @@ def there(file: Path) -> bool:
 
 def first_batch(data: ImageData, count: int = SHOWN) -> dict[str, Tensor]:
     """The first few images, unaugmented."""
-    return dict(next(iter(eval_batches(data, batch=min(count, len(data)), workers=0))).images)  # type: ignore[arg-type]
+    return dict(next(iter(eval_batches(data, batch=min(count, len(data)), workers=0))).images)
 
 
 def open_splits(config: DataConfig, task: Pairing) -> tuple[ImageData, ImageData]:
@@ -74,7 +75,11 @@ def open_splits(config: DataConfig, task: Pairing) -> tuple[ImageData, ImageData
 
 
 def check_stride(model: nn.Module, shape: Shape) -> None:
-    """Raise ``ValueError`` if images of that height and width do not fit the network's stride."""
+    """Raise ``ValueError`` if images of that height and width do not fit the network's stride, or the size that it paints."""
+    painted = getattr(getattr(model, "spec", None), "paints", None)
+    if painted is not None and painted != shape:
+        height, width = painted
+        raise ValueError(f"{_asked(shape)}: this network knows pictures of {width}x{height} only; take size={width}")
     stride, (height, width) = stride_of(model), shape
     if width % stride:
         below, above = _multiples(width, stride)
@@ -89,6 +94,9 @@ def check_stride(model: nn.Module, shape: Shape) -> None:
 
 def check_channels(model: nn.Module, data: ImageData) -> None:
     """Raise ``ValueError`` if the generator reads other label maps than these, or something else than pictures."""
+    if data.task == "unconditional" or drawn_by(model):
+        _check_drawn(model, data)
+        return
     if data.labels is None and image_channels(model) != 3:
         raise ValueError(
             f"the generator reads {image_channels(model)} channels, the pictures in {data.config.path} have 3: let its factory "
@@ -103,10 +111,19 @@ def check_channels(model: nn.Module, data: ImageData) -> None:
     )
 
 
+def _check_drawn(model: nn.Module, data: ImageData) -> None:
+    """Raise ``ValueError`` if the task has no numbers for a generator that reads some, or the other way round."""
+    drawn = set(drawn_by(model))
+    fitting = "unconditional" if "source" in drawn else "multimodal" if drawn else "paired, unpaired, labels or inputs"
+    if data.task not in fitting:
+        reads = f"reads {' and '.join(sorted(drawn))} as numbers" if drawn else "paints from images"
+        raise ValueError(f"task={data.task}: the generator {reads}; take task={fitting}")
+
+
 def check_size(what: str, model: nn.Module, shape: Shape) -> None:
     """Raise ``ValueError`` if images of that height and width shrink to nothing on their way through the network."""
     try:
-        CostModel(model, shape)
+        CostModel(folded(model), shape)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
@@ -125,14 +142,9 @@ def _asked(shape: Shape) -> str:
     return f"size={width}" if height == width else f"size={width}, aspect={width / height:.4g}"
 
 
-def default_gan(gan: GanMode | None, task: str) -> GanMode:
-    """The published choice: hinge where there are pairs, else lsgan."""
-    return gan or ("hinge" if task in ("paired", "labels") else "lsgan")
-
-
 def untouched(task: str) -> dict[str, nn.Module]:
-    """The source as it is, to be measured beside the pictures; a label map is no picture."""
-    return {} if task == "labels" else {"input": nn.Identity()}
+    """The source as it is, to be measured beside the pictures; a label map is no picture, nor are numbers."""
+    return {} if task in ("labels", "unconditional") else {"input": nn.Identity()}
 
 
 def beside(found: Mapping[str, Judgement]) -> dict[str, Any]:
@@ -141,9 +153,11 @@ def beside(found: Mapping[str, Judgement]) -> dict[str, Any]:
     return {name: {"quality": one.quality, **({"classes": one.classes} if one.classes else {})} for name, one in others.items()}
 
 
-def make_discriminator(name: str | None, options: dict[str, object], in_channels: int, task: str) -> nn.Module:
-    """A discriminator of that name (None: the task's own) for inputs of so many channels."""
-    return MODELS[name or ("multiscale" if task == "labels" else "patchgan")](in_channels=in_channels, **options).build()
+def make_discriminator(name: str, options: dict[str, Any], in_channels: int, shape: Shape) -> nn.Module:
+    """A discriminator of that name for inputs of so many channels; one that judges a single size, for that of the images."""
+    maker = MODELS[name]
+    sized = {"size": shape[1]} if "size" in signature(maker).parameters else {}
+    return maker(**{"in_channels": in_channels, **sized, **options}).build()
 
 
 def resolved_steps(fit: FitConfig, length: int) -> FitConfig:

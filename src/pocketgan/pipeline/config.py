@@ -11,24 +11,21 @@ from torch import nn
 
 from pocketgan.core.config import override
 from pocketgan.core.errors import unknown
-from pocketgan.data.config import DataConfig
+from pocketgan.data.config import DataConfig, Pairing
 from pocketgan.evaluate import JudgeConfig
 from pocketgan.interop.foreign import Pictures
 from pocketgan.losses import GanMode
 from pocketgan.methods import METHODS
-from pocketgan.train.config import GAUGAN, FitConfig
+from pocketgan.pipeline.published import published
+from pocketgan.train.config import FitConfig
+from pocketgan.train.latents import LatentConfig
 
-TaskName = Literal["paired", "unpaired", "labels"]
-StudentTask = Literal["paired", "unpaired", "labels", "inputs"]
+TaskName = Literal["paired", "unpaired", "labels", "unconditional", "multimodal"]
+StudentTask = Pairing
 
 
 Recovery = Literal["inherit", "fresh"]
 RECOVERY: tuple[str, ...] = get_args(Recovery)
-
-
-def fit_of(task: str) -> FitConfig:
-    """The optimisers that a task was published with."""
-    return GAUGAN if task == "labels" else FitConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +33,21 @@ class TrainConfig:
     """Train a generator from scratch."""
 
     task: TaskName
-    """``paired``: pix2pix; ``unpaired``: CycleGAN, both directions; ``labels``: GauGAN, from label maps."""
+    """``paired``: pix2pix; ``unpaired``: CycleGAN, both directions; ``labels``: GauGAN, from label maps; ``unconditional``:
+    pictures from numbers; ``multimodal``: MUNIT, both directions, each picture in many styles."""
     data: DataConfig
     arch: str = "resnet"
     """A name of ``pocketgan models``."""
     arch_options: dict[str, Any] = field(default_factory=dict)
     """Its numbers: ``ngf``, ``blocks``, ``norm``, ..."""
     discriminator: str | None = None
-    """A name of ``pocketgan models``; None is patchgan, and multiscale for labels."""
+    """A name of ``pocketgan models``; None is the published one (`pipeline.published`)."""
     discriminator_options: dict[str, Any] = field(default_factory=dict)
     """Its numbers: ``ndf``, ``layers``, ``norm``."""
     gan: GanMode | None = None
-    """The adversarial loss; None is lsgan for unpaired, hinge for all else, as published."""
+    """The adversarial loss; None is the published one: lsgan for unpaired and multimodal, vanilla for StyleGAN2, else hinge."""
+    latents: LatentConfig | None = None
+    """What an unconditional game adds (R1, path length, mixing, running mean, augmentation); None is as published."""
     perceptual: str = "vgg19"
     """What else label maps' pictures are compared with the real ones by: ``vgg19`` (its published weights are downloaded
     once), ``vgg19:FILE``, ``pixels`` (L1), or ``none``."""
@@ -79,9 +79,9 @@ class FullConfig:
             raise ValueError(f"full.width={self.width}: a part of the mobile teacher's widths, above 0 and below 1")
 
 
-def fits_of(task: str) -> dict[str, Any]:
-    """The trainings of a compression, with the optimisers that its task was published with."""
-    own = fit_of(task)
+def fits_of(task: str, arch: str | None = None) -> dict[str, Any]:
+    """The trainings of a compression, with the optimisers that its task, or that architecture, was published with."""
+    own = published(task, arch).fit
     return {"fit": own, "search": own, "full": FullConfig(teacher=own, distill=own)}
 
 
@@ -111,8 +111,9 @@ class CompressConfig:
     budget: str = "10x"
     """``2.6G`` exact MACs, ``2.6Gpaper``, ``0.5Mparams`` or ``12x`` fewer exact MACs."""
     task: StudentTask = "paired"
-    """``paired``: the truth is the target; ``labels``: so it is, and the source is a label map; ``unpaired`` and ``inputs``:
-    the truth is the teacher's picture; ``inputs`` knows sources only and plays without a discriminator."""
+    """``paired``: the truth is the target; ``labels``: so it is, and the source is a label map; ``unpaired``, ``unconditional``
+    (of the same numbers), ``multimodal`` (in the same style) and ``inputs``: the truth is the teacher's picture; ``inputs``
+    knows sources only and plays without a discriminator."""
     method: str = "magnitude"
     """A name of ``pocketgan methods``."""
     method_options: dict[str, Any] = field(default_factory=dict)
@@ -145,10 +146,12 @@ class CompressConfig:
     teacher_discriminator: str | None = None
     """The teacher's discriminator; None looks beside the teacher, and where there is none begins a new one."""
     discriminator_options: dict[str, Any] | None = None
-    """``ndf``, ``layers``, ``norm`` of a new discriminator for the student (multiscale for labels, else a PatchGAN); None goes
-    on from a copy of the teacher's."""
+    """``ndf``, ``layers``, ``norm`` of a new discriminator for the student, of the published kind; None goes on from a copy of
+    the teacher's."""
     gan: GanMode | None = None
-    """The adversarial loss; None is lsgan for unpaired, hinge for all else, as published."""
+    """The adversarial loss; None is the published one: lsgan for unpaired and multimodal, vanilla for StyleGAN2, else hinge."""
+    latents: LatentConfig | None = None
+    """What an unconditional game adds: R1, a running mean, augmentation; None is as published."""
     perceptual: str = "vgg19"
     """As for the teacher: ``vgg19``, ``vgg19:FILE``, ``pixels`` or ``none``; for labels only."""
     fit: FitConfig = field(default_factory=FitConfig)

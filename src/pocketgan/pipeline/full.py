@@ -18,6 +18,7 @@ from pocketgan.compress.fit_budget import scaled_widths
 from pocketgan.compress.selection import prefix, shrink
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Preset, spec_of
+from pocketgan.data.config import crosses
 from pocketgan.models.spectral import plain
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.pipeline.sources import Source, load
@@ -99,7 +100,7 @@ def mobile_file(config: CompressConfig, reference: nn.Module, out: Path) -> Path
     """Where the mobile teacher is written; None where none is trained."""
     if mobile_form(config, reference) is None:
         return None
-    return out / "mobile" / ("generator_A.safetensors" if config.task == "unpaired" else "generator.safetensors")
+    return out / "mobile" / ("generator_A.safetensors" if crosses(config.task) else "generator.safetensors")
 
 
 def mobile_config(config: CompressConfig, form: Preset) -> TrainConfig:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from pocketgan.compress.elastic import Elastic
+from pocketgan.compress.gate import Gate
 from pocketgan.core.inputs import image_channels
 from pocketgan.core.spec import spec_of
 from pocketgan.data.config import has_pairs
@@ -16,13 +18,17 @@ from pocketgan.data.images import ImageData
 from pocketgan.data.labels import Labels
 from pocketgan.interop.foreign import ForeignSpec
 from pocketgan.interop.probe import range_note
-from pocketgan.pipeline.common import default_gan, first_batch, make_discriminator
+from pocketgan.losses import GanMode
+from pocketgan.pipeline.common import first_batch, make_discriminator
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.perceptual import make_perceptual
+from pocketgan.pipeline.published import published
 from pocketgan.pipeline.sources import discriminator_beside, load, reverse_of
 from pocketgan.train.cycle import Cycle
 from pocketgan.train.labels import LabelTranslation
+from pocketgan.train.latents import LatentConfig, Latents
 from pocketgan.train.objectives import check_objectives
+from pocketgan.train.styles import Styled
 from pocketgan.train.task import Task
 from pocketgan.train.translation import Translation, structure
 
@@ -33,7 +39,7 @@ def make_task(config: CompressConfig, student: nn.Module, teacher: nn.Module, da
     taught = config.objective != "none" or not paired
     critic = teacher_critic(config) if taught else None
     game: dict[str, Any] = {
-        "gan": default_gan(config.gan, config.task),
+        "gan": gan_of(config, teacher),
         "conditional": paired,
         "truth": "target" if paired else "teacher",
         "teacher": teacher.to(device) if taught else None,
@@ -41,13 +47,30 @@ def make_task(config: CompressConfig, student: nn.Module, teacher: nn.Module, da
         "objective": config.objective,
         "objective_options": config.objective_options,
         "layers": config.layers or _shared_layers(student, teacher),
-        "example": first_batch(data, 1)["source"].to(device),
+        "example": {name: tensor.to(device) for name, tensor in first_batch(data, 1).items()},
     }
-    judge = None if config.task == "inputs" else student_discriminator(config, judged_channels(config, teacher))
+    judge = None if config.task == "inputs" else student_discriminator(config, teacher)
     if config.task == "labels":
         assert judge is not None
         return label_game(student.to(device), judge, data.labels, config.perceptual, device, **game)
+    if config.task == "unconditional":
+        assert judge is not None
+        return Latents(student.to(device), judge, settings=latents_of(config, student, teacher), **game)
+    if config.task == "multimodal":
+        return Styled(student.to(device), judge, **game)
     return Translation(student.to(device), judge, **game)
+
+
+def gan_of(config: CompressConfig, teacher: nn.Module) -> GanMode:
+    """The adversarial loss: as asked for, else as published."""
+    return config.gan or published(config.task, spec_of(teacher).name).gan
+
+
+def latents_of(config: CompressConfig, student: nn.Module, teacher: nn.Module) -> LatentConfig:
+    """What the student's game adds; no mean runs along a network that changes its widths from step to step, or is masked."""
+    settings = config.latents or published(config.task, spec_of(teacher).name).latents
+    changing = isinstance(student, Elastic) or any(isinstance(module, Gate) for module in student.modules())
+    return replace(settings, average=0.0) if changing else settings
 
 
 def label_game(
@@ -67,8 +90,8 @@ def judged_channels(config: CompressConfig, generator: nn.Module) -> int:
 def two_way_game(config: CompressConfig, there: nn.Module, back: nn.Module, device: torch.device) -> Task:
     """CycleGAN with both searched generators, each against a copy of its teacher's discriminator, or a new one."""
     reverse = replace(config, teacher=str(reverse_of(Path(config.teacher))), teacher_discriminator=None)
-    judges = (student_discriminator(config, 3), student_discriminator(reverse, 3))
-    return Cycle((there.to(device), back.to(device)), judges, gan=default_gan(config.gan, config.task))
+    judges = (student_discriminator(config, there), student_discriminator(reverse, back))
+    return Cycle((there.to(device), back.to(device)), judges, gan=config.gan or published(config.task).gan)
 
 
 def _shared_layers(student: nn.Module, teacher: nn.Module) -> tuple[str, ...]:
@@ -80,11 +103,12 @@ def _shared_layers(student: nn.Module, teacher: nn.Module) -> tuple[str, ...]:
     return tuple(name for name in spec_of(teacher).taps if name in present)
 
 
-def student_discriminator(config: CompressConfig, channels: int) -> nn.Module:
+def student_discriminator(config: CompressConfig, teacher: nn.Module) -> nn.Module:
     """A copy of the teacher's (GAN Compression, section 3.1), or a new one where there is none that fits, or if asked for."""
-    if config.discriminator_options is not None:
-        return make_discriminator(None, config.discriminator_options, channels, config.task)
-    return _teachers_discriminator(config, channels) or make_discriminator(None, {}, channels, config.task)
+    channels, name = judged_channels(config, teacher), published(config.task, spec_of(teacher).name).discriminator
+    options = config.discriminator_options
+    copied = _teachers_discriminator(config, channels) if options is None else None
+    return copied or make_discriminator(name, options or {}, channels, config.data.shape)
 
 
 def _teachers_discriminator(config: CompressConfig, channels: int) -> nn.Module | None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pocketgan.compress.budget import check_floor, parse_budget
 from pocketgan.compress.fit_budget import floor_widths
-from pocketgan.core.inputs import image_channels
+from pocketgan.core.inputs import Given, examples, read_from
 from pocketgan.core.shape import Shape
 from pocketgan.data.images import ImageData
 from pocketgan.data.loader import eval_batches, train_batches
@@ -32,7 +32,7 @@ from pocketgan.pipeline.sources import Source, load, reverse_of
 from pocketgan.search.fitness import HeldOut
 from pocketgan.train.loop import check_weights
 from pocketgan.train.objectives import check_batch
-from pocketgan.train.task import Task
+from pocketgan.train.task import Batch, Task
 from pocketgan.train.translation import Translation
 
 IMPORTANCE_IMAGES, IMPORTANCE_BATCH = 32, 4
@@ -78,7 +78,7 @@ def make_sides(
             parsed,
             cost,
             config.multiple,
-            images=partial(_images, data, config.seed, role),
+            images=partial(_images, data, config.seed, start, role),
             held_out=partial(_held_out, config, cast.teacher, held, role, device, method.reads) if held is not None else None,
             seed=config.seed,
             device=device,
@@ -135,25 +135,31 @@ def _held_out(
     """
     images = next(eval_batches(data, batch=count, workers=0)).images
     painter = frozen(teacher.model).to(device)
+    sources = _read(images, teacher.model, role)
     with torch.inference_mode():
-        parts = torch.split(images[role], SCORED)
-        taught = torch.cat([painter(part.to(device)).float().cpu().clamp(-1, 1) for part in parts])
+        parts = [tuple(tensor[k : k + SCORED].to(device) for tensor in sources) for k in range(0, count, SCORED)]
+        taught = torch.cat([painter(*part).float().cpu().clamp(-1, 1) for part in parts])
     extractor = make_extractor(config.judge.features) if config.judge.features is not None else None
     reals = images.get("target" if role == "source" else "source")
     if not reads:
-        return HeldOut(images[role], taught, reals, extractor)
+        return HeldOut(sources, taught, reals, extractor)
     truths = truths_of(data, config.judge.table, config.judge.table_root)
-    return HeldOut(images[role], taught, reals, extractor, config.judge.reader(device), truths)
+    return HeldOut(sources, taught, reals, extractor, config.judge.reader(device), truths)
 
 
 def _milliseconds(judge: JudgeConfig, shape: Shape, device: torch.device, generator: nn.Module) -> float:
     """Median latency of one picture."""
     model = frozen(generator).to(device)
-    run = torch_runner(model, torch.zeros(1, image_channels(model), *shape, device=device))
+    run = torch_runner(model, examples(model, shape, device=device))
     return measure_latency({"it": run}, repeats=judge.repeats, threads=judge.threads)["it"].median
 
 
-def _images(data: ImageData, seed: int, role: Role) -> Iterable[Tensor]:
+def _read(images: Batch, model: nn.Module, role: Role) -> tuple[Tensor, ...]:
+    """What the generator reads; of the two of a CycleGAN each has another side for its source."""
+    return read_from({**images, "source": images[role]}, model)
+
+
+def _images(data: ImageData, seed: int, model: nn.Module, role: Role) -> Iterable[Given]:
     count = max(1, min(IMPORTANCE_IMAGES, len(data)) // IMPORTANCE_BATCH)
     stream = train_batches(data, batch=IMPORTANCE_BATCH, seed=seed, workers=0)
-    return [next(stream)[role] for _ in range(count)]
+    return [_read(next(stream), model, role) for _ in range(count)]

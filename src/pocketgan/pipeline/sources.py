@@ -12,8 +12,11 @@ from typing import Any
 from torch import nn
 
 from pocketgan.core.artifact import load_artifact, read_header
+from pocketgan.core.inputs import drawn_by
 from pocketgan.core.shape import Shape, Size, as_shape, said
 from pocketgan.core.spec import Spec, spec_of
+from pocketgan.data.config import DataConfig, Pairing
+from pocketgan.data.guess import guess_task
 from pocketgan.interop import load_checkpoint
 from pocketgan.interop.adopt import adopt, load_weights
 from pocketgan.interop.factory import (
@@ -50,9 +53,19 @@ class Source:
     """Where its weights lie; None for a network in memory."""
 
     def images(self, size: int | None = None, aspect: float | None = None) -> tuple[int, float]:
-        """Width, and width over height, to work at: each as asked for, else as the file says, else squares of 256."""
-        height, width = as_shape(self.size or PUBLISHED)
+        """Width, and width over height, to work at: each as asked for, else as the file says, else squares of 256.
+
+        A network that paints one size alone works at that.
+        """
+        height, width = spec_of(self.model).paints or as_shape(self.size or PUBLISHED)
         return size or width, width / height if aspect is None else aspect
+
+    def task(self, data: DataConfig) -> Pairing:
+        """What the generator is made for, if it reads numbers that are drawn; else what the data are."""
+        drawn = drawn_by(self.model)
+        if not drawn:
+            return guess_task(data, alone="inputs")
+        return "unconditional" if "source" in drawn else "multimodal"
 
 
 def load(path: str | Path, foreign: ForeignConfig | None = None, shape: Shape | None = None) -> Source:

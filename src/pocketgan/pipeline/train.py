@@ -11,7 +11,7 @@ from torch import nn
 
 from pocketgan.core.artifact import save_artifact
 from pocketgan.core.files import write_json
-from pocketgan.core.inputs import image_channels
+from pocketgan.core.inputs import drawn_by, image_channels
 from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run
 from pocketgan.core.spec import MODELS
@@ -24,7 +24,6 @@ from pocketgan.pipeline.common import (
     beside,
     check_size,
     check_stride,
-    default_gan,
     first_batch,
     machine,
     make_discriminator,
@@ -37,10 +36,13 @@ from pocketgan.pipeline.common import (
 )
 from pocketgan.pipeline.config import TrainConfig
 from pocketgan.pipeline.players import label_game
+from pocketgan.pipeline.published import published
 from pocketgan.report import write_report
 from pocketgan.train.cycle import Cycle
+from pocketgan.train.latents import Latents
 from pocketgan.train.loop import check_weights, choose_device, fit
 from pocketgan.train.processes import processes
+from pocketgan.train.styles import Styles
 from pocketgan.train.task import Task
 from pocketgan.train.translation import Translation
 
@@ -62,6 +64,8 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
     notes = config.judge.check(config.data, config.task)
     torch.manual_seed(config.seed)
     task = checked_task(config, data.labels, device)
+    drawn = drawn_by(generator_of(task))
+    data, test = data.drawing(drawn), test.drawing(drawn)
     with open_run(out, config, resume=resume, reporter=reporter) as run:
         began = monotonic()
         for note in notes:
@@ -80,12 +84,20 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
 
 
 def _save(config: TrainConfig, task: Task, out: Path) -> None:
-    for name, player in task.players.items():
+    for name in task.players:
         kind, _, side = name.partition("_")
+        if kind not in FILES:
+            continue
+        player = task.kept(name)
         file = out / f"{FILES[kind]}{'_' if side else ''}{side}.safetensors"
         # A student goes on to play against the discriminator, which keeps its spectral norm.
         shipped = folded(player) if kind == "G" else player
         save_artifact(file, shipped, size=config.data.shape, provenance={"task": config.task, "seed": config.seed})
+
+
+def generator_of(task: Task) -> nn.Module:
+    """The generator that a game is about, as it is kept: of two, the one from A to B."""
+    return task.kept("G" if "G" in task.players else "G_A")
 
 
 def checked_task(config: TrainConfig, labels: Labels | None = None, device: torch.device | None = None) -> Task:
@@ -95,6 +107,8 @@ def checked_task(config: TrainConfig, labels: Labels | None = None, device: torc
     """
     task = _make_task(config, labels, device or torch.device("cpu"))
     for name, player in task.players.items():
+        if name[0] not in FILES:
+            continue
         check_stride(player, config.data.shape)
         check_size("generator" if name.startswith("G") else "discriminator", player, config.data.shape)
     check_weights(config.fit, task)
@@ -102,13 +116,15 @@ def checked_task(config: TrainConfig, labels: Labels | None = None, device: torc
 
 
 def _make_task(config: TrainConfig, labels: Labels | None, device: torch.device) -> Task:
-    gan = default_gan(config.gan, config.task)
+    known = published(config.task, config.arch)
+    gan = config.gan or known.gan
 
     def generator(**more: object) -> nn.Module:
         return MODELS[config.arch](**{**more, **config.arch_options}).build()
 
     def discriminator(channels: int) -> nn.Module:
-        return make_discriminator(config.discriminator, config.discriminator_options, channels, config.task)
+        name = config.discriminator or known.discriminator
+        return make_discriminator(name, config.discriminator_options, channels, config.data.shape)
 
     if config.task == "labels":
         assert labels is not None
@@ -119,12 +135,16 @@ def _make_task(config: TrainConfig, labels: Labels | None, device: torch.device)
         return label_game(painter, judge, labels, config.perceptual, device, gan=gan)
     if config.task == "paired":
         return Translation(generator(), discriminator(6), gan=gan)
+    if config.task == "unconditional":
+        return Latents(generator(size=config.data.size), discriminator(3), gan=gan, settings=config.latents or known.latents)
+    if config.task == "multimodal":
+        return Styles((generator(), generator()), (discriminator(3), discriminator(3)), gan=gan)
     return Cycle((generator(), generator()), (discriminator(3), discriminator(3)), gan=gan)
 
 
 def _judge(config: TrainConfig, task: Task, test: ImageData, device: torch.device, run: Run, seconds: float) -> None:
     began = monotonic()
-    generator = folded(task.players["G"] if "G" in task.players else task.players["G_A"])
+    generator = folded(generator_of(task))
     quality = evaluate(
         {"picture": generator, **untouched(config.task)},
         test,
@@ -136,7 +156,7 @@ def _judge(config: TrainConfig, task: Task, test: ImageData, device: torch.devic
     result: Result = cost_result(generator, config.data.shape)
     result.add(quality["picture"])
     result.latency_ms = latencies({"picture": generator}, config.data.shape, config.judge)["picture"]
-    name = "generator_A.safetensors" if config.task == "unpaired" else "generator.safetensors"
+    name = "generator_A.safetensors" if "G_A" in task.players else "generator.safetensors"
     result.bytes = (run.path / name).stat().st_size
     write_json(
         run.path / "result.json",

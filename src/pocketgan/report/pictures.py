@@ -117,7 +117,7 @@ def _rows(runs: Sequence[RunFiles]) -> tuple[list[dict[tuple[int, str], bytes]],
             broken += [f"pictures/{run.pictures[number][role].name}" for role, data in files.items() if data is None]
             whole = {role: data for role, data in files.items() if data is not None}
             if whole:
-                source = whole.get("source")
+                source = whole.get("source", whole.get("teacher"))  # there is none where pictures are painted from numbers
                 key = hashlib.sha256(source).hexdigest() if source else f"{i}/{number}"
                 times_seen[i, key] += 1  # a data set may hold one picture twice
                 rows.setdefault(f"{key}#{times_seen[i, key]}", {}).update({(i, role): data for role, data in whole.items()})
@@ -129,11 +129,12 @@ def _shared_roles(rows: list[dict[tuple[int, str], bytes]]) -> set[str]:
     runs = {run for row in rows for run, _ in row}
     same = {role for role in roles if all(len({d for (_, r), d in row.items() if r == role}) <= 1 for row in rows)}
     # A student is some run's own, even if two runs happen to paint alike.
-    return same if len(runs) == 1 else same - {"student"}
+    return same if len(runs) == 1 else {role for role in same if not _of_student(role)}
 
 
 def _rank(role: str) -> tuple[int, str]:
-    return (ROLES.index(role), "") if role in ROLES else (len(ROLES), role)
+    plain, _, style = role.partition("-style")
+    return (int(style or 0) * len(ROLES) + ROLES.index(plain), "") if plain in ROLES else (100, role)
 
 
 def _pick(row: dict[tuple[int, str], bytes], role: str, run: int | None) -> bytes | None:
@@ -143,10 +144,15 @@ def _pick(row: dict[tuple[int, str], bytes], role: str, run: int | None) -> byte
 
 
 def _title(role: str, labels: list[str], run: int | None) -> str:
-    name = TITLES.get(role, role)
+    plain, _, style = role.partition("-style")
+    name, own = TITLES.get(plain, plain), f", style {style}" if style else ""
     if run is None:
-        return name
-    return labels[run] if role == "student" else f"{name}, {labels[run]}"
+        return f"{name}{own}"
+    return f"{labels[run]}{own}" if _of_student(role) else f"{name}, {labels[run]}{own}"
+
+
+def _of_student(role: str) -> bool:
+    return role.partition("-style")[0] == "student"
 
 
 def _embed(data: bytes | None, column: str, role: str) -> Picture | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from pocketgan.compress.calibrate import calibrate_, has_statistics
 from pocketgan.compress.elastic import Elastic
+from pocketgan.core.inputs import Given, as_given
 from pocketgan.metrics.features import Extractor
 from pocketgan.metrics.frechet import frechet_distance
 from pocketgan.metrics.kernel import kernel_distance
@@ -38,7 +40,8 @@ CALIBRATED = 16
 class HeldOut:
     """A part of the training images that no weight has been fitted to; N x C x H x W in [-1, 1] each."""
 
-    sources: Tensor
+    sources: Given
+    """What a generator reads of them."""
     taught: Tensor
     """The teacher's pictures of them."""
     reals: Tensor | None = None
@@ -56,13 +59,13 @@ def make_fitness(model: Elastic, held_out: HeldOut, kind: Fit, device: torch.dev
     running statistics; one with them is cut out and recalibrated on the first `CALIBRATED` images. Raises ``ValueError`` for a
     distance on features that has no extractor.
     """
-    painter = Painter(model, held_out.sources.to(device))
+    painter = Painter(model, tuple(tensor.to(device) for tensor in as_given(held_out.sources)))
     if kind == "teacher":
         return ToTeacher(painter, held_out.taught.to(device))
     if kind == "miou":
         if held_out.segmenter is None or held_out.truth is None:
             raise ValueError("fitness=miou is measured by a segmenter: give judge.segmenter, or take fitness=teacher")
-        return Misread(painter, held_out.segmenter, held_out.truth, len(held_out.sources))
+        return Misread(painter, held_out.segmenter, held_out.truth, len(held_out.taught))
     if held_out.extractor is None:
         raise ValueError(f"fitness={kind} is measured on features: give an ONNX file with --features, or take fitness=teacher")
     return OnFeatures(painter, held_out.extractor, held_out.taught if held_out.reals is None else held_out.reals, kind)
@@ -71,9 +74,10 @@ def make_fitness(model: Elastic, held_out: HeldOut, kind: Fit, device: torch.dev
 class Painter:
     """Paints the sources with the shared weights at any widths, a few at a time."""
 
-    def __init__(self, model: Elastic, sources: Tensor):
-        self.model, self.sources = model, sources
-        fitting = PIXELS // (sources.shape[-2] * sources.shape[-1]) if sources.device.type == "cpu" else PAINTED
+    def __init__(self, model: Elastic, sources: Given):
+        self.model, self.sources = model, as_given(sources)
+        first = self.sources[0]
+        fitting = PIXELS // prod(first.shape[2:]) if first.device.type == "cpu" else PAINTED
         self.batch = max(1, min(PAINTED, fitting))
 
     def __call__(self, widths: Mapping[str, int], images: range) -> Iterator[tuple[slice, Tensor]]:
@@ -82,11 +86,15 @@ class Painter:
         network: nn.Module = self.model.eval()
         if has_statistics(self.model.model):
             network = self.model.extract().eval()
-            calibrate_(network, torch.split(self.sources[:CALIBRATED], self.batch))
+            starts = range(0, min(CALIBRATED, len(self.sources[0])), self.batch)
+            calibrate_(network, (self._part(slice(k, min(k + self.batch, CALIBRATED))) for k in starts))
         for start in range(images.start, images.stop, self.batch):
             part = slice(start, min(start + self.batch, images.stop))
             with torch.inference_mode():
-                yield part, network(self.sources[part]).clamp(-1, 1)
+                yield part, network(*self._part(part)).clamp(-1, 1)
+
+    def _part(self, part: slice) -> tuple[Tensor, ...]:
+        return tuple(tensor[part] for tensor in self.sources)
 
 
 class ToTeacher:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import cos, pi
 from typing import Literal
 
-Decay = Literal["linear", "cosine", "none"]
+Decay = Literal["linear", "cosine", "halving", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +26,14 @@ class FitConfig:
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's betas (pix2pix: 0.5, 0.999)."""
     decay: Decay = "linear"
-    """To 0 at the end: ``linear`` from ``decay_start`` on (published), ``cosine`` all the way, or ``none``."""
+    """To 0 at the end: ``linear`` from ``decay_start`` on (published) or ``cosine`` all the way; a half of it every
+    ``halve_every`` steps (``halving``: MUNIT), or ``none``."""
     decay_start: float = 0.5
     """The part of the steps after which the linear decay begins (published: half)."""
+    halve_every: int = 100_000
+    """Steps between two halvings of the learning rate."""
+    weight_decay: float = 0.0
+    """Adam's (MUNIT: 1e-4)."""
     precision: Literal["float32", "bf16"] = "float32"
     """What networks compute in; losses and weights are float32 always."""
     weights: dict[str, float] = field(default_factory=dict)
@@ -43,7 +48,7 @@ class FitConfig:
     """Write TensorBoard events beside ``log.jsonl`` (needs the extra ``tensorboard``)."""
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 0), ("batch", 1), ("log_every", 1), ("checkpoint_every", 1)):
+        for name, least in (("steps", 0), ("batch", 1), ("log_every", 1), ("checkpoint_every", 1), ("halve_every", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)}: the least is {least}")
         if not 0 <= self.decay_start <= 1:
@@ -52,6 +57,15 @@ class FitConfig:
 
 GAUGAN = FitConfig(lr=1e-4, lr_discriminator=4e-4, betas=(0.0, 0.9))
 """The optimisers of label-map generators: two time scales (Heusel et al. 2017; SPADE, section 4)."""
+
+SAGAN = FitConfig(lr=1e-4, lr_discriminator=4e-4, betas=(0.0, 0.9), decay="none")
+"""Those of SAGAN (Zhang et al. 2019, section 4)."""
+
+STYLEGAN2 = FitConfig(lr=2.5e-3, betas=(0.0, 0.99), decay="none")
+"""Those of StyleGAN2 for small pictures (Karras et al. 2020, "Training GANs with limited data", appendix C)."""
+
+MUNIT = FitConfig(batch=1, lr=1e-4, weight_decay=1e-4, decay="halving")
+"""Those of MUNIT (Huang et al. 2018, supplementary B)."""
 
 
 def lr_of(phase: str, config: FitConfig) -> float:
@@ -65,6 +79,8 @@ def lr_factor(step: int, config: FitConfig) -> float:
     match config.decay:
         case "none":
             return 1.0
+        case "halving":
+            return 2.0 ** -(step // config.halve_every)
         case "cosine":
             return 0.5 * (1 + cos(pi * done))
         case "linear":

@@ -61,7 +61,11 @@ class Fit:
         learnt = {id(p) for optimizer in own.values() for group in optimizer.param_groups for p in group["params"]}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
             name: torch.optim.Adam(
-                [p for p in parameters if id(p) not in learnt], lr_of(name, config), config.betas, fused=True
+                [p for p in parameters if id(p) not in learnt],
+                lr_of(name, config),
+                config.betas,
+                weight_decay=config.weight_decay,
+                fused=True,
             )
             for name, parameters in self.parameters.items()
         }
@@ -104,6 +108,7 @@ class Fit:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
             seen |= {f"{phase.name}/{name}": value.detach() for name, value in losses.items()}
+        self.task.stepped(len(next(iter(on_device.values()))) * self.world.count)
         self.step += 1
         return seen
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 Batch = Mapping[str, Tensor]
-"""``source`` and ``target``: N x C x H x W in [-1, 1]."""
+"""``source`` and ``target``: N x C x H x W in [-1, 1]; numbers that are drawn, N x how many, by the names of `Input`."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,13 @@ class Task(ABC):
     @abstractmethod
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """``{role: N x 3 x H x W}``, the columns of a sample grid."""
+
+    def stepped(self, pictures: int) -> None:  # noqa: B027  (most games have nothing more to do)
+        """A training step is done, on so many pictures over all processes."""
+
+    def kept(self, player: str) -> nn.Module:
+        """What is kept of a player in the end: itself, or a running mean of it."""
+        return self.players[player]
 
     def state(self) -> dict[str, Tensor]:
         """Tensors beyond the players' that an exact resume needs."""

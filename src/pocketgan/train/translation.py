@@ -10,13 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketgan.compress.elastic import Elastic
+from pocketgan.core.inputs import read_from
 from pocketgan.losses import GanMode, Logits, discriminator_loss, generator_loss
 from pocketgan.train.critic import Critic
 from pocketgan.train.objectives import Scene, check_objectives, make_objectives
 from pocketgan.train.taps import Taps
 from pocketgan.train.task import Batch, Phase, Task
 
-Truth = Literal["target", "teacher"]
+Truth = Literal["target", "teacher"] | None
+"""What a picture shall be like, pixel by pixel: the real target, the teacher's picture, or nothing."""
 
 
 class Teacher:
@@ -26,10 +28,10 @@ class Teacher:
         self.generator = generator.eval().requires_grad_(False)
         self._taps = Taps(generator, layers)
 
-    def __call__(self, source: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The picture and ``{layer: features}``; copied, as autograd may not save tensors born under inference mode."""
         with torch.inference_mode():
-            picture = self.generator(source)
+            picture = self.generator(*read_from(batch, self.generator))
         return picture.clone(), {name: features.clone() for name, features in self._taps.take().items()}
 
     def close(self) -> None:
@@ -63,13 +65,13 @@ class Translation(Task):
         objective_options: Mapping[str, Mapping[str, Any]] | None = None,
         layers: tuple[str, ...] = (),
         weights: Mapping[str, float] | None = None,
-        example: Tensor | None = None,
+        example: Batch | None = None,
     ):
-        """``layers`` are distilled by the ``objective``; ``example`` (one source image) shows their channel counts.
+        """``layers`` are distilled by the ``objective``; ``example`` (a batch of one image) shows their channel counts.
 
         ``critic`` is the teacher's discriminator, on the device of ``example``; it is frozen here.
         """
-        super().__init__({"G": generator}, (Phase("G", ("G",)),), {"recon": 100.0})
+        super().__init__({"G": generator}, (Phase("G", ("G",)),), {"recon": 100.0} if truth is not None else {})
         self.gan, self.conditional, self.truth, self.objective = gan, conditional, truth, objective
         if discriminator is not None:
             self.players["D"] = discriminator
@@ -87,34 +89,38 @@ class Translation(Task):
         objective: str,
         options: Mapping[str, Mapping[str, Any]],
         layers: tuple[str, ...],
-        example: Tensor | None,
+        example: Batch | None,
     ) -> None:
         assert example is not None
         self.teacher, self._taps = Teacher(teacher, layers), Taps(structure(self.players["G"]), layers)
         with torch.no_grad():
-            picture = self.players["G"](example)
+            picture = self._paint(example)
             objectives = make_objectives(objective, options, self._scene(example, picture))
         # Of those that were left out, too: a weight given for one is no misspelling.
         asked = check_objectives(objective, options)
         self.weights.update({name: kind.weight for name, (kind, _) in asked.items()})
         if objectives:
-            self.players["objective"] = nn.ModuleDict(objectives).to(example.device)
+            self.players["objective"] = nn.ModuleDict(objectives).to(picture.device)
             *before, last = self.phases
             self.phases = (*before, Phase("G", (*last.players, "objective")))
         if not any(entry.features for entry in objectives.values()):
             self.close()
             self.teacher = Teacher(teacher, ())
 
-    def _scene(self, source: Tensor, picture: Tensor) -> Scene:
+    def _scene(self, batch: Batch, picture: Tensor) -> Scene:
         assert self.teacher is not None
-        taught, features = self.teacher(source)
-        return Scene(source, picture, taught, self._taps.take(), features, self.critic)
+        taught, features = self.teacher(batch)
+        return Scene(batch["source"], picture, taught, self._taps.take(), features, self.critic)
+
+    def _paint(self, batch: Batch) -> Tensor:
+        generator = self.players["G"]
+        return generator(*read_from(batch, structure(generator)))  # type: ignore[no-any-return]
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """The student's picture, and the teacher's where there is one."""
-        scene: dict[str, Any] = {"picture": self.players["G"](batch["source"])}
+        scene: dict[str, Any] = {"picture": self._paint(batch)}
         if self.teacher is not None and (self.truth == "teacher" or "objective" in self.players):
-            scene["shown"] = self._scene(batch["source"], scene["picture"])
+            scene["shown"] = self._scene(batch, scene["picture"])
         return scene
 
     def losses(self, phase: str, batch: Batch, scene: dict[str, Any]) -> dict[str, Tensor]:
@@ -126,8 +132,12 @@ class Translation(Task):
         losses: dict[str, Tensor] = {}
         if "D" in self.players:
             losses["gan"] = generator_loss(self.gan, self._judge(batch, picture))
-        losses["recon"] = F.l1_loss(picture, batch["target"] if self.truth == "target" else scene["shown"].taught)
-        return losses | self._imitated(scene)
+        return losses | self._recon(batch, scene) | self._imitated(scene)
+
+    def _recon(self, batch: Batch, scene: dict[str, Any]) -> dict[str, Tensor]:
+        """The distance to the truth."""
+        truth = batch["target"] if self.truth == "target" else scene["shown"].taught
+        return {"recon": F.l1_loss(scene["picture"], truth)}
 
     def _imitated(self, scene: dict[str, Any]) -> dict[str, Tensor]:
         """One loss an objective."""
@@ -147,10 +157,10 @@ class Translation(Task):
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Source, target, teacher, student."""
-        columns = {"source": batch["source"]}
+        columns = {"source": batch["source"]} if batch["source"].ndim == 4 else {}
         if "target" in batch and self.truth == "target":
             columns["target"] = batch["target"]
         if self.teacher is not None:
-            columns["teacher"] = self.teacher(batch["source"])[0]
-        columns["student" if self.teacher is not None else "picture"] = self.players["G"](batch["source"])
+            columns["teacher"] = self.teacher(batch)[0]
+        columns["student" if self.teacher is not None else "picture"] = self._paint(batch)
         return columns

@@ -1,0 +1,196 @@
+"""The game of generators that paint from numbers alone: teachers, and every student of one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pocketgan.core.inputs import read_from
+from pocketgan.losses import discriminator_loss, generator_loss
+from pocketgan.losses.regularisation import path_length, r1_penalty
+from pocketgan.train.augment import Augment
+from pocketgan.train.processes import processes
+from pocketgan.train.task import Batch
+from pocketgan.train.translation import Translation
+
+SMOOTHED = 0.01
+"""The part of each new path length in their running mean (StyleGAN2, appendix B: a decay of 0.99)."""
+AVERAGED = 0.998
+"""How slowly the mean style follows that of the batches (StyleGAN, official settings)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentConfig:
+    """What a game from latents adds to G against D. All of it is off at 0."""
+
+    r1: float = 0.0
+    """gamma of R1, the squared gradient of D on real pictures, times gamma / 2 (Mescheder et al. 2018, eq. 9)."""
+    r1_every: int = 16
+    """Steps between two of them; each counts for all (StyleGAN2, section 3.1: lazy regularisation)."""
+    path_length: float = 0.0
+    """The weight of the path length penalty (StyleGAN2, eq. 4), for teachers with a mapping network."""
+    path_length_every: int = 4
+    """Steps between two of them; each counts for all."""
+    mixing: float = 0.0
+    """How often a picture has its coarse layers' style from one latent and the others' from another (StyleGAN, section 3.1),
+    for teachers with a mapping network."""
+    average: float = 0.0
+    """The network that is kept is the running mean of the trained one's weights: thousands of pictures after which a state
+    counts half."""
+    augment: float = 0.0
+    """Adaptive augmentation: the part of real pictures that D should be sure of (Karras et al. 2020, "Training GANs with
+    limited data", section 3: 0.6)."""
+
+    def __post_init__(self) -> None:
+        for name in ("r1", "path_length", "average"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)}: 0 for none, or more")
+        for name in ("mixing", "augment"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)}: a part, from 0 to 1")
+        for name in ("r1_every", "path_length_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: the least is 1")
+
+
+class Latents(Translation):
+    """G paints from numbers that are drawn; D tells its pictures from real ones; a student is shown its teacher's numbers.
+
+    `Translation` whose source is a latent: the teacher's picture of the same numbers (noise, too) is the truth. Deviation:
+    what is lazy is added to the loss of every so many steps, where the released code takes an optimiser step of its own.
+    """
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module, *, settings: LatentConfig | None = None, **game: Any):
+        """``game`` is what `Translation` takes."""
+        super().__init__(generator, discriminator, **{"truth": None, "conditional": False, **game})
+        self.settings = settings = settings or LatentConfig()
+        self.step = torch.zeros((), dtype=torch.int64)
+        self.mean_path = torch.zeros(())
+        self.mean = copy.deepcopy(generator).requires_grad_(False).eval() if settings.average else None
+        self.augment = Augment(target=settings.augment) if settings.augment else None
+        # Whole, not half, as published for both SAGAN and StyleGAN2.
+        self.weights |= {"real_fake": 2.0}
+        if self.truth == "teacher":
+            self.weights["recon"] = 10.0
+        if settings.r1:
+            self.weights["r1"] = settings.r1 / 2
+        if self.mapped and settings.path_length:
+            self.weights["path_length"] = settings.path_length
+        if self.augment is not None:
+            self.players["augment"] = self.augment
+
+    @property
+    def mapped(self) -> bool:
+        """Whether it is a teacher with a mapping network, whose styles the game may look into."""
+        return self.truth is None and hasattr(self.players["G"], "mapping")
+
+    def forward(self, batch: Batch) -> dict[str, Any]:
+        """The picture, of a mapped teacher its styles; and the teacher's picture where there is one."""
+        if not self.mapped:
+            return super().forward(batch)
+        generator: Any = self.players["G"]
+        source, *noise = read_from(batch, generator)
+        w = generator.mapping(source)
+        with torch.no_grad():
+            generator.w_avg.lerp_(processes().mean_(w.detach().float().mean(0)), 1 - AVERAGED)
+        return {"picture": generator.synthesis(self._mixed(w), *noise)}
+
+    def _mixed(self, w: Tensor) -> Tensor:
+        """N x w -> N x layers x w: from a random layer on, the style of the next picture of the batch, for some of them."""
+        layers: int = self.players["G"].style_layers  # type: ignore[assignment]
+        styles = w[:, None].repeat(1, layers, 1)
+        if not self.settings.mixing:
+            return styles
+        count, device = len(w), w.device
+        crossing = torch.randint(1, layers, (count, 1, 1), device=device)
+        crossing = crossing.masked_fill(torch.rand(count, 1, 1, device=device) >= self.settings.mixing, layers)
+        other = torch.arange(layers, device=device)[None, :, None] >= crossing
+        return torch.where(other, styles.roll(1, 0), styles)
+
+    def losses(self, phase: str, batch: Batch, scene: dict[str, Any]) -> dict[str, Tensor]:
+        """``D``: real_fake, r1 now and then; ``G``: gan, recon to a teacher, path_length now and then, objectives."""
+        if phase == "D":
+            return self._judged(batch["target"], scene["picture"].detach())
+        losses = {"gan": generator_loss(self.gan, self.players["D"](self._shown(scene["picture"])))}
+        if self.truth == "teacher":
+            losses |= self._recon(batch, scene)
+        if "path_length" in self.weights and self._due(self.settings.path_length_every):
+            losses["path_length"] = self._path_length(batch) * self.settings.path_length_every
+        return losses | self._imitated(scene)
+
+    def _judged(self, reals: Tensor, fakes: Tensor) -> dict[str, Tensor]:
+        due = "r1" in self.weights and self._due(self.settings.r1_every)
+        # R1 is of the pictures as D is shown them: bilinear sampling has no second derivative to reach those before.
+        shown = self._shown(reals).detach().requires_grad_(due)
+        real = self.players["D"](shown)
+        losses = {"real_fake": discriminator_loss(self.gan, real, self.players["D"](self._shown(fakes)))}
+        if due:
+            losses["r1"] = r1_penalty(real, shown) * self.settings.r1_every
+        if self.augment is not None:
+            self.augment.update(processes().mean_(real.detach().float().sign().mean()), len(reals) * processes().count)
+        return losses
+
+    def _path_length(self, batch: Batch) -> Tensor:
+        """Of half the batch, as published: it takes a second derivative of all of G."""
+        generator: Any = self.players["G"]
+        source, *noise = (tensor[: max(1, len(tensor) // 2)] for tensor in read_from(batch, generator))
+        w = generator.mapping(source)[:, None].repeat(1, generator.style_layers, 1)
+        lengths = path_length(generator.synthesis(w, *noise), w)
+        self.mean_path = self.mean_path.to(lengths).lerp(processes().mean_(lengths.detach().mean()), SMOOTHED)
+        return (lengths - self.mean_path).square().mean()
+
+    def _shown(self, pictures: Tensor) -> Tensor:
+        return pictures if self.augment is None else self.augment(pictures)  # type: ignore[no-any-return]
+
+    def _due(self, every: int) -> bool:
+        return int(self.step) % every == 0
+
+    @torch.no_grad()
+    def stepped(self, pictures: int) -> None:
+        """The running mean follows."""
+        self.step += 1
+        if self.mean is None:
+            return
+        self.mean.to(next(self.players["G"].parameters()).device)
+        kept = 0.5 ** (pictures / (1000 * self.settings.average))
+        own = self.players["G"].state_dict()
+        for name, tensor in self.mean.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.lerp_(own[name].to(tensor), 1 - kept)
+            else:
+                tensor.copy_(own[name])
+
+    def kept(self, player: str) -> nn.Module:
+        """Of the generator its running mean, where there is one."""
+        return self.mean if player == "G" and self.mean is not None else super().kept(player)
+
+    def state(self) -> dict[str, Tensor]:
+        """Steps, the mean path length, the running mean of the generator."""
+        mean = {} if self.mean is None else {f"mean/{name}": tensor for name, tensor in self.mean.state_dict().items()}
+        return {"step": self.step, "mean_path": self.mean_path, **mean}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` gave."""
+        self.step, self.mean_path = state["step"].cpu(), state["mean_path"]
+        if self.mean is not None:
+            self.mean.load_state_dict({k.removeprefix("mean/"): v for k, v in state.items() if k.startswith("mean/")})
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Teacher, student; of a teacher the network that will be kept."""
+        with self._showing():
+            return super().pictures(batch)
+
+    @contextmanager
+    def _showing(self) -> Iterator[None]:
+        own = self.players["G"]
+        self.players["G"] = self.kept("G")
+        try:
+            yield
+        finally:
+            self.players["G"] = own
