@@ -44,7 +44,7 @@ class JudgeConfig:
     """What frechet, kernel, precision and recall are measured on: ``inception``, ``inception:clean``, ``inception:legacy``, the
     same with ``:FILE`` for weights of one's own, or an ONNX file."""
     reals: Literal["test", "train+test"] = "test"
-    """The real pictures that frechet compares with; published unpaired FIDs are to ``train+test``. Of the others: the test's."""
+    """The real pictures that frechet compares with; published unpaired FIDs are to ``train+test``. Others': the test's."""
     stats: str | None = None
     """Statistics of the real pictures (``pocketgan stats``, or a published ``.npz``) for frechet, instead of computing them
     from the data. With ``inception:legacy`` a published file beside the data is found by itself (``extractors.py``)."""
