@@ -137,6 +137,17 @@ def test_attention_is_nothing_at_first_and_a_mean_where_all_keys_are_alike() -> 
         torch.testing.assert_close(attend(x), x + 0.5 * mean)
 
 
+def test_what_a_search_hangs_beside_the_layers_is_no_layer() -> None:
+    for spec, x in (
+        (sagan(2, size=32, latent=3), torch.randn(2, 3)),
+        (sagan_discriminator(2, size=32), torch.randn(2, 3, 32, 32)),
+    ):
+        model = folded(spec.build()).eval()
+        before = model(x)
+        model.search = nn.Dropout(1.0).train()
+        assert torch.equal(model(x), before)
+
+
 def test_published_widths_and_names() -> None:
     spec = sagan()
     assert spec.widths == {"map4": 512, "map8": 256, "map16": 128, "attention16": 16, "map32": 64, "attention32": 8}
