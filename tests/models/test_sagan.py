@@ -201,3 +201,8 @@ def test_specs_that_cannot_be(make: Any, name: str) -> None:
             make(4, size=size)
     with pytest.raises(ValueError, match=rf"{name} attention=\(32,\): no map has side 32; allowed are 4, 8, 16"):
         make(4, size=32, attention=(32,))
+
+
+def test_a_picture_is_made_of_something() -> None:
+    with pytest.raises(ValueError, match="sagan latent=0: a picture is made of one number at least"):
+        sagan(4, latent=0)

@@ -99,6 +99,11 @@ class SaganSpec(AttentiveSpec):
 
     name: ClassVar[str] = "sagan"
 
+    def __post_init__(self) -> None:
+        if self.latent < 1:
+            raise ValueError(f"sagan latent={self.latent}: a picture is made of one number at least; published: 128")
+        super().__post_init__()
+
     @property
     def inputs(self) -> tuple[Input, ...]:
         """The numbers."""
