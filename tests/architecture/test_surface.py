@@ -84,7 +84,7 @@ NAMES = {
     "importance": (IMPORTANCES, {"contribution", "l1"}),
     "format": (FORMATS, {"onnx"}),
     "runtime": (RUNTIMES, {"torch", "onnxruntime"}),
-    "metric": (METRICS, {"psnr", "ssim", "frechet", "kernel", "miou", "accuracy"}),
+    "metric": (METRICS, {"psnr", "ssim", "frechet", "kernel", "precision", "recall", "miou", "accuracy"}),
     "built-in data": (BUILTIN, {"shapes", "textures"}),
     "recipe": (
         RECIPES,

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pocketgan.compress.importance import IMPORTANCES, Scores, contribution, l1
-from pocketgan.core.dims import widths_of
+from pocketgan.core.dims import Dim, widths_of
 from pocketgan.core.spec import Spec
-from zoo import EXAMPLES, every_example, example_input, randomise_, randomised
+from pocketgan.models.attention import SelfAttention
+from zoo import EXAMPLES, every_example, example_input, paint, randomise_, randomised
 
 some = settings(max_examples=8, deadline=None, derandomize=True, database=None)
 
@@ -61,6 +62,18 @@ def from_conv_to_conv(model: nn.Module, seed: int) -> None:
     model.get_submodule(f"up{model.depth}").conv.weight.div_(scale[:, None, None, None])
 
 
+@torch.no_grad()
+def from_query_to_key(model: nn.Module, seed: int) -> None:
+    """Of attention: a product has two factors, and a softmax takes away what all keys have in common."""
+    for module in model.modules():
+        if isinstance(module, SelfAttention):
+            scale = factors(int(module.query.out_channels), seed).double()
+            for layer, factor in ((module.query, scale), (module.key, 1 / scale)):
+                layer.weight.mul_(factor.view(-1, 1, 1, 1))
+                layer.bias.mul_(factor)
+            module.key.bias.add_(scale)
+
+
 GAUGES: dict[str, tuple[Spec, Callable[[nn.Module, int], None]]] = {
     "filters before an instance norm, resnet": (EXAMPLES["resnet"]["instance"], before_an_instance_norm),
     "filters before an instance norm, mobile": (EXAMPLES["mobile-resnet"]["instance"], before_an_instance_norm),
@@ -68,6 +81,7 @@ GAUGES: dict[str, tuple[Spec, Callable[[nn.Module, int], None]]] = {
     "norm to next layer, affine instance": (EXAMPLES["resnet"]["affine"], through_the_relu),
     "norm to next layer, batch": (EXAMPLES["resnet"]["batch"], through_the_relu),
     "layer to layers without a norm, unet": (EXAMPLES["unet"]["depth-4-affine"], from_conv_to_conv),
+    "query to key, sagan": (EXAMPLES["sagan"]["published"], from_query_to_key),
 }
 
 
@@ -84,9 +98,9 @@ def scored(importance: Callable[..., Scores], spec: Spec, gauge: Callable[[nn.Mo
     for module in model.modules():
         if isinstance(module, nn.InstanceNorm2d):
             module.eps = 0.0  # with which a rescaling changes nothing at all
-    picture, before = model(x), importance(model, [x])
+    picture, before = paint(model, x), importance(model, [x])
     gauge(model, seed)
-    torch.testing.assert_close(model(x), picture, rtol=0, atol=1e-9)
+    torch.testing.assert_close(paint(model, x), picture, rtol=0, atol=1e-9)
     return gap(before, importance(model, [x]))
 
 
@@ -150,14 +164,29 @@ def test_a_share_by_hand() -> None:
     assert scores["conv1"].tolist() == pytest.approx([first, 2 - first])
 
 
+def test_a_share_of_attention_by_hand() -> None:
+    """Keys of spread 4 and 1 (whatever their mean), queries of energy 1 and 9: 4 and 9 of 13, times the two channels."""
+    attend = SelfAttention(Dim.of("map", 3), Dim.of("keys", 2))
+    with torch.no_grad():
+        for layer in (attend.query, attend.key):
+            layer.weight.zero_()
+        attend.query.bias.copy_(torch.tensor([1.0, -3.0]))
+        attend.key.bias.copy_(torch.tensor([5.0, -7.0]))
+        attend.key.weight[0, 0] = 2
+        attend.key.weight[1, 0] = 1
+    x = torch.zeros(1, 3, 2, 2)
+    x[0, 0] = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    assert contribution(attend, [x])["keys"].tolist() == pytest.approx([8 / 13, 18 / 13])
+
+
 def test_measuring_leaves_the_network_alone() -> None:
-    spec = EXAMPLES["resnet"]["batch"]
+    spec = EXAMPLES["sagan"]["published"]
     model = randomise_(spec.build()).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     contribution(model, [example_input(spec)])
     assert model.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    assert not any(module._forward_pre_hooks for module in model.modules())
+    assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())
 
 
 def test_an_unknown_importance_is_answered_with_the_nearest() -> None:

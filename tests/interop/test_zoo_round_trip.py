@@ -10,6 +10,9 @@ from zoo import SPECS, every_example, example_input, paint, randomised
 NAMELESS = {"mobile-resnet-affine", "mobile-resnet-depthwise-batch", "mobile-resnet-absent-block", "unet-absent-levels"}
 """Depthwise norms with scales, and a U-Net whose innermost level was removed: nobody published such networks."""
 
+UNREAD = ("sagan", "sagan-discriminator")
+"""Networks of whose published files there is no layout."""
+
 NAMES = {id(spec): name for name, spec in SPECS.items()}
 
 
@@ -24,7 +27,7 @@ def without_constants(model):
 @every_example
 def test_there_and_back(spec, tmp_path):
     model = without_constants(randomised(spec))
-    if NAMES[id(spec)] in NAMELESS:
+    if NAMES[id(spec)] in NAMELESS or spec.name in UNREAD:
         with pytest.raises(ValueError, match=r"no published network is like this|the published names have no U-Net"):
             to_published(model)
         return

@@ -137,6 +137,17 @@ def test_attention_is_nothing_at_first_and_a_mean_where_all_keys_are_alike() -> 
         torch.testing.assert_close(attend(x), x + 0.5 * mean)
 
 
+def test_what_a_search_hangs_beside_the_layers_is_no_layer() -> None:
+    for spec, x in (
+        (sagan(2, size=32, latent=3), torch.randn(2, 3)),
+        (sagan_discriminator(2, size=32), torch.randn(2, 3, 32, 32)),
+    ):
+        model = folded(spec.build()).eval()
+        before = model(x)
+        model.search = nn.Dropout(1.0).train()
+        assert torch.equal(model(x), before)
+
+
 def test_published_widths_and_names() -> None:
     spec = sagan()
     assert spec.widths == {"map4": 512, "map8": 256, "map16": 128, "attention16": 16, "map32": 64, "attention32": 8}
@@ -190,3 +201,8 @@ def test_specs_that_cannot_be(make: Any, name: str) -> None:
             make(4, size=size)
     with pytest.raises(ValueError, match=rf"{name} attention=\(32,\): no map has side 32; allowed are 4, 8, 16"):
         make(4, size=32, attention=(32,))
+
+
+def test_a_picture_is_made_of_something() -> None:
+    with pytest.raises(ValueError, match="sagan latent=0: a picture is made of one number at least"):
+        sagan(4, latent=0)

@@ -83,6 +83,7 @@ def test_other_numbers() -> None:
 
 def test_metrics() -> None:
     assert metric_name("kernel[mobilenet@1a2b]") == "Kernel distance [mobilenet@1a2b]"
+    assert metric_name("recall[clean,test]") == "Recall [clean,test]"
     assert metric_name("psnr_to_teacher") == "PSNR to teacher"
     assert metric_name("my_own") == "my_own"
     assert quality_text("psnr", -0.456) == "−0.46 dB"
@@ -90,6 +91,8 @@ def test_metrics() -> None:
         "psnr": True,
         "ssim": True,
         "miou": True,
+        "precision[clean,test]": True,
+        "recall[a]": True,
         "frechet[a]": False,
         "kernel[a]": False,
         "FID[clean,test]": False,

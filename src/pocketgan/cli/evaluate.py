@@ -42,8 +42,8 @@ def run(
         direction: which side is the source.
         classes: what the values of label maps mean, where the folder does not say: how many there are, a file of names,
             cityscapes or coco-stuff.
-        metrics: psnr, ssim (need paired data or a teacher), frechet, kernel (need features), fid, kid (need Inception),
-            separated by commas; by default all that can be measured.
+        metrics: psnr, ssim (need paired data or a teacher), frechet, kernel, precision, recall (need features), fid,
+            kid (need Inception), separated by commas; by default all that can be measured, without precision and recall.
         features: what the distances are measured on and named after: inception (FID and KID), inception:legacy (as published
             by GAN Compression and others), either with :FILE for weights of your own, or an ONNX file, RGB in [0, 1] to N x D.
         reals: the real pictures that frechet compares with; published unpaired FIDs compare with train+test.

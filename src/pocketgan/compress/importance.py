@@ -30,10 +30,14 @@ def contribution(model: nn.Module, images: Iterable[Given]) -> Scores:
     output's energy that the channel brings. A score is the mean share over the outputs, times the number of channels the
     layer reads, averaged over the layers that read the group. It is gauge-free: neither a rescaling of a filter before a
     norm, nor one moved from a layer into the next, changes it (filter norms under instance norm change with both).
+
+    Query and key of attention, which no layer reads, have a share in each other's products: E[q_c^2] E[var k_c], as what all
+    places of a key have in common is nothing to the softmax.
     """
     energies: dict[str, list[Tensor]] = {}
+    made: dict[str, list[Tensor]] = {}
     was_training = model.training
-    with _recorded(model.eval(), energies), torch.inference_mode():
+    with _recorded(model.eval(), energies), _matched(model, made), torch.inference_mode():
         for image in images:
             run(model, image)
     model.train(was_training)
@@ -45,6 +49,10 @@ def contribution(model: nn.Module, images: Iterable[Given]) -> Scores:
         brought = energy * _weight_energy(layer)
         share = (brought / brought.sum(1, keepdim=True).clamp_min(1e-300)).mean(0) * int(dim)
         for group, piece in _split(share, dim):
+            shares.setdefault(group, []).append(piece)
+    for query, key, dim in _matches(model):
+        brought = torch.stack(made[query]).mean(0) * torch.stack(made[key]).mean(0)
+        for group, piece in _split(brought / brought.sum().clamp_min(1e-300) * int(dim), dim):
             shares.setdefault(group, []).append(piece)
     return {group: torch.stack(pieces).mean(0) for group, pieces in _all_groups(model, shares).items()}
 
@@ -80,6 +88,15 @@ def _readers(model: nn.Module) -> Iterator[tuple[str, nn.Module, Dim]]:
             yield name, module, dim
 
 
+def _matches(model: nn.Module) -> Iterator[tuple[str, str, Dim]]:
+    """The layers whose outputs meet channel by channel, query and key, as modules say (``MATCHES``), and their width."""
+    for name, module in model.named_modules():
+        for query, key in getattr(module, "MATCHES", {}).items():
+            dim = module.get_submodule(query).out_channels
+            if isinstance(dim, Dim):
+                yield f"{name}.{query}".lstrip("."), f"{name}.{key}".lstrip("."), dim
+
+
 def _weight_energy(layer: nn.Module) -> Tensor:
     """Squared norm of each (output, input) kernel: out x in, float64."""
     weight = layer.weight.detach().double().cpu()  # type: ignore[operator]
@@ -108,6 +125,25 @@ def _recorded(model: nn.Module, energies: dict[str, list[Tensor]]) -> Iterator[N
         return record
 
     handles = [layer.register_forward_pre_hook(hook(name)) for name, layer, _ in _readers(model)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _matched(model: nn.Module, made: dict[str, list[Tensor]]) -> Iterator[None]:
+    def hook(name: str, *, centred: bool) -> Any:
+        def record(layer: nn.Module, inputs: object, output: Tensor) -> None:
+            y = output.double().flatten(2)
+            y = y - y.mean(2, keepdim=True) if centred else y
+            made.setdefault(name, []).append(y.square().mean((0, 2)).cpu())
+
+        return record
+
+    places = [(name, name == key) for query, key, _ in _matches(model) for name in (query, key)]
+    handles = [model.get_submodule(name).register_forward_hook(hook(name, centred=centred)) for name, centred in places]
     try:
         yield
     finally:

@@ -19,13 +19,17 @@ from pocketgan.metrics.segmentation import Segmenter
 from pocketgan.metrics.statistics import Moments
 from pocketgan.perception.segmenters import make_segmenter
 
-METRICS = ("psnr", "ssim", "frechet", "kernel", "miou", "accuracy")
-"""What ``--metrics`` may name; frechet and kernel need an extractor, the last two a segmenter."""
+METRICS = ("psnr", "ssim", "frechet", "kernel", "precision", "recall", "miou", "accuracy")
+"""What ``--metrics`` may name; frechet, kernel, precision and recall need an extractor, the last two a segmenter."""
+
+SAMPLED = ("kernel", "precision", "recall")
+"""Those that need the features of the real pictures themselves, where frechet needs no more than their moments."""
 
 INCEPTIONS = {"fid": "frechet", "kid": "kernel"}
 """Names of these two where they must be those of the standard Inception features."""
 
-_DISTANCES, _READINGS = METRICS[2:4], METRICS[4:]
+_DISTANCES, _READINGS = METRICS[2:6], METRICS[6:]
+_ON_REQUEST = ("precision", "recall")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +38,13 @@ class JudgeConfig:
 
     metrics: tuple[str, ...] | None = None
     """Which of psnr, ssim (to the truth where there is one, and to the teacher), frechet, kernel (or fid and kid, which are
-    these two and refuse other features than Inception's), miou, accuracy; None is all that data, features and segmenter
-    allow."""
+    these two and refuse other features than Inception's), precision, recall, miou, accuracy; None is all that data, features
+    and segmenter allow, without precision and recall."""
     features: str | None = None
-    """What frechet and kernel are measured on: ``inception``, ``inception:clean``, ``inception:legacy``, the same with
-    ``:FILE`` for weights of one's own, or an ONNX file."""
+    """What frechet, kernel, precision and recall are measured on: ``inception``, ``inception:clean``, ``inception:legacy``, the
+    same with ``:FILE`` for weights of one's own, or an ONNX file."""
     reals: Literal["test", "train+test"] = "test"
-    """The real pictures that frechet compares with; published unpaired FIDs are to ``train+test``. Kernel's are the test's."""
+    """The real pictures that frechet compares with; published unpaired FIDs are to ``train+test``. Others': the test's."""
     stats: str | None = None
     """Statistics of the real pictures (``pocketgan stats``, or a published ``.npz``) for frechet, instead of computing them
     from the data. With ``inception:legacy`` a published file beside the data is found by itself (``extractors.py``)."""
@@ -89,7 +93,9 @@ class JudgeConfig:
 
     def wants(self, metric: str) -> bool:
         """Whether ``metric`` shall be measured, where it can be."""
-        return self.metrics is None or metric in {*self.metrics, *(INCEPTIONS.get(name) for name in self.metrics)}
+        if self.metrics is None:
+            return metric not in _ON_REQUEST
+        return metric in {*self.metrics, *(INCEPTIONS.get(name) for name in self.metrics)}
 
     def extractor(self) -> Extractor | None:
         """What the distances are measured on; None where none is wanted. Raises ``ValueError`` where it cannot be had."""

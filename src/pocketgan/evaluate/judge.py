@@ -16,6 +16,7 @@ from pocketgan.metrics.features import Extractor, distance_name
 from pocketgan.metrics.frechet import frechet_distance
 from pocketgan.metrics.image import RunningMean, psnr, ssim
 from pocketgan.metrics.kernel import FeatureSample, kernel_distance
+from pocketgan.metrics.precision_recall import precision, recall
 from pocketgan.metrics.segmentation import Confusion, Segmenter
 from pocketgan.metrics.statistics import FeatureStatistics, Moments
 
@@ -92,4 +93,8 @@ class Judge:
             name = distance_name("kernel", self.extractor, whose)
             distance = kernel_distance(self.sample.rows(), reals.sample.rows())
             values[name], errors[name] = distance.value, distance.spread
+        if self.config.wants("precision"):
+            values[distance_name("precision", self.extractor, whose)] = precision(self.sample.rows(), reals.sample.rows())
+        if self.config.wants("recall"):
+            values[distance_name("recall", self.extractor, whose)] = recall(self.sample.rows(), reals.sample.rows())
         return values, errors

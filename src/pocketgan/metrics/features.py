@@ -40,14 +40,19 @@ STANDARD = ("clean", "legacy")
 """Names that only the standard Inception features bear: distances on them are FID and KID."""
 
 
-def distance_name(kind: Literal["frechet", "kernel"], extractor: Extractor, reals: str = "test") -> str:
+Kind = Literal["frechet", "kernel", "precision", "recall"]
+"""What is measured between two sets of features."""
+
+
+def distance_name(kind: Kind, extractor: Extractor, reals: str = "test") -> str:
     """The name of a distance to the real pictures ``reals``: ``FID[clean,test]``, ``kernel[mobilenet-1a2b3c4d]``.
 
-    FID and KID are Inception's, and say always which protocol and which real pictures, as numbers of different ones do not
-    compare. On other features only pictures other than those of the test split are named.
+    FID and KID are Inception's. On its features every measure says which protocol and which real pictures, as numbers of
+    different ones do not compare. On other features only pictures other than those of the test split are named.
     """
     if extractor.name in STANDARD:
-        return f"{'FID' if kind == 'frechet' else 'KID'}[{extractor.name},{reals}]"
+        word = {"frechet": "FID", "kernel": "KID"}.get(kind, kind)
+        return f"{word}[{extractor.name},{reals}]"
     return f"{kind}[{extractor.name}]" if reals == "test" else f"{kind}[{extractor.name},{reals}]"
 
 

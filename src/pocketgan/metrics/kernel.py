@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pocketgan.metrics.statistics import F64, feature_rows
+from pocketgan.metrics.statistics import F64, feature_pair, feature_rows
 
 BLOCK = 2048  # rows of the kernel matrix at hand at a time: 32 MiB a block
 
@@ -31,7 +31,7 @@ def kernel_distance(fakes: npt.ArrayLike | torch.Tensor, reals: npt.ArrayLike | 
 
     Raises ``ValueError`` for different D, fewer than 3 rows a side, or NaN.
     """
-    x, y = _pair(fakes, reals, least=3)
+    x, y = feature_pair(fakes, reals, least=3, measure="a kernel distance")
     xx, yy, (xy, yx) = _own_sums(x), _own_sums(y), _cross_sums(x, y)
     m, n = len(x), len(y)
     within_x, within_y, between = xx.sum() / (m * (m - 1)), yy.sum() / (n * (n - 1)), xy.sum() / (m * n)
@@ -54,7 +54,7 @@ def kernel_distance_of_subsets(
     Each draws ``size`` rows a side without repetition. Noisier than ``kernel_distance``, for comparing with tables.
     Raises ``ValueError`` where a side has fewer than ``size`` rows.
     """
-    x, y = _pair(fakes, reals, least=3)
+    x, y = feature_pair(fakes, reals, least=3, measure="a kernel distance")
     most = min(len(x), len(y))
     if not 2 <= size <= most:
         raise ValueError(f"subset size must be 2 to {most}, the smaller set's number of images; found {size}")
@@ -115,15 +115,6 @@ class FeatureSample:
 
 def _key(row: F64) -> int:
     return int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little")
-
-
-def _pair(fakes: npt.ArrayLike | torch.Tensor, reals: npt.ArrayLike | torch.Tensor, *, least: int) -> tuple[F64, F64]:
-    x, y = feature_rows(fakes), feature_rows(reals)
-    if x.shape[1] != y.shape[1]:
-        raise ValueError(f"features of {x.shape[1]} and of {y.shape[1]} numbers have no distance: use one extractor")
-    if min(len(x), len(y)) < least:
-        raise ValueError(f"a kernel distance needs at least {least} images a side, found {len(x)} and {len(y)}")
-    return x, y
 
 
 def _kernel(x: F64, y: F64) -> F64:

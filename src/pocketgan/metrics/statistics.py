@@ -34,6 +34,21 @@ def feature_rows(features: npt.ArrayLike | torch.Tensor) -> F64:
     return rows
 
 
+def feature_pair(
+    fakes: npt.ArrayLike | torch.Tensor, reals: npt.ArrayLike | torch.Tensor, *, least: int, measure: str
+) -> tuple[F64, F64]:
+    """Two sets of features, M x D and N x D, of at least ``least`` rows each, for what ``measure`` says in words.
+
+    Raises ``ValueError`` for different D, too few rows, and as `feature_rows` does.
+    """
+    x, y = feature_rows(fakes), feature_rows(reals)
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(f"features of {x.shape[1]} and of {y.shape[1]} numbers have no distance: use one extractor")
+    if min(len(x), len(y)) < least:
+        raise ValueError(f"{measure} needs at least {least} images a side, found {len(x)} and {len(y)}")
+    return x, y
+
+
 @dataclass(frozen=True, eq=False)
 class Moments:
     """Mean and covariance (divisor n - 1) of a set of features, D numbers each.

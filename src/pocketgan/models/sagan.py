@@ -99,6 +99,11 @@ class SaganSpec(AttentiveSpec):
 
     name: ClassVar[str] = "sagan"
 
+    def __post_init__(self) -> None:
+        if self.latent < 1:
+            raise ValueError(f"sagan latent={self.latent}: a picture is made of one number at least; published: 128")
+        super().__post_init__()
+
     @property
     def inputs(self) -> tuple[Input, ...]:
         """The numbers."""
@@ -132,15 +137,15 @@ class SaganGenerator(nn.Module):
             units[side] = Unit(conv, make_norm("batch", own), nn.ReLU())
             previous = own
         spec.add_layers_(self, units)
+        self.layer_names = spec.groups()
         self.head = nn.ConvTranspose2d(previous, spec.out_channels, 4, 2, 1)
-        self.stages = tuple(name for name, _ in self.named_children())
 
     def forward(self, latent: Tensor) -> Tensor:
         """The pictures."""
         x = latent[:, :, None, None]
-        for name in self.stages:  # and not all children: a method may put its own state beside them
+        for name in self.layer_names:  # not all children: a search hangs its own state beside them
             x = self.get_submodule(name)(x)
-        return x.tanh()
+        return self.head(x).tanh()  # type: ignore[no-any-return]
 
 
 @ARCHITECTURES.register("sagan-discriminator")
@@ -167,7 +172,7 @@ class SaganDiscriminatorSpec(AttentiveSpec):
         return SaganDiscriminator(self)
 
 
-class SaganDiscriminator(nn.Sequential):
+class SaganDiscriminator(nn.Module):
     """N x in x H x W in [-1, 1] -> logits N x 1 x H' x W', of pictures of the spec's size one each."""
 
     def __init__(self, spec: SaganDiscriminatorSpec):
@@ -178,12 +183,19 @@ class SaganDiscriminator(nn.Sequential):
             units[side] = Unit(nn.Conv2d(previous, own, 4, 2, 1), None, nn.LeakyReLU(0.1))
             previous = own
         spec.add_layers_(self, units)
+        self.layer_names = spec.groups()
         self.head = nn.Conv2d(previous, 1, 4)
 
     @property
     def layers(self) -> tuple[tuple[str, ...], ...]:
         """The names of its layers from input to logits, scale by scale: there is one scale."""
-        return (tuple(name for name, _ in self.named_children()),)
+        return ((*self.layer_names, "head"),)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The logits."""
+        for name in self.layer_names:
+            x = self.get_submodule(name)(x)
+        return self.head(x)  # type: ignore[no-any-return]
 
 
 def _widths(n: int, size: int, attention: tuple[int, ...]) -> dict[str, int]:

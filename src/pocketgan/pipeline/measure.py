@@ -11,7 +11,7 @@ from pocketgan.core.progress import Reporter
 from pocketgan.core.shape import Shape, said, shape_of
 from pocketgan.data.config import DataConfig, Split, has_pairs
 from pocketgan.data.images import open_data
-from pocketgan.evaluate import JudgeConfig, Result, cost_result, evaluate, latencies, real_moments
+from pocketgan.evaluate import SAMPLED, JudgeConfig, Result, cost_result, evaluate, latencies, real_moments
 from pocketgan.export import FORMATS, Exported
 from pocketgan.extractors import make_extractor
 from pocketgan.pipeline.common import check_channels, check_stride
@@ -71,7 +71,7 @@ def _check_comparable(config: JudgeConfig, task: StudentTask, teacher: str | Non
         return
     if config.features is None:
         raise ValueError(f"with {task} data there is no truth to compare with: give --features, or a --teacher")
-    if task == "inputs" and (config.stats is None or config.wants("kernel")):
+    if task == "inputs" and (config.stats is None or any(map(config.wants, SAMPLED))):
         raise ValueError(
             "inputs alone have no real targets to compare with: give a --teacher, or --stats with --metrics frechet"
         )

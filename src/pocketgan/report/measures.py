@@ -19,13 +19,15 @@ NAMES = {
     "accuracy": "Pixel accuracy",
     "frechet": "Fréchet distance",
     "kernel": "Kernel distance",
+    "precision": "Precision",
+    "recall": "Recall",
 }
 HIGHER = {
-    **dict.fromkeys(("psnr", "ssim", "miou", "accuracy"), True),
+    **dict.fromkeys(("psnr", "ssim", "miou", "accuracy", "precision", "recall"), True),
     **dict.fromkeys(("fid", "kid", "frechet", "kernel"), False),
 }
 # The order in which metrics are offered where there is room for one: what a reader can judge without a protocol first.
-PREFERRED = ("psnr", "fid", "miou", "frechet", "kid", "kernel", "accuracy", "ssim")
+PREFERRED = ("psnr", "fid", "miou", "frechet", "kid", "kernel", "precision", "recall", "accuracy", "ssim")
 
 
 def networks(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
