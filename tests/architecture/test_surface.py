@@ -50,7 +50,8 @@ NAMES = {
     "architecture": (
         ARCHITECTURES,
         {
-            *("resnet", "inception", "spade", "inception-spade", "unet", "patchgan", "multiscale", "pixel", "foreign"),
+            *("resnet", "inception", "spade", "inception-spade", "unet", "munit"),
+            *("patchgan", "multiscale", "ms-image", "pixel", "foreign"),
             *("sagan", "sagan-discriminator"),
         },
     ),
@@ -66,8 +67,11 @@ NAMES = {
             "sagan",
             "sagan-discriminator",
             "unet",
+            "munit",
+            "mobile-munit",
             "patchgan",
             "multiscale",
+            "ms-image",
             "pixel",
         },
     ),
