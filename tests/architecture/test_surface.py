@@ -35,7 +35,7 @@ FLAGS = {
     " --segmenter --teacher --batch --device --json",
     "stats": "DATA --side --features --out --split --size --aspect",
     "export": "ARTIFACT --out --format --size --aspect --weights --verify",
-    "convert": "FILE --out --config --network --upsamplings --weights --keep --range --bgr --size --aspect --replace",
+    "convert": "FILE --out --config --network --content --upsamplings --weights --keep --range --bgr --size --aspect --replace",
     "inspect": "MODEL --size --aspect --multiple --weights --keep --range --bgr --json",
     "latency": "ARTIFACTS --runtime --batch --size --aspect --threads --repeats --json",
     "report": "RUNS --out",

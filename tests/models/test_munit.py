@@ -12,7 +12,7 @@ from pocketgan.core.dims import Dim
 from pocketgan.core.inputs import Input, examples, input_shapes, inputs_of, run
 from pocketgan.core.spec import MODELS, Preset
 from pocketgan.metrics.cost import CostModel
-from pocketgan.models import MunitSpec, mobile_munit, munit, resnet, without_style_encoder
+from pocketgan.models import MunitSpec, assembled, mobile_munit, munit, resnet, without_style_encoder
 from pocketgan.models.adaptive import AdaptiveNorm, LayerNorm
 from zoo import randomised
 
@@ -147,8 +147,29 @@ def test_without_its_style_encoder_it_paints_the_same_of_numbers() -> None:
     with pytest.raises(ValueError, match=r"shape \(1, 3, 16, 16\) is a picture's, .* no style encoder: give it N x 8 numbers"):
         bare(image[:1], image[:1])
     assert without_style_encoder(bare).spec == bare.spec
-    with pytest.raises(ValueError, match="this resnet has no style encoder"):
+    with pytest.raises(ValueError, match="this is a resnet: content and style encoders are parts of a munit"):
         without_style_encoder(resnet(2).build(device="meta"))
+
+
+def test_assembled_it_reads_one_domain_and_paints_the_other() -> None:
+    narrow = munit(3, mlp=5, blocks=2, in_channels=1).resized({"stem": 2, "content1": 4, "decoder0": 9, "up1": 1})
+    source, target = randomised(narrow, seed=1), randomised(munit(3, mlp=6, blocks=2), seed=2)
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    whole, image, picture = assembled(source, target), torch.randn(2, 1, 16, 20), torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        painted = target.decode(source.content(image), target.style_of(picture))  # type: ignore[operator]
+        assert torch.equal(whole(image, picture), painted)
+    built = whole.spec.build(device="meta").state_dict()  # type: ignore[union-attr]
+    assert {name: tensor.shape for name, tensor in whole.state_dict().items()} == {n: t.shape for n, t in built.items()}
+    assert whole.in_channels == 1
+    assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
+    for other, said in (
+        (munit(4, blocks=2), "content encoder gives 16 channels, the decoder reads 12"),
+        (munit(3, blocks=3), "blocks=3, the decoder 2"),
+        (mobile_munit(3, blocks=2), "separable=True, the decoder False"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            assembled(other.build(device="meta"), target)
 
 
 def test_what_it_reads() -> None:

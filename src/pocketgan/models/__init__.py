@@ -4,7 +4,7 @@ from pocketgan.models.discriminators import PatchSpec, PixelSpec, patchgan, pixe
 from pocketgan.models.inception import InceptionSpec, inception
 from pocketgan.models.inception_spade import InceptionSpadeSpec, inception_spade
 from pocketgan.models.multiscale import MsImageSpec, MultiscaleSpec, ms_image, multiscale
-from pocketgan.models.munit import MunitSpec, mobile_munit, munit, without_style_encoder
+from pocketgan.models.munit import MunitSpec, assembled, mobile_munit, munit, without_style_encoder
 from pocketgan.models.resnet import ResnetSpec, mobile_resnet, resnet
 from pocketgan.models.sagan import SaganDiscriminatorSpec, SaganSpec, sagan, sagan_discriminator
 from pocketgan.models.spade import SpadeSpec, mobile_spade, spade
@@ -23,6 +23,7 @@ __all__ = [
     "SaganSpec",
     "SpadeSpec",
     "UnetSpec",
+    "assembled",
     "inception",
     "inception_spade",
     "mobile_munit",

@@ -11,18 +11,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketgan.core.dims import Widths
 from pocketgan.core.inputs import Input
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Preset, Spec, init_weights_, spec_of
-from pocketgan.models.adaptive import AdaptiveNorm, LayerNorm
-from pocketgan.models.layers import Separable, Unit, make_norm
-
-STYLE = {"style_stem": 1, "style_down1": 2, "style_down2": 4, "style_down3": 4, "style_down4": 4}
-"""Widths of the style encoder, in units of ngf."""
+from pocketgan.models.munit_layers import STYLE, ContentEncoder, Decoder, Mlp, StyleEncoder, dense, separable
 
 
 @ARCHITECTURES.register("munit")
@@ -97,12 +91,12 @@ class MunitGenerator(nn.Module):
 
     def __init__(self, spec: MunitSpec):
         super().__init__()
-        w = Widths(spec.widths)
+        w, mixing = Widths(spec.widths), separable if spec.separable else dense
         self.in_channels, self.style_dim = spec.in_channels, spec.style_dim
-        self.style = StyleEncoder(spec, w) if spec.style_encoder else None
-        self.content = ContentEncoder(spec, w)
-        self.decoder = Decoder(spec, w)
-        self.mlp = Mlp(spec.style_dim, w, sum(block.reads for block in self.decoder.blocks()))
+        self.style = StyleEncoder(w, spec.out_channels, spec.style_dim) if spec.style_encoder else None
+        self.content = ContentEncoder(w, spec.in_channels, spec.blocks, mixing, spec.norm)
+        self.decoder = Decoder(w, spec.out_channels, spec.blocks, mixing)
+        self.mlp = Mlp(w, spec.style_dim, sum(block.reads for block in self.decoder.blocks()))
 
     def forward(self, image: Tensor, style: Tensor) -> Tensor:
         """The picture in that style: N x style_dim numbers, or N x out x H' x W' pictures that it is read off."""
@@ -122,145 +116,44 @@ class MunitGenerator(nn.Module):
         return self.decoder(content, self.mlp(style))  # type: ignore[no-any-return]
 
 
-class ContentEncoder(nn.Module):
-    """N x in x H x W -> the content code, N x trunk x H/4 x W/4."""
-
-    def __init__(self, spec: MunitSpec, w: Widths):
-        super().__init__()
-
-        def unit(conv: nn.Module, width: int, act: nn.Module | None) -> Unit:
-            return Unit(conv, make_norm(spec.norm, width), act)
-
-        self.stem = unit(_conv(spec.in_channels, w.stem, 7), w.stem, nn.ReLU())
-        self.down1 = unit(_down(w.stem, w.down1), w.down1, nn.ReLU())
-        self.down2 = unit(_down(w.down1, w.trunk), w.trunk, nn.ReLU())
-        for i in range(spec.blocks):
-            hidden = w[f"content{i}"]
-            first = unit(_mixing(spec, w.trunk, hidden, 3), hidden, nn.ReLU())
-            self.add_module(f"block{i}", Residual(first, unit(_mixing(spec, hidden, w.trunk, 3), w.trunk, None)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The code."""
-        for layer in self.children():
-            x = layer(x)
-        return x
-
-
-class Residual(nn.Module):
-    """``x + b(a(x))``, nothing after the sum."""
-
-    def __init__(self, a: Unit, b: Unit):
-        super().__init__()
-        self.a, self.b = a, b
-
-    def forward(self, x: Tensor) -> Tensor:
-        """N x trunk x H x W -> the same shape."""
-        return x + self.b(self.a(x))  # type: ignore[no-any-return]
-
-
-class StyleEncoder(nn.Module):
-    """N x out x H x W -> N x style_dim. No norm: it would take away the mean and variance that a style is."""
-
-    def __init__(self, spec: MunitSpec, w: Widths):
-        super().__init__()
-        previous = w.style_stem
-        self.stem = Unit(_conv(spec.out_channels, previous, 7), None, nn.ReLU())
-        for k in range(1, len(STYLE)):
-            own = w[f"style_down{k}"]
-            self.add_module(f"down{k}", Unit(_down(previous, own), None, nn.ReLU()))
-            previous = own
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.head = nn.Conv2d(previous, spec.style_dim, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The style."""
-        for layer in self.children():
-            x = layer(x)
-        return x.flatten(1)
-
-
-class Mlp(nn.Module):
-    """A style to the means and standard deviations of the decoder's adaptive norms: N x style_dim -> N x ``writes``."""
-
-    SEATS = {"first": "first", "second": "second"}  # noqa: RUF012
-
-    def __init__(self, style_dim: int, w: Widths, writes: int):
-        super().__init__()
-        self.first, self.second = nn.Linear(style_dim, w.mlp1), nn.Linear(w.mlp1, w.mlp2)
-        self.last = nn.Linear(w.mlp2, writes)
-
-    def forward(self, style: Tensor) -> Tensor:
-        """Block after block and norm after norm, its means, then its standard deviations."""
-        return self.last(self.second(self.first(style).relu()).relu())  # type: ignore[no-any-return]
-
-
-class AdaptiveBlock(nn.Module):
-    """A residual block whose norms are adaptive."""
-
-    def __init__(self, spec: MunitSpec, trunk: int, hidden: int):
-        super().__init__()
-        self.reads = hidden + hidden + trunk + trunk
-        self.hidden, self.trunk = hidden, trunk
-        self.a = Unit(_mixing(spec, trunk, hidden, 3), AdaptiveNorm(hidden), nn.ReLU())
-        self.b = Unit(_mixing(spec, hidden, trunk, 3), AdaptiveNorm(trunk))
-
-    def forward(self, x: Tensor, moments: Tensor) -> Tensor:
-        """N x trunk x H x W and N x ``reads`` -> N x trunk x H x W."""
-        hidden, trunk = int(self.hidden), int(self.trunk)
-        a_mean, a_std, b_mean, b_std = torch.split(moments, [hidden, hidden, trunk, trunk], 1)
-        return x + self.b(self.a(x, a_mean, a_std), b_mean, b_std)  # type: ignore[no-any-return]
-
-
-class Decoder(nn.Module):
-    """N x trunk x H x W and the moments of the style -> N x out x 4 H x 4 W in [-1, 1]."""
-
-    def __init__(self, spec: MunitSpec, w: Widths):
-        super().__init__()
-        for i in range(spec.blocks):
-            self.add_module(f"block{i}", AdaptiveBlock(spec, w.trunk, w[f"decoder{i}"]))
-        self.up1 = Unit(_mixing(spec, w.trunk, w.up1, 5), LayerNorm(w.up1), nn.ReLU())
-        self.up2 = Unit(_mixing(spec, w.up1, w.up2, 5), LayerNorm(w.up2), nn.ReLU())
-        self.head = _conv(w.up2, spec.out_channels, 7)
-
-    def blocks(self) -> list[AdaptiveBlock]:
-        """In order."""
-        return [block for block in self.children() if isinstance(block, AdaptiveBlock)]
-
-    def forward(self, x: Tensor, moments: Tensor) -> Tensor:
-        """The picture."""
-        blocks = self.blocks()
-        for block, own in zip(blocks, torch.split(moments, [int(block.reads) for block in blocks], 1), strict=True):
-            x = block(x, own)
-        for up in (self.up1, self.up2):
-            x = up(F.interpolate(x, scale_factor=2, mode="nearest"))
-        return self.head(x).tanh()  # type: ignore[no-any-return]
-
-
-def _conv(i: int, o: int, kernel: int) -> nn.Conv2d:
-    return nn.Conv2d(i, o, kernel, padding=kernel // 2, padding_mode="reflect")
-
-
-def _down(i: int, o: int) -> nn.Conv2d:
-    return nn.Conv2d(i, o, 4, 2, 1, padding_mode="reflect")
-
-
-def _mixing(spec: MunitSpec, i: int, o: int, kernel: int) -> nn.Module:
-    """The kind that the separable form decomposes."""
-    return Separable(i, o, norm="instance", bias=True, kernel=kernel) if spec.separable else _conv(i, o, kernel)
-
-
 def without_style_encoder(model: nn.Module) -> nn.Module:
     """A copy that takes styles as numbers alone; the rest is as it was.
 
     Raises ``ValueError`` for another architecture.
     """
-    spec = spec_of(model)
-    if not isinstance(spec, MunitSpec):
-        raise ValueError(f"without_style_encoder is for a munit; this {spec.name} has no style encoder")
-    bare = copy.deepcopy(model)
+    spec, bare = _munit_spec(model), copy.deepcopy(model)
     kept = {group: width for group, width in spec.widths.items() if group not in STYLE}
     bare.style, bare.spec = None, dataclasses.replace(spec, widths=kept, style_encoder=False)  # type: ignore[assignment]
     return bare
+
+
+def assembled(source: nn.Module, target: nn.Module) -> nn.Module:
+    """The generator from one domain to another: the content encoder of ``source``, all else of ``target``; both are left alone.
+
+    Raises ``ValueError`` for another architecture, and for two that do not agree on the content code.
+    """
+    reads, paints, whole = _munit_spec(source), _munit_spec(target), copy.deepcopy(target)
+    for what in ("blocks", "separable", "norm"):
+        if getattr(reads, what) != getattr(paints, what):
+            raise ValueError(
+                f"the content encoder has {what}={getattr(reads, what)}, the decoder {getattr(paints, what)}: they must agree"
+            )
+    if reads.widths["trunk"] != paints.widths["trunk"]:
+        raise ValueError(
+            f"the content encoder gives {reads.widths['trunk']} channels, the decoder reads {paints.widths['trunk']}: "
+            "take two that were trained together"
+        )
+    own = {group: width for group, width in reads.widths.items() if group in ("stem", "down1") or group.startswith("content")}
+    spec = dataclasses.replace(paints, in_channels=reads.in_channels, widths={**paints.widths, **own})
+    whole.content, whole.in_channels, whole.spec = copy.deepcopy(source.content), spec.in_channels, spec  # type: ignore[assignment]
+    return whole
+
+
+def _munit_spec(model: nn.Module) -> MunitSpec:
+    spec = spec_of(model)
+    if not isinstance(spec, MunitSpec):
+        raise ValueError(f"this is a {spec.name}: content and style encoders are parts of a munit")
+    return spec
 
 
 def _munit(ngf: int, mlp: int, blocks: int, style_encoder: bool, **choices: object) -> MunitSpec:

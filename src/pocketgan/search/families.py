@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from pocketgan.models.munit import STYLE
+from pocketgan.models.munit_layers import STYLE
 from pocketgan.search.space import Gene
 
 
