@@ -89,6 +89,11 @@ EXAMPLES: dict[str, dict[str, Spec]] = {
             ),
         ),
     },
+    "munit": {
+        "affine": tiny("munit", blocks=1, in_channels=1, out_channels=2, style_dim=6, norm="instance_affine"),
+        "without-style-encoder": tiny("munit", blocks=2, style_encoder=False),
+    },
+    "mobile-munit": {"instance": tiny("mobile-munit", blocks=1)},
     "sagan": {
         "published": tiny("sagan", size=32, latent=9, spectral=False),
         "other-attention": tiny("sagan", size=32, latent=7, out_channels=1, attention=(4,), spectral=False),
@@ -104,6 +109,7 @@ EXAMPLES: dict[str, dict[str, Spec]] = {
         "two-scales": tiny("multiscale", layers=2, in_channels=4, spectral=False),
         "three-scales-batch": tiny("multiscale", scales=3, layers=1, norm="batch", spectral=False),
     },
+    "ms-image": {"two-scales": tiny("ms-image", scales=2, layers=2)},
     "pixel": {
         "instance": tiny("pixel"),
         "affine": tiny("pixel", norm="instance_affine", in_channels=6),
@@ -132,7 +138,7 @@ def size(spec: Spec) -> tuple[int, int]:
     """A small (height, width), not square, that the network accepts at any of its widths."""
     if spec.paints is not None:
         return spec.paints
-    if spec.name in ("patchgan", "multiscale"):
+    if spec.name in ("patchgan", "multiscale", "ms-image"):
         return 48, 64
     side = max(16, 2 ** getattr(spec, "depth", 0), 2 ** getattr(spec, "upsamplings", 0), getattr(spec, "size", 0))
     return side, 2 * side

@@ -27,7 +27,7 @@ from pocketgan.evaluate import JudgeConfig
 from pocketgan.export import Exported, Verification
 from pocketgan.interop import to_published
 from pocketgan.interop.factory import load_factory
-from pocketgan.models import inception, inception_spade, mobile_resnet, mobile_spade, patchgan, resnet, spade
+from pocketgan.models import inception, inception_spade, mobile_resnet, mobile_spade, munit, patchgan, resnet, spade
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.convert import convert
 from pocketgan.pipeline.measure import save_statistics
@@ -104,6 +104,8 @@ def write_published(root: Path) -> None:
     """Checkpoints of other code bases: a supernet, a file with several networks, a generator from label maps."""
     write_checkpoint(root / "maps_supernet" / "latest_net_G.pth", mobile_resnet(48))
     write_checkpoint(root / "cityscapes_spade" / "latest_net_G.pth", spade(2, spectral=False))
+    for domain in "AB":
+        write_checkpoint(root / "edges2shoes_munit" / f"latest_net_G_{domain}.pth", munit(2, blocks=1))
     both = {key: to_published(resnet(4, 2).build()) for key in ("G_A", "G_B")}
     (root / "horse2zebra_dmad").mkdir()
     torch.save({**both, "cfg": ([4, 8, 16, 16, 16, 0, 16, 16, 16, 8, 4], None)}, root / "horse2zebra_dmad" / "model_best.pth")

@@ -7,6 +7,7 @@ import numpy as np
 import published
 import published_cat
 import published_gaugan
+import published_munit
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -27,6 +28,9 @@ NETS = {
     "SPADE generator": lambda: published_gaugan.spade(2, (3, 2, 3), [(2, 3)] * 4),
     "mobile SPADE generator": lambda: published_gaugan.spade(2, (3, 2, 3), [(2, 3)] * 4, mobile="instance"),
     "multi-scale discriminator": lambda: published_gaugan.multiscale([[3, 5, 7], [3, 5, 7]]),
+    "AdaIN generator": lambda: published_munit.Munit([2] * 5, 3, 5, 7, (2, 3), (3, 2), (5, 3), (3, 2)),
+    "mobile AdaIN generator": lambda: published_munit.Munit(None, 3, 5, 7, (2, 3), (3, 2), (5, 3), (3, 2), mobile=True),
+    "image discriminator": lambda: published_munit.Judge([[3, 5, 7], [3, 5, 7]]),
     "inception generator": lambda: published_cat.inception(3, 5, 7, 5, 3, [{"res": {1: 2, 3: 4}, "dw": {5: 3}}] * 2),
     "inception SPADE generator": lambda: published_cat.inception_spade(
         2, (3, 2, 3, 2), [({"res": {3: 2}, "dw": {1: 3}}, {"res": {}, "dw": {5: 2}})] * 7

@@ -13,8 +13,8 @@ from zoo import SPECS, in_channels
 
 Table = dict[tuple[str, int], list[Part]]
 
-SINGLE = {name: spec for name, spec in SPECS.items() if spec.name != "multiscale" and not spec.inputs}
-"""Networks that read one picture and give one tensor."""
+SINGLE = {name: spec for name, spec in SPECS.items() if spec.name not in ("multiscale", "ms-image") and not spec.inputs}
+"""Networks that read one image and give one tensor."""
 
 
 def bare(model: nn.Module) -> nn.Module:

@@ -7,8 +7,11 @@ from pocketgan.interop import load_checkpoint, to_published
 from pocketgan.interop.checkpoint import LAYOUTS
 from zoo import SPECS, every_example, example_input, paint, randomised
 
-NAMELESS = {"mobile-resnet-affine", "mobile-resnet-depthwise-batch", "mobile-resnet-absent-block", "unet-absent-levels"}
-"""Depthwise norms with scales, and a U-Net whose innermost level was removed: nobody published such networks."""
+NAMELESS = {
+    *("mobile-resnet-affine", "mobile-resnet-depthwise-batch", "mobile-resnet-absent-block", "unet-absent-levels"),
+    "munit-affine",
+}
+"""Norms with scales where the published ones have none, a U-Net whose innermost level was removed: nobody published those."""
 
 UNREAD = ("sagan", "sagan-discriminator")
 """Networks of whose published files there is no layout."""

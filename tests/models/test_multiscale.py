@@ -1,11 +1,11 @@
-"""The discriminator of several scales against a plain one written from its published description."""
+"""The discriminators of several scales against plain ones written from their published descriptions."""
 
 import pytest
 import torch
 from torch import nn
 
 from pocketgan.metrics.cost import CostModel
-from pocketgan.models import multiscale
+from pocketgan.models import ms_image, multiscale
 from pocketgan.models.spectral import folded
 from zoo import randomised
 
@@ -71,3 +71,37 @@ def test_published_widths() -> None:
 def test_specs_that_cannot_be(field: str) -> None:
     with pytest.raises(ValueError, match=f"multiscale {field}=0: the least is 1"):
         multiscale(4, **{field: 0})
+    with pytest.raises(ValueError, match=f"ms-image {field}=0: the least is 1"):
+        ms_image(4, **{field: 0})
+
+
+def test_published_counts_of_munits() -> None:
+    """8.27 M (GAN Compression); the multiplications by our own count, which are the literature's, as there are no norms."""
+    cost = CostModel(ms_image().build(device="meta"), 256)()
+    assert cost == (8_271_171, 2_180_161_536, 2_180_161_536)
+
+
+def published_of_munit(n: int, layers: int, i: int) -> nn.Sequential:
+    """One scale: strided 4 x 4 convolutions on reflected borders, then 1 x 1."""
+    stack: list[nn.Module] = []
+    for k in range(layers):
+        a, b = n * 2 ** (k - 1) if k else i, n * 2**k
+        stack += [nn.ReflectionPad2d(1), nn.Conv2d(a, b, 4, stride=2), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*stack, nn.Conv2d(n * 2 ** (layers - 1), 1, 1))
+
+
+def test_parity_with_munits() -> None:
+    ours, x = randomised(ms_image(3, layers=3, in_channels=5)), torch.randn(2, 5, 40, 64)
+    given = ours(x)
+    assert [tuple(logits.shape) for logits in given] == [(2, 1, 5, 8), (2, 1, 2, 4), (2, 1, 1, 2)]
+    for k in range(3):
+        theirs, own = published_of_munit(3, 3, 5), ours.get_submodule(f"scale{k}").state_dict()
+        theirs.load_state_dict(dict(zip(theirs.state_dict(), own.values(), strict=True)))
+        torch.testing.assert_close(given[k], theirs(x), atol=1e-5, rtol=1e-5)
+        x = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)(x)
+
+
+def test_munits_begins_at_small_weights() -> None:
+    """N(0, 0.02), as its paper and GAN Compression have it."""
+    model = ms_image(16, scales=1).build()
+    assert float(model.get_submodule("scale0.conv3.conv").weight.detach().std()) == pytest.approx(0.02, rel=0.05)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pocketgan.core.spec import Spec
 from pocketgan.metrics.cost import CostModel
-from pocketgan.models import inception, inception_spade, mobile_resnet, mobile_spade, resnet, spade, unet
+from pocketgan.models import inception, inception_spade, mobile_munit, mobile_resnet, mobile_spade, munit, resnet, spade, unet
 from pocketgan.search.families import FAMILIES, family_of
 from pocketgan.search.published import PARTS, format_configuration, make_space, parse_configuration
 from pocketgan.search.space import Gene
@@ -23,6 +23,8 @@ GOLDEN = [
     (STREETS, (256, 512), "32_40_40_32_40_24_32_24", 21_002_811, "31.21"),
     (STREETS, (256, 512), "32_32_32_48_32_24_24_32", 20_174_275, "31.25"),
     (THINGS, (256, 256), "40_32_32_40_32_40_24_24", 25_985_755, "35.46"),
+    (mobile_munit(64), (256, 256), "16_16_16_24_56_16_40_40_32_24", 1_100_347, "2.63"),
+    (mobile_munit(64, style_encoder=False), (256, 256), "16_16_24_56_16_40_40_32_24", 925_203, "2.12"),
 ]
 
 
@@ -46,7 +48,7 @@ def test_the_published_spaces(name: str, size: int) -> None:
     assert space.size == size
     assert space.names == ("trunk", "head", "middle0", "middle1", "up0", "up1", "up2", "up3")
     assert space.index(space.largest) == 0
-    published = {"channels-48": GOLDEN[:2], "channels-64": GOLDEN[2:3], "channels-64-coco": GOLDEN[3:]}
+    published = {"channels-48": GOLDEN[:2], "channels-64": GOLDEN[2:3], "channels-64-coco": GOLDEN[3:4]}
     for _, _, text, *_ in published.get(name, []):
         assert space.widths(space.parse(text)) == parse_configuration(text, STREETS)
 
@@ -54,6 +56,20 @@ def test_the_published_spaces(name: str, size: int) -> None:
 def test_one_name_means_each_familys_own_space() -> None:
     assert make_space("channels-48", mobile_resnet(64)).size == 5_184
     assert make_space("channels-48", STREETS).size == 15_552
+    assert make_space("channels-64", mobile_munit(64)).size == 282_475_249
+    assert make_space("channels-64", mobile_munit(64, style_encoder=False)).size == 282_475_249 // 7
+
+
+def test_the_numbers_of_a_munit() -> None:
+    """GAN Compression, ``sub_mobile_munit_generator``: which number is which width, and how many times."""
+    network = mobile_munit(10)
+    widths = parse_configuration("1_2_3_4_5_6_7_8_9_10", network)
+    assert format_configuration(widths, numbers=10) == format_configuration(widths) == "1_2_3_4_5_6_7_8_9_10"
+    style, content, decoder = [1, 2, 4, 4, 4], [2, 6, 16, 20, 20, 24, 24], [28, 28, 32, 32, 18, 10]
+    assert list(widths) == list(network.groups())
+    assert list(widths.values()) == [*style, *content, *decoder, 256, 256]
+    space = make_space("channels-64", mobile_munit(64))
+    assert space.widths(space.largest) == mobile_munit(64).widths
 
 
 @settings(max_examples=20)
@@ -96,6 +112,7 @@ WHOLE = {
         "trunk head_spade head middle0_spade middle0 middle1_spade middle1 "
         "up0_spade up0 up1_spade up1 up2_spade up2 up3_spade up3 up4_spade up4",
     ),
+    "MUNIT": (munit(64), "style stem down1 trunk contents1 contents2 decoders1 decoders2 up1 up2 mlp"),
     "other": (unet(ngf=8, depth=5), "down1 down2 down3 down4 down5 up2 up3 up4 up5"),
 }
 
@@ -154,8 +171,16 @@ def test_a_gene_reads_what_it_writes_at_any_factors() -> None:
             lambda: format_configuration({**STREETS.widths, "head_spade1": 130}),
             r"no one number 'head' gives head=1024, head_spade0=128, head_spade1=130: it makes them 16, 2, 2 x itself",
         ),
+        (lambda: parse_configuration("1_1_1_1_1_1_1_1", munit(8)), r"MUNIT configuration has 10 numbers, 9 without a style"),
+        (
+            lambda: make_space("channels-48", munit(64)),
+            r"channels-48 is a space of ResNet and SPADE generators, this is a MUNIT",
+        ),
         (lambda: make_space("channels-32", STREETS), r"channels-32 is a space of ResNet generators, this is a SPADE generator"),
-        (lambda: make_space("channels-64", resnet(64)), r"channels-64 is a space of SPADE generators, this is a ResNet"),
+        (
+            lambda: make_space("channels-64", resnet(64)),
+            r"channels-64 is a space of SPADE and MUNIT generators, this is a ResNet",
+        ),
         (lambda: make_space("channels-64", spade(64, upsamplings=7)), r"for SPADE generators of 5 or 6 upsamplings"),
         (lambda: make_space("channels-64", spade(32)), r"choices up to 32 fit"),
         (lambda: parse_configuration("1_1_1_1_1_1", STREETS), r"8 numbers and no legacy form; found 6"),

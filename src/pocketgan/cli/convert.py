@@ -17,6 +17,7 @@ def run(
     out: Path,
     config: str | None = None,
     network: str | None = None,
+    content: Path | None = None,
     upsamplings: int | None = None,
     weights: str | None = None,
     keep: tuple[str, ...] = (),
@@ -33,6 +34,7 @@ def run(
         out: the file to write; .safetensors is an artifact, .pth has the published names.
         config: widths to cut a supernet to, as published: 24_16_32_16_32_64_16_24.
         network: the key of the network that is meant, in a file with several: G_A.
+        content: the MUNIT generator of the domain that is read: its content encoder, and all else of the first file.
         upsamplings: of a generator from label maps, 5 or 6: its names do not tell.
         weights: of a factory's generator (.safetensors, .pth).
         keep: layers of a factory's generator that stay whole: names or patterns.
@@ -52,6 +54,7 @@ def run(
         foreign=ForeignConfig(keep=keep, range=range, bgr=bgr),
         config=config,
         network=network,
+        content=content,
         upsamplings=upsamplings,
         size=size,
         aspect=aspect,

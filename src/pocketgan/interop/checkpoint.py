@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from pocketgan.core.reading import State, read_state
 from pocketgan.core.spec import Spec, spec_of
-from pocketgan.interop import cat, cyclegan, dmad, gan_compression, gaugan, spectral
+from pocketgan.interop import cat, cyclegan, dmad, gan_compression, gaugan, munit, spectral
 from pocketgan.interop.fit import Fit, fit
 from pocketgan.interop.layout import Layout, Role, renamed, replaced, sides
 from pocketgan.models.spade import LabelledSpec
 from pocketgan.models.spectral import folded
 
-LAYOUTS: tuple[Layout, ...] = (*cyclegan.LAYOUTS, *gan_compression.LAYOUTS, *gaugan.LAYOUTS, *cat.LAYOUTS)
+LAYOUTS: tuple[Layout, ...] = (*cyclegan.LAYOUTS, *gan_compression.LAYOUTS, *gaugan.LAYOUTS, *cat.LAYOUTS, *munit.LAYOUTS)
 """Every published network that is known."""
 
 COUNTERS = ("total_ops", "total_params")

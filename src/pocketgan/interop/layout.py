@@ -23,7 +23,7 @@ from pocketgan.models.layers import Norm
 Role = Literal["generator", "discriminator"]
 
 Modules = Mapping[str, str]
-"""``{our module: theirs}``."""
+"""``{our module: theirs}``; a tensor whose own name differs is there by its whole name."""
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -86,6 +86,8 @@ def replaced(spec: Spec, **fields: Any) -> Spec:
 
 def renamed(tensor: str, modules: Modules) -> str | None:
     """The published name of our tensor, None where there is none."""
+    if tensor in modules:
+        return modules[tensor]
     for ours, theirs in spectral.LEAVES.items():
         if tensor.endswith(f".{ours}"):
             tensor = tensor.removesuffix(ours) + theirs

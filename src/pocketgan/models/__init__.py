@@ -3,7 +3,8 @@
 from pocketgan.models.discriminators import PatchSpec, PixelSpec, patchgan, pixel
 from pocketgan.models.inception import InceptionSpec, inception
 from pocketgan.models.inception_spade import InceptionSpadeSpec, inception_spade
-from pocketgan.models.multiscale import MultiscaleSpec, multiscale
+from pocketgan.models.multiscale import MsImageSpec, MultiscaleSpec, ms_image, multiscale
+from pocketgan.models.munit import MunitSpec, assembled, mobile_munit, munit, without_style_encoder
 from pocketgan.models.resnet import ResnetSpec, mobile_resnet, resnet
 from pocketgan.models.sagan import SaganDiscriminatorSpec, SaganSpec, sagan, sagan_discriminator
 from pocketgan.models.spade import SpadeSpec, mobile_spade, spade
@@ -12,7 +13,9 @@ from pocketgan.models.unet import UnetSpec, unet
 __all__ = [
     "InceptionSpadeSpec",
     "InceptionSpec",
+    "MsImageSpec",
     "MultiscaleSpec",
+    "MunitSpec",
     "PatchSpec",
     "PixelSpec",
     "ResnetSpec",
@@ -20,11 +23,15 @@ __all__ = [
     "SaganSpec",
     "SpadeSpec",
     "UnetSpec",
+    "assembled",
     "inception",
     "inception_spade",
+    "mobile_munit",
     "mobile_resnet",
     "mobile_spade",
+    "ms_image",
     "multiscale",
+    "munit",
     "patchgan",
     "pixel",
     "resnet",
@@ -32,4 +39,5 @@ __all__ = [
     "sagan_discriminator",
     "spade",
     "unet",
+    "without_style_encoder",
 ]

@@ -49,11 +49,11 @@ class Unit(nn.Module):
         self.drop = nn.Dropout(dropout) if dropout else None
         self.SEATS = {"conv" if norm is None else "norm": "conv"}
 
-    def forward(self, x: Tensor) -> Tensor:
-        """N x in x H x W -> N x out x H' x W'."""
+    def forward(self, x: Tensor, *style: Tensor) -> Tensor:
+        """N x in x H x W -> N x out x H' x W'; ``style`` is what an adaptive norm takes besides."""
         x = self.conv(x)
         if self.norm is not None:
-            x = self.norm(x)
+            x = self.norm(x, *style)
         if self.act is not None:
             x = self.act(x)
         return x if self.drop is None else self.drop(x)
@@ -68,7 +68,7 @@ class Unit(nn.Module):
 
 
 class Separable(nn.Module):
-    """Depthwise 3x3 and norm, then pointwise 1x1: the decomposed convolution of MobileNet in GAN Compression, section 3.2."""
+    """Depthwise and norm, then pointwise 1x1: the decomposed convolution of MobileNet in GAN Compression, section 3.2."""
 
     SEATS = {"norm": "depthwise"}  # noqa: RUF012
 
@@ -80,10 +80,13 @@ class Separable(nn.Module):
         norm: Norm,
         bias: bool,
         padding: Literal["zeros", "reflect"] = "reflect",
+        kernel: int = 3,
     ):
         super().__init__()
         self.out_channels = out_channels
-        self.depthwise = nn.Conv2d(in_channels, in_channels, 3, padding=1, padding_mode=padding, groups=in_channels, bias=bias)
+        self.depthwise = nn.Conv2d(
+            in_channels, in_channels, kernel, padding=kernel // 2, padding_mode=padding, groups=in_channels, bias=bias
+        )
         self.norm = make_norm(norm, in_channels)
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
 

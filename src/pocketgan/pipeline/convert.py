@@ -16,6 +16,7 @@ from pocketgan.core.shape import said, shape_of
 from pocketgan.core.spec import spec_of
 from pocketgan.interop import load_checkpoint, to_published
 from pocketgan.interop.factory import parse_reference
+from pocketgan.models import assembled
 from pocketgan.models.spectral import folded
 from pocketgan.pipeline.common import versions
 from pocketgan.pipeline.config import ForeignConfig
@@ -43,6 +44,7 @@ def convert(
     foreign: ForeignConfig | None = None,
     config: str | None = None,
     network: str | None = None,
+    content: str | Path | None = None,
     upsamplings: int | None = None,
     size: int | None = None,
     aspect: float | None = None,
@@ -56,6 +58,7 @@ def convert(
         foreign: what is to be known of a factory's generator; the artifact remembers it.
         config: a published configuration, ``24_16_...``: of the network, a supernet, the leading channels at those widths.
         network: the key of the network that is meant, in a file with several.
+        content: the MUNIT generator of the domain that is read, whose content encoder takes the place of ``file``'s own.
         upsamplings: of a generator from label maps, 5 or 6, which its names do not tell.
         size: width of the images that an artifact is meant for; by default what the file says, else 256.
         aspect: width over height; by default what the file says, else 1.
@@ -70,12 +73,17 @@ def convert(
     if out.exists() and not replace:
         raise ValueError(f"{out} exists already: give another file, or --replace")
     if parse_reference(str(file)) is not None:
-        if (config, network, upsamplings) != (None, None, None):
-            raise ValueError(f"config, network and upsamplings are for published checkpoints, {file} is none: leave them out")
+        if any(given is not None for given in (config, network, content, upsamplings)):
+            raise ValueError(
+                f"config, network, content and upsamplings are for published checkpoints, {file} is none: leave them out"
+            )
         source = load(file, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
     else:
         source = _read(Path(file), network, upsamplings, keep=out.suffix == CHECKPOINT and config is None)
     model, message = source.model, source.message
+    if content is not None:
+        model = assembled(_read(Path(content), None, None, keep=False).model, model)
+        message += f"; with the content encoder of {content}"
     if config is not None:
         model = _cut(folded(model), config)
         message += f"; cut to {config}, with the supernet's running statistics" if _tracks(model) else f"; cut to {config}"

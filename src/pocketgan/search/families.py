@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from pocketgan.models.munit_layers import STYLE
 from pocketgan.search.space import Gene
 
 
@@ -32,6 +33,12 @@ class Family(NamedTuple):
 _SHELL = {"stem": 1, "down1": 2, "trunk": 4, "up1": 2, "up2": 1}
 """A ResNet without its blocks, in units of the stem."""
 
+_MLP = "mlp"
+"""The number of MUNIT's MLP, which no published configuration has."""
+
+_PUBLISHED = {"SPADE": ((8,), "8 numbers"), "MUNIT": ((10, 9), "10 numbers, 9 without a style encoder")}
+"""How many numbers a configuration has, and in words; the ResNet's has several forms."""
+
 
 def family_of(groups: Sequence[str]) -> Family:
     """The family of a network by the names of its groups, one of `FAMILIES`.
@@ -45,22 +52,24 @@ def family_of(groups: Sequence[str]) -> Family:
     return Family("other", tuple(Number(group, {group: 1}) for group in groups))
 
 
-def published_numbers(groups: Sequence[str], *, numbers: int = 8, legacy: bool = False) -> tuple[Number, ...]:
-    """What so many numbers of a published configuration drive in a network of these groups.
+def published_numbers(groups: Sequence[str], *, numbers: int | None = None, legacy: bool = False) -> tuple[Number, ...]:
+    """What so many numbers of a published configuration drive in a network of these groups; by default as many as it has.
 
     Raises ``ValueError`` for a network that none was published for, and for another count of numbers.
     """
     family = family_of(groups)
     if family.name == "ResNet":
-        return resnet_numbers(groups, numbers=numbers, legacy=legacy)
-    if family.name != "SPADE" or "up4" in groups:
+        return resnet_numbers(groups, numbers=numbers or 8, legacy=legacy)
+    wanted, said = _PUBLISHED.get(family.name, ((), ""))
+    own = tuple(number for number in family.numbers if number.name != _MLP)
+    if len(own) not in wanted:
         raise ValueError(
             "published configurations are for networks with the groups stem, down1, trunk, block0, block1, block2, ..., up1, "
-            f"up2 (ResNet), and for SPADE generators of 5 or 6 upsamplings; this one has {', '.join(groups)}"
+            f"up2 (ResNet), for SPADE generators of 5 or 6 upsamplings, and for MUNIT; this one has {', '.join(groups)}"
         )
-    if numbers != 8 or legacy:
-        raise ValueError(f"a SPADE configuration has 8 numbers and no legacy form; found {numbers}")
-    return family.numbers
+    if numbers not in (None, len(own)) or legacy:
+        raise ValueError(f"a {family.name} configuration has {said} and no legacy form; found {numbers or len(own)}")
+    return own
 
 
 def resnet_numbers(groups: Sequence[str], *, numbers: int = 8, legacy: bool = False) -> tuple[Number, ...]:
@@ -76,7 +85,7 @@ def resnet_numbers(groups: Sequence[str], *, numbers: int = 8, legacy: bool = Fa
     blocks = [[group] for group in groups if re.fullmatch(r"block\d+", group)]
     if len(blocks) < 3:
         return ()
-    tied = [name for third in _thirds(blocks) for name in third[1:]] if legacy else []
+    tied = [name for third in _split(blocks, 3) for name in third[1:]] if legacy else []
     return _in_shell([block for block in blocks if block[0] not in tied], tied, shared=numbers == 6, times=4)
 
 
@@ -112,6 +121,22 @@ def inception_spade_numbers(groups: Sequence[str]) -> tuple[Number, ...]:
     return (Number("trunk", dict(reversed(schedule.items()))), *branches)
 
 
+def munit_numbers(groups: Sequence[str]) -> tuple[Number, ...]:
+    """What the numbers of a (mobile) MUNIT generator's configuration drive (GAN Compression, ``sub_mobile_munit_generator``).
+
+    Ten: the style encoder; stem, down1, trunk; the hidden widths of either half of the content encoder's blocks, of the
+    decoder's; up1, up2; in units of the stem. Without a style encoder nine. The MLP, which stays whole, has one of its own.
+    """
+    halves = []
+    for part in ("content", "decoder"):
+        blocks = [[group] for group in groups if re.fullmatch(rf"{part}\d+", group)]
+        halves += [Number(f"{part}s{k}", dict.fromkeys(half, 4)) for k, half in enumerate(_split(blocks, 2), 1) if half]
+    style = {group: times for group, times in STYLE.items() if group in groups}
+    shell = [Number(group, {group: factor}) for group, factor in _SHELL.items()]
+    mlp = Number(_MLP, {"mlp1": 1, "mlp2": 1})
+    return (*([Number("style", style)] if style else []), *shell[:3], *halves, *shell[3:], mlp)
+
+
 def _branches(groups: Sequence[str]) -> dict[str, list[str]]:
     """``{head: its groups}`` of all sums of parallel branches: ``block0_res3`` and ``block0_dw1`` have the head ``block0``."""
     heads: dict[str, list[str]] = {}
@@ -126,7 +151,7 @@ def _in_shell(
     blocks: Sequence[list[str]], tied: Sequence[str] = (), *, shared: bool = False, times: int = 1
 ) -> tuple[Number, ...]:
     """The numbers of a ResNet's shell around thirds of ``blocks``, each a list of groups; ``tied`` go with the trunk."""
-    thirds = [[group for block in blocks for group in block]] if shared else _thirds(blocks)
+    thirds = [[group for block in blocks for group in block]] if shared else _split(blocks, 3)
     names = ["blocks"] if shared else [f"blocks{k}" for k in range(1, 4)]
     hidden = [Number(name, dict.fromkeys(third, times)) for name, third in zip(names, thirds, strict=True) if third]
     shell = [Number(group, {group: factor}) for group, factor in _SHELL.items()]
@@ -134,15 +159,16 @@ def _in_shell(
     return (*shell[:2], trunk, *hidden, *shell[3:])
 
 
-def _thirds(blocks: Sequence[list[str]]) -> list[list[str]]:
-    """The groups of the first, the second and the last third of the blocks."""
-    bounds = [round(len(blocks) * k / 3) for k in range(4)]
+def _split(blocks: Sequence[list[str]], parts: int) -> list[list[str]]:
+    """The groups of the first, the second, ... and the last part of the blocks."""
+    bounds = [round(len(blocks) * k / parts) for k in range(parts + 1)]
     return [[group for block in blocks[a:b] for group in block] for a, b in pairwise(bounds)]
 
 
 FAMILIES: dict[str, Callable[[Sequence[str]], tuple[Number, ...]]] = {
     "ResNet": resnet_numbers,
     "SPADE": spade_numbers,
+    "MUNIT": munit_numbers,
     "inception": inception_numbers,
     "inception SPADE": inception_spade_numbers,
 }

@@ -20,26 +20,27 @@ SPACES: Registry[Callable[[Mapping[str, int]], tuple[Gene, ...]]] = Registry("se
 
 
 def _published(name: str, **families: Sequence[tuple[int, ...]]) -> None:
-    """File a space under its published name: the choices of its eight numbers, by the family of networks they are for."""
+    """File a space under its published name: the choices of its numbers, by the family of networks they are for."""
 
     @SPACES.register(name)
     def genes(widths: Mapping[str, int]) -> tuple[Gene, ...]:
         numbers, family = published_numbers(tuple(widths)), family_of(tuple(widths)).name
         if family not in families:
             raise ValueError(f"{name} is a space of {' and '.join(families)} generators, this is a {family} generator")
-        return tuple(number.gene(own) for number, own in zip(numbers, families[family], strict=True))
+        choices = families[family][-len(numbers) :]  # a MUNIT without style encoder lacks the first number
+        return tuple(number.gene(own) for number, own in zip(numbers, choices, strict=True))
 
 
 _BY_8 = tuple(range(64, 15, -8))
 # GAN Compression, configs/resnet_configs.py: sizes 6 561, 5 184, 390 625 and 5 764 801; configs/spade_configs.py: 15 552,
-# 128 000, 390 625 and 5 764 801.
+# 128 000, 390 625 and 5 764 801; configs/munit_configs.py: 282 475 249.
 _published("channels-32", ResNet=[(32, 24, 16)] * 8)
 _published(
     "channels-48",
     ResNet=[*[(48, 32)] * 2, *[(48, 40, 32)] * 4, *[(48, 32, 24, 16)] * 2],
     SPADE=[*[(48, 40, 32)] * 5, *[(48, 40, 32, 24)] * 3],
 )
-_published("channels-64", SPADE=[*[(64, 48, 40, 32)] * 5, *[(64, 48, 40, 32, 24)] * 3])
+_published("channels-64", SPADE=[*[(64, 48, 40, 32)] * 5, *[(64, 48, 40, 32, 24)] * 3], MUNIT=[_BY_8] * 10)
 _published("channels-64-coco", SPADE=[(64, 48, 40, 32, 24)] * 8)
 _published("channels-64-cycleGAN", ResNet=[(64, 48, 32, 24, 16)] * 8)
 _published("channels-64-pix2pix", ResNet=[_BY_8] * 8)
@@ -75,8 +76,9 @@ def make_space(text: str, network: nn.Module | Spec) -> Space:
 
 
 def parse_configuration(text: str, network: nn.Module | Spec, *, legacy: bool = False) -> dict[str, int]:
-    """The widths that a published configuration of eight or six numbers stands for, whatever space it is from.
+    """The widths that a published configuration stands for, whatever space it is from.
 
+    It has eight or six numbers for a ResNet, eight for a SPADE generator, ten for a MUNIT (nine without its style encoder).
     Raises ``ValueError`` for another form, and for widths that the network has no room for.
     """
     widths, optional = _described(network)
@@ -86,7 +88,7 @@ def parse_configuration(text: str, network: nn.Module | Spec, *, legacy: bool = 
     return Space(tuple(genes), widths, optional).widths(configuration)
 
 
-def format_configuration(widths: Mapping[str, int], *, numbers: int = 8, legacy: bool = False) -> str:
+def format_configuration(widths: Mapping[str, int], *, numbers: int | None = None, legacy: bool = False) -> str:
     """The published configuration of those widths; ``ValueError`` where none has that form."""
     meant = published_numbers(tuple(widths), numbers=numbers, legacy=legacy)
     return format_numbers(tuple(number.gene((1,)).read(widths) for number in meant))

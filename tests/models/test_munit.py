@@ -1,0 +1,293 @@
+"""MUNIT's generator: published counts, a plain forward written from the published description, and its norms by hand."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pocketgan.compress.gate import Gate, add_gates_, close_gates_
+from pocketgan.core.dims import Dim
+from pocketgan.core.inputs import Input, examples, input_shapes, inputs_of, run
+from pocketgan.core.spec import MODELS, Preset
+from pocketgan.metrics.cost import CostModel
+from pocketgan.models import MunitSpec, assembled, mobile_munit, munit, resnet, without_style_encoder
+from pocketgan.models.adaptive import AdaptiveNorm, LayerNorm
+from zoo import randomised
+
+
+@pytest.mark.parametrize(
+    ("name", "style_encoder", "params", "macs", "macs_paper"),
+    [
+        ("munit", True, 15_026_187, 77_281_169_408, 77_305_286_656),
+        ("munit", False, 12_261_251, 71_027_460_096, 71_051_577_344),
+        ("mobile-munit", True, 5_705_483, 17_617_195_008, 17_670_672_384),
+        ("mobile-munit", False, 2_940_547, 11_363_485_696, 11_416_963_072),
+    ],
+)
+def test_published_counts(name: str, style_encoder: bool, params: int, macs: int, macs_paper: int) -> None:
+    """15.026 M, 77.31 G and, without the style encoder, 71.05 G (GAN Compression); the others by our own count."""
+    cost = CostModel(MODELS[name](style_encoder=style_encoder).build(device="meta"), 256)
+    assert cost() == (params, macs, macs_paper)
+    assert not cost.uncounted
+
+
+Tensors = dict[str, Tensor]
+
+
+class Published:
+    """The forward from tensors alone (MUNIT, figure 3 and section B.1), with the released code's padding and norms."""
+
+    def __init__(self, model: nn.Module):
+        self.t, self.spec = model.state_dict(), model.spec
+
+    def __call__(self, image: Tensor, style: Tensor) -> Tensor:
+        x = image
+        for name, pad, stride in (("stem", 3, 1), ("down1", 1, 2), ("down2", 1, 2)):
+            x = self.instance(f"content.{name}.norm", self.conv(f"content.{name}.conv", x, pad, stride)).relu()
+        blocks = range(self.spec.blocks)  # type: ignore[union-attr]
+        for k in blocks:
+            y = self.instance(f"content.block{k}.a.norm", self.mixed(f"content.block{k}.a.conv", x, 1)).relu()
+            x = x + self.instance(f"content.block{k}.b.norm", self.mixed(f"content.block{k}.b.conv", y, 1))
+        moments = self.moments(style if style.ndim == 2 else self.style(style))
+        for k in blocks:
+            y, moments = self.adaptive(self.mixed(f"decoder.block{k}.a.conv", x, 1), moments)
+            y, moments = self.adaptive(self.mixed(f"decoder.block{k}.b.conv", y.relu(), 1), moments)
+            x = x + y
+        assert moments.shape[1] == 0
+        for name in ("up1", "up2"):
+            x = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+            x = self.layer(f"decoder.{name}.norm", self.mixed(f"decoder.{name}.conv", x, 2)).relu()
+        return self.conv("decoder.head", x, 3).tanh()
+
+    def style(self, picture: Tensor) -> Tensor:
+        x = self.conv("style.stem.conv", picture, 3).relu()
+        for k in range(1, 5):
+            x = self.conv(f"style.down{k}.conv", x, 1, 2).relu()
+        return x.mean((2, 3)) @ self.t["style.head.weight"][:, :, 0, 0].T + self.t["style.head.bias"]
+
+    def moments(self, style: Tensor) -> Tensor:
+        for name in ("first", "second", "last"):
+            style = style @ self.t[f"mlp.{name}.weight"].T + self.t[f"mlp.{name}.bias"]
+            style = style if name == "last" else style.relu()
+        return style
+
+    def adaptive(self, x: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
+        """The first C numbers are the mean, the next C the standard deviation; the rest is for the norms that follow."""
+        c = x.shape[1]
+        mean, std = (moments[:, part, None, None] for part in (slice(c), slice(c, 2 * c)))
+        return self.instance("", x) * std + mean, moments[:, 2 * c :]
+
+    def conv(self, name: str, x: Tensor, pad: int, stride: int = 1) -> Tensor:
+        weight = self.t[f"{name}.weight"]
+        groups = x.shape[1] // weight.shape[1]
+        padded = F.pad(x, (pad,) * 4, mode="reflect")
+        return F.conv2d(padded, weight, self.t[f"{name}.bias"], stride=stride, groups=groups)
+
+    def mixed(self, name: str, x: Tensor, pad: int) -> Tensor:
+        if f"{name}.weight" in self.t:
+            return self.conv(name, x, pad)
+        return self.conv(f"{name}.pointwise", self.instance("", self.conv(f"{name}.depthwise", x, pad)), 0)
+
+    def instance(self, name: str, x: Tensor) -> Tensor:
+        mean, variance = x.mean((2, 3), keepdim=True), x.var((2, 3), unbiased=False, keepdim=True)
+        return self.scaled(name, (x - mean) / (variance + 1e-5).sqrt())
+
+    def layer(self, name: str, x: Tensor) -> Tensor:
+        return self.scaled(name, torch.stack([(one - one.mean()) / (one.std() + 1e-5) for one in x]))
+
+    def scaled(self, name: str, x: Tensor) -> Tensor:
+        if f"{name}.weight" not in self.t:
+            return x
+        return x * self.t[f"{name}.weight"][:, None, None] + self.t[f"{name}.bias"][:, None, None]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        munit(3, mlp=5),
+        munit(2, mlp=3, blocks=2, in_channels=1, out_channels=2, style_dim=5, norm="instance_affine"),
+        munit(3, mlp=4, blocks=1, style_encoder=False),
+        mobile_munit(3, mlp=5),
+    ],
+    ids=["full", "affine", "numbers-only", "mobile"],
+)
+def test_parity_with_a_plain_forward(spec: MunitSpec) -> None:
+    model = randomised(spec, dtype=torch.float64)
+    image, picture = torch.randn(2, spec.in_channels, 20, 32).double(), torch.randn(2, spec.out_channels, 32, 48).double()
+    styles = [torch.randn(2, spec.style_dim).double(), *([picture] if spec.style_encoder else [])]
+    with torch.no_grad():
+        for style in styles:
+            found = run(model, (image, style))
+            assert found.shape == (2, spec.out_channels, 20, 32)
+            torch.testing.assert_close(found, Published(model)(image, style), atol=1e-9, rtol=0)
+
+
+def test_a_picture_is_a_style_by_the_numbers_that_are_read_off_it() -> None:
+    model = randomised(munit(3, mlp=5, blocks=1))
+    image, picture = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        style = model.style_of(picture)  # type: ignore[operator]
+        assert style.shape == (2, 8)
+        assert torch.equal(model(image, picture), model(image, style))
+        code = model.content(image)  # type: ignore[operator]
+        assert code.shape == (2, 12, 4, 4)
+        assert torch.equal(model(image, style), model.decode(code, style))  # type: ignore[operator]
+
+
+def test_without_its_style_encoder_it_paints_the_same_of_numbers() -> None:
+    model = randomised(mobile_munit(3, mlp=5, blocks=2))
+    bare, image, style = without_style_encoder(model), torch.randn(2, 3, 16, 16), torch.randn(2, 8)
+    assert bare.spec == mobile_munit(3, mlp=5, blocks=2, style_encoder=False)
+    assert bare.state_dict().keys() == bare.spec.build(device="meta").state_dict().keys()  # type: ignore[union-attr]
+    assert torch.equal(bare(image, style), model(image, style))
+    assert model.spec.style_encoder  # type: ignore[union-attr]
+    assert model.style is not None
+    with pytest.raises(ValueError, match=r"shape \(1, 3, 16, 16\) is a picture's, .* no style encoder: give it N x 8 numbers"):
+        bare(image[:1], image[:1])
+    assert without_style_encoder(bare).spec == bare.spec
+    with pytest.raises(ValueError, match="this is a resnet: content and style encoders are parts of a munit"):
+        without_style_encoder(resnet(2).build(device="meta"))
+
+
+def test_assembled_it_reads_one_domain_and_paints_the_other() -> None:
+    narrow = munit(3, mlp=5, blocks=2, in_channels=1).resized({"stem": 2, "content1": 4, "decoder0": 9, "up1": 1})
+    source, target = randomised(narrow, seed=1), randomised(munit(3, mlp=6, blocks=2), seed=2)
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    whole, image, picture = assembled(source, target), torch.randn(2, 1, 16, 20), torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        painted = target.decode(source.content(image), target.style_of(picture))  # type: ignore[operator]
+        assert torch.equal(whole(image, picture), painted)
+    built = whole.spec.build(device="meta").state_dict()  # type: ignore[union-attr]
+    assert {name: tensor.shape for name, tensor in whole.state_dict().items()} == {n: t.shape for n, t in built.items()}
+    assert whole.in_channels == 1
+    assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
+    for other, said in (
+        (munit(4, blocks=2), "content encoder gives 16 channels, the decoder reads 12"),
+        (munit(3, blocks=3), "blocks=3, the decoder 2"),
+        (mobile_munit(3, blocks=2), "separable=True, the decoder False"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            assembled(other.build(device="meta"), target)
+
+
+def test_what_it_reads() -> None:
+    both, numbers = munit(2, in_channels=1, style_dim=5), munit(2, style_encoder=False)
+    assert both.inputs == (Input("source", 1), Input("style", 5, drawn=True, picture=3))
+    assert numbers.inputs == (Input("source", 3), Input("style", 8, drawn=True))
+    for spec, shapes in ((both, ((1, 1, 32, 48), (1, 3, 32, 48))), (numbers, ((1, 3, 32, 48), (1, 8)))):
+        model = spec.build(device="meta")
+        assert inputs_of(model) == spec.inputs
+        assert input_shapes(model, (32, 48)) == shapes
+        assert run(model, examples(model, (32, 48), device="meta")).shape == (1, 3, 32, 48)
+
+
+def test_the_tap_is_the_content_code() -> None:
+    model = randomised(munit(3, mlp=5))
+    (tap,), seen, image = munit(3).taps, [], torch.randn(1, 3, 16, 16)
+    model.get_submodule(tap).register_forward_hook(lambda _, __, y: seen.append(y))
+    model(image, torch.randn(1, 8))
+    assert torch.equal(seen[0], model.content(image))  # type: ignore[operator]
+
+
+def test_first_values() -> None:
+    """He's by the numbers that a layer reads, no biases; the layer norms' scales uniform."""
+    model = munit(16, mlp=200).build()
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            assert module.bias is not None
+            assert not module.bias.any()
+            reads = module.weight[0].numel()
+            assert float(module.weight.detach().std()) == pytest.approx(math.sqrt(2 / reads), rel=0.15), name
+    scale = model.get_submodule("decoder.up1.norm").weight.detach()  # type: ignore[operator, union-attr]
+    assert 0 <= float(scale.min()) < 0.25 < 0.75 < float(scale.max()) <= 1
+
+
+def test_the_mobile_form_of_it() -> None:
+    teacher = munit(
+        8, mlp=20, blocks=3, in_channels=1, out_channels=2, style_dim=5, style_encoder=False, norm="instance_affine"
+    )
+    preset = teacher.mobile(4)
+    assert isinstance(preset, Preset)
+    found = preset.spec()
+    assert isinstance(found, MunitSpec)
+    assert (found.separable, found.widths["trunk"], found.widths["mlp2"], found.style_encoder) == (True, 16, 20, False)
+    assert (found.blocks, found.in_channels, found.out_channels, found.style_dim, found.norm) == (3, 1, 2, 5, "instance_affine")
+    assert found.mobile() is None
+
+
+@pytest.mark.parametrize("field", ["blocks", "style_dim"])
+def test_specs_that_cannot_be(field: str) -> None:
+    with pytest.raises(ValueError, match=f"munit {field}=0: the least is 1"):
+        munit(4, **{field: 0})
+
+
+def test_an_adaptive_norm_gives_the_moments_that_it_is_told() -> None:
+    mean, std = torch.randn(2, 3).double(), torch.rand(2, 3).double() + 0.5
+    y = AdaptiveNorm(3)(torch.randn(2, 3, 20, 30).double(), mean, std)
+    torch.testing.assert_close(y.mean((2, 3)), mean)
+    torch.testing.assert_close(y.var((2, 3), unbiased=False), std.square(), rtol=1e-4, atol=0)
+
+
+def layer_norm(channels: int) -> LayerNorm:
+    norm = LayerNorm(Dim.of("up1", channels)).double()
+    nn.init.normal_(norm.bias)
+    return norm
+
+
+def gated(norm: LayerNorm, factors: list[float]) -> nn.Module:
+    """Inside a module that seats a gate on it."""
+    outer = nn.Sequential(norm)
+    outer.SEATS = {"0": "0"}  # type: ignore[assignment]
+    (gate,) = add_gates_(outer).values()
+    assert isinstance(gate, Gate)
+    gate.mask.copy_(torch.tensor(factors))
+    return outer
+
+
+def test_a_layer_norm_by_its_formula() -> None:
+    norm, x = layer_norm(4), torch.randn(3, 4, 5, 7).double() * 3 + 2
+    for one, y in zip(x, norm(x), strict=True):
+        wanted = (one - one.mean()) / (one.std() + 1e-5) * norm.weight[:, None, None] + norm.bias[:, None, None]
+        torch.testing.assert_close(y, wanted)
+
+
+def test_a_closed_channel_has_no_part_in_the_statistics() -> None:
+    norm, x = layer_norm(4), torch.randn(2, 4, 5, 7).double()
+    wanted, kept = layer_norm(3), [0, 1, 3]
+    with torch.no_grad():
+        wanted.weight.copy_(norm.weight[kept])
+        wanted.bias.copy_(norm.bias[kept])
+    found = gated(norm, [1, 1, 0, 1])(x)
+    torch.testing.assert_close(found[:, kept], wanted(x[:, kept]))
+    assert not found[:, 2].any()
+    almost = gated(norm, [1, 1, 1e-9, 1])(x)  # and there is no jump on the way
+    torch.testing.assert_close(almost, found, atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2**-10])
+def test_gates_that_are_all_alike_are_a_scale(factor: float) -> None:
+    norm, x = layer_norm(4), torch.randn(2, 4, 5, 7).double()
+    wanted = norm(x) * factor
+    torch.testing.assert_close(gated(norm, [factor] * 4)(x), wanted, rtol=1e-6, atol=1e-12)
+
+
+def test_all_gates_closed_give_nothing_and_learn_nothing() -> None:
+    norm, x = layer_norm(3), torch.randn(2, 3, 5, 7).double().requires_grad_()
+    y = gated(norm, [0, 0, 0])(x)
+    assert not y.any()
+    y.sum().backward()
+    assert x.grad is not None
+    assert not x.grad.any()
+    assert all(parameter.grad is not None and bool(parameter.grad.isfinite().all()) for parameter in norm.parameters())
+
+
+def test_a_style_reaches_only_the_pictures_own_statistics() -> None:
+    """Every picture of a batch has its own style and statistics: painted alone it is the same."""
+    model = randomised(munit(3, mlp=5, blocks=1), dtype=torch.float64)
+    close_gates_(model, {"up1": torch.tensor([0, 2])})
+    images, styles = torch.randn(3, 3, 16, 16).double(), torch.randn(3, 8).double()
+    with torch.no_grad():
+        alone = [model(images[k : k + 1], styles[k : k + 1]) for k in range(3)]
+        torch.testing.assert_close(model(images, styles), torch.cat(alone), atol=1e-12, rtol=0)
