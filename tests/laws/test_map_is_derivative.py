@@ -8,7 +8,7 @@ from pocketgan.core.dims import channel_map, named_tensors
 from pocketgan.core.spec import Spec
 from zoo import every_example, once
 
-BASE = 10
+BASE = 20
 """Above any number of channels that one channel of a group adds to an axis."""
 Growth = dict[tuple[str, int, str], int]
 """``{(tensor, axis, group): numbers more for one channel more}``."""
