@@ -32,7 +32,7 @@ class EqualConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """The sum of what is read, at scale; the bias as it is."""
-        return self._conv_forward(x, self.weight * self.gain, self.bias)
+        return self._conv_forward(x, self.weight * self.gain, self.bias)  # type: ignore[no-any-return]
 
     def energy(self) -> Tensor:
         """Squared norm of every kernel: in x out."""

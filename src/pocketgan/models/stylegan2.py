@@ -42,7 +42,7 @@ def channels_at(size: int, base: int, most: int) -> int:
 @ARCHITECTURES.register("stylegan2")
 @dataclass(frozen=True, kw_only=True)
 class StyleGan2Spec(Spec):
-    """Groups: ``map1`` ... and ``style`` (the mapping network), ``const``, ``b4``, then ``b8_hidden``, ``b8`` ... of each size."""
+    """Groups: ``map1`` ... and ``style`` (the mapping network), ``const``, ``b4``, then a size ``b8_hidden``, ``b8`` ..."""
 
     size: int = 256
     """Height and width of its pictures: a power of two."""
@@ -113,7 +113,7 @@ class Constant(nn.Module):
 
     def forward(self, count: int) -> Tensor:
         """``count`` times the same: N x C x 4 x 4."""
-        return self.weight.expand(count, -1, -1, -1)
+        return self.weight.repeat(count, 1, 1, 1)
 
 
 class Block(nn.Module):
@@ -222,7 +222,7 @@ class StyleGan2(nn.Module):
         sizes = noise_sizes(self.sizes)
         pieces: Sequence[Tensor | None] = [None] * len(sizes)
         if noise is not None:
-            pieces = noise.split([size**2 for size in sizes], 1)
+            pieces = torch.split(noise, [size**2 for size in sizes], 1)
         for size, piece in zip(sizes, pieces, strict=True):
             yield None if piece is None else piece.reshape(-1, 1, size, size)
 

@@ -22,7 +22,7 @@ from pocketgan.models.stylegan2 import channels_at, check_size
 @ARCHITECTURES.register("stylegan2-discriminator")
 @dataclass(frozen=True, kw_only=True)
 class StyleGan2DiscriminatorSpec(Spec):
-    """Groups, of each size from the picture's down: ``b256`` (what its block reads), ``b256_hidden``; ``b4``, ``last``, ``fc``."""
+    """Groups: a size, from the picture's down, ``b256`` (what its block reads), ``b256_hidden``; ``b4``, ``last``, ``fc``."""
 
     size: int = 256
     """Height and width of the pictures: a power of two."""
@@ -103,8 +103,8 @@ class BatchDeviation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Groups of the largest size, ``group`` at most, that divides the batch."""
         count = next(count for count in range(min(self.group, len(x)), 0, -1) if len(x) % count == 0)
-        members = x.unflatten(0, (count, -1))  # count x groups x C x H x W
-        deviation = (members.var(0, correction=0) + 1e-8).sqrt().mean((2, 3))
+        members = x.reshape(count, -1, *x.shape[1:])  # count x groups x C x H x W
+        deviation: Tensor = (members.var(0, correction=0) + 1e-8).sqrt().mean((2, 3))
         return (deviation * self.share).repeat(count, 1)[:, :, None, None]
 
 
@@ -163,7 +163,7 @@ def stylegan2_discriminator(
     As it stands ``paper256`` of stylegan2-ada-pytorch, but for its groups of 8; ``cifar`` there is ``size=32,
     channel_base=32768, residual=False, batch_group=32``.
     """
-    widths = {}
+    widths: dict[str, int] = {}
     for own in (2**k for k in range(size.bit_length() - 1, 2, -1)):
         widths |= dict.fromkeys((f"b{own}", f"b{own}_hidden"), channels_at(own, channel_base, channel_max))
     widths |= dict.fromkeys(("b4", "last", "fc"), channels_at(4, channel_base, channel_max))
