@@ -51,7 +51,7 @@ NAMES = {
         ARCHITECTURES,
         {
             *("resnet", "inception", "spade", "inception-spade", "unet", "patchgan", "multiscale", "pixel", "foreign"),
-            *("sagan", "sagan-discriminator"),
+            *("sagan", "sagan-discriminator", "stylegan2", "stylegan2-discriminator"),
         },
     ),
     "model": (
@@ -65,6 +65,8 @@ NAMES = {
             "inception-spade",
             "sagan",
             "sagan-discriminator",
+            "stylegan2",
+            "stylegan2-discriminator",
             "unet",
             "patchgan",
             "multiscale",

@@ -9,7 +9,8 @@ from torch import Tensor
 def r1_penalty(logits: Tensor, reals: Tensor) -> Tensor:
     """Half the mean squared norm of the discriminator's gradient at real pictures (Mescheder et al. 2018, eq. 9).
 
-    Gamma is the caller's factor. ``logits``: any shape, computed from ``reals`` (N x C x H x W), which must require a gradient. It can be differentiated.
+    ``logits``: any shape, computed from ``reals`` (N x C x H x W), which must require a gradient. Gamma is the caller's. It can
+    be differentiated.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), reals, create_graph=True)
     return 0.5 * gradient.square().flatten(1).sum(1).mean()
