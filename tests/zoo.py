@@ -115,6 +115,14 @@ EXAMPLES: dict[str, dict[str, Spec]] = {
         "affine": tiny("pixel", norm="instance_affine", in_channels=6),
         "batch": tiny("pixel", norm="batch"),
     },
+    "stylegan2": {
+        "skip": tiny("stylegan2", size=8, latent=6, mapping=2),
+        "residual": tiny("stylegan2", size=16, latent=9, mapping=1, output="residual"),
+    },
+    "stylegan2-discriminator": {
+        "residual": tiny("stylegan2-discriminator", size=16),
+        "plain": tiny("stylegan2-discriminator", size=8, residual=False, batch_group=1),
+    },
 }
 """``{registered name: {variant: spec}}``."""
 
@@ -138,9 +146,11 @@ def size(spec: Spec) -> tuple[int, int]:
     """A small (height, width), not square, that the network accepts at any of its widths."""
     if spec.paints is not None:
         return spec.paints
+    if (side := getattr(spec, "size", None)) is not None:
+        return side, side
     if spec.name in ("patchgan", "multiscale", "ms-image"):
         return 48, 64
-    side = max(16, 2 ** getattr(spec, "depth", 0), 2 ** getattr(spec, "upsamplings", 0), getattr(spec, "size", 0))
+    side = max(16, 2 ** getattr(spec, "depth", 0), 2 ** getattr(spec, "upsamplings", 0))
     return side, 2 * side
 
 

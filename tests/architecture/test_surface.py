@@ -52,7 +52,7 @@ NAMES = {
         {
             *("resnet", "inception", "spade", "inception-spade", "unet", "munit"),
             *("patchgan", "multiscale", "ms-image", "pixel", "foreign"),
-            *("sagan", "sagan-discriminator"),
+            *("sagan", "sagan-discriminator", "stylegan2", "stylegan2-discriminator"),
         },
     ),
     "model": (
@@ -66,6 +66,8 @@ NAMES = {
             "inception-spade",
             "sagan",
             "sagan-discriminator",
+            "stylegan2",
+            "stylegan2-discriminator",
             "unet",
             "munit",
             "mobile-munit",

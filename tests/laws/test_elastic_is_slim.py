@@ -83,7 +83,7 @@ def test_gradients_reach_exactly_the_channels_that_ran(spec: Spec, training: boo
         rest = parameter.grad.clone()
         axes = table.get(name, {})
         ran = [leading(length, axes.get(axis), elastic.widths) for axis, length in enumerate(rest.shape)]
-        corner = torch.meshgrid(*ran, indexing="ij")
+        corner = torch.meshgrid(*ran, indexing="ij") if ran else ()
         torch.testing.assert_close(rest[corner], wanted[name].grad, atol=1e-9, rtol=1e-9)
         rest[corner] = 0
         assert not rest.any()
@@ -93,7 +93,7 @@ def leading(size: int, dim: Dim | None, widths: dict[str, int]) -> torch.Tensor:
     """Where the channels that ran lie along an axis."""
     start, found = 0, []
     for group, width, each in dim.parts if dim is not None else ():
-        found.append(start + torch.arange(widths[group] * each))
+        found.append(start + torch.arange(widths.get(group, width) * each))
         start += width * each
     return torch.cat(found) if found else torch.arange(size)
 

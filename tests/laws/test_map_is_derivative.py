@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import torch
 
-from pocketgan.core.dims import channel_map, named_tensors
+from pocketgan.core.dims import FIXED, channel_map, named_tensors
 from pocketgan.core.spec import Spec
 from zoo import every_example, once
 
-BASE = 10
+BASE = 20
 """Above any number of channels that one channel of a group adds to an axis."""
 Growth = dict[tuple[str, int, str], int]
 """``{(tensor, axis, group): numbers more for one channel more}``."""
@@ -46,7 +46,7 @@ def declared(spec: Spec) -> Growth:
     for name, axes in channel_map(spec.build(device="meta")).items():
         for axis, dim in axes.items():
             for group, width, each in dim.parts:
-                if width > 0:
+                if width > 0 and group != FIXED:
                     found[name, axis, group] = found.get((name, axis, group), 0) + each
     return found
 

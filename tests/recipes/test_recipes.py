@@ -17,6 +17,7 @@ from pocketgan.models import resnet
 from pocketgan.models.spectral import plain
 from pocketgan.pipeline.common import check_stride, make_discriminator
 from pocketgan.pipeline.config import TrainConfig
+from pocketgan.pipeline.published import published as published_with
 from pocketgan.recipes import RECIPES, published
 from pocketgan.recipes.base import cook
 from pocketgan.recipes.quickstart import quickstart
@@ -57,7 +58,8 @@ def test_a_teacher_builds_and_costs_what_is_stated(name: str) -> None:
     assert cost.macs == pytest.approx(macs, rel=1e-3)
     assert cost.macs_paper == pytest.approx(macs_paper, rel=1e-3)
     channels = 3 + (0 if config.task == "unpaired" else labels or 3)
-    critic = make_discriminator(config.discriminator, config.discriminator_options, channels, config.task)
+    name = config.discriminator or published_with(config.task, config.arch).discriminator
+    critic = make_discriminator(name, config.discriminator_options, channels, config.data.shape)
     CostModel(critic, config.data.shape)  # takes images of that size
     check_stride(generator, config.data.shape)
 

@@ -103,4 +103,4 @@ def _own_scale(layer: nn.Module) -> bool:
 
 
 def _foldable(layer: nn.Module) -> bool:
-    return isinstance(getattr(layer, "weight", None), nn.Parameter)
+    return isinstance(getattr(layer, "weight", None), Tensor)

@@ -13,6 +13,7 @@ from pocketgan.losses.distillation import (
 )
 from pocketgan.losses.matching import feature_matching
 from pocketgan.losses.perceptual import perceptual_distance
+from pocketgan.losses.regularisation import path_lengths, r1_penalty
 
 __all__ = [
     "Fusion",
@@ -28,5 +29,7 @@ __all__ = [
     "fused",
     "generator_loss",
     "kernel_alignment",
+    "path_lengths",
     "perceptual_distance",
+    "r1_penalty",
 ]

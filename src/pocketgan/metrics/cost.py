@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import combinations_with_replacement
 from math import prod
 from typing import NamedTuple
@@ -32,7 +32,7 @@ from pocketgan.core.dims import FIXED as UNNAMED
 from pocketgan.core.errors import unknown
 from pocketgan.core.inputs import input_shapes
 from pocketgan.core.shape import Size, as_shape
-from pocketgan.metrics.counting import counted_at, positions_in
+from pocketgan.metrics.counting import counts, positions_in
 
 FIXED = "(fixed)"
 """What layers that write no named group (the head) are filed under."""
@@ -224,7 +224,7 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
                     add(Cost(bare, 0, 0), reads, writes)
     whole = widths_of(model)
     if counted != _total(term.at(whole) for term in terms).macs:
-        terms.extend(_products(model, terms, partial(counted_at, model, shapes)))
+        terms.extend(_products(model, terms, counts(model, shapes)))
     return terms, tuple(uncounted)
 
 
@@ -232,7 +232,7 @@ PRODUCTS = "(products)"
 """What multiplications in no layer are filed under: attention, or a convolution that a module calls itself."""
 
 
-def _products(model: nn.Module, terms: Sequence[Term], counted_at: Callable[[Mapping[str, int]], int]) -> list[Term]:
+def _products(model: nn.Module, terms: Sequence[Term], counted: Callable[[Mapping[str, int]], int]) -> list[Term]:
     """The multiplications that no layer accounts for, as terms in the widths.
 
     They are a polynomial of degree two, as every product of matrices is: its coefficients are its differences when one width
@@ -242,7 +242,7 @@ def _products(model: nn.Module, terms: Sequence[Term], counted_at: Callable[[Map
 
     def rest(*grown: str) -> int:
         widths = {group: width + grown.count(group) for group, width in whole.items()}
-        return counted_at(widths) - _total(term.at(widths) for term in terms).macs
+        return counted(widths) - _total(term.at(widths) for term in terms).macs
 
     base = rest()
     first = {group: rest(group) - base for group in whole}

@@ -3,25 +3,63 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 from torch.utils.flop_counter import flop_registry
 
-from pocketgan.core.dims import NORMS, channel_map, named_tensors, own_tensors, set_widths_
+from pocketgan.core.dims import NORMS, channel_map, named_tensors, own_tensors, set_widths_, widths_of
 
 Shapes = Sequence[tuple[int, ...]]
 
 
-def counted_at(model: nn.Module, shapes: Shapes, widths: Mapping[str, int]) -> int:
-    """The MACs that torch counts in a forward at other widths."""
+def counts(model: nn.Module, shapes: Shapes) -> Callable[[Mapping[str, int]], int]:
+    """The MACs that torch counts in a forward, as a function of the widths.
+
+    All sides of what it multiplies are linear in the widths: how they grow is seen in one forward for each group, and a
+    forward at other widths is not needed.
+    """
+    whole = widths_of(model)
+    base = _multiplied(model, shapes, whole)
+    wider = {group: _multiplied(model, shapes, {**whole, group: width + 1}) for group, width in whole.items()}
+
+    def count(widths: Mapping[str, int]) -> int:
+        moved = {group: widths[group] - width for group, width in whole.items() if widths[group] != width}
+        return sum(each.flops([(more, wider[g][k]) for g, more in moved.items()]) for k, each in enumerate(base)) // 2
+
+    return count
+
+
+class _Product(NamedTuple):
+    """One operation that torch has a formula for."""
+
+    formula: Callable[..., int]
+    given: list[Any]
+    """Its arguments and what it gave, tensors by their sides, in one row."""
+    layout: Any
+    """Their nesting."""
+
+    def flops(self, moved: Sequence[tuple[int, _Product]]) -> int:
+        """What the formula says when every integer in it has moved as often towards that of another."""
+        row = list(self.given)
+        for times, other in moved:
+            for k, (old, new) in enumerate(zip(self.given, other.given, strict=True)):
+                if type(old) is int and old != new:
+                    row[k] += times * (new - old)
+        args, kwargs, out = tree_unflatten(row, self.layout)
+        return int(self.formula(*args, **kwargs, out_val=out))
+
+
+def _multiplied(model: nn.Module, shapes: Shapes, widths: Mapping[str, int]) -> list[_Product]:
+    """All products in a forward at those widths, in their order."""
     table = channel_map(model)
     empty = {
         id(tensor): _meta(tensor, {axis: int(dim.resized(widths)) for axis, dim in table.get(name, {}).items()})
@@ -31,7 +69,7 @@ def counted_at(model: nn.Module, shapes: Shapes, widths: Mapping[str, int]) -> i
     set_widths_(shell, widths)
     with _counting() as counted:
         shell(*_empty(shell, shapes))
-    return int(counted.flops // 2)
+    return counted.products
 
 
 def _meta(tensor: Tensor, lengths: Mapping[int, int]) -> Tensor:
@@ -66,21 +104,38 @@ def _on_meta(model: nn.Module) -> dict[str, Tensor]:
 @contextmanager
 def _counting() -> Iterator[_Counted]:
     # Under inference mode torch would not take its operations apart into those that there are formulas for.
-    with torch.inference_mode(False), torch.no_grad(), _Counted() as counted:  # type: ignore[no-untyped-call]
+    with torch.inference_mode(False), torch.no_grad(), _Counted() as counted:
         yield counted
 
 
-class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Counted(TorchDispatchMode):
     """Counts as ``FlopCounterMode`` does, by torch's own formulas, but does not follow which module runs: that takes time."""
 
-    flops = 0
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.products: list[_Product] = []
+
+    @property
+    def flops(self) -> int:
+        """Of all of them."""
+        return sum(each.flops([]) for each in self.products)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.Tag.pointwise in func.tags and not func._schema.is_mutable:
+            return _alike(args)  # to find this out takes torch longer than all the rest
         out = func(*args, **(kwargs or {}))
         formula = flop_registry.get(func._overloadpacket)
         if formula is not None:
-            self.flops += int(formula(*args, **(kwargs or {}), out_val=out))
+            sides = tree_map_only(Tensor, lambda tensor: list(tensor.shape), (args, kwargs or {}, out))
+            self.products.append(_Product(formula, *tree_flatten(sides)))
         return out
+
+
+def _alike(args: Sequence[Any]) -> Tensor:
+    """What an operation place by place makes of those tensors, without values."""
+    tensors = [value for value in args if isinstance(value, Tensor)]
+    shape = torch.broadcast_shapes(*(tensor.shape for tensor in tensors))  # type: ignore[no-untyped-call]
+    return tensors[0].new_empty(shape)
 
 
 def _empty(model: nn.Module, shapes: Shapes) -> tuple[Tensor, ...]:

@@ -8,6 +8,8 @@ from pocketgan.models.munit import MunitSpec, assembled, mobile_munit, munit, wi
 from pocketgan.models.resnet import ResnetSpec, mobile_resnet, resnet
 from pocketgan.models.sagan import SaganDiscriminatorSpec, SaganSpec, sagan, sagan_discriminator
 from pocketgan.models.spade import SpadeSpec, mobile_spade, spade
+from pocketgan.models.stylegan2 import StyleGan2Spec, stylegan2
+from pocketgan.models.stylegan2_discriminator import StyleGan2DiscriminatorSpec, stylegan2_discriminator
 from pocketgan.models.unet import UnetSpec, unet
 
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
     "SaganDiscriminatorSpec",
     "SaganSpec",
     "SpadeSpec",
+    "StyleGan2DiscriminatorSpec",
+    "StyleGan2Spec",
     "UnetSpec",
     "assembled",
     "inception",
@@ -38,6 +42,8 @@ __all__ = [
     "sagan",
     "sagan_discriminator",
     "spade",
+    "stylegan2",
+    "stylegan2_discriminator",
     "unet",
     "without_style_encoder",
 ]
