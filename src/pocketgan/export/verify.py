@@ -138,7 +138,7 @@ def _probes(model: Deployable, batch: int, image: tuple[int, int], reference: tu
     numbers = torch.Generator().manual_seed(0)
 
     def of(shape: tuple[int, ...]) -> Tensor:
-        return probe(shape) if len(shape) == 4 else torch.randn(shape, generator=numbers)  # type: ignore[arg-type]
+        return probe(shape) if len(shape) == 4 else torch.randn(shape, generator=numbers)
 
     first = (batch, model.in_channels, *(image if model.numbers is None else ()))
     return of(first), *(of(each.shape(batch, reference)) for each in model.more)

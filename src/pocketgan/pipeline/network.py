@@ -82,7 +82,7 @@ def recover(work: Work) -> None:
         task.players["D"].load_state_dict(_part(work.file(FITTED), "D"))
     _fit(work, task, "recover")
     if work.run.writes:
-        _save_student(work, task, student)
+        _save_student(work, task, task.kept("G"))
 
 
 def _prepared(work: Work) -> dict[str, nn.Module]:

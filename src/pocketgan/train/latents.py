@@ -11,18 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.inputs import read_from
+from pocketgan.core.inputs import inputs_of, read_from
 from pocketgan.losses import discriminator_loss, generator_loss
-from pocketgan.losses.regularisation import path_length, r1_penalty
+from pocketgan.losses.regularisation import path_lengths, r1_penalty
 from pocketgan.train.augment import Augment
 from pocketgan.train.processes import processes
+from pocketgan.train.shared import of_all
 from pocketgan.train.task import Batch
 from pocketgan.train.translation import Translation
 
 SMOOTHED = 0.01
 """The part of each new path length in their running mean (StyleGAN2, appendix B: a decay of 0.99)."""
-AVERAGED = 0.998
-"""How slowly the mean style follows that of the batches (StyleGAN, official settings)."""
+CENTRED = 10_000
+"""Latents whose mean style is the average that truncation pulls to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class LatentConfig:
     """What a game from latents adds to G against D. All of it is off at 0."""
 
     r1: float = 0.0
-    """gamma of R1, the squared gradient of D on real pictures, times gamma / 2 (Mescheder et al. 2018, eq. 9)."""
+    """gamma of R1: gamma / 2 times the squared gradient of D at real pictures (Mescheder et al. 2018, eq. 9)."""
     r1_every: int = 16
     """Steps between two of them; each counts for all (StyleGAN2, section 3.1: lazy regularisation)."""
     path_length: float = 0.0
@@ -79,7 +80,7 @@ class Latents(Translation):
         if self.truth == "teacher":
             self.weights["recon"] = 10.0
         if settings.r1:
-            self.weights["r1"] = settings.r1 / 2
+            self.weights["r1"] = settings.r1
         if self.mapped and settings.path_length:
             self.weights["path_length"] = settings.path_length
         if self.augment is not None:
@@ -97,13 +98,11 @@ class Latents(Translation):
         generator: Any = self.players["G"]
         source, *noise = read_from(batch, generator)
         w = generator.mapping(source)
-        with torch.no_grad():
-            generator.w_avg.lerp_(processes().mean_(w.detach().float().mean(0)), 1 - AVERAGED)
         return {"picture": generator.synthesis(self._mixed(w), *noise)}
 
     def _mixed(self, w: Tensor) -> Tensor:
         """N x w -> N x layers x w: from a random layer on, the style of the next picture of the batch, for some of them."""
-        layers: int = self.players["G"].style_layers  # type: ignore[assignment]
+        layers: int = self.players["G"].layers_of_style  # type: ignore[assignment]
         styles = w[:, None].repeat(1, layers, 1)
         if not self.settings.mixing:
             return styles
@@ -133,20 +132,20 @@ class Latents(Translation):
         if due:
             losses["r1"] = r1_penalty(real, shown) * self.settings.r1_every
         if self.augment is not None:
-            self.augment.update(processes().mean_(real.detach().float().sign().mean()), len(reals) * processes().count)
+            self.augment.update(of_all(real.detach().flatten(1).mean(1).sign()))
         return losses
 
     def _path_length(self, batch: Batch) -> Tensor:
         """Of half the batch, as published: it takes a second derivative of all of G."""
         generator: Any = self.players["G"]
         source, *noise = (tensor[: max(1, len(tensor) // 2)] for tensor in read_from(batch, generator))
-        w = generator.mapping(source)[:, None].repeat(1, generator.style_layers, 1)
-        lengths = path_length(generator.synthesis(w, *noise), w)
+        w = generator.mapping(source)[:, None].repeat(1, generator.layers_of_style, 1)
+        lengths = path_lengths(generator.synthesis(w, *noise), w)
         self.mean_path = self.mean_path.to(lengths).lerp(processes().mean_(lengths.detach().mean()), SMOOTHED)
         return (lengths - self.mean_path).square().mean()
 
     def _shown(self, pictures: Tensor) -> Tensor:
-        return pictures if self.augment is None else self.augment(pictures)  # type: ignore[no-any-return]
+        return pictures if self.augment is None else self.augment(pictures)
 
     def _due(self, every: int) -> bool:
         return int(self.step) % every == 0
@@ -167,8 +166,16 @@ class Latents(Translation):
                 tensor.copy_(own[name])
 
     def kept(self, player: str) -> nn.Module:
-        """Of the generator its running mean, where there is one."""
-        return self.mean if player == "G" and self.mean is not None else super().kept(player)
+        """Of the generator its running mean, where there is one; with the average style of what it is by then."""
+        if player != "G":
+            return super().kept(player)
+        network = self._latest()
+        if hasattr(network, "w_avg"):
+            centre_(network)
+        return network
+
+    def _latest(self) -> nn.Module:
+        return self.players["G"] if self.mean is None else self.mean
 
     def state(self) -> dict[str, Tensor]:
         """Steps, the mean path length, the running mean of the generator."""
@@ -189,8 +196,20 @@ class Latents(Translation):
     @contextmanager
     def _showing(self) -> Iterator[None]:
         own = self.players["G"]
-        self.players["G"] = self.kept("G")
+        self.players["G"] = self._latest()
         try:
             yield
         finally:
             self.players["G"] = own
+
+
+@torch.no_grad()
+def centre_(generator: Any) -> None:
+    """Set its ``w_avg`` to the mean style of `CENTRED` latents, the same ones always.
+
+    The released code lets it follow the styles of the batches, from weights that are no longer there.
+    """
+    (source, *_) = inputs_of(generator)
+    device = generator.w_avg.device
+    drawn = torch.randn(CENTRED, source.channels, generator=torch.Generator().manual_seed(0))
+    generator.w_avg.copy_(generator.mapping(drawn.to(device)).mean(0))

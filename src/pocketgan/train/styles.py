@@ -105,7 +105,8 @@ class Styled(Translation):
         self.reads = all(reader is not None for reader in readers)
         if self.reads:
             self.weights["style"] = 1.0
-            self._handles = [reader.register_forward_hook(self._keep) for reader in readers if reader is not None]
+            keep = _keeper(self._read)
+            self._handles = [reader.register_forward_hook(keep) for reader in readers if reader is not None]
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """Student's and teacher's picture, every other time in the style of the target."""
@@ -141,8 +142,14 @@ class Styled(Translation):
             for handle in self._handles:
                 handle.remove()
 
-    def _keep(self, reader: nn.Module, inputs: Any, style: Tensor) -> None:
-        self._read.append(style)
+
+def _keeper(into: list[Tensor]) -> Any:
+    """A hook that is no method: a copy of the network would copy the whole game along with it."""
+
+    def keep(reader: nn.Module, inputs: Any, style: Tensor) -> None:
+        into.append(style)
+
+    return keep
 
 
 def _sum(losses: Any) -> Tensor:
