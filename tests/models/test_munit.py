@@ -7,13 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pocketgan.compress.affine import affine_norms
 from pocketgan.compress.gate import Gate, add_gates_, close_gates_
+from pocketgan.compress.scales import add_scales_, fold_scales_away_, scales
 from pocketgan.core.dims import Dim
 from pocketgan.core.inputs import Input, examples, input_shapes, inputs_of, run
 from pocketgan.core.spec import MODELS, Preset
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import MunitSpec, assembled, mobile_munit, munit, resnet, without_style_encoder
-from pocketgan.models.adaptive import AdaptiveNorm, LayerNorm
+from pocketgan.models.adaptive import OPEN, AdaptiveNorm, LayerNorm
 from zoo import randomised
 
 
@@ -37,7 +39,7 @@ Tensors = dict[str, Tensor]
 
 
 class Published:
-    """The forward from tensors alone (MUNIT, figure 3 and section B.1), with the released code's padding and norms."""
+    """The forward from tensors alone (MUNIT, figure 3 and appendix B), with the released code's padding and norms."""
 
     def __init__(self, model: nn.Module):
         self.t, self.spec = model.state_dict(), model.spec
@@ -52,8 +54,9 @@ class Published:
             x = x + self.instance(f"content.block{k}.b.norm", self.mixed(f"content.block{k}.b.conv", y, 1))
         moments = self.moments(style if style.ndim == 2 else self.style(style))
         for k in blocks:
-            y, moments = self.adaptive(self.mixed(f"decoder.block{k}.a.conv", x, 1), moments)
-            y, moments = self.adaptive(self.mixed(f"decoder.block{k}.b.conv", y.relu(), 1), moments)
+            a, b = f"decoder.block{k}.a", f"decoder.block{k}.b"
+            y, moments = self.adaptive(a, self.mixed(f"{a}.conv", x, 1), moments)
+            y, moments = self.adaptive(b, self.mixed(f"{b}.conv", y.relu(), 1), moments)
             x = x + y
         assert moments.shape[1] == 0
         for name in ("up1", "up2"):
@@ -73,11 +76,11 @@ class Published:
             style = style if name == "last" else style.relu()
         return style
 
-    def adaptive(self, x: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
+    def adaptive(self, unit: str, x: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
         """The first C numbers are the mean, the next C the standard deviation; the rest is for the norms that follow."""
-        c = x.shape[1]
+        c, scale = x.shape[1], self.t.get(f"{unit}.norm.weight", torch.ones(1))
         mean, std = (moments[:, part, None, None] for part in (slice(c), slice(c, 2 * c)))
-        return self.instance("", x) * std + mean, moments[:, 2 * c :]
+        return (self.instance("", x) * std + mean) * scale[:, None, None], moments[:, 2 * c :]
 
     def conv(self, name: str, x: Tensor, pad: int, stride: int = 1) -> Tensor:
         weight = self.t[f"{name}.weight"]
@@ -262,8 +265,33 @@ def test_a_closed_channel_has_no_part_in_the_statistics() -> None:
     found = gated(norm, [1, 1, 0, 1])(x)
     torch.testing.assert_close(found[:, kept], wanted(x[:, kept]))
     assert not found[:, 2].any()
-    almost = gated(norm, [1, 1, 1e-9, 1])(x)  # and there is no jump on the way
+    almost = gated(norm, [1, 1, 1e-10, 1])(x)  # and there is no jump on the way
     torch.testing.assert_close(almost, found, atol=1e-7, rtol=0)
+
+
+def test_a_gate_can_be_folded_into_a_layer_norm() -> None:
+    norm, x = layer_norm(4), torch.randn(2, 4, 5, 7).double()
+    factors = torch.tensor([1, 0.5, -2, OPEN])
+    wanted = norm(x) * factors.double()[:, None, None]
+    torch.testing.assert_close(gated(norm, factors.tolist())(x), wanted)
+
+
+@pytest.mark.parametrize("spec", [munit(4, mlp=6, blocks=2), mobile_munit(4, mlp=6, blocks=2)], ids=["full", "mobile"])
+def test_every_channel_has_a_scale_to_be_judged_by(spec: MunitSpec) -> None:
+    """Its norm's or a gate's; what is learnt on the scales is then folded into the weights, and nothing changes."""
+    model = randomised(spec, dtype=torch.float64)
+    given = (torch.randn(1, 3, 16, 16).double(), torch.randn(1, 3, 16, 16).double())
+    richer = affine_norms(model).double()
+    add_scales_(richer)
+    assert set(scales(richer)) == set(spec.groups())
+    with torch.no_grad():
+        torch.testing.assert_close(run(richer, given), run(model, given), atol=1e-5, rtol=0)  # scales are built in float32
+        for own in scales(richer).values():
+            for scale in own:
+                nn.init.uniform_(scale, 0.1, 2)
+        learnt = run(richer, given)
+        fold_scales_away_(richer)
+        torch.testing.assert_close(run(richer, given), learnt)
 
 
 @pytest.mark.parametrize("factor", [0.5, 2**-10])

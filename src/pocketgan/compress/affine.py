@@ -7,7 +7,6 @@ import dataclasses
 import torch
 from torch import nn
 
-from pocketgan.core.dims import NORMS
 from pocketgan.core.spec import spec_of
 
 
@@ -21,11 +20,9 @@ def affine_norms(model: nn.Module) -> nn.Module:
     if getattr(spec, "norm", None) != "instance":
         return model
     richer = dataclasses.replace(spec, norm="instance_affine").build(device="meta").to_empty(device="cpu")  # type: ignore[call-arg]
-    with torch.no_grad():
-        for module in richer.modules():
-            if isinstance(module, NORMS) and module.affine:
-                module.weight.fill_(1.0)
-                module.bias.fill_(0.0)
-    own = richer.state_dict()
-    richer.load_state_dict({**own, **model.state_dict()})
+    known = model.state_dict()
+    new = {
+        name: torch.full_like(own, name.endswith("weight")) for name, own in richer.state_dict().items() if name not in known
+    }
+    richer.load_state_dict({**new, **known})
     return richer.train(model.training)

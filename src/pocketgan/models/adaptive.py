@@ -5,25 +5,33 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+OPEN = 2**-5
+"""From how far open a gate its channel counts in full for the statistics of a norm over channels."""
+
 
 class AdaptiveNorm(nn.Module):
     """Instance norm, its scale and shift given from outside for every picture (Huang and Belongie 2017, AdaIN, eq. 8)."""
 
-    def __init__(self, channels: int):
+    AXES = {"weight": ("channels",)}  # noqa: RUF012
+
+    def __init__(self, channels: int, *, scaled: bool = False):
+        """``scaled``: with a learnt scale of what comes out, for methods that judge channels by one."""
         super().__init__()
-        self.norm = nn.InstanceNorm2d(channels)
+        self.channels, self.norm = channels, nn.InstanceNorm2d(channels)
+        self.weight = nn.Parameter(torch.ones(int(channels))) if scaled else None
 
     def forward(self, x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """N x C x H x W and two of N x C -> N x C x H x W, of that mean and standard deviation in every channel."""
-        return self.norm(x) * std[:, :, None, None] + mean[:, :, None, None]  # type: ignore[no-any-return]
+        y = self.norm(x) * std[:, :, None, None] + mean[:, :, None, None]
+        return y if self.weight is None else y * self.weight[:, None, None]  # type: ignore[no-any-return]
 
 
 class LayerNorm(nn.Module):
-    """``(x - mean) / (std + eps)`` over channels and places of each picture, then a scale and a shift a channel (MUNIT, B.1).
+    """``(x - mean) / (std + eps)`` over all of each picture, then a scale and a shift a channel (MUNIT, appendix B).
 
-    As released: the variance is the unbiased one, ``eps`` is added to its root, scales begin in U(0, 1). A channel has part in
-    mean and variance as far as its gate is open, so that closing it is removing it; with all gates alike they are what they
-    are without.
+    As released: the variance is the unbiased one, ``eps`` is added to its root, scales begin in U(0, 1). A channel whose gate
+    is closed has no part in mean and variance, so that closing it is removing it. One from `OPEN` on has its full part, so that
+    a gate folded into the scale changes nothing; in between there is no jump.
     """
 
     AXES = {"weight": ("channels",), "bias": ("channels",)}  # noqa: RUF012
@@ -46,6 +54,6 @@ class LayerNorm(nn.Module):
         return x / (std + self.eps) * self.weight[:, None, None] + self.bias[:, None, None]
 
     def _parts(self) -> Tensor:
-        """How much of each channel there is."""
+        """How much of each channel counts."""
         gate = getattr(self, "gate", None)
-        return torch.ones_like(self.weight) if gate is None else gate.factors().abs()
+        return torch.ones_like(self.weight) if gate is None else (gate.factors().abs() / OPEN).clamp(max=1)

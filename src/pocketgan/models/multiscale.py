@@ -98,7 +98,7 @@ class MultiscaleSpec(ScalesSpec):
 @ARCHITECTURES.register("ms-image")
 @dataclass(frozen=True, kw_only=True)
 class MsImageSpec(ScalesSpec):
-    """``layers`` strided 4x4 convolutions a scale, without norms, and one logit a place (MUNIT, section 5.1 and B.1)."""
+    """``layers`` strided 4x4 convolutions a scale, without norms, and one logit a place (MUNIT, section 5.1 and appendix B)."""
 
     scales: int = 3
     in_channels: int = 3

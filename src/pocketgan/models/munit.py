@@ -38,7 +38,7 @@ class MunitSpec(Spec):
     style_encoder: bool = True
     """Whether a style may also be read off a picture of the target's domain."""
     norm: Literal["instance", "instance_affine"] = "instance"
-    """The content encoder's."""
+    """The content encoder's; with ``instance_affine`` the decoder's adaptive norms have a scale, too."""
     separable: bool = False
     """Decompose the convolutions of the residual blocks and of the upsamplings (GAN Compression)."""
 
@@ -95,7 +95,7 @@ class MunitGenerator(nn.Module):
         self.in_channels, self.style_dim = spec.in_channels, spec.style_dim
         self.style = StyleEncoder(w, spec.out_channels, spec.style_dim) if spec.style_encoder else None
         self.content = ContentEncoder(w, spec.in_channels, spec.blocks, mixing, spec.norm)
-        self.decoder = Decoder(w, spec.out_channels, spec.blocks, mixing)
+        self.decoder = Decoder(w, spec.out_channels, spec.blocks, mixing, scaled=spec.norm == "instance_affine")
         self.mlp = Mlp(w, spec.style_dim, sum(block.reads for block in self.decoder.blocks()))
 
     def forward(self, image: Tensor, style: Tensor) -> Tensor:

@@ -108,12 +108,12 @@ class Mlp(nn.Module):
 class AdaptiveBlock(nn.Module):
     """A residual block whose norms are adaptive."""
 
-    def __init__(self, trunk: int, hidden: int, mixing: Mixing):
+    def __init__(self, trunk: int, hidden: int, mixing: Mixing, *, scaled: bool):
         super().__init__()
         self.reads = hidden + hidden + trunk + trunk
         self.hidden, self.trunk = hidden, trunk
-        self.a = Unit(mixing(trunk, hidden, 3), AdaptiveNorm(hidden), nn.ReLU())
-        self.b = Unit(mixing(hidden, trunk, 3), AdaptiveNorm(trunk))
+        self.a = Unit(mixing(trunk, hidden, 3), AdaptiveNorm(hidden, scaled=scaled), nn.ReLU())
+        self.b = Unit(mixing(hidden, trunk, 3), AdaptiveNorm(trunk, scaled=scaled))
 
     def forward(self, x: Tensor, moments: Tensor) -> Tensor:
         """N x trunk x H x W and N x ``reads`` -> N x trunk x H x W."""
@@ -125,10 +125,11 @@ class AdaptiveBlock(nn.Module):
 class Decoder(nn.Module):
     """N x trunk x H x W and the moments of a style -> N x out x 4 H x 4 W in [-1, 1]."""
 
-    def __init__(self, w: Widths, out_channels: int, blocks: int, mixing: Mixing):
+    def __init__(self, w: Widths, out_channels: int, blocks: int, mixing: Mixing, *, scaled: bool):
+        """``scaled``: whether the adaptive norms have a scale of their own."""
         super().__init__()
         for i in range(blocks):
-            self.add_module(f"block{i}", AdaptiveBlock(w.trunk, w[f"decoder{i}"], mixing))
+            self.add_module(f"block{i}", AdaptiveBlock(w.trunk, w[f"decoder{i}"], mixing, scaled=scaled))
         self.up1 = Unit(mixing(w.trunk, w.up1, 5), LayerNorm(w.up1), nn.ReLU())
         self.up2 = Unit(mixing(w.up1, w.up2, 5), LayerNorm(w.up2), nn.ReLU())
         self.head = dense(w.up2, out_channels, 7)
