@@ -195,7 +195,7 @@ class StyleGan2(nn.Module):
         """
         styles = self._by_layer(w).unbind(1)
         noises = list(self._noises(noise))
-        x = self.b4(self.const(len(w)), styles[0], noises[0])
+        x = self.b4(self.const(w.shape[0]), styles[0], noises[0])
         picture = self._onto(None, x, 4, styles[1])
         for k, size in enumerate(self.sizes[1:]):
             # What the colours of a size read is also what the next size's first layer reads, as published.
