@@ -136,6 +136,12 @@ def test_the_mean_of_a_group_that_is_read_alone_is_1(importance: Callable[..., S
         assert values.mean().item() == pytest.approx(1)
 
 
+def test_a_channel_that_is_read_as_several_numbers_is_one_channel() -> None:
+    """A linear layer after a flattened 4 x 4 map reads sixteen of each."""
+    spec = EXAMPLES["stylegan2-discriminator"]["plain"]
+    assert contribution(randomised(spec), [example_input(spec)])["last"].mean().item() == pytest.approx(1)
+
+
 def test_a_channel_that_brings_nothing_scores_0_and_alone_does() -> None:
     spec = EXAMPLES["resnet"]["affine"]
     model = randomised(spec)

@@ -83,7 +83,7 @@ def test_every_kind_of_convolution(conv: object, affine: bool) -> None:
     model = randomise_(Unit(layer, nn.BatchNorm2d(channels, affine=affine), nn.ReLU())).double().eval()
     image = torch.randn(2, 3, 8, 10, dtype=torch.float64)
     folded = fold_norms(model)
-    torch.testing.assert_close(folded(image), model(image), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(paint(folded, image), paint(model, image), rtol=1e-9, atol=1e-9)
     special = hasattr(layer, "parametrizations") or (isinstance(layer, nn.ConvTranspose2d) and layer.groups > 1)
     assert kinds(folded)[PerChannel] == int(special)
 
@@ -130,7 +130,7 @@ class Branches(nn.Module):
 def test_norms_that_no_single_convolution_feeds(kind: type[nn.Module], left: int, tmp_path: Path) -> None:
     model = randomise_(kind()).eval()
     folded, image = fold_norms(model), torch.randn(2, 3, 6, 7)
-    torch.testing.assert_close(folded(image), model(image), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(paint(folded, image), paint(model, image), rtol=1e-5, atol=1e-5)
     assert (kinds(folded)[nn.BatchNorm2d], kinds(folded)[PerChannel]) == (0, left)
     torch.testing.assert_close(fold_norms(folded)(image), folded(image), rtol=0, atol=0)
     export_onnx(model, tmp_path / "g.onnx", size=8)  # verified

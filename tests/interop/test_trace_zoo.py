@@ -13,8 +13,11 @@ from zoo import SPECS, in_channels
 
 Table = dict[tuple[str, int], list[Part]]
 
-SINGLE = {name: spec for name, spec in SPECS.items() if spec.name not in ("multiscale", "ms-image") and not spec.inputs}
-"""Networks that read one image and give one tensor."""
+UNTRACED = ("multiscale", "ms-image", "stylegan2-discriminator")
+"""Of several outputs, and with a convolution that is no layer (a fixed filter), whose channels the trace does not follow."""
+
+SINGLE = {name: spec for name, spec in SPECS.items() if spec.name not in UNTRACED and not spec.inputs}
+"""Networks that give one tensor for one image."""
 
 
 def bare(model: nn.Module) -> nn.Module:

@@ -13,7 +13,7 @@ NAMELESS = {
 }
 """Norms with scales where the published ones have none, a U-Net whose innermost level was removed: nobody published those."""
 
-UNREAD = ("sagan", "sagan-discriminator")
+UNREAD = ("sagan", "sagan-discriminator", "stylegan2", "stylegan2-discriminator")
 """Networks of whose published files there is no layout."""
 
 NAMES = {id(spec): name for name, spec in SPECS.items()}

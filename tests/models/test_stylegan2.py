@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pocketgan.compress.gate import add_gates_, close_gates_, fold_, seats
+from pocketgan.compress.scales import add_scales_, fold_scales_away_, scales
 from pocketgan.compress.selection import prefix, shrink
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.inputs import inputs_of
@@ -222,6 +223,21 @@ def test_what_a_gate_scales_can_be_folded(name: str) -> None:
             fold_(folded.get_submodule(seat), gate.mask)
     x = x if isinstance(x, tuple) else (x,)
     torch.testing.assert_close(folded(*x), gated(*x), atol=1e-9, rtol=1e-9)
+
+
+def test_every_group_of_the_generator_can_be_given_a_scale_that_folds_away() -> None:
+    model, (z,) = randomised(SMALL, dtype=torch.float64), example_input(SMALL, dtype=torch.float64)
+    names = list(model.state_dict())
+    add_scales_(model)
+    assert set(scales(model)) == set(SMALL.widths)
+    with torch.no_grad():
+        for own in scales(model).values():
+            for scale in own:
+                scale.uniform_(0.5, 2)
+        scaled = model(z)
+        fold_scales_away_(model)
+        torch.testing.assert_close(model(z), scaled, atol=1e-9, rtol=1e-9)
+    assert list(model.state_dict()) == names
 
 
 def test_a_closed_channel_is_in_no_sum_of_a_demodulation() -> None:

@@ -47,7 +47,8 @@ def contribution(model: nn.Module, images: Iterable[Given]) -> Scores:
             continue
         energy = torch.stack(energies[name]).mean(0)
         brought = energy * _weight_energy(layer)
-        share = (brought / brought.sum(1, keepdim=True).clamp_min(1e-300)).mean(0) * int(dim)
+        channels = sum(part.width for part in dim.parts)  # a layer may read several numbers of each
+        share = (brought / brought.sum(1, keepdim=True).clamp_min(1e-300)).mean(0) * channels
         for group, piece in _split(share, dim):
             shares.setdefault(group, []).append(piece)
     for query, key, dim in _matches(model):

@@ -31,9 +31,14 @@ def counts(model: nn.Module, shapes: Shapes) -> Callable[[Mapping[str, int]], in
     base = _multiplied(model, shapes, whole)
     wider = {group: _multiplied(model, shapes, {**whole, group: width + 1}) for group, width in whole.items()}
 
+    apart = {g: {k for k, each in enumerate(base) if other[k].given != each.given} for g, other in wider.items()}
+    alone = [each.flops([]) for each in base]
+
     def count(widths: Mapping[str, int]) -> int:
         moved = {group: widths[group] - width for group, width in whole.items() if widths[group] != width}
-        return sum(each.flops([(more, wider[g][k]) for g, more in moved.items()]) for k, each in enumerate(base)) // 2
+        touched = set[int]().union(*(apart[group] for group in moved))
+        gained = sum(base[k].flops([(more, wider[g][k]) for g, more in moved.items()]) - alone[k] for k in touched)
+        return (sum(alone) + gained) // 2
 
     return count
 
