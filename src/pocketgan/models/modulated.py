@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from pocketgan.models.equalised import EqualConv2d, EqualConvTranspose2d, EqualLinear, Leaky
-from pocketgan.models.resample import Blur
+from pocketgan.models.resample import Blur, Upsample
 
 
 def demodulation(style: Tensor, energy: Tensor) -> Tensor:
@@ -101,3 +103,38 @@ class StyledLayer(nn.Module):
         """N x in x H x W and N x style -> N x out x size x size."""
         y = self.modulated(x, w)
         return self.act(self.shift(y if self.blur is None else self.blur(y), noise))  # type: ignore[no-any-return]
+
+
+class Constant(nn.Module):
+    """The learned map that every picture begins with, C x 4 x 4."""
+
+    AXES = {"weight": ("out_channels", None, None)}  # noqa: RUF012
+    SEATS = {"": ""}  # noqa: RUF012
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.out_channels = channels
+        self.weight = nn.Parameter(torch.randn(channels, 4, 4))
+
+    def forward(self, count: int) -> Tensor:
+        """``count`` times the same: N x C x 4 x 4."""
+        return self.weight.repeat(count, 1, 1, 1)
+
+
+class Block(nn.Module):
+    """Two styled layers, the first of which doubles the size; with ``residual``, what they read is added to what they make."""
+
+    def __init__(self, style: int, reads: int, hidden: int, writes: int, size: int, *, residual: bool):
+        super().__init__()
+        self.conv0 = StyledLayer(style, reads, hidden, size, up=True)
+        self.conv1 = StyledLayer(style, hidden, writes, size)
+        self.skip = EqualConv2d(reads, writes, 1, bias=False) if residual else None
+        self.up = Upsample() if residual else None
+        self.SEATS = {"skip": "skip"} if residual else {}
+
+    def forward(self, x: Tensor, styles: Sequence[Tensor], noises: Sequence[Tensor | None]) -> Tensor:
+        """N x in x H x W -> N x out x 2H x 2W."""
+        y = self.conv1(self.conv0(x, styles[0], noises[0]), styles[1], noises[1])
+        if self.skip is None or self.up is None:
+            return y  # type: ignore[no-any-return]
+        return (y + self.up(self.skip(x))) * 0.5**0.5  # type: ignore[no-any-return]

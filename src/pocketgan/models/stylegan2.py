@@ -17,8 +17,8 @@ from pocketgan.core.dims import Dim, Widths
 from pocketgan.core.inputs import Input
 from pocketgan.core.shape import Shape
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
-from pocketgan.models.equalised import Dense, EqualConv2d
-from pocketgan.models.modulated import Modulated, StyledLayer
+from pocketgan.models.equalised import Dense
+from pocketgan.models.modulated import Block, Constant, Modulated, StyledLayer
 from pocketgan.models.resample import Upsample
 
 Output = Literal["skip", "residual"]
@@ -98,41 +98,6 @@ class StyleGan2Spec(Spec):
 def noise_sizes(sizes: Sequence[int]) -> list[int]:
     """The side of each layer's noise: one layer at 4 x 4, two at every other size."""
     return [sizes[0], *(size for size in sizes[1:] for _ in range(2))]
-
-
-class Constant(nn.Module):
-    """The learned map that every picture begins with, C x 4 x 4."""
-
-    AXES = {"weight": ("out_channels", None, None)}  # noqa: RUF012
-    SEATS = {"": ""}  # noqa: RUF012
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.out_channels = channels
-        self.weight = nn.Parameter(torch.randn(channels, 4, 4))
-
-    def forward(self, count: int) -> Tensor:
-        """``count`` times the same: N x C x 4 x 4."""
-        return self.weight.repeat(count, 1, 1, 1)
-
-
-class Block(nn.Module):
-    """Two styled layers, the first of which doubles the size; with ``residual``, what they read is added to what they make."""
-
-    def __init__(self, style: int, reads: int, hidden: int, writes: int, size: int, *, residual: bool):
-        super().__init__()
-        self.conv0 = StyledLayer(style, reads, hidden, size, up=True)
-        self.conv1 = StyledLayer(style, hidden, writes, size)
-        self.skip = EqualConv2d(reads, writes, 1, bias=False) if residual else None
-        self.up = Upsample() if residual else None
-        self.SEATS = {"skip": "skip"} if residual else {}
-
-    def forward(self, x: Tensor, styles: Sequence[Tensor], noises: Sequence[Tensor | None]) -> Tensor:
-        """N x in x H x W -> N x out x 2H x 2W."""
-        y = self.conv1(self.conv0(x, styles[0], noises[0]), styles[1], noises[1])
-        if self.skip is None or self.up is None:
-            return y  # type: ignore[no-any-return]
-        return (y + self.up(self.skip(x))) * 0.5**0.5  # type: ignore[no-any-return]
 
 
 class StyleGan2(nn.Module):
