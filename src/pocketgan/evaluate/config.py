@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -90,6 +91,11 @@ class JudgeConfig:
             raise ValueError(f"stats={self.stats} has no effect without features: give those that it was made with")
         if self.stats is not None and self.reals != "test":
             raise ValueError(f"reals={self.reals} has no effect with stats={self.stats}: leave one of them out")
+
+    def of(self, task: Pairing) -> JudgeConfig:
+        """The same for a task: sets of pictures that are painted from numbers are told by precision and recall, too."""
+        alone = task == "unconditional" and self.metrics is None
+        return dataclasses.replace(self, metrics=METRICS[:6] if self.features else METRICS[:2]) if alone else self
 
     def wants(self, metric: str) -> bool:
         """Whether ``metric`` shall be measured, where it can be."""

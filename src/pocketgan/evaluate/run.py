@@ -45,7 +45,7 @@ def evaluate(
     first few pictures go to ``keep`` as ``000_source.png``, ``000_target.png``, ``000_<name>.png``; a label map in the colours
     of its classes; of generators that read styles in `STYLES` of them, ``000_<name>-style2.png``.
     """
-    data = _drawing(data, generators, config)
+    data, config = _drawing(data, generators, config), config.of(data.task)
     extractor, segmenter = config.extractor(), config.reader(device)
     truths = truths_of(data, config.table, config.table_root) if segmenter is not None else None
     judges = {name: Judge(config, extractor, segmenter) for name in generators}

@@ -40,7 +40,10 @@ class Deployable(nn.Module):
         first = getattr(getattr(generator, "spec", None), "inputs", ())[:1]
         self.numbers: Input | None = first[0] if first and first[0].drawn else None
         """What it reads in the place of an image."""
+        self.painter = generator
+        """What is traced for a file."""
         if self.numbers is not None:
+            self.painter = Clipped(generator)
             self.stride, self.in_channels, self.units = 1, self.numbers.channels, 1
             return
         self.stride = _attribute(generator, "stride")
@@ -55,7 +58,7 @@ class Deployable(nn.Module):
     def forward(self, image: Tensor, *more: Tensor) -> Tensor:
         """N x C x H x W in [-1, 1] -> N x D x H x W in [-1, 1], for H and W from ``min_side`` up."""
         if self.numbers is not None:
-            return _painted(self.generator, image, *more)
+            return _painted(self.painter, image)
         height, width = image.shape[-2:]
         if min(height, width) < self.min_side:
             raise ValueError(
@@ -67,6 +70,18 @@ class Deployable(nn.Module):
             return _painted(self.generator, image, *more)
         padded = F.pad(image, (0, right, 0, below), mode="reflect")
         return _painted(self.generator, padded, *more)[..., :height, :width]
+
+
+class Clipped(nn.Module):
+    """Pictures whose values stay between black and white, as in any file of a picture; not every generator ends in a tanh."""
+
+    def __init__(self, generator: nn.Module):
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Numbers -> N x D x H x W in [-1, 1]."""
+        return _painted(self.generator, latent).clamp(-1, 1)
 
 
 def frozen(generator: nn.Module) -> nn.Module:

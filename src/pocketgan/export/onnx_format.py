@@ -95,7 +95,7 @@ def _trace(model: Deployable, size: tuple[int, int]) -> ModelProto:
     dynamic = ({0: batch, **sides}, *({0: batch} for _ in model.more))
     try:
         with _quiet():
-            traced = torch.export.export(model.generator, examples, dynamic_shapes=dynamic, strict=False)
+            traced = torch.export.export(model.painter, examples, dynamic_shapes=dynamic, strict=False)
             program = torch.onnx.export(
                 traced,
                 (),

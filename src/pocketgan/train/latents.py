@@ -125,12 +125,11 @@ class Latents(Translation):
 
     def _judged(self, reals: Tensor, fakes: Tensor) -> dict[str, Tensor]:
         due = "r1" in self.weights and self._due(self.settings.r1_every)
-        # R1 is of the pictures as D is shown them: bilinear sampling has no second derivative to reach those before.
-        shown = self._shown(reals).detach().requires_grad_(due)
-        real = self.players["D"](shown)
+        reals = reals.detach().requires_grad_(due)
+        real = self.players["D"](self._shown(reals))
         losses = {"real_fake": discriminator_loss(self.gan, real, self.players["D"](self._shown(fakes)))}
         if due:
-            losses["r1"] = r1_penalty(real, shown) * self.settings.r1_every
+            losses["r1"] = r1_penalty(real, reals) * self.settings.r1_every
         if self.augment is not None:
             self.augment.update(of_all(real.detach().flatten(1).mean(1).sign()))
         return losses
