@@ -32,17 +32,17 @@ BUDGETS = {"1.5x": ("dmad",), "4x": ("dmad", "uniform")}
 
 
 def teacher(name: str, data: DataConfig, judge: JudgeConfig, steps: int) -> TrainConfig:
-    """Half as wide as published, or an eighth, for two processor cores; a mean of the weights is kept."""
+    """A quarter as wide as published, or an eighth, for two processor cores; a mean of the weights is kept."""
     own = replace(data, size=64 if name == "cats64" else 32, flip=True)
     game = TrainConfig(task="unconditional", data=own, judge=judge)
     if name == "cats64":
         fit = replace(SAGAN, steps=steps, batch=16, lr=2e-4, sample_every=500)
-        options = {"ngf": 32}
+        options = {"ngf": 16}
         return replace(
             game,
             arch="sagan",
             arch_options=options,
-            discriminator_options={"ndf": 32},
+            discriminator_options={"ndf": 16},
             latents=LatentConfig(average=2.0),
             fit=fit,
         )

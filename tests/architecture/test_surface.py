@@ -32,7 +32,7 @@ FLAGS = {
     "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --vary --seeds --seed --task --size"
     " --aspect --direction --steps --batch --features --device --resume --dry-run",
     "evaluate": "ARTIFACT --data --task --size --aspect --weights --direction --classes --metrics --features --reals --stats"
-    " --segmenter --teacher --batch --device --json",
+    " --segmenter --generated --teacher --batch --device --json",
     "stats": "DATA --side --features --out --split --size --aspect",
     "export": "ARTIFACT --out --format --size --aspect --weights --verify",
     "convert": "FILE --out --config --network --content --upsamplings --weights --keep --range --bgr --size --aspect --replace",

@@ -14,7 +14,7 @@ def run(
     /,
     *,
     data: str,
-    task: StudentTask = "paired",
+    task: StudentTask | None = None,
     size: int | None = None,
     aspect: float | None = None,
     weights: str | None = None,
@@ -26,6 +26,7 @@ def run(
     stats: str | None = None,
     segmenter: str | None = None,
     teacher: str | None = None,
+    generated: int | None = None,
     batch: int = 8,
     device: str = "auto",
     json: Switch = False,
@@ -36,7 +37,8 @@ def run(
         artifact: an artifact of ours (.safetensors), a published checkpoint, or any generator as file.py:factory.
         weights: of a factory's generator: an artifact cut from it, or its own (.safetensors, .pth).
         data: a folder in one of the ecosystem's layouts, or a built-in set: shapes, textures.
-        task: paired and labels measure against the truth; unpaired and inputs have none.
+        task: paired and labels measure against the truth, the others have none; by default paired, or what the generator reads.
+        generated: how many pictures of a generator of numbers are judged; by default as many as there are real ones.
         size: width of the images; by default what the file says.
         aspect: width over height; by default what the file says.
         direction: which side is the source.
@@ -62,7 +64,9 @@ def run(
     from pocketgan.pipeline.measure import measure
 
     chosen = tuple(metrics.split(",")) if metrics else None
-    config = JudgeConfig(metrics=chosen, features=features, reals=reals, stats=stats, segmenter=segmenter, batch=batch)
+    config = JudgeConfig(
+        metrics=chosen, features=features, reals=reals, stats=stats, segmenter=segmenter, generated=generated, batch=batch
+    )
     source = DataConfig(path=data, direction=direction, classes=classes)
     result = measure(
         joined(artifact, weights),

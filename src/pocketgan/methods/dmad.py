@@ -84,8 +84,12 @@ class Dmad(Method):
 
     @classmethod
     def presets(cls, teacher: nn.Module, task: str) -> dict[str, dict[str, Any]]:
-        """``paper``: the equations as printed; ``release``: what made the published checkpoints, its defects mended."""
-        return {"paper": _paper(task), "release": _release(teacher, task)}
+        """``paper``: the equations as printed; ``release``: what made the published checkpoints, its defects mended.
+
+        Of pictures from numbers or in styles nothing was released.
+        """
+        released = task not in ("unconditional", "multimodal")
+        return {"paper": _paper(task)} | ({"release": _release(teacher, task)} if released else {})
 
     def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:
         """The floor, with what the cap leaves of every layer; the names of groups; a fresh network that is small already."""
@@ -272,7 +276,7 @@ class MaskLearner:
 
 def _paper(task: str) -> dict[str, Any]:
     """Section IV-A: a constant strength, co-attention and discriminator features in the recovery alone."""
-    unpaired = task in ("unpaired", "inputs")
+    unpaired = _without_pairs(task)
     return {
         "method_options": {
             "group_rule": "paper",
@@ -286,14 +290,18 @@ def _paper(task: str) -> dict[str, Any]:
         "search_objective": "none",
         "objective": "coattention+discriminator",
         "objective_options.coattention": {"channels": "sum"},
-        "fit.weights.coattention": 100.0 if unpaired else 50.0,
+        "fit.weights.coattention": 10.0 if task == "unconditional" else 100.0 if unpaired else 50.0,
         "fit.weights.discriminator": 1e-4,
     }
 
 
+def _without_pairs(task: str) -> bool:
+    return task not in ("paired", "labels")
+
+
 def _release(teacher: nn.Module, task: str) -> dict[str, Any]:
     """The released scripts: a search from fresh weights, layers beside the picture polarised, U-Nets capped, two ways."""
-    spec, unpaired = spec_of(teacher), task in ("unpaired", "inputs")
+    spec, unpaired = spec_of(teacher), _without_pairs(task)
     beside = ["stem", "down1", "up1", "up2"]
     mobile, trunk = bool(getattr(spec, "separable", False)), "trunk" in spec.widths
     return {

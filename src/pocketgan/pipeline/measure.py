@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pocketgan.core.inputs import drawn_by
 from pocketgan.core.progress import Reporter
 from pocketgan.core.shape import Shape, said, shape_of
 from pocketgan.data.config import DataConfig, Split, has_pairs
@@ -30,15 +31,19 @@ def measure(
     data: DataConfig,
     config: JudgeConfig,
     *,
-    task: StudentTask,
+    task: StudentTask | None = None,
     size: int | None = None,
     aspect: float | None = None,
     teacher: str | None = None,
     device: str = "auto",
     reporter: Reporter | None = None,
 ) -> Result:
-    """Costs and quality of one artifact on the test images. Raises ``ValueError`` if nothing can be measured."""
+    """Costs and quality of one artifact on the test images. Raises ``ValueError`` if nothing can be measured.
+
+    ``task``: by default what the generator is made for if it reads numbers, else paired.
+    """
     source = load(artifact)
+    task = task or (source.task(data) if drawn_by(source.model) else "paired")
     generators = {"picture": source.model}
     if teacher is not None:
         generators["teacher"] = load(teacher).model
