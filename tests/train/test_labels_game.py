@@ -169,7 +169,7 @@ def test_a_student_imitates_as_well_and_a_teacher_is_shown_beside_it() -> None:
         "teacher": painter(3),
         "objective": "kernel-alignment",
         "layers": ("head", "up1"),
-        "example": street(count=1)["source"],
+        "example": street(count=1),
     }
     task = LabelTranslation(painter().eval(), judge(), pixels=True, coloured=LABELS.coloured, **more)
     assert task.weights["kernel-alignment"] == 1

@@ -40,6 +40,8 @@ def list_files(config: DataConfig, task: Pairing, split: Split) -> Listing:
     """The files that ``task`` needs. Raises ``ValueError`` for an empty side and for names without a partner."""
     root = Path(config.path).expanduser()
     labelled = locate_labels(root, split)
+    if labelled is not None and task == "unconditional" and config.direction == "BtoA":
+        raise ValueError("direction=BtoA: of label maps and photos, pictures from numbers are the photos; leave it out")
     if labelled is not None and task != "unconditional" and (task != "inputs" or config.direction != "BtoA"):
         raise ValueError(
             f"{config.path} holds label maps and photos, but the task is {task}: take the task labels, or inputs with "
@@ -49,7 +51,7 @@ def list_files(config: DataConfig, task: Pairing, split: Split) -> Listing:
     source: Side = "A" if config.direction == "AtoB" else "B"
     target: Side = "B" if source == "A" else "A"
     if task == "unconditional":
-        source = target if labelled is None else "B"
+        source = target
     if place.shared is not None:
         return _shared(place, config, task, source)
     if task == "paired":

@@ -94,8 +94,8 @@ def check_stride(model: nn.Module, shape: Shape) -> None:
 
 def check_channels(model: nn.Module, data: ImageData) -> None:
     """Raise ``ValueError`` if the generator reads other label maps than these, or something else than pictures."""
-    if data.task == "unconditional" or drawn_by(model):
-        _check_drawn(model, data)
+    check_drawn(model, data.task)
+    if drawn_by(model):
         return
     if data.labels is None and image_channels(model) != 3:
         raise ValueError(
@@ -111,13 +111,13 @@ def check_channels(model: nn.Module, data: ImageData) -> None:
     )
 
 
-def _check_drawn(model: nn.Module, data: ImageData) -> None:
+def check_drawn(model: nn.Module, task: Pairing) -> None:
     """Raise ``ValueError`` if the task has no numbers for a generator that reads some, or the other way round."""
     drawn = set(drawn_by(model))
     fitting = "unconditional" if "source" in drawn else "multimodal" if drawn else "paired, unpaired, labels or inputs"
-    if data.task not in fitting:
+    if task not in fitting:
         reads = f"reads {' and '.join(sorted(drawn))} as numbers" if drawn else "paints from images"
-        raise ValueError(f"task={data.task}: the generator {reads}; take task={fitting}")
+        raise ValueError(f"task={task}: the generator {reads}; take task={fitting}")
 
 
 def check_size(what: str, model: nn.Module, shape: Shape) -> None:
@@ -155,9 +155,13 @@ def beside(found: Mapping[str, Judgement]) -> dict[str, Any]:
 
 def make_discriminator(name: str, options: dict[str, Any], in_channels: int, shape: Shape) -> nn.Module:
     """A discriminator of that name for inputs of so many channels; one that judges a single size, for that of the images."""
-    maker = MODELS[name]
-    sized = {"size": shape[1]} if "size" in signature(maker).parameters else {}
-    return maker(**{"in_channels": in_channels, **sized, **options}).build()
+    return MODELS[name](**{"in_channels": in_channels, **known_by(name, size=shape[1]), **options}).build()
+
+
+def known_by(name: str, **options: Any) -> dict[str, Any]:
+    """Those of the options that the maker of the network of that name has."""
+    known = signature(MODELS[name]).parameters
+    return {option: value for option, value in options.items() if option in known}
 
 
 def resolved_steps(fit: FitConfig, length: int) -> FitConfig:

@@ -22,9 +22,11 @@ from pocketgan.models.spectral import folded
 from pocketgan.pipeline.common import (
     batches_of,
     beside,
+    check_drawn,
     check_size,
     check_stride,
     first_batch,
+    known_by,
     machine,
     make_discriminator,
     open_run,
@@ -42,7 +44,7 @@ from pocketgan.train.cycle import Cycle
 from pocketgan.train.latents import Latents
 from pocketgan.train.loop import check_weights, choose_device, fit
 from pocketgan.train.processes import processes
-from pocketgan.train.styles import Styles
+from pocketgan.train.styles import STYLE, Styles
 from pocketgan.train.task import Task
 from pocketgan.train.translation import Translation
 
@@ -120,7 +122,9 @@ def _make_task(config: TrainConfig, labels: Labels | None, device: torch.device)
     gan = config.gan or known.gan
 
     def generator(**more: object) -> nn.Module:
-        return MODELS[config.arch](**{**more, **config.arch_options}).build()
+        model = MODELS[config.arch](**{**known_by(config.arch, **more), **config.arch_options}).build()
+        check_drawn(model, config.task)
+        return model
 
     def discriminator(channels: int) -> nn.Module:
         name = config.discriminator or known.discriminator
@@ -138,7 +142,10 @@ def _make_task(config: TrainConfig, labels: Labels | None, device: torch.device)
     if config.task == "unconditional":
         return Latents(generator(size=config.data.size), discriminator(3), gan=gan, settings=config.latents or known.latents)
     if config.task == "multimodal":
-        return Styles((generator(), generator()), (discriminator(3), discriminator(3)), gan=gan)
+        there, back = generator(), generator()
+        if getattr(there, STYLE, None) is None:
+            raise ValueError(f"task=multimodal: this {config.arch} reads no styles off pictures; take style_encoder=true")
+        return Styles((there, back), (discriminator(3), discriminator(3)), gan=gan)
     return Cycle((generator(), generator()), (discriminator(3), discriminator(3)), gan=gan)
 
 

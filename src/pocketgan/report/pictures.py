@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ PICTURE_BYTES, SAMPLE_BYTES = 5_000_000, 1_500_000
 SAMPLES = 4
 ROLES = ("source", "target", "teacher", "student")
 TITLES = {"source": "input"}
+STYLED = re.compile(r"(.+)-style([0-9]{1,2})")
 PIXELATED_BELOW = 160
 # Larger sample grids, and pictures of which not one row would fit, are shown reduced.
 LIGHT_BYTES, LIGHT_SIDE = 300_000, 1024
@@ -133,8 +135,8 @@ def _shared_roles(rows: list[dict[tuple[int, str], bytes]]) -> set[str]:
 
 
 def _rank(role: str) -> tuple[int, str]:
-    plain, _, style = role.partition("-style")
-    return (int(style or 0) * len(ROLES) + ROLES.index(plain), "") if plain in ROLES else (100, role)
+    plain, style = _styled(role)
+    return (int(style or 0) * len(ROLES) + ROLES.index(plain), "") if plain in ROLES else (1000, role)
 
 
 def _pick(row: dict[tuple[int, str], bytes], role: str, run: int | None) -> bytes | None:
@@ -144,7 +146,7 @@ def _pick(row: dict[tuple[int, str], bytes], role: str, run: int | None) -> byte
 
 
 def _title(role: str, labels: list[str], run: int | None) -> str:
-    plain, _, style = role.partition("-style")
+    plain, style = _styled(role)
     name, own = TITLES.get(plain, plain), f", style {style}" if style else ""
     if run is None:
         return f"{name}{own}"
@@ -152,7 +154,13 @@ def _title(role: str, labels: list[str], run: int | None) -> str:
 
 
 def _of_student(role: str) -> bool:
-    return role.partition("-style")[0] == "student"
+    return _styled(role)[0] == "student"
+
+
+def _styled(role: str) -> tuple[str, str]:
+    """The role without its style, and the style's number, mostly none."""
+    match = STYLED.fullmatch(role)
+    return (match[1], match[2]) if match else (role, "")
 
 
 def _embed(data: bytes | None, column: str, role: str) -> Picture | None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.core.inputs import inputs_of, read_from
-from pocketgan.losses import discriminator_loss, generator_loss
+from pocketgan.losses import Logits, discriminator_loss, generator_loss
 from pocketgan.losses.regularisation import path_lengths, r1_penalty
 from pocketgan.train.augment import Augment
 from pocketgan.train.processes import processes
@@ -126,12 +126,14 @@ class Latents(Translation):
     def _judged(self, reals: Tensor, fakes: Tensor) -> dict[str, Tensor]:
         due = "r1" in self.weights and self._due(self.settings.r1_every)
         reals = reals.detach().requires_grad_(due)
-        real = self.players["D"](self._shown(reals))
+        real: Logits = self.players["D"](self._shown(reals))
         losses = {"real_fake": discriminator_loss(self.gan, real, self.players["D"](self._shown(fakes)))}
+        scales = [real] if isinstance(real, Tensor) else real
+        logits = torch.cat([scale.flatten(1) for scale in scales], 1)
         if due:
-            losses["r1"] = r1_penalty(real, reals) * self.settings.r1_every
+            losses["r1"] = r1_penalty(logits, reals) * self.settings.r1_every
         if self.augment is not None:
-            self.augment.update(of_all(real.detach().flatten(1).mean(1).sign()))
+            self.augment.update(of_all(logits.detach().mean(1).sign()))
         return losses
 
     def _path_length(self, batch: Batch) -> Tensor:
@@ -151,18 +153,17 @@ class Latents(Translation):
 
     @torch.no_grad()
     def stepped(self, pictures: int) -> None:
-        """The running mean follows."""
+        """The running mean follows; what is no weight is as it is now, as released: means of directions have no length 1."""
         self.step += 1
         if self.mean is None:
             return
-        self.mean.to(next(self.players["G"].parameters()).device)
+        own = self.players["G"]
+        self.mean.to(next(own.parameters()).device)
         kept = 0.5 ** (pictures / (1000 * self.settings.average))
-        own = self.players["G"].state_dict()
-        for name, tensor in self.mean.state_dict().items():
-            if tensor.is_floating_point():
-                tensor.lerp_(own[name].to(tensor), 1 - kept)
-            else:
-                tensor.copy_(own[name])
+        for mean, weight in zip(self.mean.parameters(), own.parameters(), strict=True):
+            mean.lerp_(weight, 1 - kept)
+        for buffer, current in zip(self.mean.buffers(), own.buffers(), strict=True):
+            buffer.copy_(current)
 
     def kept(self, player: str) -> nn.Module:
         """Of the generator its running mean, where there is one; with the average style of what it is by then."""

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from pocketgan.losses import GanMode, discriminator_loss, generator_loss
 from pocketgan.train.task import Batch, Phase, Task
@@ -95,6 +96,7 @@ class Styled(Translation):
 
     def __init__(self, generator: nn.Module, discriminator: nn.Module | None, **game: Any):
         """``game`` is what `Translation` takes; the truth is the teacher's picture."""
+        self._handles: list[RemovableHandle] = []  # first of all: the game closes itself where no features are looked at
         super().__init__(generator, discriminator, **game)
         assert self.teacher is not None, "a student of styles has a teacher"
         self.step = torch.zeros((), dtype=torch.int64)
@@ -138,9 +140,8 @@ class Styled(Translation):
     def close(self) -> None:
         """Take everything off the teacher."""
         super().close()
-        if self.reads:
-            for handle in self._handles:
-                handle.remove()
+        for handle in self._handles:
+            handle.remove()
 
 
 def _keeper(into: list[Tensor]) -> Any:
