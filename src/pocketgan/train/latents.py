@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pocketgan.compress.calibrate import calibrate_
 from pocketgan.core.inputs import inputs_of, read_from
 from pocketgan.losses import Logits, discriminator_loss, generator_loss
 from pocketgan.losses.regularisation import path_lengths, r1_penalty
@@ -24,6 +25,8 @@ SMOOTHED = 0.01
 """The part of each new path length in their running mean (StyleGAN2, appendix B: a decay of 0.99)."""
 CENTRED = 10_000
 """Latents whose mean style is the average that truncation pulls to."""
+CALIBRATED, SEEN = 1024, 64
+"""Of them, those that a mean of weights gets its batch statistics from (no network ever had both), so many at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,12 +169,15 @@ class Latents(Translation):
             buffer.copy_(current)
 
     def kept(self, player: str) -> nn.Module:
-        """Of the generator its running mean, where there is one; with the average style of what it is by then."""
+        """Of the generator its running mean, where there is one; batch statistics and average style are of what it is by then."""
         if player != "G":
             return super().kept(player)
         network = self._latest()
+        drawn = _drawn_for(network)
+        if self.mean is not None:
+            calibrate_(network, torch.split(drawn[:CALIBRATED], SEEN))
         if hasattr(network, "w_avg"):
-            centre_(network)
+            centre_(network, drawn)
         return network
 
     def _latest(self) -> nn.Module:
@@ -204,12 +210,15 @@ class Latents(Translation):
 
 
 @torch.no_grad()
-def centre_(generator: Any) -> None:
-    """Set its ``w_avg`` to the mean style of `CENTRED` latents, the same ones always.
+def centre_(generator: Any, latents: Tensor) -> None:
+    """Set its ``w_avg`` to the mean style of the latents.
 
     The released code lets it follow the styles of the batches, from weights that are no longer there.
     """
-    (source, *_) = inputs_of(generator)
-    device = generator.w_avg.device
-    drawn = torch.randn(CENTRED, source.channels, generator=torch.Generator().manual_seed(0))
-    generator.w_avg.copy_(generator.mapping(drawn.to(device)).mean(0))
+    generator.w_avg.copy_(generator.mapping(latents).mean(0))
+
+
+def _drawn_for(generator: nn.Module) -> Tensor:
+    """Latents of `CENTRED` pictures, the same ones always."""
+    source, device = inputs_of(generator)[0], next(generator.parameters()).device
+    return torch.randn(CENTRED, source.channels, generator=torch.Generator().manual_seed(0)).to(device)
