@@ -169,7 +169,7 @@ class Latents(Translation):
             buffer.copy_(current)
 
     def kept(self, player: str) -> nn.Module:
-        """Of the generator its running mean, where there is one; batch statistics and average style are of what it is by then."""
+        """Of the generator its running mean, where there is one; its batch statistics and average style are of the end."""
         if player != "G":
             return super().kept(player)
         network = self._latest()
