@@ -132,7 +132,7 @@ every_example = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 """The test runs over the whole zoo."""
 
 few = settings(
-    max_examples=3,
+    max_examples=2,
     phases=(Phase.generate, Phase.shrink),
     deadline=None,
     derandomize=True,
