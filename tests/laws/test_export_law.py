@@ -42,7 +42,7 @@ OF_THE_SAME_LAYERS = {"spade", "mobile-spade", "mobile-munit"}
 READS = {
     "munit": {"image": 4, "reference": 4},
     "munit-without-style-encoder": {"image": 4, "style": 2},
-    **dict.fromkeys(("sagan", "stylegan2", "stylegan2-residual"), {"latent": 2}),
+    **{name: {"latent": 2} for name in ("sagan", "stylegan2", "stylegan2-residual")},
 }
 """``{name of an input: its dimensions}`` of those that do not read one image."""
 
