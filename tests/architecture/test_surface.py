@@ -34,7 +34,8 @@ FLAGS = {
     "evaluate": "ARTIFACT --data --task --size --aspect --weights --direction --classes --metrics --features --reals --stats"
     " --segmenter --generated --teacher --batch --device --json",
     "stats": "DATA --side --features --out --split --size --aspect",
-    "export": "ARTIFACT --out --format --size --aspect --weights --verify",
+    "generate": "ARTIFACTS --out --seeds --columns --truncation --interpolate --frames --fps --source --reference",
+    "export": "ARTIFACT --out --format --size --aspect --weights --drop-style --verify",
     "convert": "FILE --out --config --network --content --upsamplings --weights --keep --range --bgr --size --aspect --replace",
     "inspect": "MODEL --size --aspect --multiple --weights --keep --range --bgr --json",
     "latency": "ARTIFACTS --runtime --batch --size --aspect --threads --repeats --json",

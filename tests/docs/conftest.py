@@ -27,7 +27,18 @@ from pocketgan.evaluate import JudgeConfig
 from pocketgan.export import Exported, Verification
 from pocketgan.interop import to_published
 from pocketgan.interop.factory import load_factory
-from pocketgan.models import inception, inception_spade, mobile_resnet, mobile_spade, munit, patchgan, resnet, spade
+from pocketgan.models import (
+    inception,
+    inception_spade,
+    mobile_resnet,
+    mobile_spade,
+    munit,
+    patchgan,
+    resnet,
+    sagan,
+    spade,
+    stylegan2,
+)
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.convert import convert
 from pocketgan.pipeline.measure import save_statistics
@@ -88,13 +99,17 @@ def write_segmenter(path: Path) -> None:
 
 
 def write_painters(runs: Path) -> None:
-    """An inception teacher, and generators of label maps."""
+    """An inception teacher, generators of label maps, from random numbers, and in styles."""
     small = {"in_channels": CLASSES, "upsamplings": 5}
     networks = {
         "maps-inception/generator": (inception(32, blocks=2, norm="batch"), SIDE),
         "streets/generator": (spade(8, spectral=False, **small), (SIDE, 2 * SIDE)),
         "streets-inception/generator": (inception_spade(8, **small), (SIDE, 2 * SIDE)),
         "streets-small/student": (mobile_spade(2, spectral=False, **small), (SIDE, 2 * SIDE)),
+        "faces/teacher/generator": (sagan(8, size=SIDE, spectral=False), SIDE),
+        "faces/student/student": (sagan(4, size=SIDE, spectral=False), SIDE),
+        "cifar10/student/student": (stylegan2(SIDE, channel_base=256, latent=8, style=8, mapping=2), SIDE),
+        "shoes/student/student": (munit(2, mlp=8, blocks=1), SIDE),
     }
     for name, (spec, size) in networks.items():
         save_artifact(runs / f"{name}.safetensors", spec.build(), size=size)

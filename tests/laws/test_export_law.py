@@ -9,8 +9,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from torch import Tensor
 
 from pocketgan.core.dims import removable_groups
+from pocketgan.core.inputs import Input
 from pocketgan.core.spec import MODELS, Spec
 from pocketgan.export import FORMATS, Deployable
 from zoo import EXAMPLES, in_channels, randomised, size, tiny
@@ -29,16 +31,28 @@ TRIED = {
     "unet": EXAMPLES["unet"]["absent-levels"],
     "inception": EXAMPLES["inception"]["absent-branches"],
     "inception-spade": with_few_branches(),
+    "munit": EXAMPLES["munit"]["affine"],
+    "munit-without-style-encoder": tiny("munit", blocks=1, style_encoder=False),
+    "sagan": EXAMPLES["sagan"]["published"],
+    "stylegan2": EXAMPLES["stylegan2"]["skip"],
+    "stylegan2-residual": EXAMPLES["stylegan2"]["residual"],
 }
-OF_THE_SAME_LAYERS = {"spade", "mobile-spade"}
+OF_THE_SAME_LAYERS = {"spade", "mobile-spade", "mobile-munit"}
 """Half a minute each, for nothing that the others do not have."""
+READS = {
+    "munit": {"image": 4, "reference": 4},
+    "munit-without-style-encoder": {"image": 4, "style": 2},
+    **{name: {"latent": 2} for name in ("sagan", "stylegan2", "stylegan2-residual")},
+}
+"""``{name of an input: its dimensions}`` of those that do not read one image."""
 
 
 def test_every_generator_is_tried() -> None:
-    models = {name: next(iter(variants.values())).build(device="meta") for name, variants in EXAMPLES.items()}
-    generators = {name for name, model in models.items() if hasattr(model, "stride")}
-    assert set(TRIED) | OF_THE_SAME_LAYERS == generators
-    assert set(MODELS) - generators == {"patchgan", "pixel", "multiscale"}
+    specs = {name: next(iter(variants.values())) for name, variants in EXAMPLES.items()}
+    generators = {name for name, spec in specs.items() if spec.paints or hasattr(spec.build(device="meta"), "stride")}
+    assert {name for name in TRIED if name in MODELS} | OF_THE_SAME_LAYERS == generators
+    judges = {"patchgan", "pixel", "multiscale", "ms-image", "sagan-discriminator", "stylegan2-discriminator"}
+    assert set(MODELS) - generators == judges
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -51,10 +65,21 @@ def test_export_is_eager(name: str, format: str, tmp_path: Path) -> None:
     nodes = {node.op_type for node in onnx.load(done.path).graph.node}
     assert "BatchNormalization" not in nodes
     session = onnxruntime.InferenceSession(done.path, providers=["CPUExecutionProvider"])
+    assert {given.name: len(given.shape) for given in session.get_inputs()} == READS.get(name, {"image": 4})
     height, width = size(spec)
     for batch, sides in ((1, (height, width)), (2, (height + 3, width - 1))):
-        generator = torch.Generator().manual_seed(batch)
-        image = torch.rand(batch, in_channels(spec), *sides, generator=generator) * 2 - 1
-        (picture,) = session.run(None, {"image": image.numpy()})
+        given = drawn(spec, batch, sides)
+        (picture,) = session.run(None, dict(zip(READS.get(name, ["image"]), (x.numpy() for x in given), strict=True)))
         with torch.inference_mode():
-            torch.testing.assert_close(torch.from_numpy(picture), Deployable(model)(image), rtol=0, atol=2e-5)
+            torch.testing.assert_close(torch.from_numpy(picture), Deployable(model)(*given), rtol=0, atol=2e-5)
+
+
+def drawn(spec: Spec, batch: int, sides: tuple[int, int]) -> tuple[Tensor, ...]:
+    """All that the network reads, images of those sides; pictures that a style is read off have the file's own."""
+    generator = torch.Generator().manual_seed(batch)
+    first, *more = (each for each in spec.inputs or (Input("source", in_channels(spec)),) if not each.optional)
+    shapes = (first.shape(batch, sides), *(each.shape(batch, size(spec)) for each in more))
+    return tuple(
+        torch.randn(shape, generator=generator) if len(shape) == 2 else torch.rand(shape, generator=generator) * 2 - 1
+        for shape in shapes
+    )

@@ -14,6 +14,7 @@ VERBS = {
     "compare": "several methods, budgets and seeds: one table, one plot",
     "evaluate": "measure an artifact's pictures on data",
     "stats": "statistics of real images for the Frechet distance, once",
+    "generate": "pictures of a generator that paints from random numbers, or in many styles",
     "export": "write an artifact for a device, verified",
     "convert": "a published checkpoint to an artifact, or an artifact back to the published names",
     "inspect": "groups, widths, costs in both counts, floor of the budget",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from pocketgan.cli.console import say
+from pocketgan.cli.console import Switch, say
 
 
 def run(
@@ -19,6 +19,7 @@ def run(
     size: int | None = None,
     aspect: float | None = None,
     weights: str | None = None,
+    drop_style: Switch = False,
     verify: bool = True,
 ) -> None:
     """Write an artifact for a device and check that it computes the same.
@@ -30,11 +31,12 @@ def run(
         format: onnx (any batch, height and width).
         size: width of the images that it is meant for; by default what the file says.
         aspect: width over height; by default what the file says.
+        drop_style: leave out what reads a style off a picture (munit); the file then takes styles as numbers alone.
         verify: compare with PyTorch on several sizes, odd ones too, and write nothing if they differ.
     """
     from pocketgan.interop.factory import joined
     from pocketgan.pipeline.measure import export
 
-    done = export(joined(artifact, weights), out, format=format, size=size, aspect=aspect, verify=verify)
+    done = export(joined(artifact, weights), out, format=format, size=size, aspect=aspect, drop_style=drop_style, verify=verify)
     checked = f", at most {done.verification.max_abs_diff:.1e} from PyTorch" if done.verification else ""
     say(f"{done.path}: {done.bytes:,} bytes{checked}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -71,6 +72,11 @@ def examples(model: nn.Module, shape: Shape, *, batch: int = 1, device: torch.de
 def input_shapes(model: nn.Module, shape: Shape) -> tuple[tuple[int, ...], ...]:
     """The shapes of what it reads for one picture of that height and width."""
     return tuple(each.shape(1, shape) for each in inputs_of(model) if not each.optional)
+
+
+def numbers_of(seed: int, length: int) -> Tensor:
+    """1 x length standard normal numbers: the same ones for that seed always, whatever network reads them."""
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal((1, length), dtype=np.float32))
 
 
 def as_given(given: Given) -> tuple[Tensor, ...]:

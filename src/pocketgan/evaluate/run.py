@@ -6,11 +6,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.inputs import drawn_by, read_from
+from pocketgan.core.inputs import drawn_by, numbers_of, read_from
 from pocketgan.core.progress import Reporter
 from pocketgan.data.config import DataConfig, Direction, Pairing, Split, has_pairs
 from pocketgan.data.images import ImageData, open_data
@@ -140,9 +139,9 @@ def _styles(painters: Mapping[str, nn.Module], given: Mapping[str, Tensor], room
     """The first few images in further styles, each of them the same for all."""
     found: dict[str, Tensor] = {}
     for number in range(2, STYLES + 1):
-        drawn = np.random.default_rng(number).standard_normal(given["style"].shape[1], dtype=np.float32)
         first = {name: tensor[:room] for name, tensor in given.items()}
-        first["style"] = torch.from_numpy(drawn).to(first["style"]).expand_as(first["style"])
+        style = first["style"]
+        first["style"] = numbers_of(number, style.shape[1]).to(style).expand_as(style)
         found |= {f"{name}-style{number}": paint(painter, first) for name, painter in painters.items()}
     return found
 

@@ -7,14 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from pocketgan.core.inputs import drawn_by
 from pocketgan.core.progress import Reporter
 from pocketgan.core.shape import Shape, said, shape_of
+from pocketgan.core.spec import spec_of
 from pocketgan.data.config import DataConfig, Split, has_pairs
 from pocketgan.data.images import open_data
 from pocketgan.evaluate import SAMPLED, JudgeConfig, Result, cost_result, evaluate, latencies, real_moments
 from pocketgan.export import FORMATS, Exported
 from pocketgan.extractors import make_extractor
+from pocketgan.models.munit import without_style_encoder
 from pocketgan.pipeline.common import check_channels, check_stride
 from pocketgan.pipeline.config import StudentTask
 from pocketgan.pipeline.sources import Source, load
@@ -99,11 +103,28 @@ def measure_latency_of(
 
 
 def export(
-    artifact: str, out: Path, *, format: str, size: int | None = None, aspect: float | None = None, verify: bool = True
+    artifact: str,
+    out: Path,
+    *,
+    format: str,
+    size: int | None = None,
+    aspect: float | None = None,
+    drop_style: bool = False,
+    verify: bool = True,
 ) -> Exported:
-    """Write an artifact in a format of `FORMATS`, verified against eager PyTorch."""
+    """Write an artifact in a format of `FORMATS`, verified against eager PyTorch.
+
+    ``drop_style`` leaves out what reads a style off a picture. Raises ``ValueError`` for a generator that reads no style.
+    """
     source = load(artifact)
-    return FORMATS[format](source.model, out, size=shape(source, size, aspect), verify=verify)
+    model = _without_reader(artifact, source.model) if drop_style else source.model
+    return FORMATS[format](model, out, size=shape(source, size, aspect), verify=verify)
+
+
+def _without_reader(artifact: str, model: nn.Module) -> nn.Module:
+    if "style" not in drawn_by(model):
+        raise ValueError(f"{artifact} is a {spec_of(model).name}, which reads no style: leave --drop-style out")
+    return without_style_encoder(model)
 
 
 def save_statistics(

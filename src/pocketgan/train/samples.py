@@ -1,8 +1,8 @@
-"""Grids of pictures: one row an image, one column a role."""
+"""Pictures as files, alone and side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +25,31 @@ def save_picture(path: Path, picture: Tensor) -> None:
 
 
 def save_grid(path: Path, columns: Mapping[str, Tensor], *, gap: int = 2) -> None:
-    """Write ``{role: N x C x H x W in [-1, 1]}`` as one PNG with N rows, atomically."""
-    rows = []
-    for index in range(len(next(iter(columns.values())))):
-        tiles = [np.pad(to_uint8(c[index]), ((0, gap), (0, gap), (0, 0)), constant_values=255) for c in columns.values()]
-        rows.append(np.concatenate(tiles, 1))
-    _save(path, np.concatenate(rows, 0))
+    """Write ``{role: N x C x H x W in [-1, 1]}`` as one PNG, one row an image, one column a role, atomically."""
+    save_sheet(path, list(zip(*columns.values(), strict=True)), gap=gap)
+
+
+def save_sheet(path: Path, rows: Sequence[Sequence[Tensor]], *, gap: int = 2) -> None:
+    """Write the `sheet` of these pictures as PNG, atomically."""
+    _save(path, sheet(rows, gap=gap))
+
+
+def save_video(path: Path, frames: Sequence[np.ndarray], *, fps: int) -> None:
+    """Write H x W x 3 uint8 arrays as an endless animation, atomically: GIF (256 colours) or, by the ending, lossless WebP."""
+    first, *rest = map(Image.fromarray, frames)
+    with atomic(path) as temporary:
+        first.save(temporary, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, lossless=True)
+
+
+def sheet(rows: Sequence[Sequence[Tensor]], *, gap: int = 2) -> np.ndarray:
+    """Rows of pictures, each C x H x W in [-1, 1], as one: H' x W' x 3 uint8; a shorter row ends in white."""
+    strips = [np.concatenate([_padded(to_uint8(picture), gap, gap) for picture in row], 1) for row in rows]
+    widest = max(strip.shape[1] for strip in strips)
+    return np.concatenate([_padded(strip, 0, widest - strip.shape[1]) for strip in strips], 0)
+
+
+def _padded(pixels: np.ndarray, below: int, right: int) -> np.ndarray:
+    return np.pad(pixels, ((0, below), (0, right), (0, 0)), constant_values=255)
 
 
 def _save(path: Path, array: np.ndarray) -> None:

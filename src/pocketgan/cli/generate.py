@@ -1,0 +1,59 @@
+"""``pocketgan generate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from pocketgan.cli.console import say
+
+
+def run(
+    artifacts: Annotated[tuple[str, ...], tyro.conf.Positional],
+    /,
+    *,
+    out: Path,
+    seeds: str | None = None,
+    columns: int = 8,
+    truncation: float | None = None,
+    interpolate: str | None = None,
+    frames: int = 24,
+    fps: int = 12,
+    source: str | None = None,
+    reference: str | None = None,
+) -> None:
+    """Pictures of generators that paint from random numbers, or images in many styles.
+
+    A seed is the same numbers for every generator that reads as many, so a teacher and its student show the same picture.
+
+    Args:
+        artifacts: artifacts of ours (.safetensors) or published checkpoints; several are shown one below the other.
+        out: .png for all pictures side by side, .gif or .webp for a video of an interpolation, no ending for a folder of one
+            PNG a seed.
+        seeds: one picture each: 0-15, or 0,3,7; by default 0-7.
+        columns: seeds in a row.
+        truncation: psi, of a generator with a mapping network (stylegan2): 0 is the average picture, 1 changes nothing.
+        interpolate: the way between the pictures of these seeds, such as 0,1,2; in a .png each a row.
+        frames: pictures from one of them to the next, both included.
+        fps: pictures a second of a video.
+        source: an image or a folder, whose first pictures are painted in the style of each seed (munit).
+        reference: a picture whose style is taken in the place of seeds (munit).
+    """
+    from pocketgan.core.progress import ConsoleReporter
+    from pocketgan.pipeline.generate import GenerateConfig, generate
+    from pocketgan.pipeline.seeds import parse_seeds
+
+    config = GenerateConfig(
+        seeds=parse_seeds(seeds) if seeds is not None else None,
+        columns=columns,
+        truncation=truncation,
+        interpolate=parse_seeds(interpolate) if interpolate is not None else None,
+        frames=frames,
+        fps=fps,
+        source=source,
+        reference=reference,
+    )
+    painted = generate(artifacts, out, config, reporter=ConsoleReporter())
+    say(f"{out}: {painted} pictures")
