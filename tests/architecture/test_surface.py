@@ -110,6 +110,8 @@ NAMES = {
             *("horse2zebra-inception-teacher", "zebra2horse-inception-teacher", "maps-inception-teacher"),
             *("cityscapes-inception-teacher", "gaugan-cityscapes-inception-teacher", "cat-horse2zebra", "cat-zebra2horse"),
             *("cat-maps", "cat-cityscapes", "cat-gaugan-cityscapes", "cat-gaugan-cityscapes-small"),
+            *("celeba-teacher", "cats64-teacher", "cifar10-teacher", "dmad-celeba", "dmad-celeba-4x", "dmad-cats64"),
+            *("dmad-cats64-4x", "dmad-cifar10", "edges2shoes-munit-teacher", "gan-compression-edges2shoes-munit-fast"),
         },
     ),
 }

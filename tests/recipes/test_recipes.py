@@ -7,15 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toys import TINY, toy
+from toys import tiny_players, toy
 
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.config import from_json, to_json
 from pocketgan.core.spec import MODELS
+from pocketgan.data.config import has_pairs
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import resnet
 from pocketgan.models.spectral import plain
-from pocketgan.pipeline.common import check_stride, make_discriminator
+from pocketgan.pipeline.common import check_size, check_stride, make_discriminator
 from pocketgan.pipeline.config import TrainConfig
 from pocketgan.pipeline.published import published as published_with
 from pocketgan.recipes import RECIPES, published
@@ -33,6 +34,9 @@ COSTS = {
     "gaugan-cityscapes-teacher": (93_048_003, 281.28e9, 281.36e9),
     "gaugan-coco-teacher": (97_480_899, 191.14e9, 191.18e9),
     **dict.fromkeys(("facades-teacher", "edges2shoes-unet-teacher", "cityscapes-unet-teacher"), UNET),
+    **dict.fromkeys(("celeba-teacher", "cats64-teacher"), (3_832_885, 200.28e6, 527.56e6)),
+    "cifar10-teacher": (19_947_539, 4.0197e9, 6.6692e9),
+    "edges2shoes-munit-teacher": (15_026_187, 77.28e9, 77.31e9),
     "quickstart-teacher": (7_314_755, 94.9e6, 283.7e6),
 }
 """Parameters, exact and paper MACs at the recipe's size."""
@@ -51,16 +55,18 @@ def test_a_teacher_builds_and_costs_what_is_stated(name: str) -> None:
     config = RECIPES[name]()
     labels = {"cityscapes": 36, "coco-stuff": 184}.get(config.data.classes)  # with edges of instances
     options = config.arch_options if labels is None else {**config.arch_options, "in_channels": labels}
+    if config.task == "unconditional":
+        options = {**options, "size": config.data.size}
     generator = plain(MODELS[config.arch](**options)).build(device="meta")
     cost = CostModel(generator, config.data.shape)()
     params, macs, macs_paper = COSTS[name]
     assert cost.params == params
     assert cost.macs == pytest.approx(macs, rel=1e-3)
     assert cost.macs_paper == pytest.approx(macs_paper, rel=1e-3)
-    channels = 3 + (0 if config.task == "unpaired" else labels or 3)
+    channels = 3 + ((labels or 3) if has_pairs(config.task) else 0)
     name = config.discriminator or published_with(config.task, config.arch).discriminator
     critic = make_discriminator(name, config.discriminator_options, channels, config.data.shape)
-    CostModel(critic, config.data.shape)  # takes images of that size
+    check_size("discriminator", critic, config.data.shape)
     check_stride(generator, config.data.shape)
 
 
@@ -73,8 +79,7 @@ def test_the_figures_of_the_header_are_these(figures: tuple[int, float, float]) 
 @pytest.mark.parametrize("name", TEACHERS)
 def test_a_teacher_runs_at_toy_size(name: str, tmp_path: Path) -> None:
     config = RECIPES[name]()
-    (depth,) = (f"arch_options.{key}={value}" for key, value in TINY[config.arch].items() if key != "ngf")
-    cook(toy(config, "arch_options.ngf=4", "discriminator_options.ndf=4", depth), tmp_path / "run")
+    cook(toy(config, *tiny_players(config.arch)), tmp_path / "run")
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert log[-1]["step"] == 2
     decaying = 1 - config.fit.decay_start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pocketgan.core.artifact import save_artifact
 from pocketgan.core.config import override
@@ -10,18 +11,24 @@ from pocketgan.core.spec import MODELS
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 
 SMALL = (
-    *("data.size=32", "data.limit=4", "data.workers=0", "data.load_size=null", "device=cpu"),
-    *('judge.runtimes=["torch"]', "judge.repeats=1", "judge.pictures=1"),
+    *("data.size=32", "data.limit=4", "data.workers=0", "data.load_size=null", "data.centre=null", "device=cpu"),
+    *('judge.runtimes=["torch"]', "judge.repeats=1", "judge.pictures=1", "judge.generated=4"),
 )
 LABELS = ("data.size=64", "data.preprocess=resize", "data.classes=null", "perceptual=none", "judge.segmenter=null")
+MULTIMODAL = ("data.size=64",)  # of three scales the smallest has four layers yet
 SHORT = ("epochs=null", "steps=2", "batch=2")
 _RESNET, _SPADE = {"ngf": 8, "blocks": 2}, {"ngf": 4, "upsamplings": 5}
 TINY = {
     **dict.fromkeys(("resnet", "mobile-resnet", "inception"), _RESNET),
     **dict.fromkeys(("spade", "inception-spade"), _SPADE),
     "unet": {"ngf": 8, "depth": 4},
+    "munit": {"ngf": 8, "mlp": 8, "blocks": 2},
+    "sagan": {"ngf": 8},
+    "stylegan2": {"channel_base": 256, "latent": 8, "style": 8, "mapping": 2},
 }
 """Numbers of a tiny generator of each kind."""
+CRITICS = {"stylegan2": {"channel_base": 128}}
+"""Those of its discriminator, where they are not the same for all."""
 CHANNELS = 8
 """Of the label maps of the built-in shapes."""
 
@@ -29,10 +36,25 @@ CHANNELS = 8
 def toy(config: TrainConfig | CompressConfig, *fields: str) -> TrainConfig | CompressConfig:
     """The same recipe with built-in data, few steps and few channels."""
     fits = ("fit", "search", "full.teacher", "full.distill") if isinstance(config, CompressConfig) else ("fit",)
-    data = "textures" if config.task == "unpaired" else "shapes"
+    data = "textures" if config.task in ("unpaired", "multimodal") else "shapes"
     short = [f"{fit}.{field}" for fit in fits for field in SHORT]
-    labels = LABELS if config.task == "labels" else ()
-    return override(config, [*SMALL, f"data.path={data}", *labels, *short, *fields])
+    own = LABELS if config.task == "labels" else MULTIMODAL if config.task == "multimodal" else ()
+    return override(config, [*SMALL, f"data.path={data}", *own, *short, *fields])
+
+
+def tiny_players(arch: str) -> list[str]:
+    """The fields that make a teacher's recipe play with tiny networks."""
+    critic = CRITICS.get(arch, {"ndf": 4})
+    options = {"arch_options": TINY[arch], "discriminator_options": critic}
+    return [f"{field}.{name}={value}" for field, own in options.items() for name, value in own.items()]
+
+
+def save_players(file: Path, arch: str, critic: str, *, side: int = 32, **choices: Any) -> None:
+    """A tiny generator, told ``choices``, and the discriminator beside it, as training leaves them."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_artifact(file, MODELS[arch](**TINY[arch], **choices).build(), size=side)
+    options = CRITICS.get(arch, {"ndf": 4}) | {name: value for name, value in choices.items() if name == "size"}
+    save_artifact(file.with_name(file.name.replace("generator", "discriminator")), MODELS[critic](**options).build(), size=side)
 
 
 def save_teacher(file: Path, arch: str, *, paired: bool, norm: str = "instance") -> None:

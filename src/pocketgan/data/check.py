@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pocketgan.data.config import DataConfig, Pairing, Split, has_pairs
 from pocketgan.data.decode import BadImage, MapFile, Picture
 from pocketgan.data.folders import shortened
+from pocketgan.data.geometry import whole
 from pocketgan.data.guess import guess_task
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.label_listing import Incomplete
@@ -142,7 +143,7 @@ def _examine_one(data: ImageData, pictures: FilePictures | LabelPictures, wanted
             check_pair(opened)
         for role in wanted:
             data.check_size(opened, role)
-            (width, height), (least_high, least_wide) = opened.size(role), data.config.shape
+            (width, height), (least_high, least_wide) = whole(opened.size(role), data.config), data.config.shape
             if data.config.preprocess != "none" and (width < least_wide or height < least_high):
                 smaller.add(opened.items[role].path)
     except BadImage as error:

@@ -31,6 +31,9 @@ class DataConfig:
     """Width, in pixels, of what the networks see; with ``aspect`` 1 the side of a square."""
     aspect: float = 1.0
     """Width over height of what the networks see, published as aspect_ratio: 2 with a size of 512 is 512 x 256."""
+    centre: int | None = None
+    """Cut a central square of that many pixels a side out of every image first; all else is done to that. Published: 160 for
+    CelebA's faces."""
     load_size: int | None = None
     """Scale to this width before the random crop in training; ``None`` is ``size``. Published: 286 for a size of 256."""
     flip: bool = False
@@ -78,8 +81,17 @@ class DataConfig:
         _at_least("workers", self.workers, 0)
         if self.limit is not None:
             _at_least("limit", self.limit, 1)
+        if self.centre is not None:
+            self._check_centre(self.centre)
         if self.load_size is not None:
             self._check_load_size(self.load_size)
+
+    def _check_centre(self, centre: int) -> None:
+        _at_least("centre", centre, 2)
+        if self.preprocess == "none":
+            raise ValueError(
+                f"centre={centre} cuts a part out of every image, preprocess=none takes them whole: leave one of them out"
+            )
 
     def _check_load_size(self, load_size: int) -> None:
         if load_size < self.size:

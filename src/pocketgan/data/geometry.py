@@ -21,11 +21,15 @@ _MULTIPLE = 4  # sizes that are not cropped are rounded to this, as published
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Scale the whole image to ``scaled``, cut out ``box`` (left, top, right, bottom), mirror if ``flip``."""
+    """Scale the whole image to ``scaled``, cut out ``box`` (left, top, right, bottom), mirror if ``flip``.
+
+    With a ``centre`` the whole image is the central square of that side.
+    """
 
     scaled: Size
     box: tuple[int, int, int, int]
     flip: bool
+    centre: int | None = None
 
     @property
     def size(self) -> Size:
@@ -33,14 +37,37 @@ class Geometry:
         left, top, right, bottom = self.box
         return right - left, bottom - top
 
+    @property
+    def least(self) -> Size | None:
+        """What the whole image may be decoded at without loss; None for every pixel, as of a square that is cut out."""
+        return self.scaled if self.centre is None else None
+
+
+def whole(size: Size, config: DataConfig) -> Size:
+    """What all else is made of: an image of ``size``, or its central square where one is cut out.
+
+    Raises ``ValueError`` when the image is smaller than that square.
+    """
+    side = config.centre
+    if side is None:
+        return size
+    if min(size) < side:
+        raise ValueError(
+            f"is {size[0]}x{size[1]}, smaller than the central {side}x{side} that centre={side} cuts out: use a smaller one, "
+            "or leave it out"
+        )
+    return side, side
+
 
 def plan(size: Size, config: DataConfig, rng: np.random.Generator | None) -> Geometry:
     """The geometry for an image of ``size``; random in training, central and unmirrored with ``rng=None``.
 
     Follows pytorch-CycleGAN-and-pix2pix: scale to ``load_shape``, cut a random part of ``shape``, mirror every second
-    image. Raises ``ValueError`` when the image is smaller than the crop, and with ``scale_width`` when its proportion is
-    not that of ``shape``: costs and latencies are stated for that, so what the networks see must be that.
+    image; before all that, the ``centre``. Raises ``ValueError`` when the image is smaller than the crop or the centre, and
+    with ``scale_width`` when its proportion is not that of ``shape``: costs and latencies are stated for that, so what the
+    networks see must be that.
     """
+    size = whole(size, config)
     scaled = _scaled(size, config, training=rng is not None)
     crop = scaled if config.preprocess == "none" else config.shape[::-1]
     room = scaled[0] - crop[0], scaled[1] - crop[1]
@@ -53,15 +80,18 @@ def plan(size: Size, config: DataConfig, rng: np.random.Generator | None) -> Geo
     else:
         left, top = int(rng.integers(room[0] + 1)), int(rng.integers(room[1] + 1))
         flip = config.flip and bool(rng.integers(2))
-    return Geometry(scaled, (left, top, left + crop[0], top + crop[1]), flip)
+    return Geometry(scaled, (left, top, left + crop[0], top + crop[1]), flip, config.centre)
 
 
 def apply(image: Image.Image, geometry: Geometry, *, filter: Image.Resampling = Image.Resampling.BICUBIC) -> Image.Image:
-    """The part of ``image`` that ``geometry`` describes. The image may have been decoded at any reduced size.
+    """The part of ``image`` that ``geometry`` describes. The image may have been decoded at any reduced size, with a centre
+    at its own alone.
 
     Only the crop is computed. It equals scaling first and cropping second, because the filter still sees the pixels
-    around the box.
+    around the box; of what lies around a centre it sees nothing.
     """
+    if geometry.centre is not None:
+        image = _central(image, geometry.centre)
     if image.size == geometry.scaled:
         part = image if geometry.size == image.size else image.crop(geometry.box)
     else:
@@ -71,6 +101,11 @@ def apply(image: Image.Image, geometry: Geometry, *, filter: Image.Resampling = 
         box = left * across, top * down, min(right * across, image.width), min(bottom * down, image.height)
         part = image.resize(geometry.size, filter, box=box)
     return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if geometry.flip else part
+
+
+def _central(image: Image.Image, side: int) -> Image.Image:
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
 
 
 def _scaled(size: Size, config: DataConfig, *, training: bool) -> Size:

@@ -13,7 +13,7 @@ from torch import Tensor
 from pocketgan.data.builtin import BUILTIN, DrawnPictures
 from pocketgan.data.config import DataConfig, Pairing, Split, crosses, has_pairs
 from pocketgan.data.decode import BadImage
-from pocketgan.data.geometry import Geometry, plan
+from pocketgan.data.geometry import Geometry, plan, whole
 from pocketgan.data.label_listing import list_labels
 from pocketgan.data.label_pictures import LabelPictures
 from pocketgan.data.labels import Labels
@@ -136,15 +136,16 @@ class ImageData:
         return self.labels.one_hot(values[..., 0], values[..., 1] if self.labels.edges else None)
 
     def truth(self, index: int) -> NDArray[np.int64]:
-        """The label map at ``index`` at its file's own size, H x W: classes as they are judged, -1 where none is.
+        """The label map at ``index`` at its file's own size, H x W, or its ``centre``: classes as they are judged, -1 where
+        none is.
 
         Raises ``BadImage`` naming the file.
         """
         assert self.labels is not None, f"the task {self.task} has no label maps"
         opened = self.pictures.open({"source": index % self.counts["source"]})
-        width, height = opened.size("source")
-        whole = Geometry((width, height), (0, 0, width, height), flip=False)
-        return self.labels.truth(opened.pixels({"source": whole})["source"][..., 0])
+        width, height = whole(opened.size("source"), self.config)
+        everything = Geometry((width, height), (0, 0, width, height), flip=False, centre=self.config.centre)
+        return self.labels.truth(opened.pixels({"source": everything})["source"][..., 0])
 
     def check_size(self, opened: Opened, role: Role) -> None:
         """Raises ``BadImage`` when an opened image is too small to be prepared."""
@@ -170,7 +171,8 @@ class ImageData:
             "crop": f"cropped to {seen}",
             "none": "at their own size",
         }[config.preprocess]
-        return steps + (", mirrored at random" if config.flip and self.split == "train" else "")
+        centre = f"the central {config.centre}x{config.centre} cut out, " if config.centre else ""
+        return centre + steps + (", mirrored at random" if config.flip and self.split == "train" else "")
 
     def _wanted(self, index: int, rng: np.random.Generator | None) -> dict[Role, int]:
         wanted: dict[Role, int] = {leading_role(self.task): index % len(self.names)}

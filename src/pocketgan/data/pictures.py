@@ -93,8 +93,10 @@ class OpenedFiles:
         decoded: dict[str, Image.Image] = {}
         for role, item in self.items.items():
             if item.path not in decoded:
-                across, down = geometries[role].scaled
-                decoded[item.path] = self.files[item.path].decode(least=(2 * across if item.half else across, down))
+                least = geometries[role].least
+                if least is not None and item.half:
+                    least = 2 * least[0], least[1]
+                decoded[item.path] = self.files[item.path].decode(least=least)
         return {role: self._part(item, decoded[item.path], geometries[role]) for role, item in self.items.items()}
 
     def _part(self, item: Item, whole: Image.Image, geometry: Geometry) -> Values:
