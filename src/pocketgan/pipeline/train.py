@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -66,7 +67,8 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
     notes = config.judge.check(config.data, config.task)
     torch.manual_seed(config.seed)
     task = checked_task(config, data.labels, device)
-    drawn = drawn_by(generator_of(task))
+    main = "G" if "G" in task.players else "G_A"  # of two generators the run is about the one from A to B
+    drawn = drawn_by(task.players[main])
     data, test = data.drawing(drawn), test.drawing(drawn)
     with open_run(out, config, resume=resume, reporter=reporter) as run:
         began = monotonic()
@@ -76,8 +78,9 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
             show = first_batch(test)
             fit(task, batches_of(data, config.fit, config.seed), config.fit, run, stage="train", device=device, show=show)
             if world.first:
-                _save(config, task, out)
-                _judge(config, task, test, device, run, monotonic() - began)
+                kept = {name: task.kept(name) for name in task.players if name[0] in FILES}
+                _save(config, kept, out)
+                _judge(config, kept[main], out / file_of(main), test, device, run, monotonic() - began)
         if world.first:
             run.drop_checkpoints("train")
             write_report([out], out / "report.html")
@@ -85,21 +88,18 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
     return out
 
 
-def _save(config: TrainConfig, task: Task, out: Path) -> None:
-    for name in task.players:
-        kind, _, side = name.partition("_")
-        if kind not in FILES:
-            continue
-        player = task.kept(name)
-        file = out / f"{FILES[kind]}{'_' if side else ''}{side}.safetensors"
+def file_of(player: str) -> str:
+    """The artifact that a player is kept in."""
+    kind, _, side = player.partition("_")
+    return f"{FILES[kind]}{'_' if side else ''}{side}.safetensors"
+
+
+def _save(config: TrainConfig, kept: Mapping[str, nn.Module], out: Path) -> None:
+    for name, player in kept.items():
         # A student goes on to play against the discriminator, which keeps its spectral norm.
-        shipped = folded(player) if kind == "G" else player
-        save_artifact(file, shipped, size=config.data.shape, provenance={"task": config.task, "seed": config.seed})
-
-
-def generator_of(task: Task) -> nn.Module:
-    """The generator that a game is about, as it is kept: of two, the one from A to B."""
-    return task.kept("G" if "G" in task.players else "G_A")
+        shipped = folded(player) if name.startswith("G") else player
+        provenance = {"task": config.task, "seed": config.seed}
+        save_artifact(out / file_of(name), shipped, size=config.data.shape, provenance=provenance)
 
 
 def checked_task(config: TrainConfig, labels: Labels | None = None, device: torch.device | None = None) -> Task:
@@ -149,9 +149,11 @@ def _make_task(config: TrainConfig, labels: Labels | None, device: torch.device)
     return Cycle((generator(), generator()), (discriminator(3), discriminator(3)), gan=gan)
 
 
-def _judge(config: TrainConfig, task: Task, test: ImageData, device: torch.device, run: Run, seconds: float) -> None:
+def _judge(
+    config: TrainConfig, kept: nn.Module, file: Path, test: ImageData, device: torch.device, run: Run, seconds: float
+) -> None:
     began = monotonic()
-    generator = folded(generator_of(task))
+    generator = folded(kept)
     quality = evaluate(
         {"picture": generator, **untouched(config.task)},
         test,
@@ -163,8 +165,7 @@ def _judge(config: TrainConfig, task: Task, test: ImageData, device: torch.devic
     result: Result = cost_result(generator, config.data.shape)
     result.add(quality["picture"])
     result.latency_ms = latencies({"picture": generator}, config.data.shape, config.judge)["picture"]
-    name = "generator_A.safetensors" if "G_A" in task.players else "generator.safetensors"
-    result.bytes = (run.path / name).stat().st_size
+    result.bytes = file.stat().st_size
     write_json(
         run.path / "result.json",
         {
