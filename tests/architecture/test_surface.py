@@ -32,7 +32,7 @@ FLAGS = {
     "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --vary --seeds --seed --task --size"
     " --aspect --direction --steps --batch --features --device --resume --dry-run",
     "evaluate": "ARTIFACT --data --task --size --aspect --weights --direction --classes --metrics --features --reals --stats"
-    " --segmenter --generated --teacher --batch --device --json",
+    " --segmenter --teacher --generated --batch --device --json",
     "stats": "DATA --side --features --out --split --size --aspect",
     "generate": "ARTIFACTS --out --seeds --columns --truncation --interpolate --frames --fps --source --reference",
     "export": "ARTIFACT --out --format --size --aspect --weights --drop-style --verify",
