@@ -1,6 +1,6 @@
 """Tiny players, batches and runs that the tests of training share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -51,3 +51,36 @@ def weights(model: nn.Module) -> dict[str, Tensor]:
 
 def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def at_once_and_interrupted(
+    make: Callable[[], Task], made: Callable[[int], Mapping[str, Tensor]], config: FitConfig, path: Path, *, dies: int
+) -> list[dict[str, Tensor]]:
+    """All that is saved at the end of two fits of the same game, the second of which died before a step and was resumed.
+
+    ``make`` seeds the generator of random numbers.
+    """
+
+    def stream(last: int | None) -> Callable[[int], Iterator[Mapping[str, Tensor]]]:
+        def steps(start: int) -> Iterator[Mapping[str, Tensor]]:
+            for step in range(start, config.steps):
+                if step == last:
+                    raise KeyboardInterrupt
+                yield made(step)
+
+        return steps
+
+    ends = []
+    for deaths in ([None], [dies, None]):
+        run = Run(path / str(len(deaths)))
+        run.path.mkdir()
+        for last in deaths:
+            try:
+                fit(make(), stream(last), config, run, stage="train", device=CPU)
+            except KeyboardInterrupt:
+                assert last is not None
+        saved = run.load_checkpoint("train")
+        assert saved is not None
+        assert saved[0] == config.steps
+        ends.append(saved[1])
+    return ends

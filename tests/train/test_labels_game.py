@@ -1,14 +1,13 @@
 """GauGAN's game against its published description, written out by hand with torch's own optimiser."""
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from games import CPU, same, weights
+from games import CPU, at_once_and_interrupted, same, weights
 from PIL import Image
 from torch import Tensor, nn
 
@@ -185,7 +184,15 @@ def test_a_student_imitates_as_well_and_a_teacher_is_shown_beside_it() -> None:
 
 def test_samples_show_the_labels_in_colours(tmp_path: Path) -> None:
     task, batch = LabelTranslation(painter(), judge(), coloured=LABELS.coloured), street()
-    fit(task, stream(), FitConfig(steps=1, sample_every=1), Run(tmp_path), stage="train", device=CPU, show=batch)
+    fit(
+        task,
+        lambda start: iter([batch]),
+        FitConfig(steps=1, sample_every=1),
+        Run(tmp_path),
+        stage="train",
+        device=CPU,
+        show=batch,
+    )
     with Image.open(tmp_path / "samples" / "train_000001.png") as grid:
         pixels = torch.from_numpy(np.array(grid))
     for row, source in enumerate(batch["source"]):
@@ -194,29 +201,14 @@ def test_samples_show_the_labels_in_colours(tmp_path: Path) -> None:
         assert {tuple(colour) for colour in shown.flatten(0, 1).tolist()} == set(LABELS.colours)
 
 
-def stream(dies: int | None = None):
-    def batches(start: int) -> Iterator[dict[str, Tensor]]:
-        for step in range(start, 99):
-            if step == dies:
-                raise KeyboardInterrupt
-            yield street(step)
-
-    return batches
-
-
 def test_interrupted_and_resumed_it_ends_in_the_same_bits(tmp_path: Path) -> None:
     """With spectral norm, whose vectors move in every forward."""
-    config, ends = FitConfig(steps=5, checkpoint_every=2, sample_every=0, log_every=5), []
-    for deaths in ([None], [3, None]):
-        run = Run(tmp_path / str(len(deaths)))
-        run.path.mkdir()
-        for dies in deaths:
-            task = LabelTranslation(painter(), judge(spectral=True), pixels=True)
-            try:
-                fit(task, stream(dies), config, run, stage="train", device=CPU)
-            except KeyboardInterrupt:
-                assert dies == 3
-        ends.append({f"{name}.{key}": value for name, own in task.players.items() for key, value in weights(own).items()})
+    config = FitConfig(steps=5, checkpoint_every=2, sample_every=0, log_every=5)
+
+    def make() -> LabelTranslation:
+        return LabelTranslation(painter(), judge(spectral=True), pixels=True)
+
+    ends = at_once_and_interrupted(make, street, config, tmp_path, dies=3)
     assert any("parametrizations" in name for name in ends[0])
     assert same(*ends)
 
