@@ -11,11 +11,13 @@ import json
 import re
 import statistics
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pocketgan.methods import METHODS
 
+NETWORKS = {"cats64": "SAGAN on faces of cats at 64 x 64", "cifar10": "StyleGAN2 on CIFAR-10 at 32 x 32"}
 METRICS = (("kernel", 2), ("psnr", 2), ("psnr_to_teacher", 2))
 ROOT = Path(__file__).parents[1]
 PAGES = (
@@ -252,6 +254,26 @@ def johnson128() -> str:
     return table(header, rows) + "\n" + note
 
 
+def latents(name: str) -> str:
+    """Students of a generator of numbers, beside it."""
+    data = read(f"latents-{name}")
+    teacher, runs, metrics = data["teacher"], data["runs"], (("kernel", 2), ("precision", 3), ("recall", 3))
+
+    def row(name: str, budget: str, run: dict[str, Any], who: str) -> list[str]:
+        cost = [f"{run[who]['params'] / 1e6:.2f} M", f"{run[who]['macs'] / 1e6:.1f} M"]
+        return [name, budget, *cost, *(over([run], *metric, who) for metric in metrics)]
+
+    rows = [[*row("teacher", "-", teacher, "generator"), "-"]]
+    for run in runs:
+        rows.append([*row(run["method"], run["budget"]["asked"], run, "student"), over([run], "psnr_to_teacher", 2)])
+    header = ["network", "budget", "parameters", "exact MACs", *(metric for metric, _ in metrics), "PSNR to the teacher"]
+    note = (
+        f"{NETWORKS[name]}, {data['teacher_steps']:,} steps; {data['search_steps']} + {data['steps']} steps of search and\n"
+        f"recovery, the same total for all; one seed, {data['cpu']}, {data['threads']} thread.\n"
+    )
+    return table(header, rows) + "\n" + note
+
+
 def benchmarks() -> str:
     """One row a benchmark."""
     frechet = [row for row in read("frechet")["rows"] if row["dim"] == 2048]
@@ -299,6 +321,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "cat64": cat64,
     "camvid": camvid,
     "johnson128": johnson128,
+    "latents-cats64": partial(latents, "cats64"),
+    "latents-cifar10": partial(latents, "cifar10"),
     "horse2zebra-smoke": horse2zebra_smoke,
     "benchmarks": benchmarks,
 }

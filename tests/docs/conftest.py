@@ -106,10 +106,11 @@ def write_painters(runs: Path) -> None:
         "streets/generator": (spade(8, spectral=False, **small), (SIDE, 2 * SIDE)),
         "streets-inception/generator": (inception_spade(8, **small), (SIDE, 2 * SIDE)),
         "streets-small/student": (mobile_spade(2, spectral=False, **small), (SIDE, 2 * SIDE)),
-        "faces/teacher/generator": (sagan(8, size=SIDE, spectral=False), SIDE),
+        "faces/teacher/generator": (sagan(16, size=SIDE, spectral=False), SIDE),
         "faces/student/student": (sagan(4, size=SIDE, spectral=False), SIDE),
         "cifar10/student/student": (stylegan2(SIDE, channel_base=256, latent=8, style=8, mapping=2), SIDE),
         "shoes/student/student": (munit(2, mlp=8, blocks=1), SIDE),
+        "zebra-styles/generator_A": (munit(16, mlp=8, blocks=1), 2 * SIDE),
     }
     for name, (spec, size) in networks.items():
         save_artifact(runs / f"{name}.safetensors", spec.build(), size=size)
@@ -158,6 +159,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in ("trainA", "trainB", "testA", "testB"):
         write_images(root / "datasets/horse2zebra" / folder, four, (SIDE, SIDE))
     write_labels(root)
+    for split in ("train", "test"):
+        write_images(root / "datasets/faces" / split, four, (SIDE + 10, SIDE + 20))
     write_images(root / "photos", ("one.jpg", "two.jpg"), (SIDE + 5, SIDE - 3))
     write_features(root / "features.onnx")
     write_segmenter(root / "segmenter.onnx")

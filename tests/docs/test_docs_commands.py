@@ -30,7 +30,11 @@ SMALL_SEARCH = [
     for fit in ("search", "full.teacher", "full.distill")
     for setting in ("steps=2", "epochs=null", "batch=2")
 ]
-SMALL_LABELS = ["data.size=64", "perceptual=none"]
+SMALL_TASKS = {
+    "labels": ["data.size=64", "perceptual=none"],
+    "multimodal": ["data.size=64"],
+    "unconditional": ["data.centre=null"],
+}
 SMALL_PLAYERS = ["arch_options.ngf=8", "discriminator_options.ndf=8"]
 
 
@@ -41,21 +45,22 @@ def value(words: list[str], flag: str) -> str | None:
 
 def shortened(words: list[str]) -> list[str]:
     """The same command, small. What the page says is parsed and checked as it stands; later settings win."""
-    verb, labels = words[0], value(words, "--task") == "labels"
+    verb, task = words[0], str(value(words, "--task"))
     match verb:
         case "compress":
             # Stand-ins are far below a real teacher's billions, so a budget in numbers is one of theirs.
             absolute = not str(value(words, "--budget") or "10x").endswith("x")
             shared = value(words, "--method") == "gan-compression"
             few = ["method_options.images=1", "method_options.candidates=2", "full.discriminator_options.ndf=8"]
-            more = [*(["budget=10x"] if absolute else []), *(few if shared else []), *(SMALL_LABELS if labels else [])]
+            more = [*(["budget=10x"] if absolute else []), *(few if shared else []), *SMALL_TASKS.get(task, [])]
             return [*words, *SMALL, *SMALL_SEARCH, *more]
         case "compare":
             once = ["1" if before == "--seeds" else word for before, word in zip(["", *words], words, strict=False)]
             return [*once, *SMALL, *SMALL_SEARCH]
         case "train":
-            depth = {"unet": "depth=5", "spade": "upsamplings=5", "inception-spade": "upsamplings=5"}
-            more = [f"arch_options.{depth.get(str(value(words, '--arch')), 'blocks=1')}", *(SMALL_LABELS if labels else [])]
+            depth = {"unet": "depth=5", "sagan": "latent=8", "spade": "upsamplings=5", "inception-spade": "upsamplings=5"}
+            kind = "sagan" if task == "unconditional" else str(value(words, "--arch"))
+            more = [f"arch_options.{depth.get(kind, 'blocks=1')}", *SMALL_TASKS.get(task, [])]
             return [*words, *SMALL, *SMALL_PLAYERS, *more]
         case "recipes" if "--out" in words:
             return [*words, *SMALL, *SMALL_PLAYERS, "arch_options.blocks=1"]

@@ -43,8 +43,8 @@ What was published, and what is here:
   running mean of the weights begin shorter and become as long, keeps the largest maps in half precision and clamps them at 256;
   here the mean is as long from the start, and nothing is clamped.
 - DMAD's weights are the paper's (section IV-A): 10 for co-attention, 1e-4 for the discriminator's features, 0.001 for the
-  sparsity, which is where the steered strength begins. Here L1 to the teacher's picture of the same numbers is added, with the
-  game's 10.
+  sparsity, which is where the steered strength begins (`--preset paper` of `compress` has a constant one). Here L1 to the
+  teacher's picture of the same numbers is added, with the game's 10.
 - How long DMAD searched and recovered here is not said: each is as long as the teacher's training. For less: `search.epochs=20
   fit.epochs=50` (of CIFAR-10 `search.steps` and `fit.steps`).
 """

@@ -10,7 +10,7 @@ pocketgan recipes gan-compression-edges2shoes-munit-fast --out runs/gan-compress
 | mobile MUNIT, ngf 64 | 5.705 | 17.62 | 17.67 | - |
 
 There is no transposed convolution in it, so both counts nearly agree; the literature's adds the norms. The published counts
-have the style encoder, and so has the budget. A network that is given its styles as numbers does without: docs/ship.md.
+have the style encoder, and so has the budget. A network that is given its styles as numbers alone does without.
 
 Published figures (README of the authors' code), not reproduced here; MACs in the literature's count (Gpaper):
 
