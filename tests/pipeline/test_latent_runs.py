@@ -1,6 +1,8 @@
 """From numbers, and in many styles: a teacher of each and a student of it, by the commands that users give."""
 
+import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,9 +10,17 @@ from commands import TINY, command
 from safetensors.torch import load_file
 
 from pocketgan.cli import main
+from pocketgan.compress.elastic import Elastic
+from pocketgan.compress.gate import add_gates_
 from pocketgan.core.artifact import load_artifact
 from pocketgan.core.spec import spec_of
+from pocketgan.data.config import DataConfig
 from pocketgan.metrics.cost import CostModel
+from pocketgan.models import stylegan2
+from pocketgan.pipeline.config import CompressConfig
+from pocketgan.pipeline.players import latents_of
+from pocketgan.pipeline.published import ARCHITECTURES
+from pocketgan.train.latents import LatentConfig
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
@@ -155,3 +165,15 @@ def test_what_does_not_fit_is_told_before_a_student_is_cut(
     assert main(["compress", str(alone / "generator.safetensors"), *words]) == 2
     assert said in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "run").exists()
+
+
+def test_no_mean_runs_along_what_changes_its_widths_or_is_masked() -> None:
+    teacher = stylegan2(8, channel_max=4, latent=4, style=4, mapping=1).build()
+    config = CompressConfig(teacher="t", data=DataConfig(path="textures", size=8), task="unconditional")
+    student, masked = copy.deepcopy(teacher), copy.deepcopy(teacher)
+    add_gates_(masked)
+    assert latents_of(config, student, teacher) == ARCHITECTURES["stylegan2"].latents
+    for changing in (Elastic(student), masked):
+        assert latents_of(config, changing, teacher) == replace(ARCHITECTURES["stylegan2"].latents, average=0.0)
+    own = replace(config, latents=LatentConfig(average=3.0))
+    assert [latents_of(own, one, teacher).average for one in (student, masked)] == [3.0, 0.0]

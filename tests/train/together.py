@@ -23,12 +23,13 @@ from pocketgan.data.config import DataConfig
 from pocketgan.evaluate import JudgeConfig
 from pocketgan.methods import Setting, make_method
 from pocketgan.metrics.cost import CostModel
-from pocketgan.models import patchgan, resnet
+from pocketgan.models import patchgan, resnet, stylegan2
 from pocketgan.pipeline import compress as stages
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.sources import Source
 from pocketgan.train.config import FitConfig
 from pocketgan.train.cycle import Cycle
+from pocketgan.train.latents import LatentConfig, Latents
 from pocketgan.train.loop import Fit, Learners, fit
 from pocketgan.train.processes import Parted, processes
 from pocketgan.train.task import Batch, Phase, Task
@@ -104,8 +105,25 @@ def elastic(seed: int) -> tuple[Task, Learners]:
     return Views(generator(seed=seed).double()), {}
 
 
+class Numbers(Latents):
+    """A row of each source stands for numbers."""
+
+    def forward(self, batch: Batch) -> dict[str, object]:
+        return super().forward({**batch, "source": batch["source"][:, 0, 0]})
+
+
+def latents(seed: int) -> tuple[Task, Learners]:
+    """With what is random left out: no mixing, no lengths of paths, and augmentation that comes to nothing yet."""
+    torch.manual_seed(seed)
+    model = stylegan2(16, channel_max=4, latent=16, style=4, mapping=1).build().double()
+    task = Numbers(model, critic(seed=seed).double(), gan="vanilla", settings=LatentConfig(r1=1.0, r1_every=2, augment=0.5))
+    assert task.augment is not None
+    task.augment.images = 10**9
+    return task, {}
+
+
 GAMES: Mapping[str, Callable[[int], tuple[Task, Learners]]] = {
-    f.__name__: f for f in (paired, unpaired, student, masked, elastic)
+    f.__name__: f for f in (paired, unpaired, student, masked, elastic, latents)
 }
 
 
