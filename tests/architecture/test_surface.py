@@ -31,9 +31,9 @@ FLAGS = {
     " --device --seed --from --to --resume --dry-run",
     "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --vary --seeds --seed --task --size"
     " --aspect --direction --steps --batch --features --device --resume --dry-run",
-    "evaluate": "ARTIFACT --data --task --size --aspect --weights --direction --classes --metrics --features --reals --stats"
-    " --segmenter --teacher --generated --batch --device --json",
-    "stats": "DATA --side --features --out --split --size --aspect",
+    "evaluate": "ARTIFACT --data --task --size --aspect --centre --weights --direction --classes --metrics --features --reals"
+    " --stats --segmenter --teacher --generated --batch --device --json",
+    "stats": "DATA --side --features --out --split --size --aspect --centre",
     "generate": "ARTIFACTS --out --seeds --columns --truncation --interpolate --frames --fps --source --reference",
     "export": "ARTIFACT --out --format --size --aspect --weights --drop-style --verify",
     "convert": "FILE --out --config --network --content --upsamplings --weights --keep --range --bgr --size --aspect --replace",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from pocketgan.cli import main
 from pocketgan.core.artifact import save_artifact
 from pocketgan.models import patchgan, resnet
+from pocketgan.pipeline import measure
 
 Refused = Callable[..., str]
 COMPRESS = ("--budget", "2x", "--device", "cpu", "--steps", "1")
@@ -151,6 +153,18 @@ def test_a_picture_that_is_damaged_inside_is_named_when_it_is_read(refused: Refu
     (folder / "1.jpg").write_bytes((folder / "1.jpg").read_bytes()[:-400])
     line = refused("evaluate", artifact, "--data", folder, "--task", "inputs", "--teacher", artifact)
     assert f"{folder}/1.jpg" in line
+
+
+def test_a_picture_that_is_smaller_than_its_centre(
+    refused: Refused, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces, said = pictures(tmp_path / "faces", "0.png"), "smaller than the central 64x64 that centre=64 cuts out"
+    assert f"{faces}/0.png: is 40x40, {said}" in refused(
+        "evaluate", artifact, "--data", faces, "--task", "inputs", "--teacher", artifact, "--centre", 64
+    )
+    monkeypatch.setattr(measure, "make_extractor", lambda features: SimpleNamespace(name=features))
+    stats = ("stats", faces, "--side", "A", "--features", "any", "--out", tmp_path / "faces.npz")
+    assert f"{faces}/0.png: is 40x40, {said}" in refused(*stats, "--centre", 64)
 
 
 def test_an_output_that_cannot_be_written(refused: Refused, artifact: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ def run(
     task: StudentTask | None = None,
     size: int | None = None,
     aspect: float | None = None,
+    centre: int | None = None,
     weights: str | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     classes: int | str | None = None,
@@ -41,6 +42,7 @@ def run(
         generated: how many pictures of a generator of numbers are judged; by default as many as there are real ones.
         size: width of the images; by default what the file says.
         aspect: width over height; by default what the file says.
+        centre: side of the central square that is cut out of every picture first, as in the training; by default none.
         direction: which side is the source.
         classes: what the values of label maps mean, where the folder does not say: how many there are, a file of names,
             cityscapes or coco-stuff.
@@ -67,7 +69,7 @@ def run(
     config = JudgeConfig(
         metrics=chosen, features=features, reals=reals, stats=stats, segmenter=segmenter, generated=generated, batch=batch
     )
-    source = DataConfig(path=data, direction=direction, classes=classes)
+    source = DataConfig(path=data, direction=direction, centre=centre, classes=classes)
     result = measure(
         joined(artifact, weights),
         source,

@@ -20,6 +20,7 @@ def run(
     split: Literal["train", "test", "train+test"] = "test",
     size: int = 256,
     aspect: float = 1.0,
+    centre: int | None = None,
 ) -> None:
     """Mean and covariance of the features of real images, computed once, for the Frechet distance.
 
@@ -31,6 +32,7 @@ def run(
         split: which images; the published CycleGAN numbers compare with train+test.
         size: width that the images are brought to first, as in evaluation.
         aspect: width over height that they are brought to.
+        centre: side of the central square that is cut out of every picture first; by default none.
     """
     from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
@@ -38,7 +40,7 @@ def run(
 
     splits = tuple(split.split("+"))
     count = save_statistics(
-        DataConfig(path=data, size=size, aspect=aspect),
+        DataConfig(path=data, size=size, aspect=aspect, centre=centre),
         out,
         domain=side,
         splits=splits,  # type: ignore[arg-type]
