@@ -37,14 +37,14 @@ def teacher(name: str, data: DataConfig, judge: JudgeConfig, steps: int) -> Trai
     game = TrainConfig(task="unconditional", data=own, judge=judge)
     if name == "cats64":
         # So short a training has no time for a discriminator that runs ahead, nor for a long mean.
-        fit = replace(SAGAN, steps=steps, batch=16, lr=2e-4, lr_discriminator=2e-4, betas=(0.5, 0.9), sample_every=250)
+        fit = replace(SAGAN, steps=steps, batch=16, lr=2e-4, lr_discriminator=2e-4, betas=(0.0, 0.99), sample_every=250)
         options = {"ngf": 16}
         return replace(
             game,
             arch="sagan",
             arch_options=options,
             discriminator_options={"ndf": 16},
-            latents=LatentConfig(average=0.2),
+            latents=LatentConfig(average=0.5),
             fit=fit,
         )
     widths = {"channel_base": 1024, "channel_max": 64}
