@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pocketgan.losses import path_lengths
 from pocketgan.models import multiscale, sagan, sagan_discriminator, stylegan2, stylegan2_discriminator
 from pocketgan.train.config import FitConfig
-from pocketgan.train.latents import CENTRED, SMOOTHED, LatentConfig, Latents
+from pocketgan.train.latents import CALIBRATED, CENTRED, SMOOTHED, LatentConfig, Latents
 from pocketgan.train.loop import Fit
 
 SIZE, LATENT, NOISE = 8, 4, 16 + 2 * 64
@@ -205,11 +205,28 @@ def test_of_what_is_no_weight_the_mean_has_the_latest() -> None:
     state = Fit(task, FitConfig(steps=3, lr=1e-2, decay="none"), CPU)
     for step in range(3):
         state.advance(drawn(step) | {"target": torch.rand(4, 3, 32, 32) * 2 - 1})
-    kept = task.kept("G")
-    for (name, found), wanted in zip(kept.named_buffers(), generator.buffers(), strict=True):
-        assert torch.equal(found, wanted), name
-    assert any(name.endswith("_u") for name, _ in kept.named_buffers())
+    kept, others = task.kept("G"), dict(generator.named_buffers())
+    vectors = {name: tensor for name, tensor in kept.named_buffers() if name.endswith(("_u", "_v"))}
+    assert vectors
+    assert all(torch.equal(tensor, others[name]) for name, tensor in vectors.items())
     assert not any(torch.equal(a, b) for a, b in zip(kept.parameters(), generator.parameters(), strict=True))
+
+
+def test_batch_statistics_of_what_is_kept_are_those_of_the_mean_weights() -> None:
+    torch.manual_seed(0)
+    generator, critic = sagan(4, 32, latent=LATENT, spectral=False).build(), sagan_discriminator(4, 32).build()
+    task = Latents(generator, critic, settings=LatentConfig(average=1.0))
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.add_(1)
+    task.stepped(500)
+    kept: Any = task.kept("G")
+    latents = torch.randn(CENTRED, LATENT, generator=torch.Generator().manual_seed(0))[:CALIBRATED]
+    with torch.no_grad():
+        read = kept.map4.conv(latents[:, :, None, None]).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(kept.map4.norm.running_mean, read.mean(1))
+    torch.testing.assert_close(kept.map4.norm.running_var, read.var(1))
+    assert not torch.allclose(kept.map4.norm.running_mean, generator.map4.norm.running_mean)
 
 
 def test_what_is_kept_is_the_mean_about_its_own_average_style() -> None:
