@@ -1,12 +1,14 @@
-"""Draw the figures of the documentation: ``python docs/make_figures.py [RUN]``.
+"""Draw the figures of the documentation: ``python docs/make_figures.py [RUN [RUNS]]``.
 
 The SVG files are drawn from this script alone. ``quickstart.png`` is made from the pictures of a run of
-``pocketgan quickstart`` (``runs/quickstart`` unless another directory is named).
+``pocketgan quickstart`` (``runs/quickstart`` unless another directory is named), ``styles.png`` by the networks of a run of
+``benchmarks/styles.py`` (``runs/styles``).
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 FIGURES = Path(__file__).parent / "figures"
 COLUMNS = ("source", "target", "teacher", "student")
 ROWS, SCALE, GAP, HEAD = 3, 3, 8, 30
+STUDENT, DRAWINGS = "gan-compression-4x-s0", (0, 2, 4)
 
 STYLE = """
 text{font:14px system-ui,sans-serif;fill:#1f2933}.small{font-size:12px;fill:#52606d}.bold{font-weight:600}
@@ -180,7 +183,24 @@ def quickstart(run: Path) -> Image.Image:
     return sheet
 
 
-def main(run: Path) -> None:
+def styles(runs: Path) -> Image.Image:
+    """Drawings of the built-in test set, each painted by the teacher, and below by its student, in the same eight styles."""
+    from pocketgan.data.config import DataConfig
+    from pocketgan.data.images import open_data
+    from pocketgan.pipeline.generate import GenerateConfig, generate
+
+    data = open_data(DataConfig(path="shapes", size=32), "paired", "test")
+    networks = (runs / "teacher" / "generator_A.safetensors", runs / "students" / STUDENT / "student.safetensors")
+    with tempfile.TemporaryDirectory() as folder:
+        for index in DRAWINGS:
+            Image.fromarray(data.load(index, None)["source"]).save(Path(folder) / f"{index}.png")
+        sheet = Path(folder) / "sheet.png"
+        generate([*map(str, networks)], sheet, GenerateConfig(source=folder, seeds=tuple(range(8))))
+        with Image.open(sheet) as image:
+            return image.convert("RGB").resize((SCALE * image.width, SCALE * image.height), Image.Resampling.NEAREST)
+
+
+def main(run: Path, runs: Path) -> None:
     """Write every figure that can be made."""
     FIGURES.mkdir(exist_ok=True)
     for name, draw in DRAWN.items():
@@ -189,7 +209,12 @@ def main(run: Path) -> None:
         quickstart(run).save(FIGURES / "quickstart.png", optimize=True)
     else:
         print(f"quickstart.png is left as it is: there is no finished run in {run}; `make quickstart` makes it")
+    if (runs / "students" / STUDENT / "student.safetensors").exists():
+        styles(runs).save(FIGURES / "styles.png", optimize=True)
+    else:
+        print(f"styles.png is left as it is: there is no finished run in {runs}; benchmarks/styles.py makes it")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/quickstart"))
+    given, usual = [Path(argument) for argument in sys.argv[1:]], [Path("runs/quickstart"), Path("runs/styles")]
+    main(*given, *usual[len(given) :])
