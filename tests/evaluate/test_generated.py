@@ -155,8 +155,3 @@ def test_other_tasks_keep_one_picture_a_source(tmp_path: Path, task: Pairing) ->
 def test_one_picture_has_no_distance() -> None:
     with pytest.raises(ValueError, match="generated=1: the least that a distance can be measured on is 2"):
         JudgeConfig(generated=1)
-
-
-def test_images_are_painted_as_often_as_there_are_any() -> None:
-    with pytest.raises(ValueError, match="generated=5: in the task paired every test image is painted; leave it out"):
-        JudgeConfig(generated=5).check(DataConfig(path="shapes"), "paired")

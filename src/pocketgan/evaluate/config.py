@@ -137,8 +137,6 @@ class JudgeConfig:
         """
         for runtime in self.runtimes:
             RUNTIMES[runtime]
-        if self.generated is not None and task != "unconditional":
-            raise ValueError(f"generated={self.generated}: in the task {task} every test image is painted; leave it out")
         if self.reals != "test" and task == "inputs":
             raise ValueError(f"reals={self.reals}: inputs alone have no real targets; leave it out, or give stats")
         if (segmenter := self.reader(torch.device("cpu"))) is not None:
