@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 import torch
@@ -26,7 +25,8 @@ class Input:
     drawn: bool = False
     """N x channels numbers, standard normal and drawn anew for every picture; else images N x channels x H x W."""
     optional: bool = False
-    """It may be left out: the network then has constants of its own. Given while it learns, left out where it is used."""
+    """It may be left out: the network then has constants of its own. Drawn while it learns and where sets of pictures are
+    judged, as published; left out of exported files and where single pictures are shown."""
     picture: int = 0
     """Of how many channels a picture may be that is given in the place of the numbers, which are then read off it."""
 
@@ -38,8 +38,7 @@ class Input:
 
 def inputs_of(model: nn.Module) -> tuple[Input, ...]:
     """What the network reads, in the order of its forward: as its spec says, else one image."""
-    said: tuple[Input, ...] = getattr(getattr(model, "spec", None), "inputs", ())
-    return said or (Input("source", image_channels(model)),)
+    return _said(model) or (Input("source", image_channels(model)),)
 
 
 def needed_beside(model: nn.Module) -> tuple[Input, ...]:
@@ -63,9 +62,8 @@ def examples(model: nn.Module, shape: Shape, *, batch: int = 1, device: torch.de
     """Random inputs as the network meets them in use (nothing optional), for images of that height and width."""
     with torch.device(device):
         return tuple(
-            torch.randn(each.shape(batch, shape)) if each.drawn else torch.rand(each.shape(batch, shape)) * 2 - 1
-            for each in inputs_of(model)
-            if not each.optional
+            torch.rand(own) * 2 - 1 if len(own) == 4 else torch.randn(own)
+            for own in (each.shape(batch, shape) for each in inputs_of(model) if not each.optional)
         )
 
 
@@ -82,11 +80,6 @@ def numbers_of(seed: int, length: int) -> Tensor:
 def as_given(given: Given) -> tuple[Tensor, ...]:
     """All that is given to a network, as its forward takes it."""
     return given if isinstance(given, tuple) else (given,)
-
-
-def numbers_in(given: Given) -> int:
-    """How many numbers there are for each picture."""
-    return sum(prod(tensor.shape[1:]) for tensor in as_given(given))
 
 
 def image_channels(model: nn.Module) -> int:

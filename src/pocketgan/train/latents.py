@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,7 +171,7 @@ class Latents(Translation):
         """Of the generator its running mean, where there is one; its batch statistics and average style are of the end."""
         if player != "G":
             return super().kept(player)
-        network = self._latest()
+        network = self.latest
         drawn = _drawn_for(network)
         if self.mean is not None:
             calibrate_(network, torch.split(drawn[:CALIBRATED], SEEN))
@@ -180,7 +179,9 @@ class Latents(Translation):
             centre_(network, drawn)
         return network
 
-    def _latest(self) -> nn.Module:
+    @property
+    def latest(self) -> nn.Module:
+        """The running mean, where there is one."""
         return self.players["G"] if self.mean is None else self.mean
 
     def state(self) -> dict[str, Tensor]:
@@ -193,20 +194,6 @@ class Latents(Translation):
         self.step, self.mean_path = state["step"].cpu(), state["mean_path"]
         if self.mean is not None:
             self.mean.load_state_dict({k.removeprefix("mean/"): v for k, v in state.items() if k.startswith("mean/")})
-
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """Teacher, student; of a teacher the network that will be kept."""
-        with self._showing():
-            return super().pictures(batch)
-
-    @contextmanager
-    def _showing(self) -> Iterator[None]:
-        own = self.players["G"]
-        self.players["G"] = self._latest()
-        try:
-            yield
-        finally:
-            self.players["G"] = own
 
 
 @torch.no_grad()

@@ -112,8 +112,8 @@ class Translation(Task):
         taught, features = self.teacher(batch)
         return Scene(batch["source"], picture, taught, self._taps.take(), features, self.critic)
 
-    def _paint(self, batch: Batch) -> Tensor:
-        generator = self.players["G"]
+    def _paint(self, batch: Batch, generator: nn.Module | None = None) -> Tensor:
+        generator = generator if generator is not None else self.players["G"]
         return generator(*read_from(batch, structure(generator)))  # type: ignore[no-any-return]
 
     def forward(self, batch: Batch) -> dict[str, Any]:
@@ -149,6 +149,11 @@ class Translation(Task):
         shown = torch.cat([batch["source"], picture], 1) if self.conditional else picture
         return self.players["D"](shown)  # type: ignore[no-any-return]
 
+    @property
+    def latest(self) -> nn.Module:
+        """The network that would be kept if the training ended now."""
+        return self.players["G"]
+
     def close(self) -> None:
         """Take the taps off teacher and student."""
         if self.teacher is not None:
@@ -162,5 +167,5 @@ class Translation(Task):
             columns["target"] = batch["target"]
         if self.teacher is not None:
             columns["teacher"] = self.teacher(batch)[0]
-        columns["student" if self.teacher is not None else "picture"] = self._paint(batch)
+        columns["student" if self.teacher is not None else "picture"] = self._paint(batch, self.latest)
         return columns
