@@ -60,13 +60,23 @@ def publish(benchmark: str, figures: Mapping[str, Any], *, packages: tuple[str, 
 
 
 def figures(run: Path) -> dict[str, Any]:
-    """What is kept of a run of `train` or `compress`: figures and settings, no pictures and no paths."""
+    """What is kept of a run of `train` or `compress`: figures and settings, no images and no paths."""
     result = json.loads((run / "result.json").read_text())
     config = json.loads((run / "config.json").read_text())
     kept = {
         key: result[key] for key in ("method", "variant", "objective", "seed", "budget", "export", "seconds") if key in result
     }
-    chosen = ("task", "arch", "arch_options", "fit", "search", "method_options", "objective_options", "weights")
+    chosen = (
+        "task",
+        "arch",
+        "arch_options",
+        "training",
+        "recovery",
+        "search",
+        "method_options",
+        "objective_options",
+        "weights",
+    )
     kept |= {key: config[key] for key in chosen if key in config}
     for name in ("generator", "teacher", "student"):
         if name in result:

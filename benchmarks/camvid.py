@@ -1,4 +1,5 @@
-"""CamVid: street scenes from label maps. A SPADE teacher, students at a ninth of its MACs, judged by a small segmenter's mIoU.
+"""CamVid: street scenes from label maps. A SPADE teacher, students at a ninth of its MACs, evaluated by a small segmenter's
+mIoU.
 
 python benchmarks/camvid.py CAMVID_FOLDER FEATURES.onnx RUNS_FOLDER [--teacher 1400] [--steps 500] [--segmenter 1000]
     [--methods uniform,cat] [--out FILE]
@@ -20,15 +21,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from _common import figures, publish
-from pocketgan.core.progress import ConsoleReporter
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import open_data
 from pocketgan.data.loader import train_batches
-from pocketgan.evaluate import JudgeConfig
+from pocketgan.evaluation import EvaluationConfig
 from pocketgan.pipeline.compare import CompareConfig, compare
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.pipeline.train import train
-from pocketgan.train.config import GAUGAN
+from pocketgan.training.config import GAUGAN
+from pocketgan.utils.progress import ConsoleReporter
 
 SIZE, ASPECT, CLASSES = 128, 1.3333, 11
 BUDGET = "9x"
@@ -75,10 +76,10 @@ def train_segmenter(folder: str, steps: int, out: Path) -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
     counts = torch.ones(CLASSES)
     for step, batch in zip(range(steps), train_batches(data, batch=8, seed=0, workers=0), strict=False):
-        truth = data.labels.indices(batch["source"])
-        counts += torch.bincount(truth[truth >= 0], minlength=CLASSES)
+        target = data.labels.indices(batch["input"])
+        counts += torch.bincount(target[target >= 0], minlength=CLASSES)
         weights = (counts.mean() / counts).clamp(max=9).sqrt()
-        loss = F.cross_entropy(model((batch["target"] + 1) / 2), truth, weights, ignore_index=-1)
+        loss = F.cross_entropy(model((batch["target"] + 1) / 2), target, weights, ignore_index=-1)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -108,7 +109,7 @@ def main() -> None:
     segmenter = root / "segmenter.onnx"
     if not segmenter.exists():
         train_segmenter(arguments.data, arguments.segmenter, segmenter)
-    judge = JudgeConfig(features=arguments.features, segmenter=str(segmenter), batch=20)
+    evaluation = EvaluationConfig(features=arguments.features, segmenter=str(segmenter), batch=20)
     fit = replace(GAUGAN, batch=4, checkpoint_every=100, sample_every=0)
     student = replace(fit, lr=4e-4)  # its run is short: at GauGAN's rate it has not recovered from the cut by the end
     teacher = TrainConfig(
@@ -118,8 +119,8 @@ def main() -> None:
         arch_options={"ngf": 16, "upsamplings": 5},
         discriminator_options={"ndf": 32},
         perceptual="pixels",
-        fit=replace(fit, steps=arguments.teacher),
-        judge=judge,
+        training=replace(fit, steps=arguments.teacher),
+        evaluation=evaluation,
     )
     out = root / "teacher"
     train(teacher, out, resume=(out / "config.json").exists(), reporter=ConsoleReporter())
@@ -130,9 +131,9 @@ def main() -> None:
         task="labels",
         objective="output+features",
         perceptual="pixels",
-        fit=replace(student, steps=arguments.steps),
+        recovery=replace(student, steps=arguments.steps),
         search=replace(fit, steps=max(1, arguments.steps // 4)),
-        judge=judge,
+        evaluation=evaluation,
     )
     students = CompareConfig(base=base, methods=tuple(arguments.methods.split(",")), budgets=(BUDGET,))
     done, failures = compare(students, root, resume=(root / "config.json").exists(), reporter=ConsoleReporter())

@@ -3,9 +3,9 @@
     python benchmarks/candidate_cost.py FEATURES.onnx IMAGES [--images 300] [--candidates 2] [--out FILE]
 
 A mobile ResNet of ngf 64 at 256 x 256 and candidates of the published budget, scored by the Frechet distance on all images.
-Here: the shared weights paint, the extractor sees the pictures in memory, and all else is what it takes to propose, claim,
-resize, take statistics and a distance, and keep books. The published way: build the slim network, paint image by image, save
-every picture as PNG, read it back, extract, and take scipy's matrix root for a distance of 2048 features. Those features are
+Here: the shared weights generate, the extractor sees the images in memory, and all else is what it takes to propose, claim,
+resize, take statistics and a distance, and keep books. The published way: build the slim network, generate image by image, save
+every image as PNG, read it back, extract, and take scipy's matrix root for a distance of 2048 features. Those features are
 random rows of the right shape, as Inception is not at hand: the root's cost hangs on the shape alone, and the extractor is the
 given one in both ways. The weights are random, too: no cost hangs on them. One thread.
 """
@@ -27,8 +27,6 @@ from PIL import Image
 from torch import Tensor
 
 from _common import publish
-from pocketgan.compress.budget import parse_budget
-from pocketgan.compress.elastic import Elastic
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import open_data
 from pocketgan.data.loader import eval_batches
@@ -36,11 +34,13 @@ from pocketgan.metrics.cost import CostModel
 from pocketgan.metrics.features import OnnxFeatures
 from pocketgan.metrics.statistics import F64
 from pocketgan.models import mobile_resnet
+from pocketgan.pruning.budget import parse_budget
+from pocketgan.pruning.elastic import Elastic
 from pocketgan.search.fitness import HeldOut, make_fitness
 from pocketgan.search.published import make_space
 from pocketgan.search.strategies import Random
 from pocketgan.search.study import search
-from pocketgan.train.samples import to_uint8
+from pocketgan.utils.image_files import to_uint8
 
 SIZE, SPACE, BUDGET, INCEPTION = 256, "channels-64-pix2pix", "4.6Gpaper", 2048
 SECONDS: dict[str, float] = defaultdict(float)
@@ -54,7 +54,7 @@ def clocked(stage: str) -> Iterator[None]:
 
 
 class ClockedElastic(Elastic):
-    """Says how long it paints."""
+    """Says how long it generates."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """As the elastic view."""
@@ -63,7 +63,7 @@ class ClockedElastic(Elastic):
 
 
 class ClockedFeatures(OnnxFeatures):
-    """Says how long the network of the features takes, without the scaling of pictures to its size."""
+    """Says how long the network of the features takes, without the scaling of images to its size."""
 
     def _run(self, images: Tensor) -> F64:
         with clocked("extract"):
@@ -106,9 +106,9 @@ def published(model: Elastic, widths: Mapping[str, int], images: Tensor, extract
             network = model.extract().eval()
         for index in range(len(images)):
             with clocked("generate"):
-                picture = network(images[index : index + 1])
+                image = network(images[index : index + 1])
             with clocked("files"):
-                Image.fromarray(to_uint8(picture[0])).save(Path(folder) / f"{index}.png")
+                Image.fromarray(to_uint8(image[0])).save(Path(folder) / f"{index}.png")
         for index in range(len(images)):
             with clocked("files"):
                 pixels = np.asarray(Image.open(Path(folder) / f"{index}.png"))
@@ -140,7 +140,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     data = open_data(DataConfig(path=given.data, size=SIZE, limit=given.images, workers=0), "inputs", "train")
-    images = next(eval_batches(data, batch=given.images)).images["source"]
+    images = next(eval_batches(data, batch=given.images)).images["input"]
     extractor = ClockedFeatures(given.features, threads=1)
     model = ClockedElastic(mobile_resnet(64).build().requires_grad_(False))
     ours = here(model, images, extractor, given.candidates)

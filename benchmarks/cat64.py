@@ -19,28 +19,28 @@ from pathlib import Path
 import torch
 
 from _common import figures, publish
-from pocketgan.core.progress import ConsoleReporter
 from pocketgan.data.config import DataConfig
-from pocketgan.evaluate import JudgeConfig
+from pocketgan.evaluation import EvaluationConfig
 from pocketgan.pipeline.compare import CompareConfig, compare
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.pipeline.train import train
-from pocketgan.train.config import FitConfig
+from pocketgan.training.config import TrainingConfig
+from pocketgan.utils.progress import ConsoleReporter
 
 OWN = {"cat": "kernel-alignment", "dmad": "coattention", "uniform": "features"}
 """Each method with the objective that it was published with (uniform: GAN Compression's)."""
 BUDGET = "9.5x"
 
 
-def settings(arguments: argparse.Namespace, teacher: Path, method: str, fit: FitConfig) -> CompressConfig:
+def settings(arguments: argparse.Namespace, teacher: Path, method: str, fit: TrainingConfig) -> CompressConfig:
     """What the runs of one method share."""
     steps = arguments.steps if method == "dmad" else arguments.search + arguments.steps
     return CompressConfig(
         teacher=str(teacher / "generator.safetensors"),
         data=DataConfig(path=arguments.data, direction="BtoA", size=64, workers=0),
-        fit=replace(fit, steps=steps),
+        recovery=replace(fit, steps=steps),
         search=replace(fit, steps=arguments.search),
-        judge=JudgeConfig(features=arguments.features, batch=20),
+        evaluation=EvaluationConfig(features=arguments.features, batch=20),
     )
 
 
@@ -55,14 +55,14 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     root = Path(arguments.runs)
-    fit = FitConfig(steps=arguments.teacher, batch=4, weights={"recon": 10.0}, sample_every=0, checkpoint_every=250)
+    fit = TrainingConfig(steps=arguments.teacher, batch=4, weights={"l1": 10.0}, sample_every=0, checkpoint_every=250)
     config = TrainConfig(
         task="paired",
         data=DataConfig(path=arguments.data, direction="BtoA", size=64, workers=0),
         arch="inception",
         arch_options={"ngf": 32, "norm": "batch"},
-        fit=fit,
-        judge=JudgeConfig(features=arguments.features, batch=20),
+        training=fit,
+        evaluation=EvaluationConfig(features=arguments.features, batch=20),
     )
     out = root / "teacher"
     train(config, out, resume=(out / "config.json").exists(), reporter=ConsoleReporter())

@@ -1,4 +1,4 @@
-"""The figures of runs that were made by hand, for benchmarks/results: no pictures, no paths.
+"""The figures of runs that were made by hand, for benchmarks/results: no images, no paths.
 
 python benchmarks/collect.py NAME RUN... [--out FILE]
 """

@@ -53,7 +53,7 @@ def training_steps(images: Images) -> Iterator[None]:
     convolutions = [nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths)]
     network = nn.Sequential(*(layer for conv in convolutions for layer in (conv, nn.ReLU())))
     while True:
-        (network(images["source"]) - images["target"]).abs().mean().backward()
+        (network(images["input"]) - images["target"]).abs().mean().backward()
         yield
 
 

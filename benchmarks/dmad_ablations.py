@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 
 from _common import figures, maps64_arguments, publish
-from pocketgan.core.progress import ConsoleReporter
-from pocketgan.evaluate import JudgeConfig
+from pocketgan.evaluation import EvaluationConfig
 from pocketgan.pipeline.compare import CompareConfig, compare
 from pocketgan.recipes import RECIPES
+from pocketgan.utils.progress import ConsoleReporter
 
 
 def main() -> None:
@@ -31,9 +31,9 @@ def main() -> None:
         recipe.base,
         teacher=arguments.teacher,
         data=replace(recipe.base.data, path=arguments.data, workers=0),
-        fit=replace(recipe.base.fit, steps=arguments.steps),
+        recovery=replace(recipe.base.recovery, steps=arguments.steps),
         search=replace(recipe.base.search, steps=arguments.search),
-        judge=JudgeConfig(features=arguments.features, batch=20),
+        evaluation=EvaluationConfig(features=arguments.features, batch=20),
     )
     out = Path(arguments.runs)
     config = CompareConfig(base=base, methods=recipe.methods, budgets=recipe.budgets, variants=recipe.variants)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import torch
 
 from _common import interleaved, publish
-from pocketgan.compress.elastic import Elastic
-from pocketgan.compress.fit_budget import rounded
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Spec
 from pocketgan.models import mobile_resnet, resnet
+from pocketgan.pruning.elastic import Elastic
+from pocketgan.pruning.fit_budget import rounded
 
 
 def measure(name: str, spec: Spec, factor: float) -> dict[str, object]:

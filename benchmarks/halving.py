@@ -6,7 +6,7 @@
 RUN is a `compress --method gan-compression` that has searched; where there is none, TEACHER and FOLDER (pairs, BtoA, 64 x 64,
 as in the maps64 protocol) make one by the fast pipeline with so many steps of search. Candidates are drawn at random within
 the run's budget, at least as near to it as the run's were, and scored with its shared weights on test images, which no step
-saw. Every picture is painted once; the two searches then read its row, so that they differ in nothing but who is scored on
+saw. Every image is generated once; the two searches then read its row, so that they differ in nothing but who is scored on
 what. Told for each fitness and several ways to halve: Spearman's correlation of the two searches' scores over all candidates,
 the stopped ones too, how many images halving generated, where the one that it found stands by the full scores, and how many of
 the best ten the images do not tell apart.
@@ -27,15 +27,12 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from _common import publish
-from pocketgan.compress.budget import parse_budget
-from pocketgan.compress.elastic import Elastic
 from pocketgan.core.config import from_json
-from pocketgan.core.progress import ConsoleReporter
 from pocketgan.core.shape import plain
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import open_data
 from pocketgan.data.loader import eval_batches
-from pocketgan.evaluate import JudgeConfig
+from pocketgan.evaluation import EvaluationConfig
 from pocketgan.methods import make_method
 from pocketgan.methods.gan_compression import GanCompression
 from pocketgan.metrics.cost import CostModel
@@ -43,8 +40,10 @@ from pocketgan.metrics.features import OnnxFeatures
 from pocketgan.metrics.statistics import F64
 from pocketgan.pipeline.compress import run_stages
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.sources import load
-from pocketgan.search.fitness import HeldOut, OnFeatures, Painter, ToTeacher
+from pocketgan.pipeline.load_generator import load
+from pocketgan.pruning.budget import parse_budget
+from pocketgan.pruning.elastic import Elastic
+from pocketgan.search.fitness import BatchGenerator, FeatureDistanceFitness, HeldOut, TeacherL1Fitness
 from pocketgan.search.halving import WHOLE, Halving
 from pocketgan.search.noise import measure_noise
 from pocketgan.search.published import make_space
@@ -53,23 +52,24 @@ from pocketgan.search.scoring import NONE, ByImages, Score
 from pocketgan.search.space import Space
 from pocketgan.search.strategies import Random
 from pocketgan.search.study import search
-from pocketgan.train.config import FitConfig
+from pocketgan.training.config import TrainingConfig
+from pocketgan.utils.progress import ConsoleReporter
 
 PLANS = (Halving(), Halving(first=0.32**2, keep=0.32), Halving(first=0.25**2, keep=0.25))
 """The product's own first."""
 
 
 class Once:
-    """Paints all sources for a network, and keeps the pictures until another network is asked for."""
+    """Generates all sources for a network, and keeps the images until another network is asked for."""
 
-    def __init__(self, painter: Painter):
-        self.painter = painter
+    def __init__(self, generator: BatchGenerator):
+        self.generator = generator
         self.kept: tuple[Mapping[str, int], list[tuple[slice, Tensor]]] = {}, []
 
     def __call__(self, widths: Mapping[str, int], images: range) -> Iterator[tuple[slice, Tensor]]:
-        """As `Paint`, for all images."""
+        """As `Generate`, for all images."""
         if self.kept[0] != widths:
-            self.kept = widths, list(self.painter(widths, images))
+            self.kept = widths, list(self.generator(widths, images))
         return iter(self.kept[1])
 
 
@@ -91,35 +91,35 @@ class Read:
 
 def trained(arguments: argparse.Namespace) -> CompressConfig:
     """The run's configuration; the run is made where there is none."""
-    if not (arguments.run / "fitted.safetensors").exists():
-        fit = FitConfig(steps=arguments.search, batch=4, weights={"recon": 10.0}, sample_every=0)
+    if not (arguments.run / "searched.safetensors").exists():
+        fit = TrainingConfig(steps=arguments.search, batch=4, weights={"l1": 10.0}, sample_every=0)
         config = CompressConfig(
             teacher=arguments.teacher,
             data=DataConfig(path=arguments.data, direction="BtoA", size=64, workers=0),
             method="gan-compression",
             method_options={"candidates": 2},
             search=fit,
-            judge=JudgeConfig(features=arguments.features),
+            evaluation=EvaluationConfig(features=arguments.features),
         )
-        run_stages(config, arguments.run, resume=True, reporter=ConsoleReporter(), last="select")
+        run_stages(config, arguments.run, resume=True, reporter=ConsoleReporter(), last="prune")
     return from_json(CompressConfig, json.loads((arguments.run / "config.json").read_text()))
 
 
 def supernet(run: Path, config: CompressConfig) -> Elastic:
     """The shared weights."""
     elastic = Elastic(load(config.teacher).model)
-    tensors = load_file(run / "fitted.safetensors")
+    tensors = load_file(run / "searched.safetensors")
     elastic.load_state_dict({key.removeprefix("G/"): value for key, value in tensors.items() if key.startswith("G/")})
     return elastic.requires_grad_(False)
 
 
 def held_out(config: CompressConfig, images: int, features: str, threads: int) -> HeldOut:
-    """Test images, the teacher's pictures of them, and the real ones where there are pairs."""
+    """Test images, the teacher's images of them, and the real ones where there are pairs."""
     found = next(eval_batches(open_data(config.data, config.task, "test"), batch=images, workers=0)).images
     teacher = load(config.teacher).model.eval()
     with torch.inference_mode():
-        taught = torch.cat([teacher(part) for part in torch.split(found["source"], 8)])
-    return HeldOut(found["source"], taught, found.get("target"), OnnxFeatures(features, threads=threads))
+        teacher_images = torch.cat([teacher(part) for part in torch.split(found["input"], 8)])
+    return HeldOut(found["input"], teacher_images, found.get("target"), OnnxFeatures(features, threads=threads))
 
 
 def compared(full: SearchResult, halved: SearchResult, fitness: ByImages) -> dict[str, Any]:
@@ -170,13 +170,16 @@ def main() -> None:
         )
 
     assert held.extractor is not None
-    painter = Once(Painter(model, held.sources))
-    reals = held.taught if held.reals is None else held.reals
-    to_teacher, kernel = ToTeacher(painter, held.taught), OnFeatures(painter, held.extractor, reals, "kernel")
-    frechet = OnFeatures(painter, held.extractor, reals, "frechet")
+    generator = Once(BatchGenerator(model, held.sources))
+    reals = held.teacher_images if held.reals is None else held.reals
+    to_teacher, kernel = (
+        TeacherL1Fitness(generator, held.teacher_images),
+        FeatureDistanceFitness(generator, held.extractor, reals, "kernel"),
+    )
+    frechet = FeatureDistanceFitness(generator, held.extractor, reals, "frechet")
     known: dict[str, list[F64]] = {}
     chosen = drawn(lambda widths: 0.0).candidates
-    with ConsoleReporter().task("painted", len(chosen)) as tick:
+    with ConsoleReporter().task("generated", len(chosen)) as tick:
         for candidate in chosen:
             every = range(len(held.sources))
             known[candidate.configuration] = [one.rows(candidate.widths, every) for one in (to_teacher, kernel)]

@@ -3,7 +3,7 @@
 python benchmarks/johnson128.py FILE.py:FACTORY WEIGHTS[,WEIGHTS...] HORSE2ZEBRA_FOLDER FEATURES.onnx RUNS_FOLDER
     [--search 100] [--steps 250] [--methods uniform,magnitude,dmad,gan-compression,cat] [--threads 1] [--out FILE]
 
-The students see trainA alone and learn from the teacher's pictures; they are judged on testA by their likeness to those. The
+The students see trainA alone and learn from the teacher's images; they are evaluated on testA by their likeness to those. The
 teacher is a fast style-transfer network (Johnson et al. 2016) in plain PyTorch. All methods have the same total of steps.
 Latency is measured in ONNX Runtime and in PyTorch, teacher and student interleaved. Resumable: the same command goes on.
 """
@@ -17,27 +17,27 @@ from pathlib import Path
 import torch
 
 from _common import figures, publish
-from pocketgan.core.progress import ConsoleReporter
 from pocketgan.data.config import DataConfig
-from pocketgan.evaluate import JudgeConfig
+from pocketgan.evaluation import EvaluationConfig
 from pocketgan.methods import METHODS
 from pocketgan.pipeline.compare import CompareConfig, compare
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.train.config import FitConfig
+from pocketgan.training.config import TrainingConfig
+from pocketgan.utils.progress import ConsoleReporter
 
 
 def settings(arguments: argparse.Namespace, weights: str, method: str) -> CompareConfig:
-    """Batch 4; the likeness to the teacher's pictures and layers is all there is to learn."""
+    """Batch 4; the likeness to the teacher's images and layers is all there is to learn."""
     learns = METHODS[method].learns and method != "cat"  # this teacher's norms have scales: cat only looks at them
     steps = arguments.steps if learns else arguments.search + arguments.steps
-    fit = FitConfig(steps=steps, batch=4, lr=arguments.lr, sample_every=0)
+    fit = TrainingConfig(steps=steps, batch=4, lr=arguments.lr, sample_every=0)
     base = CompressConfig(
         teacher=f"{arguments.factory}@{weights}",
         data=DataConfig(path=arguments.data, size=128, workers=0),
         task="inputs",
-        fit=fit,
+        recovery=fit,
         search=replace(fit, steps=arguments.search),
-        judge=JudgeConfig(features=arguments.features, batch=20),
+        evaluation=EvaluationConfig(features=arguments.features, batch=20),
     )
     return CompareConfig(base=base, methods=(method,), budgets=("10x",), seeds=1)
 

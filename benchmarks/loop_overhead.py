@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from _common import interleaved, publish
 from pocketgan.models import patchgan, resnet
-from pocketgan.train.config import FitConfig
-from pocketgan.train.loop import Fit
-from pocketgan.train.translation import Translation
+from pocketgan.tasks.pix2pix import Pix2PixTask
+from pocketgan.training.config import TrainingConfig
+from pocketgan.training.loop import Fit
 
 
 def bare_step(g: nn.Module, d: nn.Module, g_opt: torch.optim.Adam, d_opt: torch.optim.Adam, a: Tensor, b: Tensor) -> None:
@@ -33,11 +33,13 @@ def bare_step(g: nn.Module, d: nn.Module, g_opt: torch.optim.Adam, d_opt: torch.
 def compare(ngf: int, blocks: int, ndf: int, *, rounds: int) -> dict[str, float]:
     """Both at one size of network: 64 x 64, batch 1."""
     a, b = torch.randn(1, 3, 64, 64), torch.randn(1, 3, 64, 64)
-    fit = Fit(Translation(resnet(ngf, blocks).build(), patchgan(ndf, in_channels=6).build()), FitConfig(), torch.device("cpu"))
+    fit = Fit(
+        Pix2PixTask(resnet(ngf, blocks).build(), patchgan(ndf, in_channels=6).build()), TrainingConfig(), torch.device("cpu")
+    )
     g, d = resnet(ngf, blocks).build(), patchgan(ndf, in_channels=6).build()
     g_opt, d_opt = (torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999), fused=True) for net in (g, d))
     times = interleaved(
-        {"ours": lambda: fit.advance({"source": a, "target": b}), "bare": lambda: bare_step(g, d, g_opt, d_opt, a, b)},
+        {"ours": lambda: fit.advance({"input": a, "target": b}), "bare": lambda: bare_step(g, d, g_opt, d_opt, a, b)},
         rounds=rounds,
     )
     added = times["ours"] - times["bare"]

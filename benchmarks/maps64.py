@@ -18,13 +18,13 @@ from pathlib import Path
 import torch
 
 from _common import figures, maps64_arguments, publish, seed_table
-from pocketgan.core.progress import ConsoleReporter
 from pocketgan.data.config import DataConfig
-from pocketgan.evaluate import JudgeConfig
+from pocketgan.evaluation import EvaluationConfig
 from pocketgan.methods import METHODS
 from pocketgan.pipeline.compare import CompareConfig, compare
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.train.config import FitConfig
+from pocketgan.training.config import TrainingConfig
+from pocketgan.utils.progress import ConsoleReporter
 
 UNTAUGHT = "untaught"
 
@@ -33,13 +33,13 @@ def settings(arguments: argparse.Namespace, method: str) -> CompareConfig:
     """Batch 4, hinge, L1 weight 10 (the teacher's own)."""
     learns = method in METHODS and METHODS[method].learns
     steps = arguments.steps if learns else arguments.search + arguments.steps
-    fit = FitConfig(steps=steps, batch=4, weights={"recon": 10.0}, sample_every=0)
+    fit = TrainingConfig(steps=steps, batch=4, weights={"l1": 10.0}, sample_every=0)
     base = CompressConfig(
         teacher=arguments.teacher,
         data=DataConfig(path=arguments.data, direction="BtoA", size=64, workers=0),
-        fit=fit,
+        recovery=fit,
         search=replace(fit, steps=arguments.search),
-        judge=JudgeConfig(features=arguments.features, batch=20),
+        evaluation=EvaluationConfig(features=arguments.features, batch=20),
     )
     if method == UNTAUGHT:
         base = replace(base, objective="none", weights="fresh")

@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 from _common import figures, publish, seed_table
-from pocketgan.core.progress import ConsoleReporter
 from pocketgan.pipeline.compare import CompareConfig, compare
 from pocketgan.recipes.quickstart import student
+from pocketgan.utils.progress import ConsoleReporter
 
 
 def main() -> None:
@@ -25,7 +25,9 @@ def main() -> None:
     runs = []
     own = student()
     # Fresh weights learn for as long as the student searches and recovers.
-    alone = replace(own, objective="none", weights="fresh", fit=replace(own.fit, steps=own.search.steps + own.fit.steps))
+    alone = replace(
+        own, objective="none", weights="fresh", recovery=replace(own.recovery, steps=own.search.steps + own.recovery.steps)
+    )
     for name, base in {"taught": own, "untaught": replace(alone, search_objective=own.objective)}.items():
         config = CompareConfig(base=base, methods=(base.method,), budgets=(base.budget,), seeds=3)
         done, failures = compare(config, root / name, resume=(root / name / "config.json").exists(), reporter=ConsoleReporter())

@@ -2,9 +2,9 @@
 
     python benchmarks/rank_correlation.py RUN FOLDER [--configurations 12] [--window 0.9] [--threads 2] [--out FILE]
 
-RUN is a `compress --method gan-compression` that has searched (``--to select`` is enough). Of its candidates that use at
+RUN is a `compress --method gan-compression` that has searched (``--to prune`` is enough). Of its candidates that use at
 least ``--window`` of the budget, so that cost does not explain the order, some are taken evenly from the best to the worst by
-their inherited score. Each is cut out of the supernet and recovered in FOLDER by the run's own recovery, then judged on the
+their inherited score. Each is cut out of the supernet and recovered in FOLDER by the run's own recovery, then evaluated on the
 test images, as is what was cut out before its recovery. Resumable: the same command goes on.
 """
 
@@ -22,18 +22,18 @@ from safetensors.torch import load_file
 from scipy.stats import bootstrap, spearmanr
 
 from _common import publish
-from pocketgan.compress.budget import parse_budget
-from pocketgan.compress.elastic import Elastic
-from pocketgan.compress.selection import prefix, shrink
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.config import from_json
-from pocketgan.core.progress import ConsoleReporter
 from pocketgan.data.images import open_data
-from pocketgan.evaluate import evaluate
+from pocketgan.evaluation import evaluate
 from pocketgan.metrics.cost import CostModel
 from pocketgan.pipeline.compress import run_stages
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.sources import load
+from pocketgan.pipeline.load_generator import load
+from pocketgan.pruning.budget import parse_budget
+from pocketgan.pruning.elastic import Elastic
+from pocketgan.pruning.selection import prefix, shrink
+from pocketgan.utils.progress import ConsoleReporter
 
 LOWER_IS_BETTER = ("score", "kernel", "frechet")
 
@@ -52,17 +52,17 @@ def recovered(config: CompressConfig, run: Path, candidate: dict[str, Any], out:
     facts = out / "inherited.json"
     if not facts.exists():
         elastic = Elastic(load(config.teacher).model)
-        tensors = load_file(run / "fitted.safetensors")
+        tensors = load_file(run / "searched.safetensors")
         elastic.load_state_dict({key[2:]: value for key, value in tensors.items() if key.startswith("G/")})
         out.mkdir(parents=True, exist_ok=True)
-        for name in ("config.json", "fitted.safetensors"):
+        for name in ("config.json", "searched.safetensors"):
             shutil.copy(run / name, out / name)
         student = shrink(elastic.model, prefix(candidate["widths"]))
-        save_artifact(out / "selected.safetensors", student, size=config.data.shape)
-        student = load_artifact(out / "selected.safetensors").model
+        save_artifact(out / "pruned.safetensors", student, size=config.data.shape)
+        student = load_artifact(out / "pruned.safetensors").model
         networks = {"teacher": load(config.teacher).model, "student": student}
         test = open_data(config.data, config.task, "test")
-        quality = evaluate(networks, test, config.judge, device=torch.device("cpu"), teacher="teacher")
+        quality = evaluate(networks, test, config.evaluation, device=torch.device("cpu"), teacher="teacher")
         facts.write_text(json.dumps(quality["student"].quality))
     run_stages(config, out, resume=True, reporter=ConsoleReporter())
     done = json.loads((out / "result.json").read_text())["student"]
@@ -118,7 +118,7 @@ def main() -> None:
     rows = [recovered(config, arguments.run, one, arguments.folder / one["configuration"]) for one in chosen]
     publish(
         "rank_correlation",
-        {"search_steps": config.search.steps, "steps": config.fit.steps, "rows": rows, "correlations": correlations(rows)},
+        {"search_steps": config.search.steps, "steps": config.recovery.steps, "rows": rows, "correlations": correlations(rows)},
         packages=("pocketgan", "torch", "numpy", "scipy", "onnxruntime"),
     )
 

@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 
 from _common import publish
-from pocketgan.compress.budget import parse_budget
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models.resnet import mobile_resnet
+from pocketgan.pruning.budget import parse_budget
 from pocketgan.search.published import make_space
 from pocketgan.search.result import SearchResult
 from pocketgan.search.scoring import Score

@@ -1,10 +1,10 @@
-"""Pictures in many styles: a small MUNIT from line drawings to paintings (the built-in shapes), and GAN Compression of it.
+"""Images in many styles: a small MUNIT from line drawings to generateings (the built-in shapes), and GAN Compression of it.
 
 python benchmarks/styles.py RUNS_FOLDER [--features FEATURES.onnx] [--size 32] [--teacher 1200] [--search 300] [--steps 400]
     [--threads 1] [--out FILE]
 
-The backgrounds of the paintings differ and no drawing says how: that is what styles are for. The fast pipeline: the teacher's
-own widths, searched by evolution. Resumable: the same command goes on.
+The backgrounds of the generateings differ and no drawing says how: that is what styles are for. The fast pipeline: the
+teacher's own widths, searched by evolution. Resumable: the same command goes on.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 import torch
 
 from _common import figures, publish
-from pocketgan.core.files import read_json
-from pocketgan.core.progress import ConsoleReporter
 from pocketgan.data.config import DataConfig
-from pocketgan.evaluate import JudgeConfig
+from pocketgan.evaluation import EvaluationConfig
 from pocketgan.pipeline.compare import CompareConfig, compare
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.pipeline.train import train
-from pocketgan.train.config import MUNIT
+from pocketgan.training.config import MUNIT
+from pocketgan.utils.files import read_json
+from pocketgan.utils.progress import ConsoleReporter
 
 BUDGETS = ("4x", "10x")
 
@@ -39,7 +39,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     runs, data = Path(arguments.runs), DataConfig(path="shapes", size=arguments.size, workers=0)
-    judge = JudgeConfig(features=arguments.features, batch=50)
+    evaluation = EvaluationConfig(features=arguments.features, batch=50)
     fit = replace(MUNIT, steps=arguments.teacher, batch=4, lr=4e-4, decay="linear")
     made = TrainConfig(
         task="multimodal",
@@ -47,8 +47,8 @@ def main() -> None:
         arch="munit",
         arch_options={"ngf": 16, "blocks": 2, "mlp": 64},
         discriminator_options={"ndf": 16, "scales": 2, "layers": 3},
-        fit=fit,
-        judge=judge,
+        training=fit,
+        evaluation=evaluation,
     )
     train(made, runs / "teacher", resume=(runs / "teacher" / "config.json").exists(), reporter=ConsoleReporter())
     base = CompressConfig(
@@ -58,9 +58,9 @@ def main() -> None:
         method="gan-compression",
         method_options={"strategy_options": {"population": 20}, "candidates": 200},
         objective="output+features",
-        fit=replace(fit, steps=arguments.steps),
+        recovery=replace(fit, steps=arguments.steps),
         search=replace(fit, steps=arguments.search, decay="none"),
-        judge=judge,
+        evaluation=evaluation,
     )
     config = CompareConfig(base=base, methods=(base.method,), budgets=BUDGETS)
     students = runs / "students"

@@ -71,7 +71,7 @@ def quickstart() -> str:
         rows.append([name, *cost, over(group, "psnr", 2)])
     count = len(next(iter(grouped(runs).values())))
     note = f"Built-in shapes, 64 x 64, {count} seeds (mean and deviation), on {data['cpu']}, two cores.\n"
-    return table(["network", "exact MACs", "parameters", "PSNR to the truth, dB"], rows) + "\n" + note
+    return table(["network", "exact MACs", "parameters", "PSNR to the target, dB"], rows) + "\n" + note
 
 
 def maps64() -> str:
@@ -85,7 +85,7 @@ def maps64() -> str:
         macs = f"{statistics.mean(run['student']['macs'] for run in group) / 1e6:.1f} M"
         seeds = f"{len(group)} seed{'s' if len(group) > 1 else ''}"
         rows.append([f"{name} ({seeds})", macs, *(over(group, m, d) for m, d in (*metrics, ("psnr_to_teacher", 2)))])
-    header = ["network", "exact MACs", "kernel", "Fréchet", "PSNR to the truth", "PSNR to the teacher"]
+    header = ["network", "exact MACs", "kernel", "Fréchet", "PSNR to the target", "PSNR to the teacher"]
     landed = [100 * part for run, part in data["landings"].items() if METHODS[run.split("/")[0]].learns]
     note = (
         f"{data['search_steps']} + {data['steps']} steps of search and recovery (the protocol: 2,000 + 4,000), the same total\n"
@@ -101,7 +101,7 @@ def ablations() -> str:
     data = read("maps64-ablations")
     rows = [[*_changed(run), *(over([run], m, d) for m, d in METRICS)] for run in data["runs"]]
     rows.sort(key=lambda row: row[0] != "dmad")
-    header = ["method", "changed", "objective", "steps", "kernel", "PSNR to the truth", "PSNR to the teacher"]
+    header = ["method", "changed", "objective", "steps", "kernel", "PSNR to the target", "PSNR to the teacher"]
     note = (
         f"maps64, one seed, on {data['cpu']}, {data['threads']} thread. One kernel distance has a standard error of about\n"
         f"{_kernel_error(data['runs']):.2f}: differences below twice that say nothing.\n"
@@ -117,8 +117,8 @@ def _kernel_error(runs: Sequence[dict[str, Any]]) -> float:
 def _changed(run: dict[str, Any]) -> list[str]:
     """Method, what is not its default, objective with the weights that were set, steps of search and recovery."""
     options = ", ".join(f"{key} {value}" for key, value in run["method_options"].items())
-    weights = [f"{name} x {weight:g}" for name, weight in run["fit"]["weights"].items() if name != "recon"]
-    search, fit = run["search"]["steps"], run["fit"]["steps"]
+    weights = [f"{name} x {weight:g}" for name, weight in run["recovery"]["weights"].items() if name != "l1"]
+    search, fit = run["search"]["steps"], run["recovery"]["steps"]
     steps = f"{search} + {fit}" if run["method"] == "dmad" else str(fit)
     return [run["method"], options or "-", ", ".join([run["objective"], *weights]), steps]
 
@@ -134,17 +134,18 @@ def cat64() -> str:
         name = run["method"] + (", fresh weights" if run["weights"] == "fresh" else "")
         macs = f"{run['student']['macs'] / 1e6:.1f} M"
         rows.append([name, run["objective"], macs, *(over([run], m, d) for m, d in (*metrics, ("psnr_to_teacher", 2)))])
-    header = ["network", "objective", "exact MACs", "kernel", "PSNR to the truth", "PSNR to the teacher"]
+    header = ["network", "objective", "exact MACs", "kernel", "PSNR to the target", "PSNR to the teacher"]
     note = (
         "Map to aerial photo at 64 x 64, batch 4. The teacher: `inception`, ngf 32, batch norm, "
-        f"{data['teacher']['fit']['steps']:,} steps.\nStudents: 9.5 times fewer MACs, {data['search_steps']} + {data['steps']} "
+        f"{data['teacher']['training']['steps']:,} steps.\nStudents: 9.5 times fewer MACs, {data['search_steps']} + "
+        f"{data['steps']} "
         f"steps, one seed, {data['cpu']}, {data['threads']} thread.\nShort runs: differences of a tenth say little.\n"
     )
     return table(header, rows) + "\n" + note
 
 
 def camvid() -> str:
-    """Street scenes from label maps, judged by a small segmenter."""
+    """Street scenes from label maps, evaluated by a small segmenter."""
     data = read("camvid")
     teacher, runs = data["teacher"], data["runs"]
 
@@ -159,21 +160,24 @@ def camvid() -> str:
     rows += [row(f"student, `{run['method']}`", run["student"]["quality"], run["student"]["macs"]) for run in runs]
     note = (
         "CamVid at 128 x 96, 11 classes, 367 training and 233 test images; the segmenter is a small U-Net of the\n"
-        f"benchmark's own, trained on real photos. The teacher has ngf 16 and learnt for {teacher['fit']['steps']:,} steps\n"
-        f"of batch 4, the students, with a ninth of its MACs, for {runs[0]['fit']['steps']:,}; all without VGG19's perceptual\n"
+        f"benchmark's own, trained on real photos. The teacher has ngf 16 and learnt for "
+        f"{teacher['training']['steps']:,} steps\n"
+        f"of batch 4, the students, with a ninth of its MACs, for {runs[0]['recovery']['steps']:,}; "
+        "all without VGG19's perceptual\n"
         f"loss (L1 instead), one seed, {data['cpu']}, {data['threads']} thread.\n"
     )
-    return table(["pictures", "exact MACs", "mIoU (%)", "pixel accuracy (%)", "kernel"], rows) + "\n" + note
+    return table(["images", "exact MACs", "mIoU (%)", "pixel accuracy (%)", "kernel"], rows) + "\n" + note
 
 
 def horse2zebra_smoke() -> str:
     """One line."""
     train, small = read("horse2zebra-smoke")["runs"]
-    steps, macs = train["fit"]["steps"], train["generator"]["macs"] / small["student"]["macs"]
-    likeness, untouched = (small[who]["quality"]["psnr_to_teacher"] for who in ("student", "input"))
+    steps, macs = train["training"]["steps"], train["generator"]["macs"] / small["student"]["macs"]
+    likeness, identity_baseline = (small[who]["quality"]["psnr_to_teacher"] for who in ("student", "input"))
     return (
-        f"{steps} steps of CycleGAN at 64 x 64, then {macs:.1f}x fewer exact MACs and {small['fit']['steps']} steps more:\n"
-        f"PSNR to the teacher's pictures {likeness:.1f} dB; of the untouched horses {untouched:.1f} dB.\n"
+        f"{steps} steps of CycleGAN at 64 x 64, then {macs:.1f}x fewer exact MACs "
+        f"and {small['recovery']['steps']} steps more:\n"
+        f"PSNR to the teacher's images {likeness:.1f} dB; of the untouched horses {identity_baseline:.1f} dB.\n"
     )
 
 
@@ -181,11 +185,11 @@ def inheritance() -> str:
     """Whether the order of inherited scores is that of the recovered networks."""
     data = read("rank_correlation")
     words = {
-        "score > psnr_to_teacher": ("held-out distance to the teacher's pictures", "PSNR to the teacher"),
+        "score > psnr_to_teacher": ("held-out distance to the teacher's images", "PSNR to the teacher"),
         "psnr_to_teacher > psnr_to_teacher": ("PSNR to the teacher, before recovery", "the same after it"),
-        "score > psnr": ("held-out distance to the teacher's pictures", "PSNR to the truth"),
-        "score > kernel": ("held-out distance to the teacher's pictures", "kernel distance to real pictures"),
-        "kernel > kernel": ("kernel distance to real pictures, before recovery", "the same after it"),
+        "score > psnr": ("held-out distance to the teacher's images", "PSNR to the target"),
+        "score > kernel": ("held-out distance to the teacher's images", "kernel distance to real images"),
+        "kernel > kernel": ("kernel distance to real images, before recovery", "the same after it"),
     }
     found = {re.sub(r"\[[^]]*\]", "", key): value for key, value in data["correlations"].items()}
     rows = [
@@ -219,7 +223,7 @@ def halving() -> str:
     ]
     note = (
         f"{data['candidates']} networks drawn at random, using {data['use']:g} to 1 of the budget of {data['budget']}, by a "
-        f"supernet of {data['search_steps']} steps on maps64;\n{data['images']} pictures each. The first way of each fitness "
+        f"supernet of {data['search_steps']} steps on maps64;\n{data['images']} images each. The first way of each fitness "
         "is the product's.\n"
     )
     header = ["fitness", "images on each rung", "fewer images", "Spearman's rho to full scoring", "full rank of the one found"]
@@ -240,16 +244,16 @@ def johnson128() -> str:
         likeness = (over([run], *metric) for metric in (("psnr_to_teacher", 2), ("ssim_to_teacher", 3), ("kernel", 2)))
         rows.append([weights, run["method"], *ratios, *likeness])
     header = ["weights", "method", "exact MACs", "ONNX Runtime", "PyTorch", "PSNR to the teacher", "SSIM", "kernel"]
-    untouched = [
+    identity_baseline = [
         f"{over(own[:1], 'psnr_to_teacher', 2, 'input')} dB and {over(own[:1], 'kernel', 2, 'input')} ({weights})"
         for weights, own in data["runs"].items()
     ]
     note = (
         "A fast style-transfer network (Johnson et al. 2016) of 2.07 G exact MACs at 128 x 128; horses are the inputs, and\n"
-        f"the students are judged on 120 unseen ones. {data['search_steps']} + {data['steps']} steps of batch 4, one seed,\n"
+        f"the students are evaluated on 120 unseen ones. {data['search_steps']} + {data['steps']} steps of batch 4, one seed,\n"
         f"on {data['cpu']}, {data['threads']} thread: too few to say which method is best. How many times faster a student\n"
         "is than the teacher is measured in one run, medians. PSNR and kernel distance of the untouched horses:\n"
-        f"{', '.join(untouched)}.\n"
+        f"{', '.join(identity_baseline)}.\n"
     )
     return table(header, rows) + "\n" + note
 
@@ -291,7 +295,7 @@ def benchmarks() -> str:
         ["configurations costed", f"at least {slowest / 1e6:.1f} million a second on one core"],
         ["elastic forward over the slim network's", f"{min(ratios):.2f} to {max(ratios):.2f}"],
         [
-            "Fréchet, 300 pictures of 2048 features",
+            "Fréchet, 300 images of 2048 features",
             f"{min(r['speedup'] for r in frechet):.0f}x faster than scipy's root at least",
         ],
         [
@@ -299,12 +303,12 @@ def benchmarks() -> str:
             f"{workers['four_beside_one']:.2f}x at {workers['seconds_of_a_candidate']:g} s a candidate",
         ],
         [
-            f"a candidate on {candidate['images']} pictures of {candidate['size']} x {candidate['size']}",
-            f"{seconds['generate']:.1f} s of painting, {seconds['extract']:.1f} s of features, "
+            f"a candidate on {candidate['images']} images of {candidate['size']} x {candidate['size']}",
+            f"{seconds['generate']:.1f} s of generating, {seconds['extract']:.1f} s of features, "
             f"{seconds['everything_else']:.1f} s of all else ({candidate['here']['everything_else_percent']:.1f} %)",
         ],
         [
-            "the same by files, scipy's root and picture by picture",
+            "the same by files, scipy's root and image by image",
             f"{candidate['published_way_of_the_first']['seconds']['all']:.0f} s",
         ],
         ["pairs loaded over pairs consumed", ", ".join(f"{ratio:.1f} with {n} workers" for n, ratio in loaded.items())],

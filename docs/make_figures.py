@@ -1,6 +1,6 @@
 """Draw the figures of the documentation: ``python docs/make_figures.py [RUN [RUNS]]``.
 
-The SVG files are drawn from this script alone. ``quickstart.png`` is made from the pictures of a run of
+The SVG files are drawn from this script alone. ``quickstart.png`` is made from the images of a run of
 ``pocketgan quickstart`` (``runs/quickstart`` unless another directory is named), ``styles.png`` by the networks of a run of
 ``benchmarks/styles.py`` (``runs/styles``).
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 FIGURES = Path(__file__).parent / "figures"
-COLUMNS = ("source", "target", "teacher", "student")
+COLUMNS = ("input", "target", "teacher", "student")
 ROWS, SCALE, GAP, HEAD = 3, 3, 8, 30
 STUDENT, DRAWINGS = "gan-compression-4x-s0", (0, 2, 4)
 
@@ -32,24 +32,25 @@ ARROW = (
     '<path class="tip" d="M0 0L8 4L0 8z"/></marker>'
 )
 
-FLOORS = (
-    (("cli", "one file a verb, no logic"),),
+LAYERS = (
+    (("cli", "one file a command, no logic"),),
     (("recipes", "whole configurations"),),
     (("pipeline", "the stages of a run, a file between any two"),),
-    (("report", "reads run directories only"), ("evaluate", "quality, speed, costs")),
-    (("methods", "one file a method"), ("interop", "published checkpoints"), ("export", "formats, engines, proof")),
-    (("search", "spaces, strategies, many workers"), ("train", "games, objectives, the one loop")),
-    (("compress", "the algebra on widths"), ("extractors", "what distances are measured on")),
+    (("report", "reads run directories only"),),
+    (("evaluation", "metrics over a test set"),),
+    (("tasks", "one file a task"), ("methods", "one file a method"), ("export", "formats, runtimes, checks")),
+    (("training", "the loop, objectives"), ("search", "spaces, strategies"), ("foreign", "tracing your generator")),
+    (("pruning", "operations on widths"), ("checkpoints", "published files"), ("pretrained", "Inception, VGG, DRN")),
     (
         ("data", "files to batches"),
         ("models", "one file a network"),
         ("losses", "pure functions"),
         ("metrics", "cost, quality, time"),
-        ("perception", "judging networks"),
     ),
     (("core", "named widths, specs, registries, artifacts, runs: knows no GAN"),),
+    (("utils", "files, downloads, progress, image conversion"),),
 )
-"""The rooms from the roof down; a room imports only from floors below its own."""
+"""The packages from the top down; one imports only from layers below its own."""
 
 
 def text(x: float, y: float, words: str, kind: str = "", anchor: str = "middle") -> str:
@@ -75,33 +76,33 @@ def drawing(width: int, height: int, title: str, parts: Sequence[str]) -> str:
     return "\n".join([head, f"<title>{title}</title><style>{STYLE}</style><defs>{ARROW}</defs>", *parts, "</svg>", ""])
 
 
-def house() -> str:
-    """The plan of the house."""
-    floor, left, width = 58, 60, 720
+def packages() -> str:
+    """The packages and their layers."""
+    height, left, width = 58, 60, 720
     parts = [f'<path class="box" d="M{left - 24} 84L{left + width / 2} 4L{left + width + 24} 84z"/>']
-    for level, rooms in enumerate(FLOORS):
-        top, part = (34 if level == 0 else 40) + level * floor, width / len(rooms)
-        for index, (name, about) in enumerate(rooms):
+    for level, row in enumerate(LAYERS):
+        top, part = (34 if level == 0 else 40) + level * height, width / len(row)
+        for index, (name, about) in enumerate(row):
             x = left + index * part
             if level:
-                parts += [rect(x + 3, top, part - 6, floor - 8), rect(x + 3, top, 6, floor - 8, "fgbedca"[level % 7], 3)]
+                parts += [rect(x + 3, top, part - 6, height - 8), rect(x + 3, top, 6, height - 8, "fgbedca"[level % 7], 3)]
             parts.append(text(x + part / 2, top + 20, name, "bold"))
             parts.append(text(x + part / 2, top + 38, about, "small"))
-    bottom = 32 + len(FLOORS) * floor
+    bottom = 32 + len(LAYERS) * height
     parts.append(line(f"M28 96V{bottom}"))
     parts.append(
         f'<g transform="rotate(-90 18 {bottom / 2 + 40})">{text(18, bottom / 2 + 40, "imports point down", "small")}</g>'
     )
-    return drawing(840, bottom + 20, "The rooms of pocketgan, from the command line down to the core", parts)
+    return drawing(840, bottom + 20, "The packages of pocketgan, from the command line down to the core", parts)
 
 
 def widths() -> str:
     """A ResNet generator: layers whose channels must agree carry the same name."""
     layers = (
-        ("source", 12, 120, "off"), ("stem", 26, 120, "a"), ("down1", 44, 84, "b"), ("trunk", 70, 52, "c"),
+        ("input", 12, 120, "off"), ("stem", 26, 120, "a"), ("down1", 44, 84, "b"), ("trunk", 70, 52, "c"),
         ("block0", 58, 52, "d"),
         ("trunk", 70, 52, "c"), ("block1", 58, 52, "e"), ("trunk", 70, 52, "c"), ("up1", 44, 84, "f"), ("up2", 26, 120, "g"),
-        ("picture", 12, 120, "off"),
+        ("image", 12, 120, "off"),
     )  # fmt: skip
     parts, x, trunks = [], 24.0, []
     for index, (name, thick, high, kind) in enumerate(layers):
@@ -144,13 +145,13 @@ def selection() -> str:
 
 def distillation() -> str:
     """What pulls at the student."""
-    parts = [rect(20, 96, 84, 60), text(62, 131, "source", "bold")]
+    parts = [rect(20, 96, 84, 60), text(62, 131, "input", "bold")]
     for y, name, about, kind, high in ((26, "teacher", "frozen", "a", 84), (170, "student", "learns", "c", 44)):
         middle = y + 42
         parts += [
             rect(190, middle - high / 2, 220, high, kind),
             rect(500, middle - 30, 110, 60),
-            text(555, middle + 5, "picture", "bold"),
+            text(555, middle + 5, "image", "bold"),
         ]
         parts += [text(190, middle - high / 2 - 8, f"{name}: {about}", "bold", "start"), line(f"M416 {middle}h78")]
         parts.append(line(f"M110 126C150 126 140 {middle} 184 {middle}"))
@@ -160,31 +161,31 @@ def distillation() -> str:
         rect(690, 182, 120, 60),
         text(750, 217, "discriminator", "bold"),
         line("M616 212h68"),
-        text(750, 260, "real or painted?", "small"),
+        text(750, 260, "real or generated?", "small"),
     ]
-    return drawing(830, 276, "The student imitates the teacher and plays its own game", parts)
+    return drawing(830, 276, "The student imitates the teacher and plays its own task", parts)
 
 
-DRAWN = {"house": house, "widths": widths, "selection": selection, "distillation": distillation}
+DRAWN = {"packages": packages, "widths": widths, "selection": selection, "distillation": distillation}
 """Every drawn figure by its file's name."""
 
 
 def quickstart(run: Path) -> Image.Image:
-    """Rows of source, target, teacher and student from the pictures of the student's run."""
-    rows = [[Image.open(run / "student" / "pictures" / f"{row:03d}_{name}.png") for name in COLUMNS] for row in range(ROWS)]
+    """Rows of source, target, teacher and student from the images of the student's run."""
+    rows = [[Image.open(run / "student" / "images" / f"{row:03d}_{name}.png") for name in COLUMNS] for row in range(ROWS)]
     width, height = (side * SCALE for side in rows[0][0].size)
     sheet = Image.new("RGB", (len(COLUMNS) * (width + GAP) + GAP, ROWS * (height + GAP) + HEAD), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=18)
     for column, name in enumerate(COLUMNS):
         x = GAP + column * (width + GAP)
         pen.text((x + width / 2, HEAD / 2), name, fill="black", font=font, anchor="mm")
-        for row, pictures in enumerate(rows):
-            sheet.paste(pictures[column].resize((width, height), Image.Resampling.NEAREST), (x, HEAD + row * (height + GAP)))
+        for row, images in enumerate(rows):
+            sheet.paste(images[column].resize((width, height), Image.Resampling.NEAREST), (x, HEAD + row * (height + GAP)))
     return sheet
 
 
 def styles(runs: Path) -> Image.Image:
-    """Drawings of the built-in test set, each painted by the teacher, and below by its student, in the same eight styles."""
+    """Drawings of the built-in test set, each generated by the teacher, and below by its student, in the same eight styles."""
     from pocketgan.data.config import DataConfig
     from pocketgan.data.images import open_data
     from pocketgan.pipeline.generate import GenerateConfig, generate
@@ -193,7 +194,7 @@ def styles(runs: Path) -> Image.Image:
     networks = (runs / "teacher" / "generator_A.safetensors", runs / "students" / STUDENT / "student.safetensors")
     with tempfile.TemporaryDirectory() as folder:
         for index in DRAWINGS:
-            Image.fromarray(data.load(index, None)["source"]).save(Path(folder) / f"{index}.png")
+            Image.fromarray(data.load(index, None)["input"]).save(Path(folder) / f"{index}.png")
         sheet = Path(folder) / "sheet.png"
         generate([*map(str, networks)], sheet, GenerateConfig(source=folder, seeds=tuple(range(8))))
         with Image.open(sheet) as image:

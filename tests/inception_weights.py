@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.files import digest
-from pocketgan.perception import fid
-from pocketgan.perception.inception import WEIGHTS, Inception
-from pocketgan.perception.weights import HOME, Published
+from pocketgan.pretrained import fid
+from pocketgan.pretrained.inception import WEIGHTS, Inception
+from pocketgan.pretrained.weights import HOME, Published
+from pocketgan.utils.files import digest
 
 
 def seeded() -> dict[str, Tensor]:
@@ -29,15 +29,15 @@ def seeded() -> dict[str, Tensor]:
     return state
 
 
-def pictures(count: int, size: tuple[int, int], seed: int = 0) -> Tensor:
-    """Large soft spots, as 8-bit pictures in [-1, 1]."""
+def images(count: int, size: tuple[int, int], seed: int = 0) -> Tensor:
+    """Large soft spots, as 8-bit images in [-1, 1]."""
     coarse = torch.rand(count, 3, 5, 4, generator=torch.Generator().manual_seed(seed))
     smooth = torch.nn.functional.interpolate(coarse, size=size, mode="bilinear", align_corners=True)
     return (smooth * 255).round() / 127.5 - 1
 
 
 class Quick(nn.Module):
-    """In Inception's place: 2048 numbers of a picture, of which a few tell something."""
+    """In Inception's place: 2048 numbers of an image, of which a few tell something."""
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.pad(nn.functional.adaptive_avg_pool2d(x, 2).flatten(1), (0, 2036))

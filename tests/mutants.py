@@ -58,7 +58,8 @@ def faults(source: Path, file: Path) -> Iterator[Fault]:
         starts.append(starts[-1] + len(row))
 
     def span(node: ast.expr) -> tuple[int, int]:
-        assert node.end_lineno is not None and node.end_col_offset is not None
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
         return starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
 
     def text(node: ast.expr) -> str:
@@ -97,7 +98,11 @@ def _code(node: ast.AST) -> Iterator[ast.AST]:
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.JoinedStr) or not isinstance(child, ast.AST):
                 continue
-            if isinstance(child, ast.Assign) and isinstance(child.value, ast.Subscript) and "Literal" in ast.unparse(child.value):
+            if (
+                isinstance(child, ast.Assign)
+                and isinstance(child.value, ast.Subscript)
+                and "Literal" in ast.unparse(child.value)
+            ):
                 continue
             yield child
             yield from _code(child)
@@ -121,7 +126,7 @@ def drawn(source: Path, packages: list[str], count: int, seed: int) -> list[Faul
     return found[:count]
 
 
-PLUGIN = '''
+PLUGIN = """
 import json, os, pathlib
 durations = {}
 def pytest_runtest_logreport(report):
@@ -132,7 +137,7 @@ def pytest_sessionfinish(session):
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None:
         pathlib.Path(os.environ["MUTANTS_DURATIONS"]).write_text(json.dumps(durations))
-'''
+"""
 
 
 def mapped(root: Path, cache: Path) -> tuple[dict[str, float], dict[str, dict[int, list[str]]]]:
@@ -148,7 +153,12 @@ def mapped(root: Path, cache: Path) -> tuple[dict[str, float], dict[str, dict[in
         }
         environment["PYTHONPATH"] += f":{cache}"
         command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-p", "mutants_plugin"]
-        command += [f"--cov={root / 'src' / 'pocketgan'}", "--cov-context=test", f"--cov-config={cache / 'rc'}", "--cov-report="]
+        command += [
+            f"--cov={root / 'src' / 'pocketgan'}",
+            "--cov-context=test",
+            f"--cov-config={cache / 'rc'}",
+            "--cov-report=",
+        ]
         subprocess.run(command, cwd=root, env=environment, check=False)
     import coverage
 
@@ -246,7 +256,10 @@ def main() -> None:
             found.append(row)
             out.write_text(json.dumps(found, indent=1) + "\n")
             verdict = "caught  " if row["caught"] else "SURVIVED"
-            print(f"{verdict} {row['file']}:{row['line']} {row['kind']}: {row['before']} -> {row['after']} ({row['by']})", flush=True)
+            print(
+                f"{verdict} {row['file']}:{row['line']} {row['kind']}: {row['before']} -> {row['after']} ({row['by']})",
+                flush=True,
+            )
     caught = sum(bool(row["caught"]) for row in found)
     print(f"{caught} of {len(found)} faults caught")
 

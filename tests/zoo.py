@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import pocketgan.models  # noqa: F401  (fills the registries)
 from pocketgan.core.dims import removable_groups
-from pocketgan.core.inputs import Given, run
+from pocketgan.core.inputs import ModelInputs, run
 from pocketgan.core.spec import MODELS, Spec
 
 T = TypeVar("T")
@@ -144,8 +144,8 @@ few = settings(
 
 def size(spec: Spec) -> tuple[int, int]:
     """A small (height, width), not square, that the network accepts at any of its widths."""
-    if spec.paints is not None:
-        return spec.paints
+    if spec.output_shape is not None:
+        return spec.output_shape
     if (side := getattr(spec, "size", None)) is not None:
         return side, side
     if spec.name in ("patchgan", "multiscale", "ms-image"):
@@ -168,18 +168,18 @@ def example_input(spec: Spec, *, batch: int = 2, dtype: torch.dtype = torch.floa
     return drawn if reads else drawn[0]
 
 
-def randomised(spec: Spec, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:
+def randomized(spec: Spec, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:
     """The network in evaluation mode with every weight, bias, norm statistic, scale and shift drawn at random."""
-    return randomise_(spec.build(), seed=seed).to(dtype).eval()
+    return randomize_(spec.build(), seed=seed).to(dtype).eval()
 
 
-def paint(model: nn.Module, x: Given) -> Tensor:
+def generate(model: nn.Module, x: ModelInputs) -> Tensor:
     """What the model gives; of several scales as one tensor."""
     given = run(model, x)
     return given if isinstance(given, Tensor) else torch.cat([logits.flatten(1) for logits in given], 1)
 
 
-def randomise_(model: nn.Module, *, seed: int = 0) -> nn.Module:
+def randomize_(model: nn.Module, *, seed: int = 0) -> nn.Module:
     """Fill every floating tensor: kernels keep the size of what passes, everything else is of order one."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

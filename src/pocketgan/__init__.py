@@ -1,4 +1,4 @@
-"""Make image-to-image GANs small enough to run anywhere, with the pictures still good.
+"""Make image-to-image GANs small enough to run anywhere, with the images still good.
 
 ``pocketgan.compress(model, data, budget="10x", out="runs/small")`` is the whole of it; `load` and `inspect` go with it.
 """
@@ -9,13 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pocketgan.compress as _room  # noqa: F401  (loaded first: else, loaded later, the room would take the function's name)
-
 if TYPE_CHECKING:
     from torch import nn
 
+    from pocketgan.data.config import TaskName
     from pocketgan.pipeline.compress import Compressed
-    from pocketgan.pipeline.config import StudentTask
 
 __all__ = ["compress", "inspect", "load"]
 
@@ -28,7 +26,7 @@ def compress(
     method: str = "magnitude",
     preset: str | None = None,
     out: str | Path,
-    task: StudentTask | None = None,
+    task: TaskName | None = None,
     size: int | None = None,
     aspect: float | None = None,
     resume: bool = False,
@@ -51,7 +49,7 @@ def compress(
         aspect: width over height; by default what the model's file says, else 1.
         resume: go on with the run in ``out``.
         progress: show a bar, or lines where there is no terminal.
-        fields: any field of `pocketgan.pipeline.config.CompressConfig`, dotted ones with ``__``: ``fit__steps=4000``.
+        fields: any field of `pocketgan.pipeline.config.CompressConfig`, dotted ones with ``__``: ``recovery__steps=4000``.
 
     Returns:
         The student (CPU, evaluation mode), the measured facts, and the run directory.
@@ -60,23 +58,23 @@ def compress(
         ValueError: before any work, for data, names, budgets and sizes that do not fit.
     """
     from pocketgan.core.config import override
-    from pocketgan.core.progress import ConsoleReporter, Reporter
     from pocketgan.core.shape import shape_of
     from pocketgan.core.spec import spec_of
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compress import compress as run
-    from pocketgan.pipeline.config import CompressConfig, ForeignConfig, assignments, fits_of, with_preset
-    from pocketgan.pipeline.sources import PUBLISHED, as_source
+    from pocketgan.pipeline.config import CompressConfig, ForeignConfig, assignments, training_configs_of, with_preset
+    from pocketgan.pipeline.load_generator import PUBLISHED, as_generator
+    from pocketgan.utils.progress import ConsoleReporter, Reporter
 
     given = {key.replace("__", "."): value for key, value in fields.items()}
     own = {key.removeprefix("foreign."): value for key, value in given.items() if key.startswith("foreign.")}
     foreign = override(ForeignConfig(), assignments(own))
-    source = as_source(model, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
+    source = as_generator(model, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
     width, proportion = source.images(size, aspect)
     name = str(model) if isinstance(model, str | Path) else type(model).__name__
     images = DataConfig(path=str(data), size=width, aspect=proportion)
     task = task or source.task(images)
-    fits = fits_of(task, spec_of(source.model).name)
+    fits = training_configs_of(task, spec_of(source.model).name)
     config = CompressConfig(teacher=name, data=images, budget=budget, method=method, task=task, **fits)
     config = with_preset(config, preset, source.model)
     config = override(config, assignments(given))
@@ -91,8 +89,8 @@ def load(path: str | Path, *, factory: Callable[[], nn.Module] | None = None) ->
     ``path`` may be ``file.py:factory@FILE``. Raises ``ValueError``, saying what it found, for anything else.
     """
     import pocketgan.pipeline  # noqa: F401
-    from pocketgan.pipeline.sources import load as read
-    from pocketgan.pipeline.sources import load_cut
+    from pocketgan.pipeline.load_generator import load as read
+    from pocketgan.pipeline.load_generator import load_cut
 
     return read(path).model if factory is None else load_cut(Path(path), factory).model
 

@@ -8,19 +8,19 @@ import pytest
 
 import pocketgan
 import pocketgan.pipeline  # fills the registries
-from pocketgan.cli import VERBS
+from pocketgan.cli import COMMANDS
 from pocketgan.cli.console import StageName
-from pocketgan.compress.importance import IMPORTANCES
 from pocketgan.core.spec import ARCHITECTURES, MODELS
 from pocketgan.data.builtin import BUILTIN
-from pocketgan.evaluate import METRICS
+from pocketgan.evaluation import METRICS
 from pocketgan.export import FORMATS, RUNTIMES
 from pocketgan.methods import METHODS
 from pocketgan.pipeline.stages import STAGES
+from pocketgan.pruning.importance import IMPORTANCES
 from pocketgan.recipes import RECIPES
 from pocketgan.search.published import SPACES
 from pocketgan.search.strategies import STRATEGIES
-from pocketgan.train.objectives import OBJECTIVES
+from pocketgan.training.objectives import OBJECTIVES
 
 FLAGS = {
     "quickstart": "--out",
@@ -31,9 +31,9 @@ FLAGS = {
     " --device --seed --from --to --resume --dry-run",
     "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --vary --seeds --seed --task --size"
     " --aspect --direction --steps --batch --features --device --resume --dry-run",
-    "evaluate": "ARTIFACT --data --task --size --aspect --centre --weights --direction --classes --metrics --features --reals"
+    "evaluate": "ARTIFACT --data --task --size --aspect --center --weights --direction --classes --metrics --features --reals"
     " --stats --segmenter --teacher --generated --batch --device --json",
-    "stats": "DATA --side --features --out --split --size --aspect --centre",
+    "stats": "DATA --side --features --out --split --size --aspect --center",
     "generate": "ARTIFACTS --out --seeds --columns --truncation --interpolate --frames --fps --source --reference",
     "export": "ARTIFACT --out --format --size --aspect --weights --drop-style --verify",
     "convert": "FILE --out --config --network --content --upsamplings --weights --keep --range --bgr --size --aspect --replace",
@@ -45,7 +45,7 @@ FLAGS = {
     "recipes": "NAME OVERRIDES --out --seed --from --to --resume",
     "data": "ACTION PATH --task --size --aspect --classes --quick --stats --out",
 }
-"""Every verb with its arguments: positional ones in capitals."""
+"""Every command with its arguments: positional ones in capitals."""
 
 NAMES = {
     "architecture": (
@@ -118,21 +118,21 @@ NAMES = {
 """What is chosen by name."""
 
 
-def test_the_verbs() -> None:
-    assert list(VERBS) == list(FLAGS)
+def test_the_commands() -> None:
+    assert list(COMMANDS) == list(FLAGS)
 
 
-@pytest.mark.parametrize("verb", FLAGS)
-def test_the_flags(verb: str) -> None:
-    parameters = inspect.signature(importlib.import_module(f"pocketgan.cli.{verb}").run).parameters.values()
+@pytest.mark.parametrize("command", FLAGS)
+def test_the_flags(command: str) -> None:
+    parameters = inspect.signature(importlib.import_module(f"pocketgan.cli.{command}").run).parameters.values()
     positional = [p.name.upper() for p in parameters if p.kind is p.POSITIONAL_ONLY]
     flags = [f"--{p.name.strip('_').replace('_', '-')}" for p in parameters if p.kind is p.KEYWORD_ONLY]
     assert len(positional) + len(flags) == len(parameters)
-    assert [*positional, *flags] == FLAGS[verb].split()
+    assert [*positional, *flags] == FLAGS[command].split()
 
 
 def test_the_stages_of_the_command_line_are_those_of_the_pipeline() -> None:
-    assert get_args(StageName) == STAGES == ("mobile", "distill", "fit", "select", "recover", "export", "evaluate", "report")
+    assert get_args(StageName) == STAGES == ("mobile", "distill", "search", "prune", "recover", "export", "evaluate", "report")
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -155,5 +155,5 @@ def test_the_public_python_names() -> None:
 
 def test_the_function_keeps_its_name_from_the_room() -> None:
     """``pocketgan.compress`` is the function, also after the package of that name has been imported."""
-    importlib.import_module("pocketgan.compress.budget")
+    importlib.import_module("pocketgan.pruning.budget")
     assert inspect.isfunction(pocketgan.compress)

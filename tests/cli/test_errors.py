@@ -36,14 +36,14 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
 
 @pytest.fixture(scope="session")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A generator as it was initialised."""
+    """A generator as it was initialized."""
     path = tmp_path_factory.mktemp("artifact") / "generator.safetensors"
     torch.manual_seed(0)
     save_artifact(path, resnet(4, blocks=1).build(), size=32)
     return path
 
 
-def pictures(folder: Path, *names: str, size: tuple[int, int] = (40, 40)) -> Path:
+def images(folder: Path, *names: str, size: tuple[int, int] = (40, 40)) -> Path:
     folder.mkdir(parents=True)
     for name in names:
         Image.fromarray(np.full((size[1], size[0], 3), 99, np.uint8)).save(folder / name)
@@ -53,14 +53,14 @@ def pictures(folder: Path, *names: str, size: tuple[int, int] = (40, 40)) -> Pat
 def test_unknown_words_are_answered_with_the_nearest(refused: Refused, artifact: Path, tmp_path: Path) -> None:
     train = ("train", "--task", "paired", "--data", "shapes", "--out", tmp_path / "run", "--size", "32")
     compress = ("compress", artifact, "--data", "shapes", "--out", tmp_path / "run", *COMPRESS)
-    assert refused("compres").startswith("no verb named 'compres'. Did you mean 'compress'? There is: compare, compress,")
+    assert refused("compres").startswith("no command named 'compres'. Did you mean 'compress'? There is: compare, compress,")
     assert refused(*compress, "--method", "magnitud").startswith("no method named 'magnitud'. Did you mean 'magnitude'?")
     assert refused(*compress, "--objective", "featurs").startswith("no objective named 'featurs'. Did you mean 'features'?")
     assert refused(*train, "--arch", "resent").startswith("no model named 'resent'. Did you mean 'resnet'?")
-    assert refused(*train, "fit.stps=3").startswith("no field named 'fit.stps'. Did you mean 'fit.steps'?")
+    assert refused(*train, "training.stps=3").startswith("no field named 'training.stps'. Did you mean 'training.steps'?")
     assert refused(*train, "fitsteps").startswith("'fitsteps' is not an override: write field=value")
-    assert refused(*train, "fit.steps=many").startswith("fit.steps='many': Input should be a valid integer")
-    assert "no metric named 'ssmi'. Did you mean 'ssim'?" in refused(*train, 'judge.metrics=["ssmi"]')
+    assert refused(*train, "training.steps=many").startswith("training.steps='many': Input should be a valid integer")
+    assert "no metric named 'ssmi'. Did you mean 'ssim'?" in refused(*train, 'evaluation.metrics=["ssmi"]')
     assert refused("recipes", "map-teacher").startswith("no recipe named 'map-teacher'. Did you mean 'maps-teacher'?")
     assert refused(*compress, "method_options.leest=1").startswith("no field named 'leest'. Did you mean 'least'?")
     assert not (tmp_path / "run").exists()
@@ -72,10 +72,12 @@ def test_what_is_needed_at_the_end_is_looked_for_at_the_beginning(refused: Refus
     compress = ("compress", artifact, "--data", "shapes", "--out", run, *COMPRESS)
     for command in (train, compress):
         assert refused(*command, "--features", tmp_path / "none.onnx").startswith(f"no feature extractor {tmp_path}/none.onnx")
-        assert refused(*command, 'judge.runtimes=["tflite"]').startswith("no runtime named 'tflite'")
-    save_artifact(tmp_path / "critic.safetensors", patchgan(4, 1).build(), size=32)
-    line = refused(*compress, "--teacher-discriminator", tmp_path / "critic.safetensors")
-    assert line.startswith(f"{tmp_path}/critic.safetensors judges 3 channels, a paired task needs 6: give another, or leave")
+        assert refused(*command, 'evaluation.runtimes=["tflite"]').startswith("no runtime named 'tflite'")
+    save_artifact(tmp_path / "discriminator.safetensors", patchgan(4, 1).build(), size=32)
+    line = refused(*compress, "--teacher-discriminator", tmp_path / "discriminator.safetensors")
+    assert line.startswith(
+        f"{tmp_path}/discriminator.safetensors scores 3 channels, a paired task needs 6: give another, or leave"
+    )
     assert refused(*compress, "--teacher-discriminator", tmp_path / "no.pth") == f"there is no file {tmp_path}/no.pth"
     assert not run.exists()
 
@@ -114,9 +116,9 @@ def test_wrong_checkpoints(refused: Refused, tmp_path: Path) -> None:
     assert compress(other).startswith(f"{other} is of no known family")
     torch.save({"model": torch.nn.Linear(2, 2)}, other)
     assert str(other) in compress(other)  # it would have to be run to be read
-    for verb in ("inspect", "evaluate", "export", "latency"):
-        extra = {"evaluate": ("--data", "shapes"), "export": ("--out", tmp_path / "x.onnx")}.get(verb, ())
-        assert refused(verb, missing, *extra) == f"there is no file {missing}"
+    for command in ("inspect", "evaluate", "export", "latency"):
+        extra = {"evaluate": ("--data", "shapes"), "export": ("--out", tmp_path / "x.onnx")}.get(command, ())
+        assert refused(command, missing, *extra) == f"there is no file {missing}"
 
 
 def test_data_that_cannot_be_used(refused: Refused, artifact: Path, tmp_path: Path) -> None:
@@ -124,47 +126,47 @@ def test_data_that_cannot_be_used(refused: Refused, artifact: Path, tmp_path: Pa
         return refused("train", "--task", task, "--data", data, "--out", tmp_path / "run", "--size", "32", "--device", "cpu")
 
     data = tmp_path / "corrupt"
-    pictures(data / "trainA", "0.png", "1.png")
-    pictures(data / "trainB", "0.png", "1.png")
+    images(data / "trainA", "0.png", "1.png")
+    images(data / "trainB", "0.png", "1.png")
     (data / "trainA" / "1.png").write_bytes(b"")
     line = paired(data)
     assert f"{data}/trainA/1.png: " in line
     assert f"`pocketgan data check {data}` lists all" in line
 
     data = tmp_path / "lonely"
-    pictures(data / "trainA", "0.png", "1.png")
-    pictures(data / "trainB", "0.png", "2.png")
+    images(data / "trainA", "0.png", "1.png")
+    images(data / "trainB", "0.png", "2.png")
     line = paired(data)
     assert "pairs need the same names on both sides; 2 missing: " in line
     assert "trainB/1" in line
     assert "trainA/2" in line
 
     data = tmp_path / "empty"
-    pictures(data / "trainA", "0.png")
+    images(data / "trainA", "0.png")
     (data / "trainB").mkdir()
     assert f"{data}/trainB holds no images" in paired(data, "unpaired")
     assert "does not exist: give a folder of images, or a built-in set (shapes, textures)" in paired(tmp_path / "shaeps")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_picture_that_is_damaged_inside_is_named_when_it_is_read(refused: Refused, artifact: Path, tmp_path: Path) -> None:
+def test_a_image_that_is_damaged_inside_is_named_when_it_is_read(refused: Refused, artifact: Path, tmp_path: Path) -> None:
     """Only headers are read beforehand."""
-    folder = pictures(tmp_path / "flat", "0.jpg", "1.jpg", size=(200, 200))
+    folder = images(tmp_path / "flat", "0.jpg", "1.jpg", size=(200, 200))
     (folder / "1.jpg").write_bytes((folder / "1.jpg").read_bytes()[:-400])
     line = refused("evaluate", artifact, "--data", folder, "--task", "inputs", "--teacher", artifact)
     assert f"{folder}/1.jpg" in line
 
 
-def test_a_picture_that_is_smaller_than_its_centre(
+def test_a_image_that_is_smaller_than_its_center(
     refused: Refused, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faces, said = pictures(tmp_path / "faces", "0.png"), "smaller than the central 64x64 that centre=64 cuts out"
+    faces, said = images(tmp_path / "faces", "0.png"), "smaller than the central 64x64 that center=64 cuts out"
     assert f"{faces}/0.png: is 40x40, {said}" in refused(
-        "evaluate", artifact, "--data", faces, "--task", "inputs", "--teacher", artifact, "--centre", 64
+        "evaluate", artifact, "--data", faces, "--task", "inputs", "--teacher", artifact, "--center", 64
     )
     monkeypatch.setattr(measure, "make_extractor", lambda features: SimpleNamespace(name=features))
     stats = ("stats", faces, "--side", "A", "--features", "any", "--out", tmp_path / "faces.npz")
-    assert f"{faces}/0.png: is 40x40, {said}" in refused(*stats, "--centre", 64)
+    assert f"{faces}/0.png: is 40x40, {said}" in refused(*stats, "--center", 64)
 
 
 def test_an_output_that_cannot_be_written(refused: Refused, artifact: Path, tmp_path: Path) -> None:
@@ -176,7 +178,7 @@ def test_an_output_that_cannot_be_written(refused: Refused, artifact: Path, tmp_
 def test_a_run_that_is_there_is_not_overwritten(refused: Refused, artifact: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text("{}")
-    (tmp_path / "run" / "selected.safetensors").touch()
+    (tmp_path / "run" / "pruned.safetensors").touch()
     compress = ("compress", artifact, "--data", "shapes", "--out", tmp_path / "run", *COMPRESS)
     assert refused(*compress) == f"{tmp_path}/run holds a run already: --resume continues it, another --out begins a new one"
     assert "was begun with another configuration; it differs in " in refused(*compress, "--resume")

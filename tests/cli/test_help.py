@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pocketgan.cli import VERBS, main
+from pocketgan.cli import COMMANDS, main
 from pocketgan.core.artifact import save_artifact
 from pocketgan.core.config import from_json
 from pocketgan.models import resnet
@@ -26,20 +26,20 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
-def test_the_first_page_lists_every_verb(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_page_lists_every_command(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     page = printed(capsys, *arguments)
-    for verb in VERBS:
-        assert re.search(rf"^ *{verb} ", page, re.MULTILINE)
+    for command in COMMANDS:
+        assert re.search(rf"^ *{command} ", page, re.MULTILINE)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_every_flag(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_every_flag(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        main([verb, "--help"])
+        main([command, "--help"])
     assert caught.value.code == 0
     page = capsys.readouterr().out
-    assert page.startswith(f"usage: pocketgan {verb} ")
-    run = importlib.import_module(f"pocketgan.cli.{verb}").run
+    assert page.startswith(f"usage: pocketgan {command} ")
+    run = importlib.import_module(f"pocketgan.cli.{command}").run
     words = " ".join(re.sub(r"[│╭╮╰╯─]", " ", page).split())
     assert " ".join(inspect.getdoc(run).split("\n\n")[0].split()) in words
     for name, parameter in inspect.signature(run).parameters.items():
@@ -56,7 +56,7 @@ def test_as_a_program_of_its_own() -> None:
     code = "import sys; from pocketgan.cli import main; status = main(['compres']); sys.exit('torch' in sys.modules or status)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: no verb named 'compres'. Did you mean 'compress'?")
+    assert done.stderr.startswith("error: no command named 'compres'. Did you mean 'compress'?")
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,17 +77,17 @@ def test_dry_runs_print_the_configuration_and_do_nothing(
     common = ("--out", tmp_path / "run", "--dry-run")
     text = printed(
         capsys, "train", "--task", "unpaired", "--data", "some/where", *common, "--epochs", "2.5", "--direction", "BtoA",
-        "--gan", "hinge", "--seed", "4", "fit.lr=1e-4", 'arch_options={"ngf":16}', "fit.weights.cycle=3",
+        "--gan", "hinge", "--seed", "4", "training.lr=1e-4", 'arch_options={"ngf":16}', "training.weights.cycle=3",
     )  # fmt: skip
     config = from_json(TrainConfig, json.loads(text))
-    assert (config.fit.epochs, config.fit.lr, config.seed, config.gan) == (2.5, 1e-4, 4, "hinge")
-    assert (config.data.direction, config.arch_options, config.fit.weights) == ("BtoA", {"ngf": 16}, {"cycle": 3.0})
+    assert (config.training.epochs, config.training.lr, config.seed, config.gan) == (2.5, 1e-4, 4, "hinge")
+    assert (config.data.direction, config.arch_options, config.training.weights) == ("BtoA", {"ngf": 16}, {"cycle": 3.0})
     text = printed(
         capsys, "compress", artifact, "--data", "shapes", *common, "--budget", "0.5Mparams", "--method", "uniform", "--steps",
         "7", "--weights", "fresh", "--multiple", "8", "method_options.importance=l1",
     )  # fmt: skip
     config = from_json(CompressConfig, json.loads(text))
-    assert (config.data.size, config.fit.steps, config.search.steps, config.multiple) == (48, 7, 7, 8)
+    assert (config.data.size, config.recovery.steps, config.search.steps, config.multiple) == (48, 7, 7, 8)
     assert (config.budget, config.method_options, config.weights) == ("0.5Mparams", {"importance": "l1"}, "fresh")
     assert config == from_json(CompressConfig, json.loads(printed(capsys, *_again(artifact, common))))
     text = printed(
@@ -102,7 +102,7 @@ def test_dry_runs_print_the_configuration_and_do_nothing(
 
 def _again(artifact: Path, common: tuple[object, ...]) -> tuple[object, ...]:
     """The same configuration by overrides alone."""
-    steps = ("fit.steps=7", "search.steps=7", "full.teacher.steps=7", "full.distill.steps=7")
+    steps = ("recovery.steps=7", "search.steps=7", "full.teacher.steps=7", "full.distill.steps=7")
     fields = (*steps, "budget=0.5Mparams", "method=uniform", "weights=fresh", "multiple=8")
     return ("compress", artifact, "--data", "shapes", *common, *fields, 'method_options={"importance":"l1"}')
 

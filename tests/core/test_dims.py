@@ -180,7 +180,7 @@ def test_a_layer_that_nobody_described_is_refused_by_name() -> None:
     assert channel_map(model)["1.factor"][0].groups == ("a",)
 
 
-def test_a_parametrised_layer_is_refused_until_it_is_folded() -> None:
+def test_a_parametrized_layer_is_refused_until_it_is_folded() -> None:
     conv = nn.utils.parametrizations.spectral_norm(nn.Conv2d(A, B, 3))
     with pytest.raises(ValueError, match="no AXES"):
         channel_map(nn.Sequential(conv))

@@ -1,7 +1,7 @@
 import pytest
 
-from pocketgan.core.errors import unknown
 from pocketgan.core.registry import Registry
+from pocketgan.utils.errors import unknown
 
 
 def test_an_entry_is_found_by_its_name_in_the_order_of_joining() -> None:

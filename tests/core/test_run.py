@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pocketgan.core.lock import Turn
 from pocketgan.core.run import KEPT_CHECKPOINTS, Run, differences
+from pocketgan.utils.lock import RunLock
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ def test_a_run_is_worked_on_by_one_process_at_a_time(tmp_path: Path, monkeypatch
 
 
 def test_a_killed_process_holds_no_run(tmp_path: Path) -> None:
-    code = "import sys, time; from pathlib import Path; from pocketgan.core.lock import Turn"
-    code += "; turn = Turn(Path(sys.argv[1])); print(turn.take(), flush=True); time.sleep(60)"
+    code = "import sys, time; from pathlib import Path; from pocketgan.utils.lock import RunLock"
+    code += "; turn = RunLock(Path(sys.argv[1])); print(turn.take(), flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "True\n"
-    turn = Turn(tmp_path)
+    turn = RunLock(tmp_path)
     assert not turn.take()
     process.kill()
     process.communicate()

@@ -108,7 +108,7 @@ def test_building_on_the_meta_device_allocates_nothing() -> None:
     assert all(tensor.is_meta for tensor in resnet(64).build(device="meta").state_dict().values())
 
 
-def test_published_initialisation() -> None:
+def test_published_initialization() -> None:
     """N(0, 0.02) kernels, N(1, 0.02) scales, all else 0: by mean and deviation over some ten thousand numbers."""
     torch.manual_seed(0)
     model = patchgan(64, layers=2, norm="batch").build()
@@ -121,7 +121,7 @@ def test_published_initialisation() -> None:
     assert not any(p.any() for n, p in model.named_parameters() if n.endswith("bias"))
 
 
-def test_initialisation_leaves_other_layers_alone() -> None:
+def test_initialization_leaves_other_layers_alone() -> None:
     other = nn.PReLU(3)
     init_weights_(nn.Sequential(other, nn.InstanceNorm2d(3)))
     assert torch.equal(other.weight, torch.full((3,), 0.25))

@@ -9,7 +9,7 @@ SIDES = {"A": 50, "B": 200}
 
 
 def flat(side: str, number: int, size: tuple[int, int] = (16, 16)) -> Image.Image:
-    """One colour: red tells the side, green the number."""
+    """One color: red tells the side, green the number."""
     return Image.new("RGB", size, (SIDES[side], number, 0))
 
 
@@ -21,7 +21,7 @@ def who(pixels: np.ndarray) -> tuple[str, int]:
 
 
 def noise(seed: int, size: tuple[int, int], *, smooth: int = 8) -> Image.Image:
-    """A smooth random RGB picture."""
+    """A smooth random RGB image."""
     coarse = np.random.default_rng(seed).integers(0, 256, (size[1] // smooth + 1, size[0] // smooth + 1, 3))
     return Image.fromarray(coarse.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
 

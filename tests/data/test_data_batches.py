@@ -30,10 +30,10 @@ def same(one, other) -> bool:
 def negatives(put, tmp_path):
     """Seven pairs; B is the negative of A."""
     for number in range(7):
-        picture = noise(number, (40, 30))
+        image = noise(number, (40, 30))
         pair = Image.new("RGB", (80, 30))
-        pair.paste(picture, (0, 0))
-        pair.paste(ImageOps.invert(picture), (40, 0))
+        pair.paste(image, (0, 0))
+        pair.paste(ImageOps.invert(image), (40, 0))
         put(f"train/{number}.png", pair)
     config = DataConfig(path=str(tmp_path), size=16, load_size=20, flip=True, workers=0)
     return open_data(config, "paired", "train")
@@ -62,8 +62,8 @@ def test_bytes_there_and_back():
 
 def test_both_images_of_a_pair_are_scaled_cropped_and_mirrored_alike(negatives):
     for images in first(train_batches(negatives, batch=3, seed=0), 10):
-        assert images["source"].shape == images["target"].shape == (3, 3, 16, 16)
-        torch.testing.assert_close(images["source"], -images["target"], rtol=0, atol=2.1 / 127.5)
+        assert images["input"].shape == images["target"].shape == (3, 3, 16, 16)
+        torch.testing.assert_close(images["input"], -images["target"], rtol=0, atol=2.1 / 127.5)
 
 
 @settings(max_examples=20, deadline=None)
@@ -89,7 +89,7 @@ def test_seeds_differ_and_epochs_differ(negatives):
 
 @pytest.mark.parametrize("batch", [1, 2, 5, 12])
 def test_each_epoch_shows_each_source_once_whatever_the_batch(sides, batch):
-    reds = [b["source"][:, 1, 0, 0] for b in first(train_batches(sides, batch=batch, seed=1), 60 // batch)]
+    reds = [b["input"][:, 1, 0, 0] for b in first(train_batches(sides, batch=batch, seed=1), 60 // batch)]
     numbers = ((torch.cat(reds) + 1) * 127.5).round().int().reshape(12, 5)
     assert (numbers.sort(dim=1).values == torch.arange(5)).all()
     assert len({tuple(row.tolist()) for row in numbers}) > 8  # of 12 epochs
@@ -103,7 +103,7 @@ def test_an_epoch_is_a_permutation():
 def test_unpaired_targets_are_drawn_evenly_and_independently(sides):
     batches = first(train_batches(sides, batch=20, seed=0), 40)
     source, target = (
-        ((torch.cat([b[role][:, 1, 0, 0] for b in batches]) + 1) * 127.5).round().int() for role in ("source", "target")
+        ((torch.cat([b[role][:, 1, 0, 0] for b in batches]) + 1) * 127.5).round().int() for role in ("input", "target")
     )
     counts = torch.bincount(source * 4 + target, minlength=20)  # 800 draws of 20 combinations: 40 each
     assert counts.sum() == 800
@@ -122,16 +122,16 @@ def test_batches_leave_the_global_generators_alone(sides):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_judging_shows_everything_once_in_order_and_unaugmented(negatives, workers):
+def test_evaluating_shows_everything_once_in_order_and_unaugmented(negatives, workers):
     batches = list(eval_batches(negatives, batch=3, workers=workers))
     assert [batch.names for batch in batches] == [("0", "1", "2"), ("3", "4", "5"), ("6",)]
     expected = np.asarray(noise(6, (40, 30)).resize((16, 16), Image.Resampling.BICUBIC))
-    assert np.array_equal(to_bytes(batches[2].images["source"])[0], expected)
+    assert np.array_equal(to_bytes(batches[2].images["input"])[0], expected)
 
 
 def test_data_travels_to_spawned_workers(negatives):
     copy = pickle.loads(pickle.dumps(negatives))
-    assert np.array_equal(copy.load(2, None)["source"], negatives.load(2, None)["source"])
+    assert np.array_equal(copy.load(2, None)["input"], negatives.load(2, None)["input"])
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -147,7 +147,7 @@ def test_images_of_different_sizes_need_batch_1(put, tmp_path, workers):
     put("1.png", noise(0, (24, 16)))
     put("2.png", noise(0, (16, 24)))
     data = open_data(DataConfig(path=str(tmp_path), preprocess="none"), "inputs", "train")
-    shapes = [tuple(b.images["source"].shape) for b in eval_batches(data, batch=1, workers=workers)]
+    shapes = [tuple(b.images["input"].shape) for b in eval_batches(data, batch=1, workers=workers)]
     assert shapes == [(1, 3, 16, 24), (1, 3, 24, 16)]
     with pytest.raises(ValueError, match="2: is 16x24 but 1 is 24x16: one batch needs one size; use batch 1"):
         list(eval_batches(data, batch=2, workers=workers))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pocketgan.data import DataConfig, open_data, sdf
-from pocketgan.data.shapes import CLASSES, Scene, Shape, drawing, label_map, painting, scene
+from pocketgan.data.shapes import CLASSES, DistillationBatch, Shape, drawing, generating, label_map, scene
 from pocketgan.data.textures import texture
 
 BOX = 4 * (0.9 * 0.54) - (4 - math.pi) * 0.16**2
@@ -44,7 +44,7 @@ def test_area_and_reach_of_each_shape(shape, area):
 
 def a_scene(sun=0.3, **changes):
     shape = Shape(kind=0, x=0.1, y=-0.1, radius=0.4, turn=0.0)
-    return Scene(sun, (replace(shape, **changes),))
+    return DistillationBatch(sun, (replace(shape, **changes),))
 
 
 def test_a_quarter_turn_of_the_scene_is_a_quarter_turn_of_the_drawing():
@@ -52,33 +52,33 @@ def test_a_quarter_turn_of_the_scene_is_a_quarter_turn_of_the_drawing():
     quarter = math.pi / 2  # y points down, so this turns clockwise
     turned = [replace(s, x=-s.y, y=s.x, turn=s.turn + quarter) for s in made.shapes]
     expected = np.rot90(drawing(made, 64), -1)
-    got = drawing(Scene(made.sun + quarter, tuple(turned)), 64)
+    got = drawing(DistillationBatch(made.sun + quarter, tuple(turned)), 64)
     assert np.abs(got.astype(int) - expected).max() <= 1
 
 
 def test_sizes_show_the_same_scene():
     made = scene(np.random.default_rng(1))
-    small, large = painting(made, 64).astype(float), painting(made, 256).reshape(64, 4, 64, 4, 3).mean(axis=(1, 3))
+    small, large = generating(made, 64).astype(float), generating(made, 256).reshape(64, 4, 64, 4, 3).mean(axis=(1, 3))
     assert np.abs(small - large).mean() < 4
 
 
 def test_hidden_lines_are_not_drawn():
     behind, front = Shape(0, 0.0, 0.0, 0.3, 0.0), Shape(2, 0.0, 0.0, 0.6, 0.0)
-    assert np.array_equal(drawing(Scene(1.0, (behind, front)), 64), drawing(Scene(1.0, (front,)), 64))
+    assert np.array_equal(drawing(DistillationBatch(1.0, (behind, front)), 64), drawing(DistillationBatch(1.0, (front,)), 64))
 
 
 def test_the_light_comes_from_the_sun():
     for sun in np.linspace(0, 2 * math.pi, 9):
-        lit = painting(a_scene(float(sun), x=0.0, y=0.0, radius=0.5), 64).astype(float).sum(axis=2)
+        lit = generating(a_scene(float(sun), x=0.0, y=0.0, radius=0.5), 64).astype(float).sum(axis=2)
         x, y = _grid(64)
         inside = np.hypot(x, y) < 0.45
         towards = (x * math.cos(sun) + y * math.sin(sun))[inside]
         assert np.corrcoef(towards, lit[inside])[0, 1] > 0.6
 
 
-def test_the_colour_follows_from_kind_size_and_turn_and_from_the_sun_far_away():
+def test_the_color_follows_from_kind_size_and_turn_and_from_the_sun_far_away():
     middle = [
-        painting(made, 64)[32, 32].astype(int)
+        generating(made, 64)[32, 32].astype(int)
         for made in (
             a_scene(x=0, y=0),
             a_scene(x=0, y=0, kind=2),
@@ -88,21 +88,21 @@ def test_the_colour_follows_from_kind_size_and_turn_and_from_the_sun_far_away():
         )
     ]
     assert all(np.abs(one - other).max() > 5 for i, one in enumerate(middle) for other in middle[:i])
-    sky = [painting(Scene(sun, ()), 64)[32, 32].astype(int) for sun in (0.0, 1.5, 4.5)]
+    sky = [generating(DistillationBatch(sun, ()), 64)[32, 32].astype(int) for sun in (0.0, 1.5, 4.5)]
     assert all(np.abs(one - other).max() > 20 for i, one in enumerate(sky) for other in sky[:i])
 
 
 def test_shapes_beyond_the_rim_are_cut_off():
-    assert (drawing(a_scene(x=5.0, y=5.0), 32) == drawing(Scene(0.3, ()), 32)).all()
-    assert (painting(a_scene(x=5.0, y=-5.0), 32) == painting(Scene(0.3, ()), 32)).all()
+    assert (drawing(a_scene(x=5.0, y=5.0), 32) == drawing(DistillationBatch(0.3, ()), 32)).all()
+    assert (generating(a_scene(x=5.0, y=-5.0), 32) == generating(DistillationBatch(0.3, ()), 32)).all()
 
 
 def test_both_textures_have_the_same_content():
     """With the same numbers drawn, blobs lie at the same places; only the material differs."""
 
     def blobs(side, paper):
-        pictures = [texture(np.random.default_rng(seed), side, 64).astype(int) for seed in range(20)]
-        return np.stack([np.abs(picture - paper).max(axis=2) > 60 for picture in pictures])
+        images = [texture(np.random.default_rng(seed), side, 64).astype(int) for seed in range(20)]
+        return np.stack([np.abs(image - paper).max(axis=2) > 60 for image in images])
 
     warm, cool = blobs("A", (247, 237, 214)), blobs("B", (20, 26, 43))
     assert (warm == cool).mean() > 0.9
@@ -120,14 +120,14 @@ def test_both_textures_have_the_same_content():
         ("textures", "unpaired", {"train": [165.69, 69.43], "test": [174.64, 93.29]}),
     ],
 )
-def test_pictures_are_the_same_everywhere(name, task, means):
+def test_images_are_the_same_everywhere(name, task, means):
     for split, expected in means.items():
         images = open_data(DataConfig(path=name, size=64), task, split).load(7, None)
         assert [image.mean() for image in images.values()] == pytest.approx(expected, abs=0.05)
 
 
 @pytest.mark.parametrize(("name", "task"), [("shapes", "paired"), ("textures", "unpaired")])
-def test_splits_are_disjoint_and_no_picture_comes_twice(name, task):
+def test_splits_are_disjoint_and_no_image_comes_twice(name, task):
     config = DataConfig(path=name, size=16, limit=150)
     images = [
         image.tobytes()
@@ -142,9 +142,9 @@ def test_counts_directions_and_tasks():
     config = DataConfig(path="shapes", size=16)
     assert [len(open_data(config, "paired", split)) for split in ("train", "test")] == [2000, 200]
     there, back = (open_data(replace(config, direction=d), "paired", "test").load(3, None) for d in ("AtoB", "BtoA"))
-    assert np.array_equal(there["source"], back["target"])
-    assert np.array_equal(there["target"], back["source"])
-    assert open_data(config, "inputs", "test").load(3, None).keys() == {"source"}
+    assert np.array_equal(there["input"], back["target"])
+    assert np.array_equal(there["target"], back["input"])
+    assert open_data(config, "inputs", "test").load(3, None).keys() == {"input"}
     unpaired = open_data(config, "unpaired", "train").load(3, np.random.default_rng(0))
     assert not np.array_equal(unpaired["target"], there["target"])
     with pytest.raises(ValueError, match="textures has no pairs: use shapes, or train unpaired"):
@@ -162,14 +162,14 @@ def test_a_label_map_has_the_area_of_its_shape(kind):
     assert (classes == CLASSES.index("sun")).sum() * (2 / 400) ** 2 == pytest.approx(math.pi * 0.075**2, rel=0.02)
 
 
-def test_a_label_map_shows_what_is_in_front_and_parts_equal_neighbours():
-    made = Scene(0.3, (Shape(0, -0.2, 0.0, 0.5, 0.0), Shape(0, 0.2, 0.0, 0.5, 0.0), Shape(2, 0.2, 0.0, 0.3, 0.0)))
+def test_a_label_map_shows_what_is_in_front_and_parts_equal_neighbors():
+    made = DistillationBatch(0.3, (Shape(0, -0.2, 0.0, 0.5, 0.0), Shape(0, 0.2, 0.0, 0.5, 0.0), Shape(2, 0.2, 0.0, 0.3, 0.0)))
     classes, instances = np.moveaxis(label_map(made, 100), -1, 0)
     assert classes[50, [5, 30, 60, 82]].tolist() == [0, 1, 3, 1]
     assert instances[50, [5, 30, 60, 82]].tolist() == [0, 1, 3, 2]
 
 
-def test_label_map_and_painting_are_of_one_scene():
+def test_label_map_and_generating_are_of_one_scene():
     config = DataConfig(path="shapes", size=64)
     labelled, pairs = open_data(config, "labels", "test"), open_data(config, "paired", "test")
     assert labelled.labels.classes == CLASSES
@@ -177,11 +177,11 @@ def test_label_map_and_painting_are_of_one_scene():
     for index in range(20):
         images = labelled.load(index, None)
         assert np.array_equal(images["target"], pairs.load(index, None)["target"])
-        dot = images["source"][..., 0] == CLASSES.index("sun")
+        dot = images["input"][..., 0] == CLASSES.index("sun")
         assert dot.any()
         assert images["target"][dot].min() > 100  # half of each such pixel, or more, is white
-        assert pairs.load(index, None)["source"][dot].max() < 140  # and black in the drawing
-        assert np.array_equal(labelled.truth(index), images["source"][..., 0])
+        assert pairs.load(index, None)["input"][dot].max() < 140  # and black in the drawing
+        assert np.array_equal(labelled.label_target(index), images["input"][..., 0])
 
 
 def test_the_built_in_sets_are_cropped_and_mirrored_like_files():

@@ -12,7 +12,7 @@ PALETTE = (
     "804080 f423e8 464646 66669c be9999 999999 faaa1e dcdc00 6b8e23 98fb98 4682b4 dc143c ff0000 00008e 000046 003c64 005064"
     " 0000e6 770b20"
 )
-"""The colours of the 19 classes as every Cityscapes legend prints them."""
+"""The colors of the 19 classes as every Cityscapes legend prints them."""
 
 
 def test_the_classes_stand_in_the_order_of_their_numbers() -> None:
@@ -22,9 +22,9 @@ def test_the_classes_stand_in_the_order_of_their_numbers() -> None:
     assert len({one.name for one in CLASSES}) == 35
 
 
-def test_the_colours_are_those_of_the_legend() -> None:
-    assert [bytes(one.colour).hex() for one in TRAINED] == PALETTE.split()
-    shared = {one.colour for one in CLASSES if sum(one.colour == other.colour for other in CLASSES) > 1}
+def test_the_colors_are_those_of_the_legend() -> None:
+    assert [bytes(one.color).hex() for one in TRAINED] == PALETTE.split()
+    shared = {one.color for one in CLASSES if sum(one.color == other.color for other in CLASSES) > 1}
     assert shared == {(0, 0, 0), (0, 0, 142), (153, 153, 153)}
 
 

@@ -10,13 +10,13 @@ from made import noise
 from PIL import Image, ImageOps
 
 from pocketgan.data import BadImage
-from pocketgan.data.decode import Picture, half_of
+from pocketgan.data.decode import ImageFile, half_of
 
 RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (8, 1))
 
 
 def read(path):
-    return np.asarray(Picture(str(path)).decode())
+    return np.asarray(ImageFile(str(path)).decode())
 
 
 @pytest.mark.parametrize("ending", ["png", "bmp", "ppm", "tif"])
@@ -47,9 +47,9 @@ def test_one_bit_is_black_and_white(put):
 
 
 def test_transparency_is_laid_on_white(put):
-    colour, alpha = np.full((8, 64, 3), (10, 120, 240), np.uint8), RAMP
-    path = put("a.png", Image.fromarray(np.dstack([colour, alpha])))
-    expected = 255 + (colour.astype(float) - 255) * alpha[..., None] / 255
+    color, alpha = np.full((8, 64, 3), (10, 120, 240), np.uint8), RAMP
+    path = put("a.png", Image.fromarray(np.dstack([color, alpha])))
+    expected = 255 + (color.astype(float) - 255) * alpha[..., None] / 255
     assert np.abs(read(path) - expected).max() <= 1
 
 
@@ -58,7 +58,7 @@ def test_gray_with_transparency_is_laid_on_white(put):
     assert np.abs(read(path)[..., 0] - (255.0 - RAMP)).max() <= 1
 
 
-def test_a_palette_and_its_transparent_colour(put):
+def test_a_palette_and_its_transparent_color(put):
     image = Image.new("P", (4, 1))
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
     image.putdata([0, 1, 2, 3])
@@ -79,28 +79,28 @@ def test_exif_orientation_against_pillow(put, tmp_path, orientation):
     exif[0x0112] = orientation
     path = tmp_path / "a.png"
     noise(1, (24, 16)).save(path, exif=exif)
-    picture = Picture(str(path))
+    image = ImageFile(str(path))
     expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
-    assert picture.size == (expected.shape[1], expected.shape[0])
-    assert np.array_equal(picture.decode(), expected)
+    assert image.size == (expected.shape[1], expected.shape[0])
+    assert np.array_equal(image.decode(), expected)
 
 
 def test_a_large_jpeg_is_reduced_but_never_below_twice_the_need(put):
     image = noise(2, (512, 256), smooth=64)
     path = put("a.jpg", image)
-    reduced = Picture(path).decode(least=(128, 50))
+    reduced = ImageFile(path).decode(least=(128, 50))
     assert reduced.size == (256, 128)
     assert np.abs(np.asarray(reduced, int) - np.asarray(image.reduce(2), int)).mean() < 1.5
-    assert Picture(path).decode(least=(200, 100)).size == (512, 256)
+    assert ImageFile(path).decode(least=(200, 100)).size == (512, 256)
 
 
 def test_a_sideways_jpeg_is_reduced_by_its_upright_size(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     noise(2, (512, 128)).save(tmp_path / "a.jpg", exif=exif)
-    picture = Picture(str(tmp_path / "a.jpg"))
-    assert picture.size == (128, 512)
-    assert picture.decode(least=(32, 128)).size == (64, 256)
+    image = ImageFile(str(tmp_path / "a.jpg"))
+    assert image.size == (128, 512)
+    assert image.decode(least=(32, 128)).size == (64, 256)
 
 
 def test_halves():
@@ -138,10 +138,10 @@ def test_a_bad_file_is_named_with_the_reason(tmp_path, content, reason):
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
     with pytest.raises(BadImage, match=r"a\.jpg: no such file"):
-        Picture(str(tmp_path / "a.jpg"))
+        ImageFile(str(tmp_path / "a.jpg"))
     (tmp_path / "b.jpg").mkdir()
     with pytest.raises(BadImage, match=r"b\.jpg: is not a file"):
-        Picture(str(tmp_path / "b.jpg"))
+        ImageFile(str(tmp_path / "b.jpg"))
 
 
 @pytest.mark.parametrize("values", [np.full((4, 4), 0.5, np.float32), np.full((4, 4), 70000, np.int32)])

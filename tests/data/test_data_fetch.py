@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 from made import noise
 
-import pocketgan.core.download as downloading
+import pocketgan.utils.download as downloading
 from loopback import Web, serve
 from pocketgan.cli import main
 from pocketgan.data.fetch import MIRROR, fetch
 from pocketgan.data.published import PUBLISHED, STATED, PublishedFile, published
-from pocketgan.extractors import published_statistics
+from pocketgan.pretrained.extractors import published_statistics
 
 
-def picture(seed: int, size: tuple[int, int]) -> bytes:
+def image(seed: int, size: tuple[int, int]) -> bytes:
     raw = io.BytesIO()
     noise(seed, size).save(raw, "JPEG")
     return raw.getvalue()
@@ -35,7 +35,7 @@ def pairs(name: str) -> bytes:
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w:gz") as packed:
         for split in ("train", "val"):
-            info, content = tarfile.TarInfo(f"./{name}/{split}/1.jpg"), picture(1, (512, 256))
+            info, content = tarfile.TarInfo(f"./{name}/{split}/1.jpg"), image(1, (512, 256))
             info.size = len(content)
             packed.addfile(info, io.BytesIO(content))
     return raw.getvalue()
@@ -47,7 +47,7 @@ def sides(name: str) -> bytes:
     with zipfile.ZipFile(raw, "w") as packed:
         for folder in ("trainA", "trainB", "testA", "testB"):
             packed.mkdir(f"{name}/{folder}")
-            packed.writestr(f"{name}/{folder}/1.jpg", picture(2, (256, 256)))
+            packed.writestr(f"{name}/{folder}/1.jpg", image(2, (256, 256)))
     return raw.getvalue()
 
 
@@ -93,7 +93,7 @@ def test_a_cut_connection_does_not_show(web: Web, capsys: pytest.CaptureFixture[
 
 def test_a_folder_that_is_there_is_kept(web: Web, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "data download mini")
-    Path("datasets/mini/trainA/mine.jpg").write_bytes(picture(3, (256, 256)))
+    Path("datasets/mini/trainA/mine.jpg").write_bytes(image(3, (256, 256)))
     _, err = run(capsys, "data download mini")
     assert "datasets/mini is there already and is kept" in err
     assert len(web.asked) == 1

@@ -141,18 +141,18 @@ def test_an_image_smaller_than_the_crop_is_refused_with_both_sizes():
 @settings(max_examples=40, deadline=None)
 @given(
     size=SIZES,
-    centre=st.integers(16, 20),
+    center=st.integers(16, 20),
     mode=st.sampled_from(["resize", "scale_shorter", "crop"]),
     seed=st.one_of(st.none(), st.integers(0, 99)),
 )
-def test_a_centre_is_what_one_would_cut_out_beforehand(size, centre, mode, seed):
+def test_a_center_is_what_one_would_cut_out_beforehand(size, center, mode, seed):
     """As torchvision's CenterCrop before all else: what lies around it is neither seen nor scaled."""
-    image, load = noise(centre, size), None if mode == "crop" else 18
+    image, load = noise(center, size), None if mode == "crop" else 18
     config = DataConfig(path="", size=16, load_size=load, flip=True, preprocess=mode)
-    left, top = (size[0] - centre) // 2, (size[1] - centre) // 2
-    beforehand = image.crop((left, top, left + centre, top + centre))
+    left, top = (size[0] - center) // 2, (size[1] - center) // 2
+    beforehand = image.crop((left, top, left + center, top + center))
     one, other = (None if seed is None else np.random.default_rng(seed) for _ in range(2))
-    geometry = plan(size, replace(config, centre=centre), one)
+    geometry = plan(size, replace(config, center=center), one)
     expected = apply(beforehand, plan(beforehand.size, config, other))
     assert geometry.size == (16, 16)
     assert np.array_equal(np.asarray(apply(image, geometry)), np.asarray(expected))
@@ -160,18 +160,18 @@ def test_a_centre_is_what_one_would_cut_out_beforehand(size, centre, mode, seed)
 
 def test_celebas_faces_are_the_published_square():
     """178 x 218, of which 160 x 160 are left and scaled to 64 x 64; no pixel is decoded at less than its size."""
-    geometry = plan((178, 218), DataConfig(path="", size=64, centre=160), None)
-    assert geometry == Geometry((64, 64), (0, 0, 64, 64), False, centre=160)
+    geometry = plan((178, 218), DataConfig(path="", size=64, center=160), None)
+    assert geometry == Geometry((64, 64), (0, 0, 64, 64), False, center=160)
     assert geometry.least is None
     image = Image.new("RGB", (178, 218), "red")
     image.paste("blue", (9, 29, 169, 189))
-    assert {colour for _, colour in apply(image, geometry).getcolors()} == {(0, 0, 255)}
+    assert {color for _, color in apply(image, geometry).getcolors()} == {(0, 0, 255)}
 
 
 @pytest.mark.parametrize("size", [(159, 300), (300, 159)])
-def test_an_image_smaller_than_its_centre_is_refused_by_name(size, tmp_path):
-    config = DataConfig(path=str(tmp_path), size=64, centre=160)
-    message = f"is {size[0]}x{size[1]}, smaller than the central 160x160 that centre=160 cuts out: use a smaller one"
+def test_an_image_smaller_than_its_center_is_refused_by_name(size, tmp_path):
+    config = DataConfig(path=str(tmp_path), size=64, center=160)
+    message = f"is {size[0]}x{size[1]}, smaller than the central 160x160 that center=160 cuts out: use a smaller one"
     with pytest.raises(ValueError, match=message):
         plan(size, config, None)
     noise(0, size).save(tmp_path / "face.png")
@@ -181,30 +181,30 @@ def test_an_image_smaller_than_its_centre_is_refused_by_name(size, tmp_path):
         list(eval_batches(open_data(config, "unconditional", "train"), batch=1, workers=0))
 
 
-def test_a_centre_is_told_and_judged(tmp_path):
-    """In the description; its size is what is compared with the crop; of a label map it is what is judged."""
+def test_a_center_is_told_and_evaluated(tmp_path):
+    """In the description; its size is what is compared with the crop; of a label map it is what is evaluated."""
     for folder in ("images", "labels"):
         (tmp_path / folder).mkdir()
     noise(0, (40, 30)).save(tmp_path / "images" / "one.png")
     classes = np.arange(30 * 40).reshape(30, 40) % 7
     Image.fromarray(classes.astype(np.uint8)).save(tmp_path / "labels" / "one.png")
-    config = DataConfig(path=str(tmp_path), size=24, centre=20, classes=7)
+    config = DataConfig(path=str(tmp_path), size=24, center=20, classes=7)
     data = open_data(config, "labels", "train")
     assert "the central 20x20 cut out, scaled to 24x24" in data.describe()
-    assert np.array_equal(data.truth(0), classes[5:25, 10:30])
+    assert np.array_equal(data.label_target(0), classes[5:25, 10:30])
     report = check(config, task="labels")
     assert report.ok
     assert any("smaller than the crop" in note for note in report.notes)
 
 
-def test_the_halves_of_a_file_have_a_centre_each(tmp_path):
+def test_the_halves_of_a_file_have_a_center_each(tmp_path):
     left, right = noise(1, (30, 20)), noise(2, (30, 20))
     both = Image.new("RGB", (60, 20))
     both.paste(left, (0, 0))
     both.paste(right, (30, 0))
     both.save(tmp_path / "one.png")
-    loaded = open_data(DataConfig(path=str(tmp_path), size=16, centre=16, aligned=True), "paired", "train").load(0, None)
-    for role, half in (("source", left), ("target", right)):
+    loaded = open_data(DataConfig(path=str(tmp_path), size=16, center=16, aligned=True), "paired", "train").load(0, None)
+    for role, half in (("input", left), ("target", right)):
         assert np.array_equal(loaded[role], np.asarray(half)[2:18, 7:23])
 
 
@@ -219,8 +219,8 @@ def test_the_halves_of_a_file_have_a_centre_each(tmp_path):
         ({"aspect": float("nan")}, "aspect=nan "),
         ({"workers": -1}, "workers=-1"),
         ({"limit": 0}, "limit=0"),
-        ({"centre": 1}, "centre=1 must be at least 2"),
-        ({"centre": 160, "preprocess": "none"}, "centre=160 cuts a part .* preprocess=none takes them whole: leave one"),
+        ({"center": 1}, "center=1 must be at least 2"),
+        ({"center": 160, "preprocess": "none"}, "center=160 cuts a part .* preprocess=none takes them whole: leave one"),
         ({"size": 64, "load_size": 60}, "load_size=60 is smaller than size=64"),
         ({"size": 64, "load_size": 70, "preprocess": "crop"}, "has no effect with preprocess=crop"),
     ],

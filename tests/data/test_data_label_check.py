@@ -40,7 +40,7 @@ def test_a_good_folder_is_ok_and_void_is_counted(street):
     assert checked(street, full=False).notes == ()
 
 
-def test_gray_maps_are_no_unusual_pictures_but_gray_photos_are(street, put):
+def test_gray_maps_are_no_unusual_images_but_gray_photos_are(street, put):
     put("train/images/0.jpg", noise(0, SIZE).convert("L"))
     assert "1 of 5 images are grayscale: read as RGB" in checked(street).notes
 
@@ -54,7 +54,7 @@ def test_what_cannot_be_used_is_told_by_file(street, put):
     reasons = found(checked(street), street)
     assert list(reasons) == ["train/labels/0.png", "train/labels/1.png", "val/labels/0.png", "val/labels/1.png"]
     starts = (
-        "has RGB pixels, which are colours",
+        "has RGB pixels, which are colors",
         "is 32x30 but its partner",
         "holds no class at all, of 4, but",
         "",

@@ -1,4 +1,4 @@
-"""Label maps from folders: layouts, file formats, geometry, batches, truth."""
+"""Label maps from folders: layouts, file formats, geometry, batches, target."""
 
 import itertools
 import re
@@ -43,7 +43,7 @@ def write(put, number, photo, label, instance="", *, values=VALUES, size=SIZE):
 
 @pytest.mark.parametrize("layout", FOLDERS)
 @pytest.mark.parametrize("instances", [True, False])
-def test_layouts_are_recognised(put, tmp_path, layout, instances):
+def test_layouts_are_recognized(put, tmp_path, layout, instances):
     photo, label, instance = FOLDERS[layout]
     for number in (2, 10):
         write(put, number, photo, label, instance if instances else "")
@@ -53,7 +53,7 @@ def test_layouts_are_recognised(put, tmp_path, layout, instances):
     batch = next(iter(eval_batches(data, batch=2))).images
     assert batch["target"].shape == (2, 3, 16, 16)
     crop = slice(7, 23), slice(12, 28)  # the middle
-    for own, source in zip((2, 10), batch["source"], strict=True):
+    for own, source in zip((2, 10), batch["input"], strict=True):
         label_map = numbers(own, SIZE, VALUES)[crop]
         assert np.array_equal(source[:4].numpy() == 1, label_map == np.arange(4)[:, None, None])
         if instances:
@@ -61,7 +61,7 @@ def test_layouts_are_recognised(put, tmp_path, layout, instances):
             assert torch.equal(source[4] == 1, instance_edges(instance_map[None])[0])
 
 
-def test_cityscapes_is_known_by_its_folders_and_judged_on_val(put, tmp_path):
+def test_cityscapes_is_known_by_its_folders_and_evaluated_on_val(put, tmp_path):
     photo, label, instance = FOLDERS["cities"]
     for split in ("train", "val", "test"):
         write(put, 5, *(path.replace("train", split) for path in (photo, label, instance)), values=[7, 23, 26])
@@ -69,9 +69,9 @@ def test_cityscapes_is_known_by_its_folders_and_judged_on_val(put, tmp_path):
     data = opened(tmp_path, "test", classes=None)
     assert data.labels.channels == 36
     assert "leftImg8bit" not in data.names[0]
-    assert data.pictures.open({"target": 0}).items["target"].path == str(tmp_path / "leftImg8bit/val/ulm/5_leftImg8bit.png")
+    assert data.source.open({"target": 0}).items["target"].path == str(tmp_path / "leftImg8bit/val/ulm/5_leftImg8bit.png")
     ids = numbers(5, SIZE, [7, 23, 26])
-    assert np.array_equal(data.truth(0), np.select([ids == 7, ids == 23, ids == 26], [0, 10, 13]))
+    assert np.array_equal(data.label_target(0), np.select([ids == 7, ids == 23, ids == 26], [0, 10, 13]))
 
 
 @pytest.mark.parametrize(
@@ -91,12 +91,12 @@ def test_pixels_are_numbers_whatever_the_file(put, tmp_path, mode, image):
         assert written.mode == mode
     with pytest.warns(UserWarning, match="no test images"):
         data = opened(tmp_path, "test")
-    assert np.array_equal(data.truth(0), values > 1 if mode == "1" else values)
+    assert np.array_equal(data.label_target(0), values > 1 if mode == "1" else values)
 
 
 def _with_palette(values):
     image = Image.fromarray(values)
-    image.putpalette([200, 10, 10, 10, 200, 10, 10, 10, 200, 90, 90, 90])  # the numbers count, not the colours
+    image.putpalette([200, 10, 10, 10, 200, 10, 10, 10, 200, 90, 90, 90])  # the numbers count, not the colors
     return image
 
 
@@ -106,8 +106,8 @@ def test_more_than_255_classes(put, tmp_path):
     put("train/images/0.png", noise(0, SIZE))
     data = opened(tmp_path, classes=300, preprocess="crop", size=30)
     expected = np.where(values < 300, values.astype(int), -1)
-    assert np.array_equal(data.truth(0), expected)
-    source = next(iter(eval_batches(data, batch=1))).images["source"]
+    assert np.array_equal(data.label_target(0), expected)
+    source = next(iter(eval_batches(data, batch=1))).images["input"]
     assert np.array_equal(data.labels.indices(source)[0], expected[:, 5:35])
 
 
@@ -119,7 +119,7 @@ def test_map_and_photo_are_cut_and_mirrored_alike(put, tmp_path, flip):
         put(f"train/images/{number}.png", Image.fromarray(np.repeat(values[..., None] * 60, 3, axis=2)))
     data = opened(tmp_path, preprocess="crop", flip=flip)
     for images in itertools.islice(train_batches(data, batch=2, seed=1), 10):
-        assert torch.equal(data.labels.indices(images["source"]) * 60, to_bytes(images["target"])[..., 0].long())
+        assert torch.equal(data.labels.indices(images["input"]) * 60, to_bytes(images["target"])[..., 0].long())
 
 
 def test_maps_are_scaled_to_the_nearest_pixel(put, tmp_path):
@@ -128,11 +128,11 @@ def test_maps_are_scaled_to_the_nearest_pixel(put, tmp_path):
     put("train/images/0.jpg", noise(0, (50, 30)))
     data = opened(tmp_path, size=20, aspect=2.0)
     across, down = (np.floor((np.arange(n) + 0.5) * long / n).astype(int) for n, long in ((20, 50), (10, 30)))
-    source = next(iter(eval_batches(data, batch=1))).images["source"]
+    source = next(iter(eval_batches(data, batch=1))).images["input"]
     assert source.shape == (1, 4, 10, 20)
     expected = values[down][:, across].astype(int)
     assert np.array_equal(data.labels.indices(source)[0], np.where(expected == 255, -1, expected))
-    assert np.array_equal(data.truth(0), np.where(values == 255, -1, values.astype(int)))  # never scaled
+    assert np.array_equal(data.label_target(0), np.where(values == 255, -1, values.astype(int)))  # never scaled
 
 
 @pytest.fixture
@@ -150,24 +150,24 @@ def test_workers_and_slices_do_not_change_the_batches(street):
     for one in alone:
         other, half = next(helped), next(part)
         assert all(torch.equal(one[role], other[role]) for role in one)
-        assert torch.equal(one["source"][2:], half["source"])
+        assert torch.equal(one["input"][2:], half["input"])
     helped.close()
 
 
 def test_what_crosses_between_processes_is_small(street):
     assert {role: (image.dtype, image.shape) for role, image in opened(street).load(0, None).items()} == {
-        "source": (np.int32, (16, 16, 2)),  # 16-bit instances
+        "input": (np.int32, (16, 16, 2)),  # 16-bit instances
         "target": (np.uint8, (16, 16, 3)),
     }
 
 
-def test_held_out_images_keep_labels_and_truth(street):
+def test_held_out_images_keep_labels_and_target(street):
     data = opened(street)
     rest, held = hold_out(data, 2)
     assert rest.labels == held.labels == data.labels
-    assert all(np.array_equal(held.truth(i), data.truth(3 + i)) for i in range(2))
-    whole = [batch.images["source"] for batch in eval_batches(data, batch=1)]
-    assert torch.equal(next(iter(eval_batches(held, batch=2))).images["source"], torch.cat(whole[3:]))
+    assert all(np.array_equal(held.label_target(i), data.label_target(3 + i)) for i in range(2))
+    whole = [batch.images["input"] for batch in eval_batches(data, batch=1)]
+    assert torch.equal(next(iter(eval_batches(held, batch=2))).images["input"], torch.cat(whole[3:]))
 
 
 def test_the_photos_alone_are_side_b(street):
@@ -175,7 +175,7 @@ def test_the_photos_alone_are_side_b(street):
     assert photos.labels is None
     pairs = opened(street)
     for index in range(5):
-        assert np.array_equal(photos.load(index, None)["source"], pairs.load(index, None)["target"])
+        assert np.array_equal(photos.load(index, None)["input"], pairs.load(index, None)["target"])
     for task, direction in (("paired", "AtoB"), ("unpaired", "BtoA"), ("inputs", "AtoB")):
         with pytest.raises(ValueError, match=f"label maps and photos, but the task is {task}: take the task labels"):
             opened(street, task=task, direction=direction)
@@ -200,7 +200,7 @@ def test_classes_are_asked_for_with_the_values_that_there_are(street):
         opened(street, classes=None)
     (street / "classes.txt").write_text("sky\nroad #102030")
     labels = opened(street, classes=None).labels
-    assert (labels.classes, labels.colours[1]) == (("sky", "road"), (16, 32, 48))
+    assert (labels.classes, labels.colors[1]) == (("sky", "road"), (16, 32, 48))
 
 
 def test_every_split_has_instance_maps_or_none(street, put):
@@ -212,7 +212,7 @@ def test_every_split_has_instance_maps_or_none(street, put):
 @pytest.mark.parametrize(
     ("image", "name", "reason"),
     [
-        (Image.new("RGB", SIZE), "0.png", "has RGB pixels, which are colours: .* number of a class"),
+        (Image.new("RGB", SIZE), "0.png", "has RGB pixels, which are colors: .* number of a class"),
         (Image.new("L", SIZE), "0.jpg", "is a JPEG"),
         (Image.new("L", (30, 40)), "0.png", "is 30x40 but its partner .* is 40x30"),
     ],

@@ -45,7 +45,7 @@ def test_indices_undo_one_hot_and_every_pixel_has_one_class_or_is_void(seed, voi
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 999), height=st.integers(1, 6), width=st.integers(1, 6))
-def test_an_edge_is_where_one_of_four_neighbours_differs(seed, height, width):
+def test_an_edge_is_where_one_of_four_neighbors_differs(seed, height, width):
     instances = torch.randint(0, 2, (2, height, width), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
     inside = {(y, x) for y in range(height) for x in range(width)}
     expected = [
@@ -63,17 +63,17 @@ def test_only_the_inequality_of_instances_counts(seed, factor):
     assert torch.equal(instance_edges(instances), instance_edges((instances * factor + 1).int()))
 
 
-def test_pictures_show_colours_black_void_and_darker_edges():
-    labels = replace(LABELS, edges=True, colours=((10, 20, 30), (200, 100, 50), *palette(3)))
+def test_images_show_colors_black_void_and_darker_edges():
+    labels = replace(LABELS, edges=True, colors=((10, 20, 30), (200, 100, 50), *palette(3)))
     maps = torch.tensor([[[0, 0, 1, 1], [9, 9, 1, 1]]])
     instances = torch.tensor([[[0, 0, 0, 7], [0, 0, 0, 7]]])
-    picture = labels.coloured(labels.one_hot(maps, instances))
-    assert (picture.min() >= -1, picture.shape) == (True, (1, 3, 2, 4))
-    shown = to_bytes(picture)[0]
+    image = labels.colored(labels.one_hot(maps, instances))
+    assert (image.min() >= -1, image.shape) == (True, (1, 3, 2, 4))
+    shown = to_bytes(image)[0]
     assert shown[0].tolist() == [[10, 20, 30], [10, 20, 30], [80, 40, 20], [80, 40, 20]]
     assert shown[1].tolist() == [[0, 0, 0], [0, 0, 0], [80, 40, 20], [80, 40, 20]]
     plain = replace(labels, edges=False)
-    assert to_bytes(plain.coloured(plain.one_hot(maps)))[0, 0, 2].tolist() == [200, 100, 50]
+    assert to_bytes(plain.colored(plain.one_hot(maps)))[0, 0, 2].tolist() == [200, 100, 50]
 
 
 def test_the_palette_is_that_of_pascal_voc_without_its_black():
@@ -85,21 +85,21 @@ def test_the_palette_is_that_of_pascal_voc_without_its_black():
     assert len({*palette(4000), (0, 0, 0)}) == 4001
 
 
-def test_judged_classes():
-    labels = Labels(classes=("sky", "car", "van"), colours=palette(3), judged=(-1, 0, 0), judged_names=("vehicle",))
-    assert labels.truth(np.array([[0, 1], [2, 255]], np.uint8)).tolist() == [[-1, 0], [0, -1]]
-    assert LABELS.truth(np.array([4, 5, -1], np.int32)).tolist() == [4, -1, -1]
-    assert LABELS.truth(np.array([1])).dtype == np.int64
-    assert LABELS.judged_names == LABELS.classes
+def test_evaluated_classes():
+    labels = Labels(classes=("sky", "car", "van"), colors=palette(3), evaluated=(-1, 0, 0), evaluated_names=("vehicle",))
+    assert labels.label_target(np.array([[0, 1], [2, 255]], np.uint8)).tolist() == [[-1, 0], [0, -1]]
+    assert LABELS.label_target(np.array([4, 5, -1], np.int32)).tolist() == [4, -1, -1]
+    assert LABELS.label_target(np.array([1])).dtype == np.int64
+    assert LABELS.evaluated_names == LABELS.classes
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"classes": ()}, "at least one class"),
-        ({"colours": palette(4)}, "5 classes need as many colours, not 4"),
-        ({"judged": (0, 1)}, "5 classes need as many judged, not 2"),
-        ({"judged": (0, 1, 2, 3, 9)}, "judged=.* must be -1 to 4"),
+        ({"colors": palette(4)}, "5 classes need as many colors, not 4"),
+        ({"evaluated": (0, 1)}, "5 classes need as many evaluated, not 2"),
+        ({"evaluated": (0, 1, 2, 3, 9)}, "evaluated=.* must be -1 to 4"),
     ],
 )
 def test_fields_that_do_not_fit_are_refused(fields, message):
@@ -108,19 +108,19 @@ def test_fields_that_do_not_fit_are_refused(fields, message):
 
 
 def test_labels_travel_to_workers_also_after_use():
-    LABELS.coloured(LABELS.one_hot(torch.zeros(1, 2, 2, dtype=torch.uint8)))
+    LABELS.colored(LABELS.one_hot(torch.zeros(1, 2, 2, dtype=torch.uint8)))
     assert pickle.loads(pickle.dumps(LABELS)) == LABELS
 
 
-def test_cityscapes_has_35_input_classes_and_19_judged_ones():
+def test_cityscapes_has_35_input_classes_and_19_evaluated_ones():
     labels = replace(cityscapes(), edges=True)
     assert labels.channels == 36  # as published
-    assert len(labels.judged_names) == 19
-    assert (labels.classes[7], labels.judged_names[0], labels.judged[7]) == ("road", "road", 0)
+    assert len(labels.evaluated_names) == 19
+    assert (labels.classes[7], labels.evaluated_names[0], labels.evaluated[7]) == ("road", "road", 0)
     ids = np.arange(34)
-    assert np.array_equal(labels.truth(ids), train_ids(ids))
-    assert {one.id: one.colour for one in CLASSES if one.id >= 0} == dict(enumerate(labels.colours[:34]))
-    assert labels.truth(np.array([34, 255])).tolist() == [-1, -1]
+    assert np.array_equal(labels.label_target(ids), train_ids(ids))
+    assert {one.id: one.color for one in CLASSES if one.id >= 0} == dict(enumerate(labels.colors[:34]))
+    assert labels.label_target(np.array([34, 255])).tolist() == [-1, -1]
 
 
 def test_coco_stuff_has_184_channels():
@@ -130,12 +130,12 @@ def test_coco_stuff_has_184_channels():
     assert source[0, :, 0].argmax(dim=0).tolist() == [181, 182]
 
 
-def test_names_and_colours_are_read_from_a_file(tmp_path):
+def test_names_and_colors_are_read_from_a_file(tmp_path):
     listing = tmp_path / "names.txt"
     listing.write_text("\ufeffsky\ntraffic light  #fAaa1e\r\n road \n\n")
     labels = known_labels(str(listing))
     assert labels.classes == ("sky", "traffic light", "road")
-    assert labels.colours == (palette(3)[0], (250, 170, 30), palette(3)[2])
+    assert labels.colors == (palette(3)[0], (250, 170, 30), palette(3)[2])
 
 
 @pytest.mark.parametrize(

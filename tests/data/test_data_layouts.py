@@ -1,4 +1,4 @@
-"""The ecosystem's folders, recognised without being told."""
+"""The ecosystem's folders, recognized without being told."""
 
 import re
 
@@ -27,7 +27,7 @@ def shown(data) -> list[dict[str, tuple[str, int]]]:
 
 
 def both(numbers, source="A", target="B"):
-    return [{"source": (source, n), "target": (target, n)} for n in numbers]
+    return [{"input": (source, n), "target": (target, n)} for n in numbers]
 
 
 def opened(path, task, split, **fields):
@@ -72,31 +72,31 @@ def test_val_serves_where_there_is_no_test_and_test_comes_first(aligned_folder, 
 @pytest.mark.parametrize(("direction", "side"), [("AtoB", "A"), ("BtoA", "B")])
 def test_inputs_are_the_source_side_alone(aligned_folder, unaligned_folder, direction, side):
     data = opened(aligned_folder / "train", "inputs", "train", direction=direction)
-    assert shown(data) == [{"source": (side, n)} for n in (1, 2, 10)]
+    assert shown(data) == [{"input": (side, n)} for n in (1, 2, 10)]
 
 
 def test_pairs_can_be_read_unpaired(aligned_folder):
     data = opened(aligned_folder, "unpaired", "train")
-    drawn = {(who(got["source"]), who(got["target"])) for i in range(9) for got in [data.load(i, np.random.default_rng(i))]}
+    drawn = {(who(got["input"]), who(got["target"])) for i in range(9) for got in [data.load(i, np.random.default_rng(i))]}
     assert any(source[1] != target[1] for source, target in drawn)
     assert all((source[0], target[0]) == ("A", "B") for source, target in drawn)
 
 
-def test_pictures_that_are_not_twice_as_wide_are_single(put, tmp_path):
+def test_images_that_are_not_twice_as_wide_are_single(put, tmp_path):
     for number in range(3):
         put(f"train/{number}.png", flat("A", number, (20, 16)))
     data = opened(tmp_path, "inputs", "train")
-    assert shown(data) == [{"source": ("A", n)} for n in range(3)]
-    with pytest.raises(ValueError, match="holds single pictures, but the task is unpaired"):
+    assert shown(data) == [{"input": ("A", n)} for n in range(3)]
+    with pytest.raises(ValueError, match="holds single images, but the task is unpaired"):
         opened(tmp_path, "unpaired", "train")
 
 
 def test_aligned_can_be_stated(put, tmp_path):
     put("train/0.png", aligned(0, (20, 16)))
     put("train/1.png", aligned(1, (20, 16)))
-    assert shown(opened(tmp_path, "inputs", "train", aligned=True))[1] == {"source": ("A", 1)}
+    assert shown(opened(tmp_path, "inputs", "train", aligned=True))[1] == {"input": ("A", 1)}
     assert shown(opened(tmp_path, "paired", "train"))[1] == both([1])[0]
-    whole = opened(tmp_path, "inputs", "train", aligned=False, preprocess="none").load(0, None)["source"]
+    whole = opened(tmp_path, "inputs", "train", aligned=False, preprocess="none").load(0, None)["input"]
     assert whole.shape == (16, 40, 3)
 
 
@@ -104,11 +104,11 @@ def test_unaligned_folders(unaligned_folder):
     train, test = (opened(unaligned_folder, "unpaired", split) for split in ("train", "test"))
     assert train.names == ("a0", "a1", "a2")
     assert [got["target"] for got in shown(train)] == [("B", 10), ("B", 11), ("B", 10)]
-    assert [got["source"] for got in shown(test)] == [("A", 100), ("A", 101), ("A", 102)]
-    assert opened(unaligned_folder, "unpaired", "train", direction="BtoA").counts == {"source": 2, "target": 3}
+    assert [got["input"] for got in shown(test)] == [("A", 100), ("A", 101), ("A", 102)]
+    assert opened(unaligned_folder, "unpaired", "train", direction="BtoA").counts == {"input": 2, "target": 3}
 
 
-def test_an_unpaired_epoch_is_the_larger_side_but_judging_shows_each_source_once(unaligned_folder):
+def test_an_unpaired_epoch_is_the_larger_side_but_evaluating_shows_each_source_once(unaligned_folder):
     assert len(opened(unaligned_folder, "unpaired", "train", direction="BtoA")) == 3
     assert len(opened(unaligned_folder, "unpaired", "test", direction="BtoA")) == 2
 
@@ -123,7 +123,7 @@ def test_name_lists_choose_and_order(unaligned_folder):
 
 def test_one_side_is_enough_for_inputs(put, tmp_path):
     put("trainB/1.png", flat("B", 1))
-    assert shown(opened(tmp_path, "inputs", "train", direction="BtoA")) == [{"source": ("B", 1)}]
+    assert shown(opened(tmp_path, "inputs", "train", direction="BtoA")) == [{"input": ("B", 1)}]
     with pytest.raises(ValueError, match=r"trainA does not exist: this side of the data has no images"):
         opened(tmp_path, "unpaired", "train")
 
@@ -143,7 +143,7 @@ def test_names_without_a_partner_are_named(put, tmp_path):
         put(f"{name}.png", flat(name[0], 0))
     with pytest.raises(ValueError, match=r"2 missing: .*B/1, .*A/3\. .*train unpaired"):
         opened(tmp_path, "paired", "train")
-    assert opened(tmp_path, "unpaired", "train").counts == {"source": 2, "target": 2}
+    assert opened(tmp_path, "unpaired", "train").counts == {"input": 2, "target": 2}
 
 
 def test_two_images_of_one_name_cannot_be_paired(put, tmp_path):
@@ -174,13 +174,13 @@ def test_a_flat_folder_serves_both_splits_and_says_so(put, tmp_path):
     (tmp_path / "notes.txt").write_text("not an image")
     for split in ("train", "test"):
         assert opened(tmp_path, "inputs", split).names == ("1", "b/2")
-    assert "judged on the training images" in opened(tmp_path, "inputs", "test").describe()
-    assert "judged" not in opened(tmp_path, "inputs", "train").describe()
+    assert "evaluated on the training images" in opened(tmp_path, "inputs", "test").describe()
+    assert "evaluated" not in opened(tmp_path, "inputs", "train").describe()
 
 
-def test_judging_on_the_training_images_warns_once(put, tmp_path):
+def test_evaluating_on_the_training_images_warns_once(put, tmp_path):
     put("train/1.png", aligned(1))
-    with pytest.warns(UserWarning, match="has no test images: judged on the training images") as caught:
+    with pytest.warns(UserWarning, match="has no test images: evaluated on the training images") as caught:
         data = opened(tmp_path, "paired", "test")
     assert len(caught) == 1
     assert shown(data) == both([1])
@@ -188,7 +188,7 @@ def test_judging_on_the_training_images_warns_once(put, tmp_path):
 
 def test_limit_takes_the_first_of_each_side(aligned_folder, unaligned_folder):
     assert opened(aligned_folder / "train", "paired", "train", limit=2).names == ("1", "2")
-    assert opened(unaligned_folder, "unpaired", "train", limit=1).counts == {"source": 1, "target": 1}
+    assert opened(unaligned_folder, "unpaired", "train", limit=1).counts == {"input": 1, "target": 1}
 
 
 @pytest.mark.parametrize(

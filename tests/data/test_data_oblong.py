@@ -1,4 +1,4 @@
-"""Data sets of pictures that are not square."""
+"""Data sets of images that are not square."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from made import noise
 from PIL import Image
 
 from pocketgan.data import DataConfig, check, open_data
-from pocketgan.data.shapes import drawing, painting, scene
+from pocketgan.data.shapes import drawing, generating, scene
 
 
 def folder(path: Path, *sizes: tuple[int, int]) -> Path:
-    """A flat folder of pictures of those widths and heights."""
+    """A flat folder of images of those widths and heights."""
     path.mkdir()
     for index, size in enumerate(sizes):
         noise(index, size).save(path / f"{index}.png")
@@ -23,8 +23,8 @@ def test_images_have_the_shape_in_both_splits(tmp_path: Path) -> None:
     path = folder(tmp_path / "photos", (64, 40), (50, 50))
     config = DataConfig(path=str(path), size=32, load_size=36, aspect=1.3333, flip=True)
     train = open_data(config, "inputs", "train")
-    assert train.load(0, np.random.default_rng(0))["source"].shape == (24, 32, 3)
-    assert train.load(1, None)["source"].shape == (24, 32, 3)
+    assert train.load(0, np.random.default_rng(0))["input"].shape == (24, 32, 3)
+    assert train.load(1, None)["input"].shape == (24, 32, 3)
     assert "scaled to 36x27, cropped to 32x24, mirrored" in train.describe()
 
 
@@ -43,21 +43,21 @@ def test_what_is_smaller_in_height_alone_is_told(tmp_path: Path) -> None:
     assert report.ok
 
 
-def test_a_folder_of_single_oblong_pictures_is_no_folder_of_pairs(tmp_path: Path) -> None:
-    """Twice as wide as high is two squares where squares are seen, and one picture where such pictures are."""
+def test_a_folder_of_single_oblong_images_is_no_folder_of_pairs(tmp_path: Path) -> None:
+    """Twice as wide as high is two squares where squares are seen, and one image where such images are."""
 
     def kind(path: Path, aspect: float) -> str:
-        return open_data(DataConfig(path=str(path), size=32, aspect=aspect), "inputs", "train").pictures.kind
+        return open_data(DataConfig(path=str(path), size=32, aspect=aspect), "inputs", "train").source.kind
 
     streets, pairs = folder(tmp_path / "streets", (64, 32), (128, 64)), folder(tmp_path / "pairs", (128, 32))
     assert kind(streets, 1) == kind(pairs, 2) == "side A of aligned A|B files"
-    assert kind(streets, 2) == "single pictures"
+    assert kind(streets, 2) == "single images"
 
 
 @pytest.mark.parametrize(("aspect", "shape"), [(2.0, (16, 32)), (0.5, (64, 32))])
 def test_built_in_drawings_are_squares_squeezed(aspect: float, shape: tuple[int, int]) -> None:
     data = open_data(DataConfig(path="shapes", size=32, aspect=aspect), "paired", "test")
     drawn, side = scene(np.random.default_rng((0, 1, 5))), max(shape)
-    for role, square in (("source", drawing(drawn, side)), ("target", painting(drawn, side))):
+    for role, square in (("input", drawing(drawn, side)), ("target", generating(drawn, side))):
         expected = np.asarray(Image.fromarray(square).resize(shape[::-1], Image.Resampling.BICUBIC))
         np.testing.assert_array_equal(data.load(5, None)[role], expected)

@@ -14,17 +14,17 @@ def test_the_parts_are_the_whole_once(task: str) -> None:
     rest, held = hold_out(data, 3)
     assert (len(rest), len(held)) == (7, 3)
     assert rest.names + held.names == data.names
-    whole = [batch.images["source"] for batch in eval_batches(data, batch=1)]
-    parts = [batch.images["source"] for part in (rest, held) for batch in eval_batches(part, batch=1)]
+    whole = [batch.images["input"] for batch in eval_batches(data, batch=1)]
+    parts = [batch.images["input"] for part in (rest, held) for batch in eval_batches(part, batch=1)]
     assert all(bool((a == b).all()) for a, b in zip(whole, parts, strict=True))
 
 
 def test_training_sees_the_rest_alone() -> None:
     data = open_data(DataConfig(path="shapes", size=16, limit=6, workers=0), "paired", "train")
     rest, held = hold_out(data, 2)
-    apart = [batch.images["source"][0] for batch in eval_batches(held, batch=1)]
+    apart = [batch.images["input"][0] for batch in eval_batches(held, batch=1)]
     stream = train_batches(rest, batch=2, seed=0)
-    seen = [picture for _ in range(6) for picture in next(stream)["source"]]
+    seen = [image for _ in range(6) for image in next(stream)["input"]]
     assert not any(bool((one == other).all()) for one in seen for other in apart)
 
 
@@ -32,7 +32,7 @@ def test_unpaired_sides_are_cut_each_on_its_own() -> None:
     data = open_data(DataConfig(path="textures", size=16, limit=8, workers=0), "unpaired", "train")
     rest, held = hold_out(data, 3)
     assert rest.counts == {role: count - 3 for role, count in data.counts.items()}
-    assert held.counts == {"source": 3, "target": 3}
+    assert held.counts == {"input": 3, "target": 3}
 
 
 @pytest.mark.parametrize("count", [0, 10, 11])

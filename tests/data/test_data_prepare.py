@@ -1,4 +1,4 @@
-"""Cityscapes prepared: pictures, train ids and tables, against the dataset's own facts."""
+"""Cityscapes prepared: images, train ids and tables, against the dataset's own facts."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def ids_of(name: str) -> np.ndarray:
 
 @pytest.fixture
 def prepared(put, tmp_path):
-    """Three pictures; the name tells what is on them."""
+    """Three images; the name tells what is on them."""
     for split, names in NAMES.items():
         for name in names:
             put(f"origin/leftImg8bit/{split}/{name}_leftImg8bit.png", noise(len(name), SIZE, smooth=64))
@@ -38,8 +38,8 @@ def test_the_tables_number_the_pairs_in_the_order_of_their_paths(prepared):
     ]
     assert (prepared / "val_table.txt").read_text().count("\n") == 1
     for line in lines:
-        _, truth, photo = line.split()
-        assert (prepared / truth).is_file()
+        _, label_target, photo = line.split()
+        assert (prepared / label_target).is_file()
         assert (prepared.parent / "origin" / photo).is_file()
 
 
@@ -53,8 +53,8 @@ def test_train_ids_are_written_at_full_size(prepared):
             assert np.array_equal(written, np.where(expected < 0, 255, expected))
 
 
-def test_photo_left_colours_right_at_256_in_the_finest_jpeg(prepared):
-    colours = {one.id: one.colour for one in CLASSES}
+def test_photo_left_colors_right_at_256_in_the_finest_jpeg(prepared):
+    colors = {one.id: one.color for one in CLASSES}
     for number, name in enumerate(sorted(NAMES["train"])):
         with Image.open(prepared / f"train/{number}.jpg") as image:
             assert {table[0] for table in image.quantization.values()} == {1}  # quality 100: nothing is divided
@@ -65,13 +65,13 @@ def test_photo_left_colours_right_at_256_in_the_finest_jpeg(prepared):
         assert np.abs(sheet[:, :256] - photo).max() <= 4
         # In the middle of the blocks the filter sees one class only; half as wide, they are 32 x 64.
         middles = ids_of(name)[32::64, 32::64]
-        assert np.abs(sheet[32::64, 256 + 16 :: 32] - np.array([[colours[v] for v in row] for row in middles])).max() <= 4
+        assert np.abs(sheet[32::64, 256 + 16 :: 32] - np.array([[colors[v] for v in row] for row in middles])).max() <= 4
 
 
 def test_what_was_prepared_is_read_as_pairs(prepared):
     for split, count in (("train", 2), ("test", 1)):
         data = open_data(DataConfig(path=str(prepared), direction="BtoA"), "paired", split)
-        assert (len(data), data.pictures.kind) == (count, "aligned A|B")
+        assert (len(data), data.source.kind) == (count, "aligned A|B")
 
 
 def test_another_folder_is_refused(put, tmp_path):

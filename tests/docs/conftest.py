@@ -18,15 +18,14 @@ from torch import nn
 import pocketgan.pipeline.compress as pipeline
 from inception_weights import pretend
 from loopback import Web, serve
+from pocketgan.checkpoints import to_published
 from pocketgan.core.artifact import save_artifact
-from pocketgan.core.files import read_json
 from pocketgan.core.spec import Spec
 from pocketgan.data.config import DataConfig
 from pocketgan.data.fetch import MIRROR
-from pocketgan.evaluate import JudgeConfig
+from pocketgan.evaluation import EvaluationConfig
 from pocketgan.export import Exported, Verification
-from pocketgan.interop import to_published
-from pocketgan.interop.factory import load_factory
+from pocketgan.foreign.factory import load_factory
 from pocketgan.models import (
     inception,
     inception_spade,
@@ -42,14 +41,15 @@ from pocketgan.models import (
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.convert import convert
 from pocketgan.pipeline.measure import save_statistics
-from pocketgan.train.config import FitConfig
+from pocketgan.training.config import TrainingConfig
+from pocketgan.utils.files import read_json
 from quick import quick_plots
 
 SIDE, CLASSES = 32, 11
 
 
 def write_images(folder: Path, names: tuple[str, ...], size: tuple[int, int]) -> None:
-    """Smooth random pictures."""
+    """Smooth random images."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(len(folder.as_posix()))
     for name in names:
@@ -73,7 +73,7 @@ def write_labels(root: Path) -> None:
 
 
 def write_features(path: Path) -> None:
-    """An extractor: the mean colour."""
+    """An extractor: the mean color."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -86,19 +86,19 @@ def write_features(path: Path) -> None:
 
 
 def write_segmenter(path: Path) -> None:
-    """A segmenter of eleven classes: each by a colour of its own."""
+    """A segmenter of eleven classes: each by a color of its own."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     levels = helper.make_tensor_value_info("levels", TensorProto.FLOAT, ["n", 3, "h", "w"])
     scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", CLASSES, "h", "w"])
-    colours = np.random.default_rng(0).normal(size=(CLASSES, 3, 1, 1)).astype(np.float32)
-    conv = helper.make_node("Conv", ["levels", "colours"], ["scores"])
-    graph = helper.make_graph([conv], "colours", [levels], [scores], [numpy_helper.from_array(colours, "colours")])
+    colors = np.random.default_rng(0).normal(size=(CLASSES, 3, 1, 1)).astype(np.float32)
+    conv = helper.make_node("Conv", ["levels", "colors"], ["scores"])
+    graph = helper.make_graph([conv], "colors", [levels], [scores], [numpy_helper.from_array(colors, "colors")])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
 
 
-def write_painters(runs: Path) -> None:
+def write_generators(runs: Path) -> None:
     """An inception teacher, generators of label maps, from random numbers, and in styles."""
     small = {"in_channels": CLASSES, "upsamplings": 5}
     networks = {
@@ -129,17 +129,17 @@ def write_published(root: Path) -> None:
 
 def write_foreign(root: Path) -> None:
     """A generator of somebody else: the file on the page, and weights."""
-    (root / "painter.py").write_text(next(text for text in blocks("python").values() if "class Painter" in text))
-    generator = f"{root / 'painter.py'}:generator"
-    torch.save(load_factory(generator)().state_dict(), root / "painter.pth")
-    convert(f"{generator}@{root / 'painter.pth'}", root / "painter.safetensors", size=SIDE)
+    (root / "generator.py").write_text(next(text for text in blocks("python").values() if "class Generator" in text))
+    generator = f"{root / 'generator.py'}:generator"
+    torch.save(load_factory(generator)().state_dict(), root / "generator.pth")
+    convert(f"{generator}@{root / 'generator.pth'}", root / "generator.safetensors", size=SIDE)
     student = CompressConfig(
-        teacher=f"{generator}@{root / 'painter.safetensors'}",
+        teacher=f"{generator}@{root / 'generator.safetensors'}",
         data=DataConfig(path=str(root / "photos"), size=SIDE, workers=0),
         task="inputs",
-        fit=FitConfig(steps=0),
+        recovery=TrainingConfig(steps=0),
     )
-    pipeline.run_stages(student, root / "runs/painter-10x", last="recover")
+    pipeline.run_stages(student, root / "runs/generator-10x", last="recover")
 
 
 def write_checkpoint(path: Path, spec: Spec) -> None:
@@ -164,7 +164,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_images(root / "photos", ("one.jpg", "two.jpg"), (SIDE + 5, SIDE - 3))
     write_features(root / "features.onnx")
     write_segmenter(root / "segmenter.onnx")
-    write_painters(root / "runs")
+    write_generators(root / "runs")
     zebras = DataConfig(path=str(root / "datasets/horse2zebra"), size=SIDE, workers=0)
     save_statistics(zebras, root / "zebras.npz", domain="B", splits=("train",), features=str(root / "features.onnx"))
     teacher = resnet(32, blocks=1)
@@ -179,8 +179,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
         teacher=str(root / "runs/quickstart/teacher/generator.safetensors"),
         data=DataConfig(path="shapes", size=SIDE, workers=0, limit=2),
         budget="10x",
-        fit=FitConfig(steps=1, batch=2),
-        judge=JudgeConfig(runtimes=("torch",), repeats=1, pictures=1),
+        recovery=TrainingConfig(steps=1, batch=2),
+        evaluation=EvaluationConfig(runtimes=("torch",), repeats=1, images=1),
     )
     student = pipeline.compress(config, root / "runs/quickstart/student").path
     for copy in ("maps-10x", "zebra", "learn/student", "learn/alone"):

@@ -10,32 +10,34 @@ import pytest
 from manual import ROOT, commands
 
 import pocketgan.recipes.quickstart as quickstart
-from pocketgan.cli import VERBS, main
-from pocketgan.compress.budget import parse_budget
+from pocketgan.cli import COMMANDS, main
 from pocketgan.core.config import override
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import resnet
+from pocketgan.pruning.budget import parse_budget
 
 pytestmark = pytest.mark.xdist_group("docs")
-COMMANDS = commands()
-VERB_LINES = {place: words[1:] for place, words in COMMANDS.items() if words[0] == "pocketgan"}
-MAKE_LINES = {place: words[1:] for place, words in COMMANDS.items() if words[0] == "make"}
+DOC_COMMANDS = commands()
+COMMAND_LINES = {place: words[1:] for place, words in DOC_COMMANDS.items() if words[0] == "pocketgan"}
+MAKE_LINES = {place: words[1:] for place, words in DOC_COMMANDS.items() if words[0] == "make"}
 
 SMALL_DATA = ["data.size=32", "data.load_size=null", "data.limit=2", "data.workers=0"]
-SMALL_FIT = ["fit.steps=2", "fit.epochs=null", "fit.batch=2"]
-SMALL_JUDGE = ["judge.repeats=1", "judge.pictures=1", 'judge.runtimes=["torch"]', "device=cpu"]
-SMALL = [*SMALL_DATA, *SMALL_FIT, *SMALL_JUDGE]
+SMALL_TRAINING = ["training.steps=2", "training.epochs=null", "training.batch=2"]
+SMALL_RECOVERY = [setting.replace("training", "recovery") for setting in SMALL_TRAINING]
+SMALL_EVALUATION = ["evaluation.repeats=1", "evaluation.images=1", 'evaluation.runtimes=["torch"]', "device=cpu"]
+SMALL_TRAIN = [*SMALL_DATA, *SMALL_TRAINING, *SMALL_EVALUATION]
+SMALL_COMPRESS = [*SMALL_DATA, *SMALL_RECOVERY, *SMALL_EVALUATION]
 SMALL_SEARCH = [
-    f"{fit}.{setting}"
+    f"{fit}.{context}"
     for fit in ("search", "full.teacher", "full.distill")
-    for setting in ("steps=2", "epochs=null", "batch=2")
+    for context in ("steps=2", "epochs=null", "batch=2")
 ]
 SMALL_TASKS = {
     "labels": ["data.size=64", "perceptual=none"],
     "multimodal": ["data.size=64"],
-    "unconditional": ["data.centre=null"],
+    "unconditional": ["data.center=null"],
 }
-SMALL_PLAYERS = ["arch_options.ngf=8", "discriminator_options.ndf=8"]
+SMALL_NETWORKS = ["arch_options.ngf=8", "discriminator_options.ndf=8"]
 
 
 def value(words: list[str], flag: str) -> str | None:
@@ -45,36 +47,36 @@ def value(words: list[str], flag: str) -> str | None:
 
 def shortened(words: list[str]) -> list[str]:
     """The same command, small. What the page says is parsed and checked as it stands; later settings win."""
-    verb, task = words[0], str(value(words, "--task"))
-    match verb:
+    command, task = words[0], str(value(words, "--task"))
+    match command:
         case "compress":
             # Stand-ins are far below a real teacher's billions, so a budget in numbers is one of theirs.
             absolute = not str(value(words, "--budget") or "10x").endswith("x")
             shared = value(words, "--method") == "gan-compression"
             few = ["method_options.images=1", "method_options.candidates=2", "full.discriminator_options.ndf=8"]
             more = [*(["budget=10x"] if absolute else []), *(few if shared else []), *SMALL_TASKS.get(task, [])]
-            return [*words, *SMALL, *SMALL_SEARCH, *more]
+            return [*words, *SMALL_COMPRESS, *SMALL_SEARCH, *more]
         case "compare":
             once = ["1" if before == "--seeds" else word for before, word in zip(["", *words], words, strict=False)]
-            return [*once, *SMALL, *SMALL_SEARCH]
+            return [*once, *SMALL_COMPRESS, *SMALL_SEARCH]
         case "train":
             depth = {"unet": "depth=5", "sagan": "latent=8", "spade": "upsamplings=5", "inception-spade": "upsamplings=5"}
             kind = "sagan" if task == "unconditional" else str(value(words, "--arch"))
             more = [f"arch_options.{depth.get(kind, 'blocks=1')}", *SMALL_TASKS.get(task, [])]
-            return [*words, *SMALL, *SMALL_PLAYERS, *more]
+            return [*words, *SMALL_TRAIN, *SMALL_NETWORKS, *more]
         case "recipes" if "--out" in words:
-            return [*words, *SMALL, *SMALL_PLAYERS, "arch_options.blocks=1"]
+            return [*words, *SMALL_TRAIN, *SMALL_NETWORKS, "arch_options.blocks=1"]
         case "latency":
             return [*words, "--size", "32", "--repeats", "1", "--threads", "1", "--runtime", "torch"]
     return words
 
 
 def test_only_known_programs_are_called() -> None:
-    assert {words[0] for words in COMMANDS.values()} == {"pocketgan", "make"}
-    assert {words[0] for words in VERB_LINES.values()} <= set(VERBS)
+    assert {words[0] for words in DOC_COMMANDS.values()} == {"pocketgan", "make"}
+    assert {words[0] for words in COMMAND_LINES.values()} <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("words", VERB_LINES.values(), ids=VERB_LINES)
+@pytest.mark.parametrize("words", COMMAND_LINES.values(), ids=COMMAND_LINES)
 def test_command_runs(words: list[str], world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = value(words, "--out")
     if out is not None:  # a stand-in of what this very command is about to make
@@ -92,7 +94,7 @@ def test_command_runs(words: list[str], world: Path, capsys: pytest.CaptureFixtu
         assert (Path(out) / "result.json").exists()
 
 
-@pytest.mark.parametrize("words", VERB_LINES.values(), ids=VERB_LINES)
+@pytest.mark.parametrize("words", COMMAND_LINES.values(), ids=COMMAND_LINES)
 def test_budgets_hold_for_the_published_teacher(words: list[str]) -> None:
     cost = CostModel(resnet(64, blocks=9).build(device="meta"), 256)()
     for text in (value(words, "--budget") or value(words, "--budgets") or "10x").split(","):
@@ -101,14 +103,14 @@ def test_budgets_hold_for_the_published_teacher(words: list[str]) -> None:
 
 
 def test_the_first_command_of_all(world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    teacher = override(quickstart.teacher(), [*SMALL, *SMALL_PLAYERS, "arch_options.depth=5"])
-    student = override(quickstart.student(), [*SMALL, *SMALL_SEARCH, "budget=4x"])
+    teacher = override(quickstart.teacher(), [*SMALL_TRAIN, *SMALL_NETWORKS, "arch_options.depth=5"])
+    student = override(quickstart.student(), [*SMALL_COMPRESS, *SMALL_SEARCH, "budget=4x"])
     monkeypatch.setattr(quickstart, "teacher", lambda: teacher)
     monkeypatch.setattr(quickstart, "student", lambda: student)
     shutil.rmtree("runs")
     assert main(["quickstart"]) == 0, capsys.readouterr().err
     assert Path("runs/quickstart/student/report.html").exists()
-    assert "PSNR to the truth" in capsys.readouterr().out
+    assert "PSNR to the target" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

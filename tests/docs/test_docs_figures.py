@@ -33,19 +33,19 @@ def test_drawings_are_up_to_date_and_shown(script: ModuleType) -> None:
         assert f"figures/{name}.svg" in everything
 
 
-def test_the_house_has_exactly_the_rooms_that_are_there(script: ModuleType) -> None:
+def test_the_figure_shows_every_package(script: ModuleType) -> None:
     package = Path(pocketgan.__file__).parent
-    rooms = {path.stem for path in package.iterdir() if not path.name.startswith("_") and path.suffix in ("", ".py")}
-    drawn = [name for floor in script.FLOORS for name, _ in floor]
-    assert sorted(drawn) == sorted(rooms)
+    packages = {path.stem for path in package.iterdir() if not path.name.startswith("_") and path.suffix in ("", ".py")}
+    drawn = [name for row in script.LAYERS for name, _ in row]
+    assert sorted(drawn) == sorted(packages)
 
 
 def test_the_sheet_of_the_quickstart(script: ModuleType, tmp_path: Path) -> None:
-    """Every picture at its place: columns by role, rows by number."""
-    (tmp_path / "student" / "pictures").mkdir(parents=True)
+    """Every image at its place: columns by role, rows by number."""
+    (tmp_path / "student" / "images").mkdir(parents=True)
     for row in range(script.ROWS):
         for column, name in enumerate(script.COLUMNS):
-            Image.new("RGB", (8, 6), (60 * column, 70 * row, 9)).save(tmp_path / "student/pictures" / f"{row:03d}_{name}.png")
+            Image.new("RGB", (8, 6), (60 * column, 70 * row, 9)).save(tmp_path / "student/images" / f"{row:03d}_{name}.png")
     sheet = script.quickstart(tmp_path)
     for row in range(script.ROWS):
         for column in range(len(script.COLUMNS)):

@@ -12,13 +12,13 @@ import fill_numbers
 from fill_numbers import PAGES, filled
 
 
-def judged(kernel: float) -> dict[str, Any]:
+def evaluated(kernel: float) -> dict[str, Any]:
     quality = {"kernel[mobilenet-1a2b]": kernel, "precision[mobilenet-1a2b]": 0.5, "recall[mobilenet-1a2b]": 0.25}
     return {"params": 1_500_000, "macs": 40_000_000, "quality": quality}
 
 
 def test_the_table_of_generators_from_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = judged(2.0)
+    small = evaluated(2.0)
     small["quality"]["psnr_to_teacher"] = 21.0
     made = {
         "cpu": "a processor",
@@ -26,7 +26,7 @@ def test_the_table_of_generators_from_numbers(monkeypatch: pytest.MonkeyPatch) -
         "teacher_steps": 2500,
         "search_steps": 300,
         "steps": 700,
-        "teacher": {"generator": judged(1.5)},
+        "teacher": {"generator": evaluated(1.5)},
         "runs": [{"method": "dmad", "budget": {"asked": "4x"}, "student": small}],
     }
     monkeypatch.setattr(fill_numbers, "read", {"latents-cats64": made, "latents-cifar10": made}.__getitem__)

@@ -8,13 +8,13 @@ import pytest
 from manual import PAGES, ROOT, coded, table
 
 import pocketgan.models  # noqa: F401  (fills the registries)
-from pocketgan.cli import VERBS
+from pocketgan.cli import COMMANDS
 from pocketgan.core.spec import MODELS
 from pocketgan.data import BUILTIN
 from pocketgan.methods import METHODS
 from pocketgan.metrics.cost import CostModel
 from pocketgan.recipes import RECIPES
-from pocketgan.train.objectives import OBJECTIVES
+from pocketgan.training.objectives import OBJECTIVES
 
 every_page = pytest.mark.parametrize("page", PAGES)
 
@@ -57,13 +57,13 @@ def test_the_first_page_names_exactly_what_there_is() -> None:
     assert parts["objectives, which the student imitates by"] == set(OBJECTIVES)
     assert parts["recipes"] == set(RECIPES)
     assert parts["built-in data"] == set(BUILTIN)
-    (verbs,) = re.findall(r"The verbs of the command line are (.*?)\. ", PAGES["README.md"], re.DOTALL)
-    assert coded(verbs) == set(VERBS)
+    (commands,) = re.findall(r"The commands of the command line are (.*?)\. ", PAGES["README.md"], re.DOTALL)
+    assert coded(commands) == set(COMMANDS)
 
 
-def test_every_verb_is_shown_at_work() -> None:
+def test_every_command_is_shown_at_work() -> None:
     everything = "\n".join(PAGES.values())
-    assert all(f"pocketgan {verb}" in everything or f"make {verb}" in everything for verb in VERBS)
+    assert all(f"pocketgan {command}" in everything or f"make {command}" in everything for command in COMMANDS)
 
 
 def test_methods_and_objectives_have_a_row() -> None:

@@ -14,14 +14,14 @@ from manual import blocks
 from PIL import Image
 
 import pocketgan
-from pocketgan.compress.budget import parse_budget
-from pocketgan.compress.selection import shrink
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import ARCHITECTURES, MODELS
-from pocketgan.methods import METHODS, Setting, make_method
+from pocketgan.methods import METHODS, MethodContext, make_method
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import resnet
-from pocketgan.train.objectives import OBJECTIVES, Scene, make_objectives
+from pocketgan.pruning.budget import parse_budget
+from pocketgan.pruning.selection import shrink
+from pocketgan.training.objectives import OBJECTIVES, DistillationBatch, make_objectives
 
 pytestmark = pytest.mark.xdist_group("docs")
 SNIPPETS = blocks("python")
@@ -52,14 +52,21 @@ def test_every_snippet_is_one_of_these() -> None:
 
 def test_compress_in_python(world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     compress = pocketgan.compress
-    small = {"fit__steps": 1, "fit__batch": 2, "data__workers": 0, "data__limit": 2, "judge__pictures": 1, "judge__repeats": 1}
+    small = {
+        "recovery__steps": 1,
+        "recovery__batch": 2,
+        "data__workers": 0,
+        "data__limit": 2,
+        "evaluation__images": 1,
+        "evaluation__repeats": 1,
+    }
     monkeypatch.setattr(
         pocketgan,
         "compress",
-        lambda *names, **fields: compress(*names, **(fields | small), size=32, judge__runtimes=["torch"], progress=False),
+        lambda *names, **fields: compress(*names, **(fields | small), size=32, evaluation__runtimes=["torch"], progress=False),
     )
     module = run(snippet("data__direction"), world)
-    assert module.picture.shape == (1, 3, 256, 256)
+    assert module.image.shape == (1, 3, 256, 256)
     assert module.done.result["student"]["macs"] <= module.done.result["budget"]["limit"]
     assert "macs_paper" in capsys.readouterr().out
 
@@ -67,22 +74,22 @@ def test_compress_in_python(world: Path, monkeypatch: pytest.MonkeyPatch, capsys
 def test_a_generator_of_somebody_else(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That it is compressed by its file is tested with the commands."""
     compress = pocketgan.compress
-    small = {"fit__steps": 1, "fit__batch": 2, "data__workers": 0, "judge__pictures": 1, "judge__repeats": 1}
+    small = {"recovery__steps": 1, "recovery__batch": 2, "data__workers": 0, "evaluation__images": 1, "evaluation__repeats": 1}
     monkeypatch.setattr(
         pocketgan,
         "compress",
-        lambda *names, **fields: compress(*names, **(fields | small), judge__runtimes=["torch"], progress=False),
+        lambda *names, **fields: compress(*names, **(fields | small), evaluation__runtimes=["torch"], progress=False),
     )
     monkeypatch.syspath_prepend(str(world))
-    module = run(snippet("from painter import"), world)
+    module = run(snippet("from generator import"), world)
     image = torch.rand(1, 3, 32, 36)
     assert torch.equal(module.small(image), module.done.student(image))
 
 
-def test_the_onnx_file_paints_a_photo_of_any_size(world: Path) -> None:
+def test_the_onnx_file_generates_a_photo_of_any_size(world: Path) -> None:
     run(snippet("InferenceSession("), world)
-    with Image.open("painted.png") as painted, Image.open("photos/one.jpg") as photo:
-        assert painted.size == photo.size
+    with Image.open("generated.png") as generated, Image.open("photos/one.jpg") as photo:
+        assert generated.size == photo.size
 
 
 def test_the_example_of_a_method(world: Path, undo: Callable[[object], None]) -> None:
@@ -90,9 +97,9 @@ def test_the_example_of_a_method(world: Path, undo: Callable[[object], None]) ->
     run(snippet("METHODS.register"), world)
     model = resnet(16, blocks=2).build(device="meta")
     cost = CostModel(model, 64)
-    setting = Setting(parse_budget("5x", cost()), cost, 1, list)
-    first, second = (make_method("lottery", {"draw": draw}).select(model, setting) for draw in (0, 1))
-    assert setting.budget.allows(cost({group: len(kept) for group, kept in first.items()}))
+    context = MethodContext(parse_budget("5x", cost()), cost, 1, list)
+    first, second = (make_method("lottery", {"draw": draw}).select(model, context) for draw in (0, 1))
+    assert context.budget.allows(cost({group: len(kept) for group, kept in first.items()}))
     assert any(not torch.equal(first[group], second[group]) for group in first)
 
 
@@ -100,9 +107,9 @@ def test_the_example_of_an_objective(world: Path, undo: Callable[[object], None]
     undo(OBJECTIVES)
     run(snippet("OBJECTIVES.register"), world)
     ramp = torch.linspace(-1, 1, 8).expand(1, 3, 8, 8)
-    edges = make_objectives("edges", {}, Scene(ramp, ramp, ramp, {}, {}))["edges"]
-    assert float(edges.loss(Scene(ramp, ramp, ramp + 0.5, {}, {}))) == pytest.approx(0, abs=1e-6)
-    assert float(edges.loss(Scene(ramp, ramp, ramp * 0, {}, {}))) == pytest.approx(2 / 7)
+    edges = make_objectives("edges", {}, DistillationBatch(ramp, ramp, ramp, {}, {}))["edges"]
+    assert float(edges.loss(DistillationBatch(ramp, ramp, ramp + 0.5, {}, {}))) == pytest.approx(0, abs=1e-6)
+    assert float(edges.loss(DistillationBatch(ramp, ramp, ramp * 0, {}, {}))) == pytest.approx(2 / 7)
 
 
 def test_the_example_of_a_network(world: Path, undo: Callable[[object], None]) -> None:

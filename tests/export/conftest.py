@@ -47,11 +47,11 @@ class TinyResnet(nn.Module):
 
 
 class TinyUnet(nn.Module):
-    """Three levels: stride 8, batch norm; one pixel is left at the bottom of a picture of 8 x 8."""
+    """Three levels: stride 8, batch norm; one pixel is left at the bottom of an image of 8 x 8."""
 
     stride = 8
     in_channels = Width(2)
-    SEATS = {"norm2": "down2", "norm3": "up3"}  # noqa: RUF012
+    GATES = {"norm2": "down2", "norm3": "up3"}  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class TinyUnet(nn.Module):
 
 
 def lively(generator: nn.Module) -> nn.Module:
-    """Weights and statistics large enough that the picture depends on every part of the image; training mode."""
+    """Weights and statistics large enough that the image depends on every part of the image; training mode."""
     source = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, tensor in generator.state_dict().items():

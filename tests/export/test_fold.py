@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pocketgan.compress.calibrate import tracked
-from pocketgan.compress.gate import add_gates_
 from pocketgan.core.spec import Spec
 from pocketgan.export import export_onnx
 from pocketgan.export.fold import PerChannel, fold_norms
 from pocketgan.models.layers import Separable, Unit
-from zoo import every_example, example_input, paint, randomise_, randomised
+from pocketgan.pruning.calibrate import tracked
+from pocketgan.pruning.gate import add_gates_
+from zoo import every_example, example_input, generate, randomize_, randomized
 
 
 def kinds(model: nn.Module) -> Counter[type[nn.Module]]:
@@ -27,11 +27,11 @@ def kinds(model: nn.Module) -> Counter[type[nn.Module]]:
 @every_example
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-5), (torch.float32, 1e-4)])
 def test_every_network_computes_the_same_without_batch_norms(spec: Spec, dtype: torch.dtype, tolerance: float) -> None:
-    model, image = randomised(spec, dtype=dtype), example_input(spec, dtype=dtype)
+    model, image = randomized(spec, dtype=dtype), example_input(spec, dtype=dtype)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     folded = fold_norms(model)
     with torch.no_grad():
-        torch.testing.assert_close(paint(folded, image), paint(model, image), rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(generate(folded, image), generate(model, image), rtol=tolerance, atol=tolerance)
     assert not kinds(folded)[nn.BatchNorm2d]
     assert kinds(folded)[nn.InstanceNorm2d] == kinds(model)[nn.InstanceNorm2d]
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -40,23 +40,23 @@ def test_every_network_computes_the_same_without_batch_norms(spec: Spec, dtype: 
 
 @every_example
 def test_folding_twice_is_folding_once(spec: Spec) -> None:
-    once = fold_norms(randomised(spec))
+    once = fold_norms(randomized(spec))
     twice = fold_norms(once)
     assert {name: tensor.tolist() for name, tensor in twice.state_dict().items()} == {
         name: tensor.tolist() for name, tensor in once.state_dict().items()
     }
     x = example_input(spec)
-    assert torch.equal(paint(once, x), paint(twice, x))
+    assert torch.equal(generate(once, x), generate(twice, x))
 
 
 @every_example
 def test_what_follows_a_convolution_costs_nothing_more(spec: Spec) -> None:
     """In the networks of the house every batch norm that stands on a seat goes into its convolution."""
-    model = randomised(spec)
+    model = randomized(spec)
     seated = [
         module.get_submodule(child)
         for module in model.modules()
-        for child, producer in getattr(module, "SEATS", {}).items()
+        for child, producer in getattr(module, "GATES", {}).items()
         if isinstance(module.get_submodule(producer), nn.Conv2d | nn.ConvTranspose2d | Separable)
     ]
     left = kinds(model)[nn.BatchNorm2d] - sum(isinstance(norm, nn.BatchNorm2d) for norm in seated)
@@ -80,10 +80,10 @@ def test_what_follows_a_convolution_costs_nothing_more(spec: Spec) -> None:
 def test_every_kind_of_convolution(conv: object, affine: bool) -> None:
     layer = conv()  # type: ignore[operator]
     channels = layer.pointwise.out_channels if isinstance(layer, Separable) else layer.out_channels
-    model = randomise_(Unit(layer, nn.BatchNorm2d(channels, affine=affine), nn.ReLU())).double().eval()
+    model = randomize_(Unit(layer, nn.BatchNorm2d(channels, affine=affine), nn.ReLU())).double().eval()
     image = torch.randn(2, 3, 8, 10, dtype=torch.float64)
     folded = fold_norms(model)
-    torch.testing.assert_close(paint(folded, image), paint(model, image), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(generate(folded, image), generate(model, image), rtol=1e-9, atol=1e-9)
     special = hasattr(layer, "parametrizations") or (isinstance(layer, nn.ConvTranspose2d) and layer.groups > 1)
     assert kinds(folded)[PerChannel] == int(special)
 
@@ -128,9 +128,9 @@ class Branches(nn.Module):
 
 @pytest.mark.parametrize(("kind", "left"), [(Alone, 1), (Branches, 0)])
 def test_norms_that_no_single_convolution_feeds(kind: type[nn.Module], left: int, tmp_path: Path) -> None:
-    model = randomise_(kind()).eval()
+    model = randomize_(kind()).eval()
     folded, image = fold_norms(model), torch.randn(2, 3, 6, 7)
-    torch.testing.assert_close(paint(folded, image), paint(model, image), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(generate(folded, image), generate(model, image), rtol=1e-5, atol=1e-5)
     assert (kinds(folded)[nn.BatchNorm2d], kinds(folded)[PerChannel]) == (0, left)
     torch.testing.assert_close(fold_norms(folded)(image), folded(image), rtol=0, atol=0)
     export_onnx(model, tmp_path / "g.onnx", size=8)  # verified
@@ -138,7 +138,7 @@ def test_norms_that_no_single_convolution_feeds(kind: type[nn.Module], left: int
 
 
 def test_a_gate_stays_where_it_was() -> None:
-    model = randomise_(Unit(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5))).eval()
+    model = randomize_(Unit(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5))).eval()
     for gate in add_gates_(model).values():
         gate.mask = torch.tensor([1.0, 0.0, 0.5, 1.0, 0.0])
     image = torch.randn(2, 3, 8, 8)
@@ -148,7 +148,7 @@ def test_a_gate_stays_where_it_was() -> None:
 def test_a_shared_convolution_keeps_its_filter() -> None:
     model = nn.Sequential(*(Unit(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)) for _ in range(2)))
     model[1].conv = model[0].conv
-    randomise_(model).eval()
+    randomize_(model).eval()
     image = torch.randn(2, 3, 8, 8)
     torch.testing.assert_close(fold_norms(model)(image), model(image), rtol=1e-5, atol=1e-5)
 
@@ -160,7 +160,7 @@ class Untracked(Branches):
 
 
 def test_a_norm_without_statistics_is_refused_by_name_with_the_way_out(tmp_path: Path) -> None:
-    model = randomise_(Untracked()).eval()
+    model = randomize_(Untracked()).eval()
     with pytest.raises(
         ValueError, match=r"layer 'a\.norm' is a batch norm without running statistics: .*tracked\(model, images"
     ):

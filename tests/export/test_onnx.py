@@ -39,8 +39,8 @@ def test_export_equals_eager_at_every_size(
     model = Deployable(frozen(request.getfixturevalue(name)))
     image = probe((batch, model.in_channels, height, width), seed=height)
     session = onnxruntime.InferenceSession(file.path.read_bytes(), providers=["CPUExecutionProvider"])
-    (picture,) = session.run(["picture"], {"image": image.numpy()})
-    torch.testing.assert_close(torch.from_numpy(picture), model(image), rtol=0, atol=1e-5)
+    (output,) = session.run(["output"], {"image": image.numpy()})
+    torch.testing.assert_close(torch.from_numpy(output), model(image), rtol=0, atol=1e-5)
 
 
 def test_the_smallest_size_works_and_below_it_onnx_runtime_refuses(unet: nn.Module, unet_file: Exported) -> None:
@@ -49,8 +49,8 @@ def test_the_smallest_size_works_and_below_it_onnx_runtime_refuses(unet: nn.Modu
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(unet_file.path, options, providers=["CPUExecutionProvider"])
     image = probe((1, 2, model.min_side, 8))
-    (picture,) = session.run(None, {"image": image.numpy()})
-    torch.testing.assert_close(torch.from_numpy(picture), model(image), rtol=0, atol=1e-5)
+    (output,) = session.run(None, {"image": image.numpy()})
+    torch.testing.assert_close(torch.from_numpy(output), model(image), rtol=0, atol=1e-5)
     with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument, match="Pad reflect"):
         session.run(None, {"image": image[:, :, 1:].numpy()})
 
@@ -68,7 +68,7 @@ def test_the_file_explains_itself(unet_file: Exported) -> None:
     model = onnx.load(unet_file.path, load_external_data=False)
     assert [(value.name, shape(value)) for value in (*model.graph.input, *model.graph.output)] == [
         ("image", ("batch", 2, "height", "width")),
-        ("picture", ("batch", 3, "height", "width")),
+        ("output", ("batch", 3, "height", "width")),
     ]
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 18)]
     assert {entry.key: entry.value for entry in model.metadata_props} == {
@@ -167,6 +167,6 @@ def test_more_than_a_file_holds_is_refused() -> None:
         to_onnx(model, size=(8, 8))
 
 
-def test_an_unknown_format_is_answered_with_its_neighbour() -> None:
+def test_an_unknown_format_is_answered_with_its_neighbor() -> None:
     with pytest.raises(ValueError, match="Did you mean 'onnx'"):
         FORMATS["onxx"]

@@ -17,13 +17,13 @@ def x() -> Tensor:
     return torch.rand(2, 2, 16, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-def test_every_runtime_paints_the_same_picture(unet: nn.Module, x: Tensor) -> None:
+def test_every_runtime_generates_the_same_image(unet: nn.Module, x: Tensor) -> None:
     expected = frozen(unet)(x)
     assert set(RUNTIMES) >= {"torch", "onnxruntime"}
     for name, runtime in RUNTIMES.items():
-        picture = runtime(unet, x, threads=1)()
-        picture = torch.as_tensor(picture[0] if isinstance(picture, list) else picture)
-        torch.testing.assert_close(picture, expected, rtol=0, atol=1e-5, msg=name)
+        image = runtime(unet, x, threads=1)()
+        image = torch.as_tensor(image[0] if isinstance(image, list) else image)
+        torch.testing.assert_close(image, expected, rtol=0, atol=1e-5, msg=name)
 
 
 def test_the_torch_runner_holds_a_copy(unet: nn.Module, x: Tensor) -> None:
@@ -44,6 +44,6 @@ def test_runners_are_what_latency_is_measured_on(unet: nn.Module, unet_file: Exp
     assert all(0 < latency.p10 <= latency.median <= latency.p90 for latency in measured.values())
 
 
-def test_an_unknown_runtime_is_answered_with_its_neighbour() -> None:
+def test_an_unknown_runtime_is_answered_with_its_neighbor() -> None:
     with pytest.raises(ValueError, match="Did you mean 'onnxruntime'"):
         RUNTIMES["onnx-runtime"]

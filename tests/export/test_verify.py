@@ -66,7 +66,7 @@ def test_files_that_are_no_model_of_one_image(tmp_path: Path, resnet: nn.Module)
     (tmp_path / "noise.onnx").write_bytes(b"not a model")
     with pytest.raises(ValueError, match=r"noise.onnx is no ONNX model"):
         verify_onnx(tmp_path / "noise.onnx", resnet)
-    for count, reason in ((2, "must have one input, the pictures; it has 2: x0, x1"), (1, "does not say for which size")):
+    for count, reason in ((2, "must have one input, the images; it has 2: x0, x1"), (1, "does not say for which size")):
         names = [f"x{i}" for i in range(count)]
         sides = ["n", 3, "h", "w"]
         graph = onnx.helper.make_graph(
@@ -93,7 +93,7 @@ def test_shapes_cover_the_size_batches_oblong_and_odd(side: tuple[int, int], lea
     assert any(h != w for _, h, w in shapes)
 
 
-def test_probes_are_pictures_and_repeat() -> None:
+def test_probes_are_images_and_repeat() -> None:
     random = torch.get_rng_state()
     x = probe((2, 3, 40, 31))
     assert x.shape == (2, 3, 40, 31)
@@ -101,5 +101,5 @@ def test_probes_are_pictures_and_repeat() -> None:
     assert torch.equal(x, probe((2, 3, 40, 31)))
     assert not torch.equal(x, probe((2, 3, 40, 31), seed=1))
     assert torch.equal(torch.get_rng_state(), random)
-    # Smooth: neighbours differ by the noise, the picture as a whole by far more.
+    # Smooth: neighbors differ by the noise, the image as a whole by far more.
     assert (x[..., 1:] - x[..., :-1]).std() < x.std() / 2

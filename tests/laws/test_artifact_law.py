@@ -7,12 +7,12 @@ import torch
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Spec, spec_of
-from zoo import every_example, example_input, paint, randomised
+from zoo import every_example, example_input, generate, randomized
 
 
 @every_example
 def test_save_then_load_gives_the_same_bits(spec: Spec, tmp_path: Path) -> None:
-    model, x = randomised(spec), example_input(spec)
+    model, x = randomized(spec), example_input(spec)
     save_artifact(tmp_path / "a.safetensors", model, size=64)
     loaded = load_artifact(tmp_path / "a.safetensors").model
     assert spec_of(loaded) == spec
@@ -20,6 +20,6 @@ def test_save_then_load_gives_the_same_bits(spec: Spec, tmp_path: Path) -> None:
     before, after = model.state_dict(), loaded.state_dict()
     assert list(before) == list(after)
     assert all(torch.equal(after[name], tensor) and after[name].dtype == tensor.dtype for name, tensor in before.items())
-    assert torch.equal(paint(loaded, x), paint(model, x))
+    assert torch.equal(generate(loaded, x), generate(model, x))
     save_artifact(tmp_path / "b.safetensors", loaded, size=64)
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pocketgan.compress.selection import shrink
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Spec
 from pocketgan.metrics.cost import CostModel
-from zoo import every_example, example_input, few, narrower, once, paint, selections, size
+from pocketgan.pruning.selection import shrink
+from zoo import every_example, example_input, few, generate, narrower, once, selections, size
 
 
 @once
@@ -22,7 +22,7 @@ def whole(spec: Spec) -> CostModel:
 def counted_macs(model: nn.Module, spec: Spec) -> int:
     """By torch's own counter, which watches the operations of a real forward."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        paint(model.eval(), example_input(spec, batch=1))
+        generate(model.eval(), example_input(spec, batch=1))
     flops = counter.get_total_flops()
     assert flops % 2 == 0
     return flops // 2
@@ -77,5 +77,5 @@ def test_paper_count_charges_norms_and_outputs_of_transposed_convolutions(spec: 
     for module in model.modules():
         module.register_forward_hook(watch)
     with torch.no_grad():
-        paint(model, example_input(spec, batch=1))
+        generate(model, example_input(spec, batch=1))
     assert whole(spec)().macs_paper == sum(seen)

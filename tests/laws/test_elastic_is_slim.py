@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pocketgan.compress.elastic import Elastic
-from pocketgan.compress.selection import prefix, shrink
 from pocketgan.core.dims import Dim, channel_map, is_depthwise, named_tensors, removable_groups
 from pocketgan.core.spec import Spec
-from zoo import every_example, example_input, few, narrower, paint, randomised
+from pocketgan.pruning.elastic import Elastic
+from pocketgan.pruning.selection import prefix, shrink
+from zoo import every_example, example_input, few, generate, narrower, randomized
 
 
 def exact(spec: Spec) -> torch.dtype:
@@ -32,37 +32,37 @@ def assert_same(model: nn.Module, found: torch.Tensor, wanted: torch.Tensor) -> 
 @few
 @given(data=st.data(), training=st.booleans())
 def test_elastic_is_the_slim_network(spec: Spec, data: st.DataObject, training: bool) -> None:
-    model, x = randomised(spec, dtype=exact(spec)), example_input(spec, dtype=exact(spec))
+    model, x = randomized(spec, dtype=exact(spec)), example_input(spec, dtype=exact(spec))
     elastic = Elastic(model).train(training)
     for widths in (data.draw(narrower(spec), "widths"), data.draw(narrower(spec), "next widths"), {}):
         elastic.resize_(widths)
         slim = shrink(model, prefix(elastic.widths)).train(training)
         torch.manual_seed(0)  # for dropout
-        wanted = paint(slim, x)
+        wanted = generate(slim, x)
         torch.manual_seed(0)
-        assert_same(model, paint(elastic, x), wanted)
+        assert_same(model, generate(elastic, x), wanted)
 
 
 @every_example
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 def test_elastic_without_its_branches_is_the_slim_network(spec: Spec, training: bool) -> None:
-    model, x = randomised(spec, dtype=exact(spec)), example_input(spec, dtype=exact(spec))
+    model, x = randomized(spec, dtype=exact(spec)), example_input(spec, dtype=exact(spec))
     empty = dict.fromkeys(removable_groups(model), 0)
     slim = shrink(model, prefix(empty)).train(training)  # folded in evaluation, whatever mode follows
     elastic = Elastic(model).train(training)
     elastic.resize_(empty)
-    assert_same(model, paint(elastic, x), paint(slim, x))
-    assert_same(model, paint(shrink(model, prefix(empty)), x), paint(slim, x))  # from the model in training mode
+    assert_same(model, generate(elastic, x), generate(slim, x))
+    assert_same(model, generate(shrink(model, prefix(empty)), x), generate(slim, x))  # from the model in training mode
 
 
 @every_example
 def test_running_statistics_are_never_written_through_a_view(spec: Spec) -> None:
-    model = randomised(spec)
+    model = randomized(spec)
     before = copy.deepcopy(model.state_dict())
     elastic = Elastic(model).train()
     for widths in ({}, {group: (width + 1) // 2 for group, width in spec.widths.items()}):
         elastic.resize_(widths)
-        paint(elastic, example_input(spec))
+        generate(elastic, example_input(spec))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
@@ -70,13 +70,13 @@ def test_running_statistics_are_never_written_through_a_view(spec: Spec) -> None
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 def test_gradients_reach_exactly_the_channels_that_ran(spec: Spec, training: bool) -> None:
     """Those of the slim network, in the leading corner of every tensor; nothing outside of it."""
-    model, x = randomised(spec, dtype=torch.float64), example_input(spec, dtype=torch.float64)
+    model, x = randomized(spec, dtype=torch.float64), example_input(spec, dtype=torch.float64)
     elastic = Elastic(model).train(training)
     elastic.resize_({group: (width + 1) // 2 for group, width in spec.widths.items()})
     slim = elastic.extract().train(training)
     for network in (elastic, slim):
         torch.manual_seed(0)  # for dropout
-        paint(network, x).square().sum().backward()
+        generate(network, x).square().sum().backward()
     table, wanted = channel_map(model), dict(slim.named_parameters())
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None

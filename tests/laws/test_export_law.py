@@ -15,7 +15,7 @@ from pocketgan.core.dims import removable_groups
 from pocketgan.core.inputs import Input
 from pocketgan.core.spec import MODELS, Spec
 from pocketgan.export import FORMATS, Deployable
-from zoo import EXAMPLES, in_channels, randomised, size, tiny
+from zoo import EXAMPLES, in_channels, randomized, size, tiny
 
 
 def with_few_branches() -> Spec:
@@ -49,10 +49,10 @@ READS = {
 
 def test_every_generator_is_tried() -> None:
     specs = {name: next(iter(variants.values())) for name, variants in EXAMPLES.items()}
-    generators = {name for name, spec in specs.items() if spec.paints or hasattr(spec.build(device="meta"), "stride")}
+    generators = {name for name, spec in specs.items() if spec.output_shape or hasattr(spec.build(device="meta"), "stride")}
     assert {name for name in TRIED if name in MODELS} | OF_THE_SAME_LAYERS == generators
-    judges = {"patchgan", "pixel", "multiscale", "ms-image", "sagan-discriminator", "stylegan2-discriminator"}
-    assert set(MODELS) - generators == judges
+    accumulators = {"patchgan", "pixel", "multiscale", "ms-image", "sagan-discriminator", "stylegan2-discriminator"}
+    assert set(MODELS) - generators == accumulators
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -60,7 +60,7 @@ def test_every_generator_is_tried() -> None:
 def test_export_is_eager(name: str, format: str, tmp_path: Path) -> None:
     assert format == "onnx", "a new format needs its own way to be run here"
     spec = TRIED[name]
-    model = randomised(spec)
+    model = randomized(spec)
     done = FORMATS[format](model, tmp_path / "g.onnx", size=size(spec), verify=False)
     nodes = {node.op_type for node in onnx.load(done.path).graph.node}
     assert "BatchNormalization" not in nodes
@@ -69,15 +69,15 @@ def test_export_is_eager(name: str, format: str, tmp_path: Path) -> None:
     height, width = size(spec)
     for batch, sides in ((1, (height, width)), (2, (height + 3, width - 1))):
         given = drawn(spec, batch, sides)
-        (picture,) = session.run(None, dict(zip(READS.get(name, ["image"]), (x.numpy() for x in given), strict=True)))
+        (image,) = session.run(None, dict(zip(READS.get(name, ["image"]), (x.numpy() for x in given), strict=True)))
         with torch.inference_mode():
-            torch.testing.assert_close(torch.from_numpy(picture), Deployable(model)(*given), rtol=0, atol=2e-5)
+            torch.testing.assert_close(torch.from_numpy(image), Deployable(model)(*given), rtol=0, atol=2e-5)
 
 
 def drawn(spec: Spec, batch: int, sides: tuple[int, int]) -> tuple[Tensor, ...]:
-    """All that the network reads, images of those sides; pictures that a style is read off have the file's own."""
+    """All that the network reads, images of those sides; images that a style is read off have the file's own."""
     generator = torch.Generator().manual_seed(batch)
-    first, *more = (each for each in spec.inputs or (Input("source", in_channels(spec)),) if not each.optional)
+    first, *more = (each for each in spec.inputs or (Input("input", in_channels(spec)),) if not each.optional)
     shapes = (first.shape(batch, sides), *(each.shape(batch, size(spec)) for each in more))
     return tuple(
         torch.randn(shape, generator=generator) if len(shape) == 2 else torch.rand(shape, generator=generator) * 2 - 1

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pocketgan.compress.selection import compose, resize, shrink
 from pocketgan.core.dims import dims_of, named_tensors, removable_groups, widths_of
 from pocketgan.core.spec import Spec, spec_of
-from zoo import every_example, example_input, few, narrower, paint, randomise_, randomised, selections, selections_of
+from pocketgan.pruning.selection import compose, resize, shrink
+from zoo import every_example, example_input, few, generate, narrower, randomize_, randomized, selections, selections_of
 
 
 def layout(model: nn.Module) -> list[tuple[str, str, dict[str, str]]]:
@@ -21,11 +21,11 @@ def layout(model: nn.Module) -> list[tuple[str, str, dict[str, str]]]:
 
 @every_example
 def test_keeping_everything_changes_nothing(spec: Spec) -> None:
-    model, x = randomised(spec), example_input(spec)
+    model, x = randomized(spec), example_input(spec)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for selection in ({}, {group: torch.arange(width) for group, width in widths_of(model).items()}):
         same = shrink(model, selection)
-        assert torch.equal(paint(same, x), paint(model, x))
+        assert torch.equal(generate(same, x), generate(model, x))
         assert list(same.state_dict()) == list(before)
         assert all(torch.equal(tensor, before[name]) for name, tensor in same.state_dict().items())
         assert layout(same) == layout(model)
@@ -34,12 +34,12 @@ def test_keeping_everything_changes_nothing(spec: Spec) -> None:
 
 @every_example
 def test_the_original_is_left_alone_and_shares_nothing(spec: Spec) -> None:
-    model = randomised(spec)
+    model = randomized(spec)
     before, structure = {name: tensor.clone() for name, tensor in named_tensors(model)}, layout(model)
     small = shrink(model, {group: torch.arange((width + 1) // 2) for group, width in widths_of(model).items()})
-    randomise_(small, seed=1)
+    randomize_(small, seed=1)
     small.train()
-    paint(small, example_input(spec))
+    generate(small, example_input(spec))
     assert all(torch.equal(tensor, before[name]) for name, tensor in named_tensors(model))
     assert layout(model) == structure
     assert spec_of(model) == spec
@@ -51,7 +51,7 @@ def test_the_original_is_left_alone_and_shares_nothing(spec: Spec) -> None:
 @few
 @given(data=st.data())
 def test_shrinking_twice_is_shrinking_once(spec: Spec, data: st.DataObject) -> None:
-    model, x = randomised(spec), example_input(spec)
+    model, x = randomized(spec), example_input(spec)
     first = data.draw(selections(spec), "first")
     between = shrink(model, first)
     second = data.draw(selections_of(widths_of(between), removable_groups(between)), "second")
@@ -60,7 +60,7 @@ def test_shrinking_twice_is_shrinking_once(spec: Spec, data: st.DataObject) -> N
     state, wanted = twice.state_dict(), once.state_dict()
     assert list(state) == list(wanted)
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in state.items())
-    assert torch.equal(paint(twice, x), paint(once, x))
+    assert torch.equal(generate(twice, x), generate(once, x))
 
 
 @every_example
@@ -91,11 +91,11 @@ def test_resizing_can_also_grow(spec: Spec) -> None:
     grown = resize(spec.build(), wider, lambda name, old: torch.zeros(shapes[name], dtype=old.dtype))
     assert layout(grown) == layout(spec.resized(wider).build())
     x = example_input(spec)
-    assert paint(grown, x).shape == paint(spec.build(), x).shape
+    assert generate(grown, x).shape == generate(spec.build(), x).shape
 
 
 @every_example
 def test_the_order_of_the_channels_does_not_matter(spec: Spec) -> None:
-    model, x = randomised(spec, dtype=torch.float64), example_input(spec, dtype=torch.float64)
+    model, x = randomized(spec, dtype=torch.float64), example_input(spec, dtype=torch.float64)
     shuffled = shrink(model, {group: torch.randperm(width) for group, width in spec.widths.items()})
-    torch.testing.assert_close(paint(shuffled, x), paint(model, x), atol=1e-9, rtol=0)
+    torch.testing.assert_close(generate(shuffled, x), generate(model, x), atol=1e-9, rtol=0)

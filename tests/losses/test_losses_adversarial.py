@@ -1,4 +1,4 @@
-"""Each game against its formula, written out, and against torch's own losses."""
+"""Each task against its formula, written out, and against torch's own losses."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def test_vanilla_is_the_cross_entropy_of_torch() -> None:
 
 
 @pytest.mark.parametrize("mode", ["lsgan", "hinge", "vanilla"])
-def test_the_players_pull_the_logits_of_fakes_apart(mode: str) -> None:
+def test_the_networks_pull_the_logits_of_fakes_apart(mode: str) -> None:
     fake = torch.zeros(4, requires_grad=True)
     (towards_real,) = torch.autograd.grad(generator_loss(mode, fake), fake)
     (towards_fake,) = torch.autograd.grad(discriminator_loss(mode, torch.zeros(4), fake), fake)

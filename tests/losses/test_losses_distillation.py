@@ -49,7 +49,7 @@ def test_scale_order_and_empty_channels_do_not_matter(scale: float, seed: int, e
 
 
 def test_maps_of_two_sizes_meet_at_the_smaller_one() -> None:
-    """A map and its nearest-neighbour enlargement are the same once averaged down; from either side."""
+    """A map and its nearest-neighbor enlargement are the same once averaged down; from either side."""
     small = features(2, 3, 4, 4)
     large = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert attention_transfer(large, small).item() == pytest.approx(0, abs=1e-10)
@@ -87,24 +87,24 @@ def test_coattention_of_the_generator_alone_is_attention() -> None:
 def test_equation_8_by_hand() -> None:
     """Two channels of a generator at 1 x 2, one of a discriminator at 2 x 4: squares, area means, half the sum."""
     generator = torch.tensor([[[[1.0, 2.0]], [[3.0, 0.0]]]])
-    critic = torch.tensor([[[[1.0, 1.0, 2.0, 0.0], [3.0, 1.0, 0.0, 2.0]]]])
-    maps = coattention_maps(generator, [critic], mean=False)
+    discriminator = torch.tensor([[[[1.0, 1.0, 2.0, 0.0], [3.0, 1.0, 0.0, 2.0]]]])
+    maps = coattention_maps(generator, [discriminator], mean=False)
     assert maps.tolist() == [[[[10.0, 4.0]], [[3.0, 2.0]]]]
     assert fused(maps, "sum").tolist() == [[[6.5, 3.0]]]
     assert fused(maps, "product").tolist() == [[[30.0, 8.0]]]
-    assert coattention_maps(generator, [critic], mean=True).tolist() == [[[[5.0, 2.0]], [[3.0, 2.0]]]]
+    assert coattention_maps(generator, [discriminator], mean=True).tolist() == [[[[5.0, 2.0]], [[3.0, 2.0]]]]
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 99), height=st.integers(2, 9), layers=st.integers(1, 3))
 def test_the_order_of_the_batch_does_not_matter_to_coattention(seed: int, height: int, layers: int) -> None:
-    """The released resize takes the first picture's map for all: it fails this."""
+    """The released resize takes the first image's map for all: it fails this."""
     student, teacher = features(4, 3, 6, 6, seed=seed), features(4, 5, 6, 6, seed=seed + 1)
-    critics = [features(4, 2 + k, height + k, height, seed=seed + 2 + k) for k in range(layers)]
+    discriminators = [features(4, 2 + k, height + k, height, seed=seed + 2 + k) for k in range(layers)]
     order = torch.randperm(4, generator=torch.Generator().manual_seed(seed))
 
     def loss(pick: torch.Tensor) -> torch.Tensor:
-        maps = coattention_maps(teacher[pick], [critic[pick] for critic in critics], mean=True)
+        maps = coattention_maps(teacher[pick], [discriminator[pick] for discriminator in discriminators], mean=True)
         assert maps.shape == (4, 1 + layers, 6, 6)
         return attention_distance(attention_map(student[pick]), fused(maps, "sum"))
 

@@ -4,16 +4,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pocketgan.compress.budget import Budget, parse_budget
-from pocketgan.compress.fit_budget import rounding, threshold_widths
-from pocketgan.compress.scales import first_scales
-from pocketgan.compress.selection import shrink
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Spec
-from pocketgan.methods import Setting, make_method
+from pocketgan.methods import MethodContext, make_method
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import inception, inception_spade, mobile_resnet, resnet, spade, unet
-from zoo import EXAMPLES, example_input, randomised
+from pocketgan.pruning.budget import Budget, parse_budget
+from pocketgan.pruning.fit_budget import rounding, threshold_widths
+from pocketgan.pruning.scales import first_scales
+from pocketgan.pruning.selection import shrink
+from zoo import EXAMPLES, example_input, randomized
 
 TINY = inception(4, blocks=2, kernels=(1, 3), factor=3)
 STREET = inception_spade(4, in_channels=3, upsamplings=5, kernels=(1,), factor=8)
@@ -21,15 +21,15 @@ LED = inception_spade(2, in_channels=3, upsamplings=5, kernels=(1,), factor=4)
 CAT = make_method("cat", {})
 
 
-def setting(model: nn.Module, budget: str | Budget, size: int = 32, multiple: int = 1) -> Setting:
+def context(model: nn.Module, budget: str | Budget, size: int = 32, multiple: int = 1) -> MethodContext:
     cost = CostModel(model, size)
     channels = model.in_channels
     images = torch.rand(1, channels, size, size, generator=torch.Generator().manual_seed(0))
     about = parse_budget(budget, cost()) if isinstance(budget, str) else budget
-    return Setting(about, cost, multiple, lambda: [images])
+    return MethodContext(about, cost, multiple, lambda: [images])
 
 
-def selected(model: nn.Module, about: Setting) -> nn.Module:
+def selected(model: nn.Module, about: MethodContext) -> nn.Module:
     small = shrink(model, CAT.select(model, about))
     assert about.budget.allows(CostModel(small, about.cost.size)())
     return small
@@ -51,9 +51,11 @@ def wide() -> tuple[nn.Module, CostModel]:
     return model, CostModel(model, 256)
 
 
-def drawn(model: nn.Module, seed: int, *, spread: float = 1.0) -> dict[str, Tensor]:
+def drawn(model: nn.Module, seed: int, *, expand_to_channels: float = 1.0) -> dict[str, Tensor]:
     rng = torch.Generator().manual_seed(seed)
-    return {group: 1 - spread * torch.rand(width, generator=rng).double() for group, width in widths_of(model).items()}
+    return {
+        group: 1 - expand_to_channels * torch.rand(width, generator=rng).double() for group, width in widths_of(model).items()
+    }
 
 
 @pytest.mark.parametrize("budget", ["2.6Gpaper", "4.6Gpaper", "5.6Gpaper"])
@@ -80,11 +82,11 @@ def test_with_scales_that_are_all_but_equal_the_budget_holds(wide: tuple[nn.Modu
 @pytest.mark.parametrize("spec", [TINY, STREET], ids=["inception", "inception-spade"])
 def test_a_larger_budget_keeps_all_that_a_smaller_one_keeps(spec: Spec) -> None:
     """Without the search for a closer fit: one threshold, which falls as the budget grows."""
-    model = randomised(spec)
+    model = randomized(spec)
     cost, scores, before = CostModel(model, 32), first_scales(model), None
     for part in (0.2, 0.35, 0.6, 0.9):
         budget = Budget("", "macs", int(part * cost().macs))
-        widths = threshold_widths(model, scores, budget, cost, follow=spec.follows)
+        widths = threshold_widths(model, scores, budget, cost, follow=spec.tied_groups)
         assert before is None or all(widths[group] >= width for group, width in before.items())
         before = widths
 
@@ -93,18 +95,18 @@ def test_a_larger_budget_keeps_all_that_a_smaller_one_keeps(spec: Spec) -> None:
 @pytest.mark.parametrize("part", [0.25, 0.6])
 def test_the_threshold_is_the_best_of_all_thresholds(spec: Spec, part: float) -> None:
     """By brute force over the scales themselves."""
-    model = randomised(spec)
+    model = randomized(spec)
     cost, scores, whole, at = CostModel(model, 32), first_scales(model), widths_of(model), rounding(model)
     protected, budget = CAT._protected(model), Budget("", "macs", int(part * cost().macs))  # type: ignore[attr-defined]
     best = -1
     for threshold in [9.0, *torch.cat(list(scores.values())).tolist()]:
         kept = {group: max(protected[group], int((scores[group] >= threshold).sum())) for group in scores}
-        if spec.follows:  # the trunk in steps of 16, which narrow the last block by one channel of ngf
+        if spec.tied_groups:  # the trunk in steps of 16, which narrow the last block by one channel of ngf
             kept["trunk"] = max(16, kept["trunk"] // 16 * 16)
-            kept |= {follower: whole[follower] * kept["trunk"] // whole["trunk"] for follower in spec.follows}
+            kept |= {follower: whole[follower] * kept["trunk"] // whole["trunk"] for follower in spec.tied_groups}
         macs = cost(at(kept)).macs
         best = max(best, macs if macs <= budget.limit else -1)
-    found = threshold_widths(model, scores, budget, cost, protected=protected, follow=spec.follows)
+    found = threshold_widths(model, scores, budget, cost, protected=protected, follow=spec.tied_groups)
     assert cost(found).macs == best > 0
 
 
@@ -112,8 +114,8 @@ def test_the_threshold_is_the_best_of_all_thresholds(spec: Spec, part: float) ->
 @pytest.mark.parametrize("norm", ["instance_affine", "batch"])
 def test_what_is_built_is_what_was_counted(norm: str, multiple: int) -> None:
     """Channels above the threshold stay, those below go, in every group but where its last ones are protected."""
-    model = randomised(inception(4, blocks=2, kernels=(1, 3), factor=3, norm=norm))  # type: ignore[arg-type]
-    about = setting(model, "2x", multiple=multiple)
+    model = randomized(inception(4, blocks=2, kernels=(1, 3), factor=3, norm=norm))  # type: ignore[arg-type]
+    about = context(model, "2x", multiple=multiple)
     kept = CAT.select(model, about)
     small, scores = shrink(model, kept), first_scales(model)
     widths = widths_of(small)
@@ -128,9 +130,9 @@ def test_what_is_built_is_what_was_counted(norm: str, multiple: int) -> None:
 
 
 def test_branches_and_whole_blocks_vanish_with_their_channels() -> None:
-    model = randomised(TINY)
+    model = randomized(TINY)
     scale_(model, 1e-9, ("block0", "block1_dw1"))
-    small = selected(model, setting(model, "2x"))
+    small = selected(model, context(model, "2x"))
     widths = widths_of(small)
     assert not any(width for group, width in widths.items() if group.startswith("block0"))
     assert widths["block1_dw1"] == 0 < widths["block1_res3"]
@@ -142,9 +144,9 @@ def test_branches_and_whole_blocks_vanish_with_their_channels() -> None:
 
 def test_the_widths_of_blocks_for_labels_go_along_with_the_trunk() -> None:
     """16, 8, 4, 2 and 1 times one number of channels, as released; the branches by their own scales."""
-    model = randomised(STREET)
+    model = randomized(STREET)
     for budget in ("2x", "6x"):
-        small = selected(randomised(STREET), setting(model, budget))
+        small = selected(randomized(STREET), context(model, budget))
         widths = widths_of(small)
         unit = widths["up3"]
         assert [widths[group] / unit for group in ("trunk", "up0", "up1", "up2", "up3")] == [16, 8, 4, 2, 1]
@@ -154,8 +156,8 @@ def test_the_widths_of_blocks_for_labels_go_along_with_the_trunk() -> None:
 
 @pytest.mark.parametrize("spec", [TINY, STREET], ids=["inception", "inception-spade"])
 def test_a_budget_for_all_gives_the_teacher_bit_for_bit(spec: Spec) -> None:
-    model, x = randomised(spec), example_input(spec)
-    small = selected(model, setting(model, Budget("all", "macs", CostModel(model, 32)().macs)))
+    model, x = randomized(spec), example_input(spec)
+    small = selected(model, context(model, Budget("all", "macs", CostModel(model, 32)().macs)))
     assert torch.equal(small(x), model(x))
     whole = model.state_dict()
     assert all(torch.equal(tensor, whole[name]) for name, tensor in small.state_dict().items())
@@ -164,9 +166,9 @@ def test_a_budget_for_all_gives_the_teacher_bit_for_bit(spec: Spec) -> None:
 def test_only_networks_without_a_scale_for_every_group_are_trained_first() -> None:
     affine = [resnet(4, blocks=1, norm=norm) for norm in ("batch", "instance_affine")]  # type: ignore[arg-type]
     own = [TINY, STREET, *affine, EXAMPLES["inception"]["absent-block"]]
-    assert [CAT.fits(spec.build()) for spec in own] == [False] * 5
+    assert [CAT.needs_search(spec.build()) for spec in own] == [False] * 5
     none = [inception(4, blocks=1, norm="instance"), resnet(4, blocks=1), mobile_resnet(4, blocks=1), unet(4, depth=3)]
-    assert [CAT.fits(spec.build()) for spec in (*none, spade(2, upsamplings=5, spectral=False))] == [True] * 5
+    assert [CAT.needs_search(spec.build()) for spec in (*none, spade(2, upsamplings=5, spectral=False))] == [True] * 5
 
 
 NEEDY = {
@@ -178,9 +180,9 @@ NEEDY = {
 
 
 @pytest.mark.parametrize("name", NEEDY)
-def test_scales_that_were_inserted_are_folded_and_the_picture_stays(name: str) -> None:
-    model, x = randomised(NEEDY[name]), example_input(NEEDY[name])
-    about, before = setting(model, "2x"), model(x)
+def test_scales_that_were_inserted_are_folded_and_the_image_stays(name: str) -> None:
+    model, x = randomized(NEEDY[name]), example_input(NEEDY[name])
+    about, before = context(model, "2x"), model(x)
     ready = CAT.prepare(model, about)
     learner = CAT.learner(ready, about, steps=5)
     assert learner is not None
@@ -200,41 +202,41 @@ def test_scales_that_were_inserted_are_folded_and_the_picture_stays(name: str) -
 
 
 def test_scales_that_say_nothing_are_refused_before_and_after() -> None:
-    model = randomised(TINY)
+    model = randomized(TINY)
     scale_(model, 1.0)
     for work in (CAT.select, lambda model, about: CAT.check(model, about, features=False)):
         with pytest.raises(ValueError, match=r"all \d+ scales are 1: they say nothing; train them first"):
-            work(model, setting(model, "2x"))
+            work(model, context(model, "2x"))
     fresh = inception(3, blocks=1, kernels=(1,), norm="instance").build()
-    CAT.check(fresh, setting(fresh, "2x"), features=False)  # its scales are yet to be trained
+    CAT.check(fresh, context(fresh, "2x"), features=False)  # its scales are yet to be trained
     with pytest.raises(ValueError, match="say nothing"):
-        CAT.select(CAT.prepare(fresh, setting(fresh, "2x")), setting(fresh, "2x"))
+        CAT.select(CAT.prepare(fresh, context(fresh, "2x")), context(fresh, "2x"))
 
 
 @pytest.mark.parametrize("spec", [TINY, STREET, LED], ids=["one", "led", "steps"])
 def test_a_budget_below_the_floor_names_it_before_any_work(spec: Spec) -> None:
     """Without branches, with the least channels elsewhere; just at it, the network that is given is that one."""
-    model = randomised(spec)
+    model = randomized(spec)
     cost, least = CostModel(model, 32), {}
     for group, width in spec.widths.items():
         least[group] = 0 if group in spec.optional() else max(1, width // 4)
-    if spec.follows:
+    if spec.tied_groups:
         least["trunk"] = 16
-        least |= {group: spec.widths[group] * 16 // spec.widths["trunk"] for group in spec.follows}
+        least |= {group: spec.widths[group] * 16 // spec.widths["trunk"] for group in spec.tied_groups}
     floor = cost(least).macs
     with pytest.raises(ValueError, match=f"is below the floor: .* still has {floor:,} "):
-        CAT.check(model, setting(model, Budget("tiny", "macs", floor - 1)), features=False)
-    exact = setting(model, Budget("tiny", "macs", floor))
+        CAT.check(model, context(model, Budget("tiny", "macs", floor - 1)), features=False)
+    exact = context(model, Budget("tiny", "macs", floor))
     CAT.check(model, exact, features=False)
     assert CostModel(selected(model, exact), 32)().macs == floor
 
 
 def test_the_lower_bound_is_an_option() -> None:
-    model = randomised(TINY)
+    model = randomized(TINY)
     scale_(model, 1e-9, ("stem", "up2"))
     method = make_method("cat", {"lower_bound": 2})
-    kept = method.select(model, setting(model, "2x"))
+    kept = method.select(model, context(model, "2x"))
     assert (len(kept["stem"]), len(kept["up2"])) == (2, 2)
-    assert len(CAT.select(model, setting(model, "2x"))["stem"]) == 1
+    assert len(CAT.select(model, context(model, "2x"))["stem"]) == 1
     with pytest.raises(ValueError, match="lower_bound=0: channels, at least 1"):
         make_method("cat", {"lower_bound": 0})

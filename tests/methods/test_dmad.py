@@ -6,21 +6,21 @@ import pytest
 import torch
 from torch import nn
 
-from pocketgan.compress.affine import affine_norms
-from pocketgan.compress.budget import parse_budget
-from pocketgan.compress.importance import contribution
-from pocketgan.compress.mask import mask_value
-from pocketgan.compress.selection import shrink
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Spec
-from pocketgan.methods import Setting, make_method
+from pocketgan.methods import MethodContext, make_method
 from pocketgan.methods.dmad import MaskLearner
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet, resnet, unet
-from pocketgan.train.config import FitConfig
-from pocketgan.train.loop import Fit
-from pocketgan.train.translation import Translation
-from zoo import randomise_
+from pocketgan.pruning.affine import affine_norms
+from pocketgan.pruning.budget import parse_budget
+from pocketgan.pruning.importance import contribution
+from pocketgan.pruning.mask import mask_value
+from pocketgan.pruning.selection import shrink
+from pocketgan.tasks.pix2pix import Pix2PixTask
+from pocketgan.training.config import TrainingConfig
+from pocketgan.training.loop import Fit
+from zoo import randomize_
 
 pytestmark = pytest.mark.filterwarnings("ignore:a search of")  # but for the test of that very warning
 STEPS = 40
@@ -40,48 +40,48 @@ def images() -> list[torch.Tensor]:
     return [torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))]
 
 
-def begun(spec: Spec, budget: str, *, steps: int = STEPS, **options: object) -> tuple[nn.Module, Setting, MaskLearner]:
+def begun(spec: Spec, budget: str, *, steps: int = STEPS, **options: object) -> tuple[nn.Module, MethodContext, MaskLearner]:
     """A network made ready for a search, its setting and its learner."""
     torch.manual_seed(0)
-    teacher = randomise_(spec.build())
+    teacher = randomize_(spec.build())
     cost = CostModel(teacher, 32)
-    setting = Setting(parse_budget(budget, cost()), cost, 1, images)
+    context = MethodContext(parse_budget(budget, cost()), cost, 1, images)
     method = make_method("dmad", options)
-    model = method.prepare(copy.deepcopy(teacher), setting)
-    learner = method.learner(model, setting, steps)
+    model = method.prepare(copy.deepcopy(teacher), context)
+    learner = method.learner(model, context, steps)
     assert isinstance(learner, MaskLearner)
-    return model, setting, learner
+    return model, context, learner
 
 
-def searched(spec: Spec, budget: str, **options: object) -> tuple[nn.Module, Setting, MaskLearner]:
+def searched(spec: Spec, budget: str, **options: object) -> tuple[nn.Module, MethodContext, MaskLearner]:
     """The same after a short search on noise."""
-    model, setting, learner = begun(spec, budget, **options)
-    fit = Fit(Translation(model, None), FitConfig(steps=STEPS, batch=2), torch.device("cpu"), learners={"G": learner})
+    model, context, learner = begun(spec, budget, **options)
+    fit = Fit(Pix2PixTask(model, None), TrainingConfig(steps=STEPS, batch=2), torch.device("cpu"), learners={"G": learner})
     for _ in range(STEPS):
-        fit.advance({"source": torch.randn(2, 3, 32, 32), "target": torch.randn(2, 3, 32, 32).tanh()})
-    return model.eval(), setting, learner
+        fit.advance({"input": torch.randn(2, 3, 32, 32), "target": torch.randn(2, 3, 32, 32).tanh()})
+    return model.eval(), context, learner
 
 
 @pytest.mark.parametrize("options", [{}, BARE], ids=["own", "bare"])
 @pytest.mark.parametrize("name", SPECS)
 def test_masked_is_pruned_and_in_the_window(name: str, options: dict[str, object]) -> None:
-    model, setting, _ = searched(SPECS[name], "4x", **options)
+    model, context, _ = searched(SPECS[name], "4x", **options)
     image = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         masked = model(image)
-        student = shrink(model, make_method("dmad", options).select(model, setting))
-        assert (student(image) - masked).abs().max() < 1e-4  # in float32; in float64: tests/compress/test_masked.py
-    reached = setting.budget.of(CostModel(student, 32)())
-    assert 0.95 * setting.budget.limit <= reached <= setting.budget.limit
+        student = shrink(model, make_method("dmad", options).select(model, context))
+        assert (student(image) - masked).abs().max() < 1e-4  # in float32; in float64: tests/pruning/test_masked.py
+    reached = context.budget.of(CostModel(student, 32)())
+    assert 0.95 * context.budget.limit <= reached <= context.budget.limit
     assert not any("gate" in key or key.startswith("search") for key in student.state_dict())
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_the_search_begins_at_the_teachers_pictures(name: str) -> None:
+def test_the_search_begins_at_the_teachers_images(name: str) -> None:
     """The scales make up for the masks, and the channels that matter most begin most open."""
     model, _, learner = begun(SPECS[name], "4x")
     torch.manual_seed(0)
-    teacher = randomise_(SPECS[name].build()).eval()
+    teacher = randomize_(SPECS[name].build()).eval()
     image = images()[0]
     with torch.no_grad():
         assert (model.eval()(image) - teacher(image)).abs().max() < 1e-3
@@ -101,18 +101,18 @@ def test_the_released_start_is_drawn_by_lot() -> None:
 
 
 def test_a_search_from_scratch_is_narrower_and_fresh() -> None:
-    model, setting, _ = begun(resnet(16, 2), "4x", scratch=0.75, init="normal")
+    model, context, _ = begun(resnet(16, 2), "4x", scratch=0.75, init="normal")
     assert widths_of(model)["stem"] == 12
     assert model.stem.conv.weight.std().item() == pytest.approx(0.02, rel=0.1)
-    student = shrink(model, make_method("dmad", {}).select(model, setting))
-    assert 0.9 * setting.budget.limit <= CostModel(student, 32)().macs <= setting.budget.limit
+    student = shrink(model, make_method("dmad", {}).select(model, context))
+    assert 0.9 * context.budget.limit <= CostModel(student, 32)().macs <= context.budget.limit
 
 
 def drive(learner: MaskLearner, gain: torch.Tensor, *, steps: int) -> list[float]:
     """A search in which every mask's task gradient is a constant of its own plus noise; the part of the budget by step."""
     optimizer, parts = learner.optimizer(), []
     for step in range(steps):
-        learner.before(step)
+        learner.on_step_start(step)
         loss = sum(learner.losses().values()) - (gain * learner.masks.p()).sum() if learner.losses() else None
         if loss is not None:
             loss.backward()
@@ -120,7 +120,7 @@ def drive(learner: MaskLearner, gain: torch.Tensor, *, steps: int) -> list[float
                 member.gate.p.grad += 0.3 * torch.randn_like(member.gate.p) * gain.std()
             optimizer.step()
             optimizer.zero_grad()
-        parts.append(learner.facts()["cost"] / learner.facts()["budget"])
+        parts.append(learner.log_dict()["cost"] / learner.log_dict()["budget"])
     return parts
 
 
@@ -141,62 +141,62 @@ def test_the_strength_is_steered_whatever_the_losses_scale(budget: str, scale: f
 def test_switches_refuse_what_they_do_not_know() -> None:
     teacher = resnet(8, 1).build()
     cost = CostModel(teacher, 32)
-    setting = Setting(parse_budget("2x", cost()), cost, 1, images)
+    context = MethodContext(parse_budget("2x", cost()), cost, 1, images)
     for options, message in (
-        ({"polarise": ["up3"]}, r"no group named 'up3'. Did you mean 'up"),
+        ({"polarize": ["up3"]}, r"no group named 'up3'. Did you mean 'up"),
         ({"cap": 0.2}, r"cap=0.2 leaves .* macs at least, budget '2x' allows .*: raise the cap or the budget"),
         ({"scratch": 0.3}, r"scratch=0.3: the fresh network has .* there is nothing to search: take a larger part"),
     ):
         with pytest.raises(ValueError, match=message):
-            make_method("dmad", options).check(teacher, setting, features=False)
+            make_method("dmad", options).check(teacher, context, features=False)
     with pytest.raises(ValueError, match=r"cap=1.5: a part, above 0 and up to 1"):
         make_method("dmad", {"cap": 1.5})
 
 
 def test_a_budget_of_parameters_counts_the_scales_too() -> None:
-    model, setting, _ = searched(SPECS["resnet"], "0.03Mparams")
-    student = shrink(model, make_method("dmad", {}).select(model, setting))
+    model, context, _ = searched(SPECS["resnet"], "0.03Mparams")
+    student = shrink(model, make_method("dmad", {}).select(model, context))
     assert 28_500 < sum(parameter.numel() for parameter in student.parameters()) <= 30_000
 
 
 def test_an_interrupted_search_goes_on_to_the_same_bits() -> None:
     def begin() -> tuple[Fit, torch.Tensor]:
         torch.manual_seed(0)
-        teacher = randomise_(resnet(6, 2).build())
+        teacher = randomize_(resnet(6, 2).build())
         cost = CostModel(teacher, 16)
-        setting = Setting(parse_budget("4x", cost()), cost, 1, lambda: [torch.zeros(1, 3, 16, 16)])
+        context = MethodContext(parse_budget("4x", cost()), cost, 1, lambda: [torch.zeros(1, 3, 16, 16)])
         method = make_method("dmad", {})
-        model = method.prepare(teacher, setting)
+        model = method.prepare(teacher, context)
         # Ticks every fourth step only, so that an interruption falls between two.
-        learner = method.learner(model, setting, STEPS)
+        learner = method.learner(model, context, STEPS)
         assert isinstance(learner, MaskLearner)
         learner.every = 4
-        game = Translation(model, None, weights={"recon": 1.0})
-        return Fit(game, FitConfig(steps=STEPS, batch=1), torch.device("cpu"), learners={"G": learner}), torch.randn(
+        task = Pix2PixTask(model, None, weights={"l1": 1.0})
+        return Fit(task, TrainingConfig(steps=STEPS, batch=1), torch.device("cpu"), learners={"G": learner}), torch.randn(
             STEPS, 2, 1, 3, 16, 16
         )
 
-    def run(fit: Fit, pictures: torch.Tensor, until: int) -> dict[str, torch.Tensor]:
+    def run(fit: Fit, images: torch.Tensor, until: int) -> dict[str, torch.Tensor]:
         while fit.step < until:
-            source, target = pictures[fit.step]
-            fit.advance({"source": source, "target": target.tanh()})
+            source, target = images[fit.step]
+            fit.advance({"input": source, "target": target.tanh()})
         return {name: tensor.clone() for name, tensor in fit.tensors().items() if not name.startswith("rng/")}
 
     whole = run(*begin(), STEPS)
-    first, pictures = begin()
+    first, images = begin()
     for stop in (1, 10, 17, 35):  # of one search, that goes on
-        run(first, pictures, stop)
+        run(first, images, stop)
         saved = {name: tensor.clone() for name, tensor in first.tensors().items()}
         second, _ = begin()
         second.load_tensors(stop, saved)
-        again = run(second, pictures, STEPS)
+        again = run(second, images, STEPS)
         assert whole.keys() == again.keys()
         assert all(torch.equal(whole[name], again[name]) for name in whole), stop
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_scales_are_added_without_changing_the_function(name: str) -> None:
-    model = randomise_(SPECS[name].build()).eval()
+    model = randomize_(SPECS[name].build()).eval()
     image = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
         assert torch.equal(affine_norms(model)(image), model(image))
@@ -205,32 +205,32 @@ def test_scales_are_added_without_changing_the_function(name: str) -> None:
 def test_too_short_a_search_warns() -> None:
     teacher = resnet(8, 1).build()
     cost = CostModel(teacher, 32)
-    setting = Setting(parse_budget("2x", cost()), cost, 1, images)
+    context = MethodContext(parse_budget("2x", cost()), cost, 1, images)
     method = make_method("dmad", {})
     with pytest.warns(UserWarning, match="too short"):
-        method.learner(method.prepare(teacher, setting), setting, 10)
+        method.learner(method.prepare(teacher, context), context, 10)
 
 
 def test_what_momentum_is_left_moves_no_decided_mask() -> None:
     """In a search of three steps a mask's rate is large enough to close what the landing opened."""
-    model, setting, learner = begun(unet(8, 5, dropout=0.0), "4x", steps=3)
-    fit = Fit(Translation(model, None), FitConfig(steps=3), torch.device("cpu"), learners={"G": learner})
+    model, context, learner = begun(unet(8, 5, dropout=0.0), "4x", steps=3)
+    fit = Fit(Pix2PixTask(model, None), TrainingConfig(steps=3), torch.device("cpu"), learners={"G": learner})
     kept = None
     for step in range(3):
-        fit.advance({"source": torch.randn(2, 3, 32, 32), "target": torch.randn(2, 3, 32, 32).tanh()})
+        fit.advance({"input": torch.randn(2, 3, 32, 32), "target": torch.randn(2, 3, 32, 32).tanh()})
         if bool(learner.state.frozen):
             widths = learner.masks.widths()
             assert kept in (None, widths), step
             kept = widths
     assert kept is not None
-    student = shrink(model, make_method("dmad", {}).select(model, setting))
+    student = shrink(model, make_method("dmad", {}).select(model, context))
     assert {g: w for g, w in widths_of(student).items() if w} == {g: w for g, w in kept.items() if w}
 
 
-def test_polarised_groups_are_pushed_apart_and_not_down() -> None:
+def test_polarized_groups_are_pushed_apart_and_not_down() -> None:
     """Above 0 up, below 0 down; the others down."""
-    _, _, learner = begun(resnet(16, 2), "4x", steps=400, polarise=["stem"], init="normal")
-    learner.before(0)
+    _, _, learner = begun(resnet(16, 2), "4x", steps=400, polarize=["stem"], init="normal")
+    learner.on_step_start(0)
     sum(learner.losses().values()).backward()
     for member in learner.masks.members:
         grad, p = member.gate.p.grad, member.gate.p.detach()
@@ -251,7 +251,7 @@ def test_a_capped_layer_keeps_its_part_and_the_search_goes_on_in_the_others() ->
 
 def test_pushing_everywhere_draws_open_masks_down_and_closed_ones_back() -> None:
     _, _, learner = begun(unet(16, 3, dropout=0.0), "3x", steps=400, everywhere=True, group_rule="paper")
-    learner.masks.move_(0.3)
+    learner.masks.set_boundary_(0.3)
     with torch.no_grad():
         for member in learner.masks.members:
             member.gate.p[0], member.gate.p[1] = 0.9, -0.9

@@ -7,25 +7,25 @@ import pytest
 import torch
 from torch import nn
 
-from pocketgan.compress.budget import parse_budget
-from pocketgan.compress.calibrate import calibrate_
-from pocketgan.compress.elastic import Elastic
-from pocketgan.compress.importance import contribution
-from pocketgan.compress.selection import prefix, shrink
 from pocketgan.core.spec import Spec
-from pocketgan.methods import Setting, make_method, width_learner
+from pocketgan.methods import MethodContext, make_method, width_learner
 from pocketgan.methods.gan_compression import sorted_by
 from pocketgan.methods.width_learner import Looks, WidthLearner
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet, resnet, unet
+from pocketgan.pruning.budget import parse_budget
+from pocketgan.pruning.calibrate import calibrate_
+from pocketgan.pruning.elastic import Elastic
+from pocketgan.pruning.importance import contribution
+from pocketgan.pruning.selection import prefix, shrink
 from pocketgan.search.fitness import HeldOut, make_fitness
 from pocketgan.search.published import make_space
 from pocketgan.search.scoring import on_all
-from pocketgan.train.config import FitConfig
-from pocketgan.train.loop import Fit
-from pocketgan.train.processes import Processes
-from pocketgan.train.translation import Translation
-from zoo import EXAMPLES, example_input, randomise_, randomised, size
+from pocketgan.tasks.pix2pix import Pix2PixTask
+from pocketgan.training.config import TrainingConfig
+from pocketgan.training.distributed import Processes
+from pocketgan.training.loop import Fit
+from zoo import EXAMPLES, example_input, randomize_, randomized, size
 
 CPU = torch.device("cpu")
 GENERATORS = {f"{name}-{v}": spec for name in ("resnet", "mobile-resnet", "unet") for v, spec in EXAMPLES[name].items()}
@@ -37,28 +37,28 @@ SPECS = {
 }
 
 
-def pictures(seed: int, count: int = 2) -> torch.Tensor:
+def images(seed: int, count: int = 2) -> torch.Tensor:
     return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed)).tanh()
 
 
-def made(spec: Spec, budget: str, folder: Path | None = None) -> tuple[nn.Module, Setting]:
+def made(spec: Spec, budget: str, folder: Path | None = None) -> tuple[nn.Module, MethodContext]:
     torch.manual_seed(0)
-    teacher = randomise_(spec.build()).eval()
+    teacher = randomize_(spec.build()).eval()
     cost = CostModel(teacher, 32)
-    setting = Setting(parse_budget(budget, cost()), cost, 1, lambda: [pictures(0)], folder=folder)
-    sources = pictures(1, 4)
+    context = MethodContext(parse_budget(budget, cost()), cost, 1, lambda: [images(0)], folder=folder)
+    sources = images(1, 4)
     with torch.no_grad():
-        taught = teacher(sources)
-    setting.held_out = lambda count: HeldOut(sources, taught)
-    return teacher, setting
+        teacher_images = teacher(sources)
+    context.held_out = lambda count: HeldOut(sources, teacher_images)
+    return teacher, context
 
 
 @pytest.mark.parametrize("spec", GENERATORS.values(), ids=GENERATORS)
-def test_sorting_is_a_permutation_that_changes_no_picture(spec: Spec) -> None:
-    model, x = randomised(spec), example_input(spec)
+def test_sorting_is_a_permutation_that_changes_no_image(spec: Spec) -> None:
+    model, x = randomized(spec), example_input(spec)
     cost = CostModel(model, size(spec))
-    setting = Setting(parse_budget("1.01x", cost()), cost, 1, lambda: [x])
-    ordered = sorted_by(model, "contribution", setting).eval()
+    context = MethodContext(parse_budget("1.01x", cost()), cost, 1, lambda: [x])
+    ordered = sorted_by(model, "contribution", context).eval()
     with torch.no_grad():
         assert (ordered(x) - model(x)).abs().max() < 1e-3
         assert (ordered.double()(x.double()) - model.double()(x.double())).abs().max() < 1e-6
@@ -69,71 +69,71 @@ def test_sorting_is_a_permutation_that_changes_no_picture(spec: Spec) -> None:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_the_student_is_the_shared_weights_at_the_best_widths_within_the_budget(name: str, tmp_path: Path) -> None:
-    teacher, setting = made(SPECS[name], "4x", tmp_path)
+    teacher, context = made(SPECS[name], "4x", tmp_path)
     options = {"candidates": 12, "strategy_options": {"population": 6}}
     method = make_method("gan-compression", options)
-    method.check(teacher, setting, features=False)
-    model = method.prepare(teacher, setting)
-    learner = method.learner(model, setting, 4)
-    task = Translation(
-        model, None, teacher=teacher, objective="features", layers=tuple(SPECS[name].taps), example={"source": pictures(3, 1)}
+    method.check(teacher, context, features=False)
+    model = method.prepare(teacher, context)
+    learner = method.learner(model, context, 4)
+    task = Pix2PixTask(
+        model, None, teacher=teacher, objective="features", layers=tuple(SPECS[name].taps), example={"input": images(3, 1)}
     )
-    fit = Fit(task, FitConfig(steps=4), CPU, learners={"G": learner})
+    fit = Fit(task, TrainingConfig(steps=4), CPU, learners={"G": learner})
     for step in range(4):
-        fit.advance({"source": pictures(step), "target": pictures(9 + step)})
+        fit.advance({"input": images(step), "target": images(9 + step)})
     task.close()
-    selection = method.select(model, setting)
+    selection = method.select(model, context)
     student = shrink(method.network(model), selection).eval()
-    assert setting.budget.allows(CostModel(student, 32)())
+    assert context.budget.allows(CostModel(student, 32)())
     model.resize_({group: len(kept) for group, kept in selection.items()})
     with torch.no_grad():
-        assert (model.eval()(pictures(5)) - student(pictures(5))).abs().max() < 1e-5
+        assert (model.eval()(images(5)) - student(images(5))).abs().max() < 1e-5
     lines = [json.loads(line) for line in (tmp_path / "candidates.jsonl").read_text().splitlines()]
     assert len(lines) == 12
-    assert all(line["cost"]["macs"] <= setting.budget.limit for line in lines)
+    assert all(line["cost"]["macs"] <= context.budget.limit for line in lines)
     best = min((line for line in lines if line["images"] == 4), key=lambda line: line["scores"][0])
     assert {group: len(kept) for group, kept in selection.items()} == best["widths"]
     kept = json.loads((tmp_path / "search.json").read_text())
     assert kept["rivals"][0]["configuration"] == best["configuration"]
     assert kept["images"] == 4
-    again = method.select(model, setting)  # everything is scored already: nothing is done twice
+    again = method.select(model, context)  # everything is scored already: nothing is done twice
     assert all(torch.equal(again[group], selection[group]) for group in selection)
 
 
 def test_the_whole_network_is_at_no_distance_from_the_teacher() -> None:
-    teacher, setting = made(SPECS["resnet"], "4x")
-    assert setting.held_out is not None
-    fitness = make_fitness(Elastic(shrink(teacher, {})), setting.held_out(4), "teacher", CPU)
+    teacher, context = made(SPECS["resnet"], "4x")
+    assert context.held_out is not None
+    fitness = make_fitness(Elastic(shrink(teacher, {})), context.held_out(4), "teacher", CPU)
     assert on_all(fitness, {}) == 0
     assert on_all(fitness, {"trunk": 8}) > 0
 
 
 def test_a_candidates_statistics_are_its_own() -> None:
     """With batch norm the score is that of the cut and recalibrated network."""
-    teacher, setting = made(SPECS["batch"], "4x")
-    assert setting.held_out is not None
-    held = setting.held_out(4)
+    teacher, context = made(SPECS["batch"], "4x")
+    assert context.held_out is not None
+    held = context.held_out(4)
     widths = {"trunk": 12, "block1": 5}
     fitness = make_fitness(Elastic(shrink(teacher, {})), held, "teacher", CPU)
     small = shrink(teacher, prefix(widths)).eval()
     calibrate_(small, [held.sources])
     with torch.no_grad():
-        expected = (small(held.sources) - held.taught).abs().mean()
+        expected = (small(held.sources) - held.teacher_images).abs().mean()
     assert on_all(fitness, widths) == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_widths_of_a_step_hang_on_the_seed_and_the_step_alone() -> None:
-    teacher, setting = made(SPECS["resnet"], "4x")
+    teacher, context = made(SPECS["resnet"], "4x")
     method = make_method("gan-compression", {})
-    model = method.prepare(teacher, setting)
-    one, two = (method.learner(model, setting, 9) for _ in range(2))
+    model = method.prepare(teacher, context)
+    one, two = (method.learner(model, context, 9) for _ in range(2))
     assert isinstance(one, WidthLearner)
     assert isinstance(two, WidthLearner)
     two.configuration(7)
     drawn = [one.configuration(step) for step in range(20)]
     assert drawn == [two.configuration(step) for step in range(20)]
     assert len(set(drawn)) > 15
-    sandwich = make_method("gan-compression", {"sampling": "sandwich"}).learner(model, setting, 9)
+    sandwich = make_method("gan-compression", {"sampling": "sandwich"}).learner(model, context, 9)
     assert isinstance(sandwich, WidthLearner)
     found = [sandwich.configuration(step) for step in range(8)]
     assert found[0] == found[4] == one.space.largest
@@ -143,29 +143,29 @@ def test_widths_of_a_step_hang_on_the_seed_and_the_step_alone() -> None:
 
 @pytest.mark.parametrize("name", ["batch", "unet-dropout"])
 def test_looking_at_both_ends_changes_no_bit_of_training(name: str) -> None:
-    """Weights, running statistics, moments of the optimiser, random state; with dropout and with batch norm."""
+    """Weights, running statistics, moments of the optimizer, random state; with dropout and with batch norm."""
     spec = SPECS["batch"] if name == "batch" else unet(8, 4, dropout=0.5)
     states, told = [], []
     for every in (0, 2):
-        teacher, setting = made(spec, "4x")
+        teacher, context = made(spec, "4x")
         method = make_method("gan-compression", {"evaluate_every": every})
-        model = method.prepare(teacher, setting)
+        model = method.prepare(teacher, context)
         torch.manual_seed(7)
-        learner = method.learner(model, setting, 5)
+        learner = method.learner(model, context, 5)
         assert isinstance(learner, WidthLearner)
-        task = Translation(
-            model, None, teacher=teacher, objective="features", layers=tuple(spec.taps), example={"source": pictures(3, 1)}
+        task = Pix2PixTask(
+            model, None, teacher=teacher, objective="features", layers=tuple(spec.taps), example={"input": images(3, 1)}
         )
-        fit = Fit(task, FitConfig(steps=5), CPU, learners={"G": learner})
+        fit = Fit(task, TrainingConfig(steps=5), CPU, learners={"G": learner})
         for step in range(5):
-            fit.advance({"source": pictures(step), "target": pictures(9 + step)})
-            told.append(learner.facts())
+            fit.advance({"input": images(step), "target": images(9 + step)})
+            told.append(learner.log_dict())
         states.append(fit.tensors())
         task.close()
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(tensor, states[1][key]) for key, tensor in states[0].items())
     assert [bool(facts) for facts in told] == [*[False] * 5, False, True, False, True, True]
-    fitness = make_fitness(model, setting.held_out(4), "teacher", CPU)
+    fitness = make_fitness(model, context.held_out(4), "teacher", CPU)
     ends = {"largest": learner.space.largest, "smallest": learner.space.smallest}
     assert told[-1] == {end: on_all(fitness, learner.space.widths(numbers)) for end, numbers in ends.items()}
 
@@ -186,18 +186,18 @@ def test_processes_draw_alike_or_each_for_itself(monkeypatch: pytest.MonkeyPatch
     cost = CostModel(batched, 32)
     with pytest.raises(ValueError, match=r"ranks=own: batch norms of different widths have no statistics in common"):
         make_method("gan-compression", {"ranks": "own"}).check(
-            batched, Setting(parse_budget("4x", cost()), cost, 1, list), features=False
+            batched, MethodContext(parse_budget("4x", cost()), cost, 1, list), features=False
         )
 
 
 def test_who_does_not_write_does_not_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    teacher, setting = made(SPECS["resnet"], "4x")
-    setting.held_out = None  # nobody may ask for it
+    teacher, context = made(SPECS["resnet"], "4x")
+    context.held_out = None  # nobody may ask for it
     monkeypatch.setattr(width_learner, "processes", lambda: Processes(rank=1))
-    learner = make_method("gan-compression", {"evaluate_every": 1}).learner(Elastic(shrink(teacher, {})), setting, 5)
+    learner = make_method("gan-compression", {"evaluate_every": 1}).learner(Elastic(shrink(teacher, {})), context, 5)
     assert learner is not None
-    learner.before(0)
-    assert learner.facts() == {}
+    learner.on_step_start(0)
+    assert learner.log_dict() == {}
 
 
 def test_a_resumed_fit_looks_at_the_same_steps() -> None:
@@ -218,15 +218,13 @@ def test_a_resumed_fit_looks_at_the_same_steps() -> None:
 
 
 def test_adaptors_are_used_by_their_leading_channels() -> None:
-    teacher, setting = made(SPECS["resnet"], "4x")
-    model = make_method("gan-compression", {"importance": "none"}).prepare(teacher, setting)
-    task = Translation(
-        model, None, teacher=teacher, objective="features", layers=("down2",), example={"source": pictures(3, 1)}
-    )
+    teacher, context = made(SPECS["resnet"], "4x")
+    model = make_method("gan-compression", {"importance": "none"}).prepare(teacher, context)
+    task = Pix2PixTask(model, None, teacher=teacher, objective="features", layers=("down2",), example={"input": images(3, 1)})
     model.resize_({"trunk": 5})
-    batch = {"source": pictures(0), "target": pictures(1)}
+    batch = {"input": images(0), "target": images(1)}
     task.losses("G", batch, task.forward(batch))["features"].backward()
-    (adaptor,) = task.players["objective"]["features"].adaptors
+    (adaptor,) = task.networks["objective"]["features"].adaptors
     assert adaptor.in_channels == 32
     assert adaptor.weight.grad[:, :5].abs().sum() > 0
     assert not adaptor.weight.grad[:, 5:].any()
@@ -251,28 +249,28 @@ def test_adaptors_are_used_by_their_leading_channels() -> None:
     ids=str,
 )
 def test_what_the_search_cannot_do_is_said_before_any_work(options: dict[str, object], message: str) -> None:
-    teacher, setting = made(SPECS["resnet"], "4x")
+    teacher, context = made(SPECS["resnet"], "4x")
     with pytest.raises(ValueError, match=message):
-        make_method("gan-compression", options).check(teacher, setting, features=False)
+        make_method("gan-compression", options).check(teacher, context, features=False)
 
 
 @pytest.mark.parametrize("against", [["macs"], ["latency"], ["latency", "macs"]], ids=",".join)
 def test_quality_against_costs_by_nsga2(against: list[str], tmp_path: Path) -> None:
     """Every candidate is cut out and measured once, also where it is scored on more images later."""
-    teacher, setting = made(SPECS["unet"], "4x", tmp_path)
+    teacher, context = made(SPECS["unet"], "4x", tmp_path)
     measured: list[int] = []
 
     def measure(network: nn.Module) -> float:
         measured.append(CostModel(network, 32)().params)
         return 0.5 * measured[-1]
 
-    setting.measure = measure
+    context.measure = measure
     options = {"strategy": "nsga2", "strategy_options": {"population": 6}, "candidates": 12, "against": against}
     method = make_method("gan-compression", options)
-    method.check(teacher, setting, features=False)
-    model = method.prepare(teacher, setting)
-    student = shrink(method.network(model), method.select(model, setting))
-    assert setting.budget.allows(CostModel(student, 32)())
+    method.check(teacher, context, features=False)
+    model = method.prepare(teacher, context)
+    student = shrink(method.network(model), method.select(model, context))
+    assert context.budget.allows(CostModel(student, 32)())
     lines = [json.loads(line) for line in (tmp_path / "candidates.jsonl").read_text().splitlines()]
     for line in lines:
         known = {"macs": line["cost"]["macs"], "latency": 0.5 * line["cost"]["params"]}

@@ -4,16 +4,16 @@ import pytest
 import torch
 from torch import nn
 
-from pocketgan.compress.budget import parse_budget
-from pocketgan.compress.selection import shrink
 from pocketgan.core.spec import Spec
-from pocketgan.methods import METHODS, Setting, make_method
+from pocketgan.methods import METHODS, MethodContext, make_method
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet, resnet, unet
-from pocketgan.train.config import FitConfig
-from pocketgan.train.loop import Fit
-from pocketgan.train.translation import Translation
-from zoo import randomise_
+from pocketgan.pruning.budget import parse_budget
+from pocketgan.pruning.selection import shrink
+from pocketgan.tasks.pix2pix import Pix2PixTask
+from pocketgan.training.config import TrainingConfig
+from pocketgan.training.loop import Fit
+from zoo import randomize_
 
 pytestmark = pytest.mark.filterwarnings("ignore:a search of")
 SPECS = {
@@ -27,25 +27,29 @@ LEARNING = [name for name, method in METHODS.items() if method.learns and name !
 STEPS = 12
 
 
-def picture(seed: int) -> torch.Tensor:
+def image(seed: int) -> torch.Tensor:
     return torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
 
 
-def begin(name: str, spec: Spec, budget: str) -> tuple[Fit, nn.Module, Setting]:
+def begin(name: str, spec: Spec, budget: str) -> tuple[Fit, nn.Module, MethodContext]:
     torch.manual_seed(0)
-    teacher = randomise_(spec.build())
+    teacher = randomize_(spec.build())
     cost = CostModel(teacher, 32)
-    setting = Setting(parse_budget(budget, cost()), cost, 1, lambda: [picture(0)])
+    context = MethodContext(parse_budget(budget, cost()), cost, 1, lambda: [image(0)])
     method = make_method(name, {})
-    model = method.prepare(teacher, setting)
-    learner = method.learner(model, setting, STEPS)
+    model = method.prepare(teacher, context)
+    learner = method.learner(model, context, STEPS)
     assert learner is not None
-    return Fit(Translation(model, None), FitConfig(steps=STEPS), torch.device("cpu"), learners={"G": learner}), model, setting
+    return (
+        Fit(Pix2PixTask(model, None), TrainingConfig(steps=STEPS), torch.device("cpu"), learners={"G": learner}),
+        model,
+        context,
+    )
 
 
 def run(fit: Fit, until: int) -> None:
     while fit.step < until:
-        fit.advance({"source": picture(fit.step), "target": picture(99 + fit.step).tanh()})
+        fit.advance({"input": image(fit.step), "target": image(99 + fit.step).tanh()})
 
 
 @pytest.mark.parametrize("budget", ["4x", "0.3"])
@@ -54,14 +58,14 @@ def run(fit: Fit, until: int) -> None:
 def test_the_student_is_in_the_window_and_what_was_searched(name: str, spec: Spec, budget: str) -> None:
     if budget == "0.3":
         budget = f"{int(0.3 * CostModel(spec.build(device='meta'), 32)().params)}params"
-    fit, model, setting = begin(name, spec, budget)
+    fit, model, context = begin(name, spec, budget)
     run(fit, STEPS)
     model.eval()
-    student = shrink(model, make_method(name, {}).select(model, setting))
-    reached = setting.budget.of(CostModel(student, 32)())
-    assert 0.93 * setting.budget.limit <= reached <= setting.budget.limit  # at these widths one channel is up to 6 %
+    student = shrink(model, make_method(name, {}).select(model, context))
+    reached = context.budget.of(CostModel(student, 32)())
+    assert 0.93 * context.budget.limit <= reached <= context.budget.limit  # at these widths one channel is up to 6 %
     assert not any("gate" in key or "search" in key for key in student.state_dict())
-    assert student(picture(1)).isfinite().all()
+    assert student(image(1)).isfinite().all()
 
 
 @pytest.mark.parametrize("name", LEARNING)
@@ -78,10 +82,10 @@ def test_an_interrupted_search_goes_on_to_the_same_bits(name: str) -> None:
 
 @pytest.mark.parametrize("name", LEARNING)
 def test_a_budget_below_the_floor_names_it(name: str) -> None:
-    _, model, setting = begin(name, SPECS["resnet"], "2x")
+    _, model, context = begin(name, SPECS["resnet"], "2x")
     for learner_state in (p for p in model.parameters() if p.ndim == 1):
         learner_state.data.uniform_(0.1, 0.9)  # scales that are not all equal
-    tight = Setting(parse_budget("100params", setting.cost()), setting.cost, 1, setting.images)
+    tight = MethodContext(parse_budget("100params", context.cost()), context.cost, 1, context.images)
     with pytest.raises(ValueError, match=r"budget '100params' .* is below the floor: .* ask for at least that"):
         make_method(name, {}).select(model, tight)
 

@@ -4,35 +4,35 @@ import pytest
 import torch
 
 import pocketgan.methods
-from pocketgan.compress.budget import parse_budget
-from pocketgan.compress.fit_budget import floor_widths
-from pocketgan.compress.importance import IMPORTANCES
-from pocketgan.compress.selection import shrink
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Spec
-from pocketgan.methods import METHODS, Method, Setting, make_method
+from pocketgan.methods import METHODS, Method, MethodContext, make_method
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet, resnet, unet
-from zoo import randomised
+from pocketgan.pruning.budget import parse_budget
+from pocketgan.pruning.fit_budget import floor_widths
+from pocketgan.pruning.importance import IMPORTANCES
+from pocketgan.pruning.selection import shrink
+from zoo import randomized
 
 SPECS = {"resnet": resnet(6, blocks=2), "mobile": mobile_resnet(6, blocks=2), "unet": unet(4, depth=5)}
 READY = [name for name, method in METHODS.items() if not method.learns]
 
 
-def setting(spec: Spec, budget: str, multiple: int = 1) -> Setting:
+def context(spec: Spec, budget: str, multiple: int = 1) -> MethodContext:
     cost = CostModel(spec.build(device="meta"), 32)
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    return Setting(parse_budget(budget, cost()), cost, multiple, lambda: [images])
+    return MethodContext(parse_budget(budget, cost()), cost, multiple, lambda: [images])
 
 
 @pytest.mark.parametrize("multiple", [1, 4])
 @pytest.mark.parametrize(("kind", "unit"), [("macs", ""), ("params", "params"), ("macs_paper", "paper")])
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 @pytest.mark.parametrize("name", READY)
-def test_the_student_is_within_the_budget_and_paints(name: str, spec: Spec, kind: str, unit: str, multiple: int) -> None:
-    model, cost = randomised(spec), CostModel(spec.build(device="meta"), 32)
+def test_the_student_is_within_the_budget_and_generates(name: str, spec: Spec, kind: str, unit: str, multiple: int) -> None:
+    model, cost = randomized(spec), CostModel(spec.build(device="meta"), 32)
     low, high = (getattr(c, kind) for c in (cost(floor_widths(model, multiple=multiple, removing=False)), cost()))
-    about = setting(spec, f"{(2 * low + high) // 3}{unit}", multiple)
+    about = context(spec, f"{(2 * low + high) // 3}{unit}", multiple)
     small = shrink(model, make_method(name, {}).select(model, about))
     assert about.budget.allows(CostModel(small, 32)())
     assert small(torch.zeros(1, 3, 32, 32)).isfinite().all()
@@ -45,7 +45,7 @@ def list_of_widths(model: torch.nn.Module) -> list[int]:
 
 def test_uniform_scales_all_groups_alike_and_keeps_the_best_channels() -> None:
     spec = SPECS["resnet"]
-    model, about = randomised(spec), setting(spec, "4x")
+    model, about = randomized(spec), context(spec, "4x")
     kept = make_method("uniform", {}).select(model, about)
     parts = [len(kept[group]) / width for group, width in spec.widths.items()]
     assert max(parts) - min(parts) <= 1 / min(spec.widths.values())
@@ -57,7 +57,7 @@ def test_uniform_scales_all_groups_alike_and_keeps_the_best_channels() -> None:
 
 def test_magnitude_keeps_everything_above_one_threshold() -> None:
     spec = SPECS["resnet"]
-    model, about = randomised(spec), setting(spec, "3x")
+    model, about = randomized(spec), context(spec, "3x")
     kept = make_method("magnitude", {"least": 0.0}).select(model, about)
     scores = IMPORTANCES["contribution"](model, about.images())
     inside = torch.cat([scores[group][indices] for group, indices in kept.items()])
@@ -68,7 +68,7 @@ def test_magnitude_keeps_everything_above_one_threshold() -> None:
 
 def test_the_published_norm_is_an_option_and_decides_otherwise() -> None:
     spec = SPECS["resnet"]
-    model, about = randomised(spec), setting(spec, "3x")
+    model, about = randomized(spec), context(spec, "3x")
     ours, theirs = (make_method("uniform", {"importance": name}).select(model, about) for name in ("contribution", "l1"))
     assert {group: len(kept) for group, kept in ours.items()} == {group: len(kept) for group, kept in theirs.items()}
     assert any(not torch.equal(ours[group], theirs[group]) for group in ours)
@@ -77,9 +77,9 @@ def test_the_published_norm_is_an_option_and_decides_otherwise() -> None:
 @pytest.mark.parametrize("name", READY)
 def test_a_budget_below_the_floor_names_the_floor(name: str) -> None:
     spec = SPECS["unet"]
-    model = randomised(spec)
+    model = randomized(spec)
     with pytest.raises(ValueError, match=r"budget '100params' \(100 params\) is below the floor: .* ask for at least that"):
-        make_method(name, {}).select(model, setting(spec, "100params"))
+        make_method(name, {}).select(model, context(spec, "100params"))
 
 
 @pytest.mark.parametrize("name", METHODS)

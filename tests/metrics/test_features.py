@@ -4,13 +4,13 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from pocketgan.core.pictures import resize
 from pocketgan.metrics.features import OnnxFeatures, distance_name
 from pocketgan.metrics.statistics import FeatureStatistics
+from pocketgan.utils.images import resize
 
 
 def write(path, shape, *, mean_axes=(2, 3), kind=TensorProto.FLOAT, inputs=1, outputs=1, dim=None):
-    """A network that averages the picture over some axes, so that its features have a closed form."""
+    """A network that averages the image over some axes, so that its features have a closed form."""
     images = [helper.make_tensor_value_info(f"x{i}", kind, list(shape)) for i in range(inputs)]
     rank = 4 - len(mean_axes)
     features = [helper.make_tensor_value_info(f"y{i}", kind, [None] * (rank - 1) + [dim]) for i in range(outputs)]
@@ -22,7 +22,7 @@ def write(path, shape, *, mean_axes=(2, 3), kind=TensorProto.FLOAT, inputs=1, ou
     return path
 
 
-def pictures(n=5, size=(16, 24), seed=0):
+def raw(n=5, size=(16, 24), seed=0):
     levels = torch.randint(0, 256, (n, 3, *size), generator=torch.Generator().manual_seed(seed))
     return levels / 127.5 - 1, levels / 255
 
@@ -30,7 +30,7 @@ def pictures(n=5, size=(16, 24), seed=0):
 @pytest.mark.parametrize("batch", ["N", 1, 2, 8])
 def test_features_are_what_the_file_computes_at_any_batch_size(tmp_path, batch):
     extract = OnnxFeatures(write(tmp_path / "net.onnx", (batch, 3, 16, 24)), threads=1)
-    images, levels = pictures()
+    images, levels = raw()
     assert extract.size == (16, 24)
     assert extract.dim == 3
     found = extract(images)
@@ -39,16 +39,16 @@ def test_features_are_what_the_file_computes_at_any_batch_size(tmp_path, batch):
     assert extract(images[:0]).shape == (0, 3)
 
 
-def test_pictures_are_rounded_to_8_bit_first(tmp_path):
+def test_images_are_rounded_to_8_bit_first(tmp_path):
     extract = OnnxFeatures(write(tmp_path / "net.onnx", (None, 3, 16, 24)), threads=1)
-    images, _ = pictures()
+    images, _ = raw()
     np.testing.assert_array_equal(extract((images + 0.4 / 127.5).clamp(max=1)), extract(images))
     assert (extract((images + 0.6 / 127.5).clamp(max=1)) > extract(images)).all()
 
 
 def test_other_sizes_are_resized_to_the_files_or_224(tmp_path):
     fixed = OnnxFeatures(write(tmp_path / "fixed.onnx", (None, 3, 12, 20), mean_axes=(1, 2)), threads=1)
-    images, levels = pictures()
+    images, levels = raw()
     assert fixed.dim == 20
     np.testing.assert_allclose(fixed(images), resize(levels, (12, 20)).mean(dim=(1, 2)), rtol=1e-5)
     free = OnnxFeatures(write(tmp_path / "free.onnx", ("N", 3, "H", "W"), mean_axes=(1, 2)), threads=1)
@@ -64,19 +64,19 @@ def test_the_name_follows_the_content_and_goes_into_the_metrics(tmp_path):
     assert distance_name("kernel", one) == f"kernel[{one.name}]"
     assert one.name.startswith("net-")
     statistics = FeatureStatistics(features=one.name)
-    statistics.update(one(pictures()[0]))
+    statistics.update(one(raw()[0]))
     assert statistics.moments().features == one.name
 
 
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        ({"inputs": 2}, "must have one input, the pictures; it has 2: x0, x1"),
+        ({"inputs": 2}, "must have one input, the images; it has 2: x0, x1"),
         ({"outputs": 2}, r"must have one float output N x D.*y0 tensor\(float\), y1"),
         ({"shape": (None, 1, 16, 16)}, r"must be float N x 3 x H x W; found tensor\(float\).*1, 16, 16"),
         ({"kind": TensorProto.DOUBLE}, r"must be float N x 3 x H x W; found tensor\(double\)"),
         ({"mean_axes": (2,)}, r"output must be N x D; found \(1, 3, 16\)"),
-        ({"mean_axes": (0, 2)}, r"output must be N x D; found \(3, 16\) for 1 picture"),
+        ({"mean_axes": (0, 2)}, r"output must be N x D; found \(3, 16\) for 1 image"),
     ],
 )
 def test_other_networks_are_refused(tmp_path, network, message):
@@ -97,9 +97,9 @@ def test_files_that_are_no_model_are_refused(tmp_path):
             OnnxFeatures(tmp_path / "page.onnx")
 
 
-def test_what_is_no_picture_is_refused(tmp_path):
+def test_what_is_no_image_is_refused(tmp_path):
     extract = OnnxFeatures(write(tmp_path / "net.onnx", (None, 3, 16, 24)))
-    with pytest.raises(ValueError, match="RGB pictures; found 1 channel"):
+    with pytest.raises(ValueError, match="RGB images; found 1 channel"):
         extract(torch.zeros(2, 1, 16, 24))
     with pytest.raises(ValueError, match=r"\[-1, 1\]"):
         extract(torch.full((2, 3, 16, 24), 200.0))

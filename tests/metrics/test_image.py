@@ -9,7 +9,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 from pocketgan.metrics.image import RunningMean, psnr, ssim
 
 
-def pictures(n=3, size=(32, 40), seed=0, channels=3):
+def raw(n=3, size=(32, 40), seed=0, channels=3):
     noise = torch.rand(n, channels, *size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     return torch.nn.functional.avg_pool2d(noise, 3, 1, 1)
 
@@ -17,7 +17,7 @@ def pictures(n=3, size=(32, 40), seed=0, channels=3):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(32, 32), (11, 11), (19, 46)])
 def test_both_equal_torchmetrics(size, channels):
-    x, y = pictures(4, size, 1, channels), pictures(4, size, 2, channels)
+    x, y = raw(4, size, 1, channels), raw(4, size, 2, channels)
     y = 0.7 * x + 0.3 * y
     images, targets = x.double(), y.double()
     _, everywhere = structural_similarity_index_measure(images, targets, data_range=2.0, return_full_image=True)
@@ -32,21 +32,21 @@ def test_psnr_of_a_constant_error_has_a_closed_form():
     torch.testing.assert_close(psnr(black, black + 0.2), torch.full((2,), 20.0).double(), rtol=1e-6, atol=0)
 
 
-def test_equal_pictures_reach_the_top():
-    x = pictures()
+def test_equal_images_reach_the_top():
+    x = raw()
     assert psnr(x, x).tolist() == [100.0] * 3
     torch.testing.assert_close(ssim(x, x), torch.ones(3).double())
     assert ssim(x, -x).max() < 0.6
 
 
-def test_a_value_of_a_picture_does_not_depend_on_its_batch():
-    x, y = pictures(5, seed=1), pictures(5, seed=2)
+def test_a_value_of_a_image_does_not_depend_on_its_batch():
+    x, y = raw(5, seed=1), raw(5, seed=2)
     for measure in (psnr, ssim):
         torch.testing.assert_close(torch.cat([measure(x[:2], y[:2]), measure(x[2:], y[2:])]), measure(x, y))
 
 
 def test_half_precision_and_gradients_are_welcome():
-    x, y = pictures(seed=1), pictures(seed=2)
+    x, y = raw(seed=1), raw(seed=2)
     assert psnr(x.bfloat16(), y.bfloat16()).dtype == torch.float64
     assert not ssim(x.requires_grad_(), y).requires_grad
 
@@ -61,17 +61,17 @@ def test_half_precision_and_gradients_are_welcome():
         (torch.full((1, 3, 16, 16), torch.nan), "nan"),
     ],
 )
-def test_what_is_no_picture_is_refused(images, message):
+def test_what_is_no_image_is_refused(images, message):
     for measure in (lambda x: psnr(x, x), lambda x: ssim(x, x)):
         with pytest.raises(ValueError, match=message):
             measure(images)
 
 
-def test_other_shapes_and_small_pictures_are_refused():
+def test_other_shapes_and_small_images_are_refused():
     with pytest.raises(ValueError, match="cannot be compared"):
-        psnr(pictures(2), pictures(3))
+        psnr(raw(2), raw(3))
     with pytest.raises(ValueError, match="at least 11x11, found 10x32"):
-        ssim(pictures(1, (10, 32)), pictures(1, (10, 32)))
+        ssim(raw(1, (10, 32)), raw(1, (10, 32)))
 
 
 @settings(deadline=None, max_examples=60)

@@ -49,7 +49,7 @@ def test_on_a_line():
     assert precision(fakes, reals, k=1) == 1 / 5  # [-1, 10]
     # The fakes' third nearest are 15.01, 15, 7.6, 15 and 15.01 away, so their support is all of the reals and more.
     assert recall(fakes, reals) == 1
-    # With one neighbour and none in the middle it is 0.01 at either end.
+    # With one neighbor and none in the middle it is 0.01 at either end.
     assert recall(np.array([-3.01, -3.0, 12.0, 12.01])[:, None], reals, k=1) == 0
 
 
@@ -62,8 +62,8 @@ def test_one_of_two_modes():
     assert (precision(one, other), recall(one, other)) == (0, 0)
 
 
-def test_pictures_that_are_the_same_are_near():
-    """Also where rounding would put them a little way apart, and no neighbour gives room."""
+def test_images_that_are_the_same_are_near():
+    """Also where rounding would put them a little way apart, and no neighbor gives room."""
     rows = np.repeat(features(3, 64, seed=3, shift=10.0), 4, axis=0)
     assert precision(rows[[0, 5, 9]].repeat(2, axis=0), rows) == 1
     assert recall(rows[:8], rows) == 8 / 12
@@ -82,7 +82,7 @@ def test_no_order_place_scale_or_rotation_matters(seed, m, n):
 
 @some
 @given(seed=st.integers(0, 999))
-def test_a_wider_neighbourhood_reaches_no_less(seed):
+def test_a_wider_neighborhood_reaches_no_less(seed):
     x, y = features(20, seed=seed, shift=1.0), features(15, seed=seed + 1000)
     shares = [precision(x, y, k=k) for k in range(1, 15)]
     assert shares == sorted(shares)
@@ -94,7 +94,7 @@ def test_what_cannot_be_compared_is_refused():
         precision(features(9), features(9, 5))
     with pytest.raises(ValueError, match="precision or recall of k=3 needs at least 4 images a side, found 9 and 3"):
         precision(features(9), features(3))
-    with pytest.raises(ValueError, match="k=0: the nearest neighbour is the first"):
+    with pytest.raises(ValueError, match="k=0: the nearest neighbor is the first"):
         recall(features(9), features(9), k=0)
     with pytest.raises(ValueError, match="NaN"):
         precision(torch.full((4, 2), torch.nan), features(4, 2))

@@ -13,35 +13,35 @@ from pocketgan.metrics.segmentation import Confusion
 
 
 def maps(classes: int, shape: tuple[int, ...] = (3, 6, 7), *, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """A truth with ignored pixels and a prediction that is right more often than not."""
+    """A target with ignored pixels and a prediction that is right more often than not."""
     rng = np.random.default_rng(seed)
-    truth = rng.integers(-1, classes, shape)
+    target = rng.integers(-1, classes, shape)
     guess = rng.integers(0, classes, shape)
-    predicted = np.where((rng.random(shape) < 0.6) & (truth >= 0), truth, guess)
-    return torch.from_numpy(predicted), torch.from_numpy(truth)
+    predicted = np.where((rng.random(shape) < 0.6) & (target >= 0), target, guess)
+    return torch.from_numpy(predicted), torch.from_numpy(target)
 
 
-def counted(classes: int, predicted: torch.Tensor, truth: torch.Tensor) -> Confusion:
+def counted(classes: int, predicted: torch.Tensor, target: torch.Tensor) -> Confusion:
     confusion = Confusion(classes)
-    confusion.update(predicted, truth)
+    confusion.update(predicted, target)
     return confusion
 
 
 @pytest.mark.parametrize("classes", [2, 5, 19])
 def test_the_figures_are_those_of_torchmetrics(classes: int) -> None:
-    predicted, truth = maps(classes, (4, 30, 30))
-    confusion = counted(classes, predicted, truth)
-    each = MulticlassJaccardIndex(num_classes=classes, average="none", ignore_index=-1)(predicted, truth)
-    right = MulticlassAccuracy(num_classes=classes, average="micro", ignore_index=-1)(predicted, truth)
+    predicted, target = maps(classes, (4, 30, 30))
+    confusion = counted(classes, predicted, target)
+    each = MulticlassJaccardIndex(num_classes=classes, average="none", ignore_index=-1)(predicted, target)
+    right = MulticlassAccuracy(num_classes=classes, average="micro", ignore_index=-1)(predicted, target)
     torch.testing.assert_close(confusion.iou().float(), each)
     assert confusion.miou() == pytest.approx(each.mean().item(), abs=1e-6)
     assert confusion.pixel_accuracy() == pytest.approx(right.item(), abs=1e-6)
 
 
 def test_a_map_counted_by_hand() -> None:
-    truth = torch.tensor([[[0, 0, 1, 1, -1]]])
+    target = torch.tensor([[[0, 0, 1, 1, -1]]])
     predicted = torch.tensor([[[0, 1, 1, 2, 3]]])
-    confusion = counted(5, predicted, truth)
+    confusion = counted(5, predicted, target)
     assert confusion.counts[:3, :3].tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 0]]
     assert confusion.iou().tolist() == pytest.approx([1 / 2, 1 / 3, 0, math.nan, math.nan], nan_ok=True)
     assert confusion.miou() == pytest.approx((1 / 2 + 1 / 3 + 0) / 3)  # class 2 was predicted where it is not
@@ -51,23 +51,23 @@ def test_a_map_counted_by_hand() -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(classes=st.integers(1, 6), seed=st.integers(0, 1000), cut=st.integers(0, 5), order=st.permutations(range(5)))
-def test_order_and_parts_of_the_pictures_do_not_matter(classes: int, seed: int, cut: int, order: list[int]) -> None:
-    predicted, truth = maps(classes, (5, 3, 4), seed=seed)
-    whole = counted(classes, predicted, truth)
-    first, second = (counted(classes, predicted[order][part], truth[order][part]) for part in (slice(cut), slice(cut, None)))
+def test_order_and_parts_of_the_images_do_not_matter(classes: int, seed: int, cut: int, order: list[int]) -> None:
+    predicted, target = maps(classes, (5, 3, 4), seed=seed)
+    whole = counted(classes, predicted, target)
+    first, second = (counted(classes, predicted[order][part], target[order][part]) for part in (slice(cut), slice(cut, None)))
     assert torch.equal(first.merge(second).counts, whole.counts)
     assert torch.equal(second.merge(first).counts, whole.counts)
-    first.update(predicted[order][cut:], truth[order][cut:])
+    first.update(predicted[order][cut:], target[order][cut:])
     assert torch.equal(first.counts, whole.counts)
-    assert whole.counts.sum() == (truth >= 0).sum()
+    assert whole.counts.sum() == (target >= 0).sum()
 
 
 @settings(deadline=None, max_examples=50)
 @given(classes=st.integers(2, 6), seed=st.integers(0, 1000), data=st.data())
 def test_the_numbers_of_the_classes_do_not_matter(classes: int, seed: int, data: st.DataObject) -> None:
-    predicted, truth = maps(classes, seed=seed)
+    predicted, target = maps(classes, seed=seed)
     to = torch.tensor([*data.draw(st.permutations(range(classes))), -1])
-    one, other = counted(classes, predicted, truth), counted(classes, to[predicted], to[truth])
+    one, other = counted(classes, predicted, target), counted(classes, to[predicted], to[target])
     torch.testing.assert_close(other.iou()[to[:-1]], one.iou(), equal_nan=True)
     for figure in (Confusion.miou, Confusion.miou_of_present, Confusion.pixel_accuracy):
         assert figure(other) == pytest.approx(figure(one))
@@ -75,15 +75,15 @@ def test_the_numbers_of_the_classes_do_not_matter(classes: int, seed: int, data:
 
 @settings(deadline=None, max_examples=50)
 @given(classes=st.integers(1, 6), seed=st.integers(0, 1000))
-def test_the_truth_itself_is_perfect(classes: int, seed: int) -> None:
-    _, truth = maps(classes, seed=seed)
-    confusion = counted(classes, truth.clamp(min=0), truth)
+def test_the_target_itself_is_perfect(classes: int, seed: int) -> None:
+    _, target = maps(classes, seed=seed)
+    confusion = counted(classes, target.clamp(min=0), target)
     assert confusion.miou() == confusion.miou_of_present() == confusion.pixel_accuracy() == 1
 
 
 def test_many_classes_and_bytes_do_not_overflow() -> None:
-    truth = torch.full((1, 2, 2), 181, dtype=torch.uint8)
-    assert counted(182, truth, truth).counts[181, 181] == 4
+    target = torch.full((1, 2, 2), 181, dtype=torch.uint8)
+    assert counted(182, target, target).counts[181, 181] == 4
 
 
 def test_nothing_counted_is_nan() -> None:
@@ -94,16 +94,16 @@ def test_nothing_counted_is_nan() -> None:
 
 
 @pytest.mark.parametrize(
-    ("predicted", "truth", "message"),
+    ("predicted", "target", "message"),
     [
         (torch.zeros(1, 2, 2).long(), torch.zeros(1, 2, 3).long(), r"\(1, 2, 2\) cannot be compared with one of \(1, 2, 3\)"),
         (torch.zeros(1, 2, 2), torch.zeros(1, 2, 2).long(), "a prediction must be N x H x W integers; found torch.float32"),
         (torch.zeros(2, 2).long(), torch.zeros(2, 2).long(), r"found torch.int64 of shape \(2, 2\)"),
         (torch.full((1, 2, 2), -1), torch.zeros(1, 2, 2).long(), "a prediction holds -1 to -1, where 3 classes allow 0 to 2"),
         (torch.full((1, 2, 2), 3), torch.zeros(1, 2, 2).long(), "a prediction holds 3 to 3"),
-        (torch.zeros(1, 2, 2).long(), torch.full((1, 2, 2), 255), "a truth holds 255 .* allow -1 to 2; .* not count as -1"),
+        (torch.zeros(1, 2, 2).long(), torch.full((1, 2, 2), 255), "a target holds 255 .* allow -1 to 2; .* not count as -1"),
     ],
 )
-def test_what_is_no_map_is_refused(predicted: torch.Tensor, truth: torch.Tensor, message: str) -> None:
+def test_what_is_no_map_is_refused(predicted: torch.Tensor, target: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Confusion(3).update(predicted, truth)
+        Confusion(3).update(predicted, target)

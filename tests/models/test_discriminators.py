@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pocketgan.models import patchgan, pixel
-from zoo import randomised
+from zoo import randomized
 
 
 def norm(kind: str, channels: int) -> nn.Module:
@@ -37,16 +37,16 @@ def published_pixels(n: int, kind: str, i: int) -> nn.Sequential:
 @pytest.mark.parametrize("layers", [1, 3, 5, None], ids=["1", "3", "5", "pixel"])
 def test_parity_with_the_published_network(kind: str, layers: int | None) -> None:
     if layers is None:
-        ours, theirs = randomised(pixel(3, norm=kind, in_channels=6)), published_pixels(3, kind, 6).eval()  # type: ignore[arg-type]
+        ours, theirs = randomized(pixel(3, norm=kind, in_channels=6)), published_pixels(3, kind, 6).eval()  # type: ignore[arg-type]
     else:
         spec = patchgan(3, layers=layers, norm=kind, in_channels=6)  # type: ignore[arg-type]
-        ours, theirs = randomised(spec), published_patches(3, layers, kind, 6).eval()
+        ours, theirs = randomized(spec), published_patches(3, layers, kind, 6).eval()
     theirs.load_state_dict(dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True)))
     x = torch.randn(2, 6, 128, 160)
     torch.testing.assert_close(ours(x), theirs(x), atol=1e-6, rtol=1e-5)
 
 
-def test_patches_of_a_picture_of_256() -> None:
+def test_patches_of_a_image_of_256() -> None:
     """30 x 30 logits, after maps of 128, 64, 32 and 31 pixels (DMAD's release)."""
     model, x, sides = patchgan(2).build(device="meta"), torch.empty(1, 3, 256, 256, device="meta"), []
     for layer in model.children():

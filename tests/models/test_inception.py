@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pocketgan.compress.selection import prefix, shrink
 from pocketgan.core.dims import removable_groups
 from pocketgan.metrics.cost import Cost, CostModel
 from pocketgan.models import inception
-from zoo import randomise_, randomised
+from pocketgan.pruning.selection import prefix, shrink
+from zoo import randomize_, randomized
 
 HW = 64 * 64
 """Places of the trunk at 256 x 256."""
@@ -90,7 +90,7 @@ class Published(nn.Module):
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 @pytest.mark.parametrize("kind", ["instance", "instance_affine", "batch"])
 def test_parity_of_a_block_with_the_published_one(kind: str, training: bool) -> None:
-    ours = randomised(inception(3, blocks=1, norm=kind)).block0.train(training)  # type: ignore[arg-type]
+    ours = randomized(inception(3, blocks=1, norm=kind)).block0.train(training)  # type: ignore[arg-type]
     theirs = Published(12, 2, kind, (1, 3, 5)).train(training)
     theirs.load_state_dict(dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True)))
     x = torch.randn(2, 12, 6, 7)
@@ -110,14 +110,14 @@ def test_a_block_without_branches_is_the_identity(kind: str) -> None:
 
 def test_cut_from_a_trained_network_it_keeps_what_the_norm_added() -> None:
     """Of a sum of nothing, an affine norm makes its shift: that stays, a constant a channel."""
-    model = randomised(inception(3, blocks=1, kernels=(1,)))
+    model = randomized(inception(3, blocks=1, kernels=(1,)))
     block = shrink(model, prefix(dict.fromkeys(removable_groups(model), 0))).block0
     x = torch.randn(2, 12, 4, 4)
     assert torch.equal(block(x), x + model.block0.post.bias[:, None, None])
 
 
 def test_the_norm_after_the_sum_goes_into_the_branches() -> None:
-    model = randomised(inception(3, blocks=1, norm="batch")).double()
+    model = randomized(inception(3, blocks=1, norm="batch")).double()
     block, x = model.block0, torch.randn(2, 12, 6, 6, dtype=torch.float64)
     before = block(x)
     for _ in range(2):  # and once it is gone, nothing
@@ -127,7 +127,7 @@ def test_the_norm_after_the_sum_goes_into_the_branches() -> None:
 
 
 def test_dropout_acts_inside_the_branches_and_in_training_only() -> None:
-    block = randomise_(inception(3, blocks=1, dropout=0.5).build()).block0
+    block = randomize_(inception(3, blocks=1, dropout=0.5).build()).block0
     x = torch.randn(1, 12, 6, 6)
     assert not torch.equal(block(x), block(x))
     block.eval()

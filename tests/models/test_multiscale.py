@@ -7,7 +7,7 @@ from torch import nn
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import ms_image, multiscale
 from pocketgan.models.spectral import folded
-from zoo import randomised
+from zoo import randomized
 
 
 @pytest.mark.parametrize(("channels", "params"), [(36 + 3, 5_601_410), (184 + 3, 5_904_514)], ids=["cityscapes", "coco"])
@@ -28,7 +28,7 @@ def published(n: int, layers: int, i: int) -> nn.Sequential:
 
 @pytest.mark.parametrize(("scales", "layers"), [(2, 4), (3, 2), (1, 1)])
 def test_parity_with_the_published_network(scales: int, layers: int) -> None:
-    ours = randomised(multiscale(3, scales=scales, layers=layers, in_channels=5, spectral=False))
+    ours = randomized(multiscale(3, scales=scales, layers=layers, in_channels=5, spectral=False))
     x = torch.randn(2, 5, 40, 64)
     given = ours(x)
     assert len(given) == scales
@@ -40,7 +40,7 @@ def test_parity_with_the_published_network(scales: int, layers: int) -> None:
 
 
 def test_the_border_of_a_coarser_scale_is_a_mean_of_pixels_alone() -> None:
-    """Of a picture of ones, every scale sees ones: padding is not counted."""
+    """Of an image of ones, every scale sees ones: padding is not counted."""
     model, seen = multiscale(2, layers=1, in_channels=1, spectral=False).build(), []
     model.scale1.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     model(torch.ones(1, 1, 9, 14))
@@ -91,7 +91,7 @@ def published_of_munit(n: int, layers: int, i: int) -> nn.Sequential:
 
 
 def test_parity_with_munits() -> None:
-    ours, x = randomised(ms_image(3, layers=3, in_channels=5)), torch.randn(2, 5, 40, 64)
+    ours, x = randomized(ms_image(3, layers=3, in_channels=5)), torch.randn(2, 5, 40, 64)
     given = ours(x)
     assert [tuple(logits.shape) for logits in given] == [(2, 1, 5, 8), (2, 1, 2, 4), (2, 1, 1, 2)]
     for k in range(3):

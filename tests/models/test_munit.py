@@ -7,16 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pocketgan.compress.affine import affine_norms
-from pocketgan.compress.gate import Gate, add_gates_, close_gates_
-from pocketgan.compress.scales import add_scales_, fold_scales_away_, scales
 from pocketgan.core.dims import Dim
 from pocketgan.core.inputs import Input, examples, input_shapes, inputs_of, run
 from pocketgan.core.spec import MODELS, Preset
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import MunitSpec, assembled, mobile_munit, munit, resnet, without_style_encoder
 from pocketgan.models.adaptive import OPEN, AdaptiveNorm, LayerNorm
-from zoo import randomised
+from pocketgan.pruning.affine import affine_norms
+from pocketgan.pruning.gate import Gate, add_gates_, close_gates_
+from pocketgan.pruning.scales import add_scales_, fold_scales_away_, scales
+from zoo import randomized
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ class Published:
             x = self.layer(f"decoder.{name}.norm", self.mixed(f"decoder.{name}.conv", x, 2)).relu()
         return self.conv("decoder.head", x, 3).tanh()
 
-    def style(self, picture: Tensor) -> Tensor:
-        x = self.conv("style.stem.conv", picture, 3).relu()
+    def style(self, output: Tensor) -> Tensor:
+        x = self.conv("style.stem.conv", output, 3).relu()
         for k in range(1, 5):
             x = self.conv(f"style.down{k}.conv", x, 1, 2).relu()
         return x.mean((2, 3)) @ self.t["style.head.weight"][:, :, 0, 0].T + self.t["style.head.bias"]
@@ -117,9 +117,9 @@ class Published:
     ids=["full", "affine", "numbers-only", "mobile"],
 )
 def test_parity_with_a_plain_forward(spec: MunitSpec) -> None:
-    model = randomised(spec, dtype=torch.float64)
-    image, picture = torch.randn(2, spec.in_channels, 20, 32).double(), torch.randn(2, spec.out_channels, 32, 48).double()
-    styles = [torch.randn(2, spec.style_dim).double(), *([picture] if spec.style_encoder else [])]
+    model = randomized(spec, dtype=torch.float64)
+    image, output = torch.randn(2, spec.in_channels, 20, 32).double(), torch.randn(2, spec.out_channels, 32, 48).double()
+    styles = [torch.randn(2, spec.style_dim).double(), *([output] if spec.style_encoder else [])]
     with torch.no_grad():
         for style in styles:
             found = run(model, (image, style))
@@ -127,41 +127,41 @@ def test_parity_with_a_plain_forward(spec: MunitSpec) -> None:
             torch.testing.assert_close(found, Published(model)(image, style), atol=1e-9, rtol=0)
 
 
-def test_a_picture_is_a_style_by_the_numbers_that_are_read_off_it() -> None:
-    model = randomised(munit(3, mlp=5, blocks=1))
-    image, picture = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 32, 32)
+def test_a_image_is_a_style_by_the_numbers_that_are_read_off_it() -> None:
+    model = randomized(munit(3, mlp=5, blocks=1))
+    image, output = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 32, 32)
     with torch.no_grad():
-        style = model.style_of(picture)  # type: ignore[operator]
+        style = model.style_of(output)  # type: ignore[operator]
         assert style.shape == (2, 8)
-        assert torch.equal(model(image, picture), model(image, style))
+        assert torch.equal(model(image, output), model(image, style))
         code = model.content(image)  # type: ignore[operator]
         assert code.shape == (2, 12, 4, 4)
         assert torch.equal(model(image, style), model.decode(code, style))  # type: ignore[operator]
 
 
-def test_without_its_style_encoder_it_paints_the_same_of_numbers() -> None:
-    model = randomised(mobile_munit(3, mlp=5, blocks=2))
+def test_without_its_style_encoder_it_generates_the_same_of_numbers() -> None:
+    model = randomized(mobile_munit(3, mlp=5, blocks=2))
     bare, image, style = without_style_encoder(model), torch.randn(2, 3, 16, 16), torch.randn(2, 8)
     assert bare.spec == mobile_munit(3, mlp=5, blocks=2, style_encoder=False)
     assert bare.state_dict().keys() == bare.spec.build(device="meta").state_dict().keys()  # type: ignore[union-attr]
     assert torch.equal(bare(image, style), model(image, style))
     assert model.spec.style_encoder  # type: ignore[union-attr]
     assert model.style is not None
-    with pytest.raises(ValueError, match=r"shape \(1, 3, 16, 16\) is a picture's, .* no style encoder: give it N x 8 numbers"):
+    with pytest.raises(ValueError, match=r"shape \(1, 3, 16, 16\) is an image's, .* no style encoder: give it N x 8 numbers"):
         bare(image[:1], image[:1])
     assert without_style_encoder(bare).spec == bare.spec
     with pytest.raises(ValueError, match="this is a resnet: content and style encoders are parts of a munit"):
         without_style_encoder(resnet(2).build(device="meta"))
 
 
-def test_assembled_it_reads_one_domain_and_paints_the_other() -> None:
+def test_assembled_it_reads_one_domain_and_generates_the_other() -> None:
     narrow = munit(3, mlp=5, blocks=2, in_channels=1).resized({"stem": 2, "content1": 4, "decoder0": 9, "up1": 1})
-    source, target = randomised(narrow, seed=1), randomised(munit(3, mlp=6, blocks=2), seed=2)
+    source, target = randomized(narrow, seed=1), randomized(munit(3, mlp=6, blocks=2), seed=2)
     before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
-    whole, image, picture = assembled(source, target), torch.randn(2, 1, 16, 20), torch.randn(2, 3, 16, 16)
+    whole, image, output = assembled(source, target), torch.randn(2, 1, 16, 20), torch.randn(2, 3, 16, 16)
     with torch.no_grad():
-        painted = target.decode(source.content(image), target.style_of(picture))  # type: ignore[operator]
-        assert torch.equal(whole(image, picture), painted)
+        generated = target.decode(source.content(image), target.style_of(output))  # type: ignore[operator]
+        assert torch.equal(whole(image, output), generated)
     built = whole.spec.build(device="meta").state_dict()  # type: ignore[union-attr]
     assert {name: tensor.shape for name, tensor in whole.state_dict().items()} == {n: t.shape for n, t in built.items()}
     assert whole.in_channels == 1
@@ -177,8 +177,8 @@ def test_assembled_it_reads_one_domain_and_paints_the_other() -> None:
 
 def test_what_it_reads() -> None:
     both, numbers = munit(2, in_channels=1, style_dim=5), munit(2, style_encoder=False)
-    assert both.inputs == (Input("source", 1), Input("style", 5, drawn=True, picture=3))
-    assert numbers.inputs == (Input("source", 3), Input("style", 8, drawn=True))
+    assert both.inputs == (Input("input", 1), Input("style", 5, is_latent=True, reference_channels=3))
+    assert numbers.inputs == (Input("input", 3), Input("style", 8, is_latent=True))
     for spec, shapes in ((both, ((1, 1, 32, 48), (1, 3, 32, 48))), (numbers, ((1, 3, 32, 48), (1, 8)))):
         model = spec.build(device="meta")
         assert inputs_of(model) == spec.inputs
@@ -187,7 +187,7 @@ def test_what_it_reads() -> None:
 
 
 def test_the_tap_is_the_content_code() -> None:
-    model = randomised(munit(3, mlp=5))
+    model = randomized(munit(3, mlp=5))
     (tap,), seen, image = munit(3).taps, [], torch.randn(1, 3, 16, 16)
     model.get_submodule(tap).register_forward_hook(lambda _, __, y: seen.append(y))
     model(image, torch.randn(1, 8))
@@ -242,7 +242,7 @@ def layer_norm(channels: int) -> LayerNorm:
 def gated(norm: LayerNorm, factors: list[float]) -> nn.Module:
     """Inside a module that seats a gate on it."""
     outer = nn.Sequential(norm)
-    outer.SEATS = {"0": "0"}  # type: ignore[assignment]
+    outer.GATES = {"0": "0"}  # type: ignore[assignment]
     (gate,) = add_gates_(outer).values()
     assert isinstance(gate, Gate)
     gate.mask.copy_(torch.tensor(factors))
@@ -277,9 +277,9 @@ def test_a_gate_can_be_folded_into_a_layer_norm() -> None:
 
 
 @pytest.mark.parametrize("spec", [munit(4, mlp=6, blocks=2), mobile_munit(4, mlp=6, blocks=2)], ids=["full", "mobile"])
-def test_every_channel_has_a_scale_to_be_judged_by(spec: MunitSpec) -> None:
+def test_every_channel_has_a_scale_to_be_evaluated_by(spec: MunitSpec) -> None:
     """Its norm's or a gate's; what is learnt on the scales is then folded into the weights, and nothing changes."""
-    model = randomised(spec, dtype=torch.float64)
+    model = randomized(spec, dtype=torch.float64)
     given = (torch.randn(1, 3, 16, 16).double(), torch.randn(1, 3, 16, 16).double())
     richer = affine_norms(model).double()
     add_scales_(richer)
@@ -311,9 +311,9 @@ def test_all_gates_closed_give_nothing_and_learn_nothing() -> None:
     assert all(parameter.grad is not None and bool(parameter.grad.isfinite().all()) for parameter in norm.parameters())
 
 
-def test_a_style_reaches_only_the_pictures_own_statistics() -> None:
-    """Every picture of a batch has its own style and statistics: painted alone it is the same."""
-    model = randomised(munit(3, mlp=5, blocks=1), dtype=torch.float64)
+def test_a_style_reaches_only_the_images_own_statistics() -> None:
+    """Every image of a batch has its own style and statistics: generated alone it is the same."""
+    model = randomized(munit(3, mlp=5, blocks=1), dtype=torch.float64)
     close_gates_(model, {"up1": torch.tensor([0, 2])})
     images, styles = torch.randn(3, 3, 16, 16).double(), torch.randn(3, 8).double()
     with torch.no_grad():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pocketgan.models import mobile_resnet, resnet
-from zoo import randomised
+from zoo import randomized
 
 
 def norm(kind: str, channels: int) -> nn.Module:
@@ -72,7 +72,7 @@ def test_parity_with_the_published_network(case: dict[str, Any], training: bool)
     choices = {"blocks": case["blocks"], "norm": case["kind"], "in_channels": case["i"], "out_channels": case["o"]}
     depthwise = case["depthwise"]
     spec = mobile_resnet(5, depthwise_norm=depthwise, **choices) if depthwise else resnet(5, **choices)
-    ours, theirs = randomised(spec).train(training), published(5, **case).train(training)
+    ours, theirs = randomized(spec).train(training), published(5, **case).train(training)
     theirs.load_state_dict(dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True)))
     x = torch.randn(2, case["i"], 16, 24)
     torch.testing.assert_close(ours(x), theirs(x), atol=1e-6, rtol=0)
@@ -82,7 +82,7 @@ def test_parity_with_the_published_network(case: dict[str, Any], training: bool)
 
 @settings(max_examples=10, deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 11), st.integers(1, 4), st.integers(1, 4), st.integers(1, 5), st.integers(1, 5))
-def test_any_number_of_blocks_keeps_the_size_of_the_picture(b: int, i: int, o: int, height: int, width: int) -> None:
+def test_any_number_of_blocks_keeps_the_size_of_the_image(b: int, i: int, o: int, height: int, width: int) -> None:
     model = resnet(2, blocks=b, in_channels=i, out_channels=o).build(device="meta")
     assert [name for name, _ in model.named_children() if name.startswith("block")] == [f"block{k}" for k in range(b)]
     x = torch.empty(2, i, 4 * (height + 1), 4 * (width + 1), device="meta")
@@ -111,7 +111,7 @@ def test_published_widths() -> None:
 
 
 def test_dropout_acts_inside_the_blocks_and_in_training_only() -> None:
-    model, x = randomised(resnet(4, blocks=1, dropout=0.5)), torch.randn(1, 3, 16, 16)
+    model, x = randomized(resnet(4, blocks=1, dropout=0.5)), torch.randn(1, 3, 16, 16)
     assert torch.equal(model(x), model(x))
     trunk = model.down2(model.down1(model.stem(x)))
     model.train()
@@ -120,14 +120,14 @@ def test_dropout_acts_inside_the_blocks_and_in_training_only() -> None:
 
 
 def test_an_absent_block_passes_the_trunk_on() -> None:
-    block = randomised(resnet(4, blocks=1).resized({"block0": 0})).block0
+    block = randomized(resnet(4, blocks=1).resized({"block0": 0})).block0
     x = torch.randn(1, 16, 5, 5)
     assert torch.equal(block(x), x)
     assert not list(block.state_dict())
 
 
 def test_an_absent_block_with_an_affine_norm_keeps_its_constant() -> None:
-    block = randomised(resnet(4, blocks=1, norm="batch").resized({"block0": 0})).block0
+    block = randomized(resnet(4, blocks=1, norm="batch").resized({"block0": 0})).block0
     x = torch.randn(1, 16, 5, 5)
     assert torch.equal(block(x), x + block.shift.value[None, :, None, None])
     assert list(block.state_dict()) == ["shift.value"]

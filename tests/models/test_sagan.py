@@ -12,7 +12,7 @@ from pocketgan.metrics.cost import PRODUCTS, Cost, CostModel
 from pocketgan.models import sagan, sagan_discriminator
 from pocketgan.models.attention import SelfAttention
 from pocketgan.models.spectral import folded
-from zoo import randomise_, randomised
+from zoo import randomize_, randomized
 
 PLACES = {"16": 16 * 16, "32": 32 * 32}
 """Of the two maps that are attended to at 64 x 64."""
@@ -70,7 +70,7 @@ def attended(x: Tensor, t: dict[str, Tensor], name: str) -> Tensor:
     return t[f"{name}.gamma"] * o.transpose(1, 2).unflatten(2, x.shape[2:]) + x
 
 
-def painted(t: dict[str, Tensor], latent: Tensor, order: str) -> Tensor:
+def generated(t: dict[str, Tensor], latent: Tensor, order: str) -> Tensor:
     x = latent.view(*latent.shape, 1, 1)
     for name in order.split():
         if name.startswith("attention"):
@@ -93,15 +93,15 @@ def painted(t: dict[str, Tensor], latent: Tensor, order: str) -> Tensor:
     ],
 )
 def test_parity_with_a_plain_generator(options: dict[str, Any], order: str) -> None:
-    model = randomised(sagan(8, latent=5, spectral=False, **options), dtype=torch.float64)
+    model = randomized(sagan(8, latent=5, spectral=False, **options), dtype=torch.float64)
     latent = torch.randn(2, 5, dtype=torch.float64)
     with torch.no_grad():
-        picture = model(latent)
-        torch.testing.assert_close(picture, painted(model.state_dict(), latent, order), atol=1e-10, rtol=0)
-    assert picture.shape == (2, 3, options["size"], options["size"])
+        image = model(latent)
+        torch.testing.assert_close(image, generated(model.state_dict(), latent, order), atol=1e-10, rtol=0)
+    assert image.shape == (2, 3, options["size"], options["size"])
 
 
-def judged(t: dict[str, Tensor], x: Tensor, order: str) -> Tensor:
+def evaluated(t: dict[str, Tensor], x: Tensor, order: str) -> Tensor:
     for name in order.split():
         if name.startswith("attention"):
             x = attended(x, t, name)
@@ -118,11 +118,11 @@ def judged(t: dict[str, Tensor], x: Tensor, order: str) -> Tensor:
     ],
 )
 def test_parity_with_a_plain_discriminator(options: dict[str, Any], order: str) -> None:
-    model = randomised(sagan_discriminator(8, spectral=False, **options), dtype=torch.float64)
-    picture = torch.rand(2, 3, options["size"], options["size"], dtype=torch.float64) * 2 - 1
+    model = randomized(sagan_discriminator(8, spectral=False, **options), dtype=torch.float64)
+    image = torch.rand(2, 3, options["size"], options["size"], dtype=torch.float64) * 2 - 1
     with torch.no_grad():
-        logits = model(picture)
-        torch.testing.assert_close(logits, judged(model.state_dict(), picture, order), atol=1e-10, rtol=0)
+        logits = model(image)
+        torch.testing.assert_close(logits, evaluated(model.state_dict(), image, order), atol=1e-10, rtol=0)
     assert logits.shape == (2, 1, 1, 1)
     assert model.layers == ((*order.split(), "head"),)
 
@@ -152,13 +152,13 @@ def test_published_widths_and_names() -> None:
     spec = sagan()
     assert spec.widths == {"map4": 512, "map8": 256, "map16": 128, "attention16": 16, "map32": 64, "attention32": 8}
     assert spec.taps == ("map8", "attention32")  # l2 and attn2 of GCC
-    assert spec.inputs == (Input("source", 128, drawn=True),)
-    assert spec.paints == (64, 64)
-    assert spec.follows == {"attention16": "map16", "attention32": "map32"}
-    judge = sagan_discriminator()
-    assert judge.widths == {"map32": 64, "map16": 128, "map8": 256, "attention8": 32, "map4": 512, "attention4": 64}
-    assert judge.taps == ("map16", "attention4")
-    assert list(judge.widths) == [name for name in judge.build(device="meta").layers[0] if name != "head"]
+    assert spec.inputs == (Input("input", 128, is_latent=True),)
+    assert spec.output_shape == (64, 64)
+    assert spec.tied_groups == {"attention16": "map16", "attention32": "map32"}
+    evaluation = sagan_discriminator()
+    assert evaluation.widths == {"map32": 64, "map16": 128, "map8": 256, "attention8": 32, "map4": 512, "attention4": 64}
+    assert evaluation.taps == ("map16", "attention4")
+    assert list(evaluation.widths) == [name for name in evaluation.build(device="meta").layers[0] if name != "head"]
 
 
 def test_other_sizes_have_more_maps_or_fewer() -> None:
@@ -173,7 +173,7 @@ SPECTRAL = {"generator": sagan(2, size=32, latent=3), "discriminator": sagan_dis
 
 @pytest.mark.parametrize("name", SPECTRAL)
 def test_spectral_norm_is_on_the_maps_and_folded_away(name: str) -> None:
-    model = randomise_(SPECTRAL[name].build())
+    model = randomize_(SPECTRAL[name].build())
     x = torch.randn(2, 3) if name == "generator" else torch.randn(2, 3, 32, 32)
     normed = {path for path, module in model.named_modules() if hasattr(module, "parametrizations")}
     assert normed == {"map4.conv", "map8.conv", "map16.conv"}
@@ -203,6 +203,6 @@ def test_specs_that_cannot_be(make: Any, name: str) -> None:
         make(4, size=32, attention=(32,))
 
 
-def test_a_picture_is_made_of_something() -> None:
-    with pytest.raises(ValueError, match="sagan latent=0: a picture is made of one number at least"):
+def test_a_image_is_made_of_something() -> None:
+    with pytest.raises(ValueError, match="sagan latent=0: an image is made of one number at least"):
         sagan(4, latent=0)

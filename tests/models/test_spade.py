@@ -11,7 +11,7 @@ from pocketgan.core.spec import MODELS, Spec
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import inception_spade, mobile_spade, multiscale, spade
 from pocketgan.models.spectral import folded, plain
-from zoo import randomise_, randomised
+from zoo import randomize_, randomized
 
 STREETS, OBJECTS = (256, 512), (256, 256)
 """Heights and widths of Cityscapes and COCO in the published systems."""
@@ -136,7 +136,7 @@ class Published:
 )
 def test_parity_with_a_plain_forward(spec: Spec) -> None:
     """With label maps resized to the nearest place, where ours takes every step-th one."""
-    model = randomised(spec, dtype=torch.float64)
+    model = randomized(spec, dtype=torch.float64)
     step = 2**spec.upsamplings  # type: ignore[attr-defined]
     labels = torch.randn(1, spec.in_channels, step, 2 * step, dtype=torch.float64)  # type: ignore[attr-defined]
     with torch.no_grad():
@@ -183,12 +183,12 @@ def test_without_branches_in_the_modulation_only_the_norm_is_left() -> None:
 NETS = {
     "spade": spade(2, in_channels=2, upsamplings=5),
     "mobile": mobile_spade(2, in_channels=2, upsamplings=5),
-    "judge": multiscale(4, layers=2, in_channels=3),
+    "evaluation": multiscale(4, layers=2, in_channels=3),
 }
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_spectral_norm_is_folded_away_and_the_picture_stays(name: str) -> None:
+def test_spectral_norm_is_folded_away_and_the_image_stays(name: str) -> None:
     spec = NETS[name]
     model, x = spec.build(), torch.randn(1, spec.in_channels, 32, 64)  # type: ignore[attr-defined]
     model(x)  # another step of the power iteration
@@ -211,7 +211,7 @@ def logits(model: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
 
 def test_what_is_folded_has_the_largest_singular_value_1() -> None:
     """SPADE: on the convolutions of the blocks alone; all else is as it was."""
-    model = randomise_(NETS["spade"].build())
+    model = randomize_(NETS["spade"].build())
     for _ in range(20):
         model(torch.randn(1, 2, 32, 64))
     bare, own = folded(model).state_dict(), model.state_dict()

@@ -10,16 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pocketgan.compress.gate import add_gates_, close_gates_, fold_, seats
-from pocketgan.compress.scales import add_scales_, fold_scales_away_, scales
-from pocketgan.compress.selection import prefix, shrink
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.inputs import inputs_of
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import StyleGan2Spec, stylegan2, stylegan2_discriminator
 from pocketgan.models.modulated import Modulated, demodulation
 from pocketgan.models.resample import Blur, Upsample, binomial
-from zoo import SPECS, example_input, randomise_, randomised
+from pocketgan.pruning.gate import add_gates_, close_gates_, fold_, gate_sites
+from pocketgan.pruning.scales import add_scales_, fold_scales_away_, scales
+from pocketgan.pruning.selection import prefix, shrink
+from zoo import SPECS, example_input, randomize_, randomized
 
 SMALL = stylegan2(size=16, channel_base=128, channel_max=12, latent=7, style=9, mapping=2)
 G = SPECS["stylegan2-skip"], SPECS["stylegan2-residual"]
@@ -30,7 +30,7 @@ def styled(style: int, reads: int, writes: int) -> int:
     return 9 * reads * writes + (style + 1) * reads + writes + 1
 
 
-def colours(style: int, reads: int) -> int:
+def colors(style: int, reads: int) -> int:
     """Parameters of a layer that makes red, green and blue."""
     return 3 * reads + 3 + (style + 1) * reads
 
@@ -50,9 +50,9 @@ def test_layers_have_the_published_counts() -> None:
 @pytest.mark.parametrize(("size", "base", "mapping"), [(256, 16384, 8), (32, 32768, 2), (256, 32768, 8)])
 def test_counts_by_hand(size: int, base: int, mapping: int) -> None:
     at = {side: min(base // side, 512) for side in (4, 8, 16, 32, 64, 128, 256) if side <= size}
-    wanted = mapping * (512 * 512 + 512) + 16 * at[4] + styled(512, at[4], at[4]) + colours(512, at[4])
+    wanted = mapping * (512 * 512 + 512) + 16 * at[4] + styled(512, at[4], at[4]) + colors(512, at[4])
     for small, side in zip(at, list(at)[1:], strict=False):
-        wanted += styled(512, at[small], at[side]) + styled(512, at[side], at[side]) + colours(512, at[side])
+        wanted += styled(512, at[small], at[side]) + styled(512, at[side], at[side]) + colors(512, at[side])
     model = stylegan2(size=size, channel_base=base, mapping=mapping).build(device="meta")
     assert sum(parameter.numel() for parameter in model.parameters()) == wanted
     if (base, size) == (16384, 256):
@@ -78,7 +78,7 @@ def test_multiplications_by_hand() -> None:
 
 
 def naive(layer: Modulated, x: Tensor, w: Tensor, *, up: bool) -> Tensor:
-    """Equations 1 to 3 as they stand: filters of its own for every picture, by one grouped convolution."""
+    """Equations 1 to 3 as they stand: filters of its own for every image, by one grouped convolution."""
     style = F.linear(w * layer.affine.gain, layer.affine.weight, layer.affine.bias)
     weight = layer.conv.weight * layer.conv.gain
     weight = weight.transpose(0, 1) if up else weight
@@ -94,8 +94,8 @@ def naive(layer: Modulated, x: Tensor, w: Tensor, *, up: bool) -> Tensor:
 
 
 @pytest.mark.parametrize("up", [False, True])
-def test_modulation_is_one_filter_bank_a_picture(up: bool) -> None:
-    layer = randomise_(Modulated(6, 5, 4, 3, up=up)).double()
+def test_modulation_is_one_filter_bank_a_image(up: bool) -> None:
+    layer = randomize_(Modulated(6, 5, 4, 3, up=up)).double()
     x, w = torch.randn(3, 5, 8, 8, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
     assert isinstance(layer, Modulated)
     torch.testing.assert_close(layer(x, w), naive(layer, x, w, up=up), atol=1e-10, rtol=0)
@@ -130,9 +130,9 @@ def test_filters_against_scipy() -> None:
     line = np.outer([1, 3, 3, 1], [1, 3, 3, 1])
     assert torch.equal(binomial(64.0), torch.from_numpy(line).float())
 
-    def wanted(pictures: np.ndarray, gain: float, before: int, after: int) -> Tensor:
-        padded = np.pad(pictures, ((0, 0), (0, 0), (before, after), (before, after)))
-        planes = [[scipy.signal.convolve2d(plane, line * gain / 64, mode="valid") for plane in picture] for picture in padded]
+    def wanted(images: np.ndarray, gain: float, before: int, after: int) -> Tensor:
+        padded = np.pad(images, ((0, 0), (0, 0), (before, after), (before, after)))
+        planes = [[scipy.signal.convolve2d(plane, line * gain / 64, mode="valid") for plane in image] for image in padded]
         return torch.from_numpy(np.array(planes))
 
     between = np.zeros((2, 3, 16, 20))
@@ -149,7 +149,7 @@ def test_upsampling_keeps_what_is_flat() -> None:
 
 @pytest.mark.parametrize("spec", G, ids=["skip", "residual"])
 def test_truncation(spec: StyleGan2Spec) -> None:
-    model, (z,) = randomised(spec, dtype=torch.float64), example_input(spec, dtype=torch.float64)
+    model, (z,) = randomized(spec, dtype=torch.float64), example_input(spec, dtype=torch.float64)
     w = model.mapping(z)
     average = model.synthesis(model.w_avg[None])
     torch.testing.assert_close(model.synthesis(model.truncated(w, 0.0)), average.expand(len(z), -1, -1, -1))
@@ -164,7 +164,7 @@ def test_truncation(spec: StyleGan2Spec) -> None:
 
 @pytest.mark.parametrize("spec", G, ids=["skip", "residual"])
 def test_styles_may_differ_by_layer(spec: StyleGan2Spec) -> None:
-    model, (z,) = randomised(spec), example_input(spec)
+    model, (z,) = randomized(spec), example_input(spec)
     a, b = model.mapping(z).unbind(0)
     layers = model.layers_of_style
     assert layers == {8: 4, 16: 6}[spec.size]
@@ -174,7 +174,7 @@ def test_styles_may_differ_by_layer(spec: StyleGan2Spec) -> None:
     seen: dict[str, list[Tensor]] = {"b4": [], f"b{spec.size}": []}
     for name, outputs in seen.items():
         model.get_submodule(name).register_forward_hook(lambda _, __, y, outputs=outputs: outputs.append(y))
-    for crossover in (1, layers - 1):  # the colours of the last size read the last style alone
+    for crossover in (1, layers - 1):  # the colors of the last size read the last style alone
         model.synthesis(torch.cat([same[:, :crossover], b.expand(1, layers - crossover, -1)], 1))
     model.synthesis(same)
     (early, late, whole), (early_last, late_last, whole_last) = seen.values()
@@ -187,7 +187,7 @@ def test_styles_may_differ_by_layer(spec: StyleGan2Spec) -> None:
 
 
 def test_noise_in_one_row_is_the_noise_of_the_layers() -> None:
-    model, (z,) = randomised(SMALL), example_input(SMALL)
+    model, (z,) = randomized(SMALL), example_input(SMALL)
     source, noise = inputs_of(model)
     assert (source.channels, noise.channels) == (7, 16 + 2 * 64 + 2 * 256)
     own = torch.cat([module.noise.flatten() for module in model.modules() if hasattr(module, "strength")])
@@ -196,7 +196,7 @@ def test_noise_in_one_row_is_the_noise_of_the_layers() -> None:
 
 
 def test_the_length_of_a_latent_does_not_matter() -> None:
-    model, (z,) = randomised(SMALL), example_input(SMALL)
+    model, (z,) = randomized(SMALL), example_input(SMALL)
     torch.testing.assert_close(model(5 * z), model(z), atol=1e-3, rtol=1e-3)
 
 
@@ -215,8 +215,8 @@ def test_gains_stay_when_channels_go(tmp_path: Path) -> None:
 def test_what_a_gate_scales_can_be_folded(name: str) -> None:
     """Also behind a demodulation, which takes the scale of a filter away."""
     spec = SPECS[name]
-    gated, x = randomised(spec, dtype=torch.float64), example_input(spec, dtype=torch.float64)
-    folded, carried = copy.deepcopy(gated), {seat.module for seat in seats(gated) if seat.carrier}
+    gated, x = randomized(spec, dtype=torch.float64), example_input(spec, dtype=torch.float64)
+    folded, carried = copy.deepcopy(gated), {seat.module for seat in gate_sites(gated) if seat.carrier}
     for seat, gate in add_gates_(gated).items():
         if seat not in carried:
             gate.mask.uniform_(0.5, 2)
@@ -226,7 +226,7 @@ def test_what_a_gate_scales_can_be_folded(name: str) -> None:
 
 
 def test_every_group_of_the_generator_can_be_given_a_scale_that_folds_away() -> None:
-    model, (z,) = randomised(SMALL, dtype=torch.float64), example_input(SMALL, dtype=torch.float64)
+    model, (z,) = randomized(SMALL, dtype=torch.float64), example_input(SMALL, dtype=torch.float64)
     names = list(model.state_dict())
     add_scales_(model)
     assert set(scales(model)) == set(SMALL.widths)
@@ -243,7 +243,7 @@ def test_every_group_of_the_generator_can_be_given_a_scale_that_folds_away() -> 
 def test_a_closed_channel_is_in_no_sum_of_a_demodulation() -> None:
     model = SMALL.build()
     close_gates_(model, {"b4": torch.arange(5)})
-    assert [seat.producer for seat in seats(model) if seat.carrier and seat.dim.groups == ("b4",)] == [
+    assert [seat.producer for seat in gate_sites(model) if seat.carrier and seat.dim.groups == ("b4",)] == [
         "b8.conv0.modulated.affine",
         "rgb4.affine",
     ]
@@ -258,7 +258,7 @@ def deviation(x: Tensor, group: int) -> Tensor:
 
 
 @pytest.mark.parametrize(("batch", "group"), [(8, 4), (4, 4), (6, 3), (2, 2), (5, 1), (1, 1)])
-def test_pictures_are_compared_within_groups(batch: int, group: int) -> None:
+def test_images_are_compared_within_groups(batch: int, group: int) -> None:
     model, x = stylegan2_discriminator(size=8, channel_base=64, channel_max=8).build(), torch.randn(batch, 8, 4, 4)
     compared = model.compare(x)
     assert torch.equal(compared[:, :8], x)
@@ -272,10 +272,10 @@ def test_layers_and_taps_by_name() -> None:
     assert spec.taps == ("b32", "b8")
     assert model(torch.randn(3, 3, 32, 32)).shape == (3, 1)
     assert SMALL.taps == ("b4", "b8", "b16")
-    assert SMALL.paints == (16, 16)
+    assert SMALL.output_shape == (16, 16)
 
 
-def test_both_players_can_be_differentiated_twice() -> None:
+def test_both_networks_can_be_differentiated_twice() -> None:
     """As the penalties on gradients ask for."""
     g, d = SMALL.build(), stylegan2_discriminator(size=16, channel_base=64).build()
     w = g.mapping(torch.randn(2, 7))
@@ -299,6 +299,6 @@ def test_specs_that_cannot_be() -> None:
 
 
 def test_the_average_style_goes_along_with_its_width() -> None:
-    model = randomised(SMALL)
+    model = randomized(SMALL)
     kept = torch.tensor([4, 0, 7])
     assert torch.equal(shrink(model, {"style": kept}).w_avg, model.w_avg[kept])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pocketgan.models import unet
-from zoo import randomised
+from zoo import randomized
 
 
 def norm(kind: str, channels: int) -> nn.Module:
@@ -56,7 +56,7 @@ def published(n: int, depth: int, kind: str, i: int, o: int) -> nn.Module:
 )
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 def test_parity_with_the_published_network(depth: int, kind: str, i: int, o: int, training: bool) -> None:
-    ours = randomised(unet(2, depth=depth, norm=kind, in_channels=i, out_channels=o)).train(training)  # type: ignore[arg-type]
+    ours = randomized(unet(2, depth=depth, norm=kind, in_channels=i, out_channels=o)).train(training)  # type: ignore[arg-type]
     theirs = published(2, depth, kind, i, o).train(training)
     order = [f"down{k}" for k in range(1, depth + 1)] + [f"up{k}" for k in range(depth, 0, -1)]
     nested = [tensor for name in order for tensor in ours.get_submodule(name).state_dict().values()]
@@ -70,7 +70,7 @@ def test_parity_with_the_published_network(depth: int, kind: str, i: int, o: int
 
 @settings(max_examples=10, deadline=None, derandomize=True, database=None)
 @given(st.integers(2, 8), st.integers(0, 7), st.integers(1, 2), st.integers(1, 3))
-def test_any_depth_with_any_levels_left_keeps_the_size_of_the_picture(d: int, gone: int, h: int, w: int) -> None:
+def test_any_depth_with_any_levels_left_keeps_the_size_of_the_image(d: int, gone: int, h: int, w: int) -> None:
     spec = unet(2, depth=d, in_channels=1, out_channels=2)
     levels = max(1, d - gone)
     absent = {f"{side}{k}": 0 for k in range(max(2, levels + 1), d + 1) for side in ("down", "up")}

@@ -5,7 +5,7 @@ from pathlib import Path
 from pocketgan.cli import main
 
 TINY = ["--size", "16", "--steps", "3", "--batch", "2", "--device", "cpu", "data.workers=0", "data.limit=6"]
-TINY += ['judge.runtimes=["torch"]', "judge.repeats=2", "judge.pictures=3"]
+TINY += ['evaluation.runtimes=["torch"]', "evaluation.repeats=2", "evaluation.images=3"]
 NETS = ['arch_options={"ngf":8,"blocks":2}', 'discriminator_options={"ndf":4,"layers":1}']
 
 

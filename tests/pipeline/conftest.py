@@ -47,7 +47,7 @@ def plain_pages() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A feature extractor as users have them: an ONNX file; here the mean of each quarter of the picture."""
+    """A feature extractor as users have them: an ONNX file; here the mean of each quarter of the image."""
     from onnx import TensorProto, helper, save
 
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 8, 8])
@@ -62,8 +62,8 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A flat folder of eight pictures of different sizes."""
-    path, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    """A flat folder of eight images of different sizes."""
+    path, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for index in range(8):
         pixels = rng.integers(0, 256, (20 + index, 24, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(path / f"{index}.png")

@@ -1,4 +1,4 @@
-"""The verbs that look at what is there: each agrees with the run that it looks at."""
+"""The commands that look at what is there: each agrees with the run that it looks at."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_metrics_are_chosen_by_name(student: Path, features: Path, capsys: pytes
     assert line.startswith("error: no metric named 'pnsr'. Did you mean 'psnr'? There is:")
     assert "has no effect without features" in refused(capsys, "evaluate", artifact, "--data", "shapes", "--stats", "x.npz")
     unpaired = ("evaluate", artifact, "--data", "textures", "--task", "unpaired")
-    assert "there is no truth to compare with: give --features, or a --teacher" in refused(capsys, *unpaired)
+    assert "there is no target to compare with: give --features, or a --teacher" in refused(capsys, *unpaired)
     alone = ("evaluate", artifact, "--data", "shapes", "--task", "inputs", "--features", features)
     assert "inputs alone have no real targets" in refused(capsys, *alone)
     missing = features.with_name("quartres.onnx")
@@ -81,7 +81,7 @@ def test_statistics_are_made_once_and_used(
     extractor = OnnxFeatures(features)
     moments = Moments.load(out, features=extractor.name)
     assert moments.reals == "train+test"
-    assert moments.n == 16  # eight pictures, each in both splits of a folder without any
+    assert moments.n == 16  # eight images, each in both splits of a folder without any
     measured = answer(
         capsys, "evaluate", student / "student.safetensors", "--data", folder, "--task", "inputs", "--features", features,
         "--stats", out, "--metrics", "frechet",
@@ -151,7 +151,16 @@ def test_a_comparison_is_a_table_and_resumes(
 ) -> None:
     def run(*more: str) -> int:
         arguments = ("compare", teacher / "generator.safetensors", "--data", "shapes", "--methods", "uniform,magnitude")
-        settings = ("--budgets", "3x,1000x", "--out", tmp_path / "c", *more, *TINY, "fit.steps=1", "fit.sample_every=0")
+        settings = (
+            "--budgets",
+            "3x,1000x",
+            "--out",
+            tmp_path / "c",
+            *more,
+            *TINY,
+            "recovery.steps=1",
+            "recovery.sample_every=0",
+        )
         return main([str(argument) for argument in (*arguments, *settings)])
 
     assert run() == 2  # two of the four are below the floor, and do not stop the others

@@ -31,11 +31,11 @@ def test_seeds_and_methods_are_added_but_the_base_stays(tmp_path: Path, monkeypa
 
 def test_a_plan_names_every_variant_and_gives_it_its_fields() -> None:
     base = CompressConfig(teacher="t.safetensors", data=DataConfig(path="shapes", size=16))
-    variants = varied("method_options.mask=quadratic,linear;fit.lr=1e-4,2e-4")
+    variants = varied("method_options.mask=quadratic,linear;recovery.lr=1e-4,2e-4")
     runs = plan(CompareConfig(base=base, methods=("dmad",), budgets=("4x",), variants=variants))
     assert list(runs) == [f"dmad-4x-mask-{mask}-lr-{lr}-s0" for mask in ("quadratic", "linear") for lr in ("1e-4", "2e-4")]
     chosen = runs["dmad-4x-mask-linear-lr-2e-4-s0"]
-    assert (chosen.method_options, chosen.fit.lr, chosen.variant) == ({"mask": "linear"}, 2e-4, "mask linear lr 2e-4")
+    assert (chosen.method_options, chosen.recovery.lr, chosen.variant) == ({"mask": "linear"}, 2e-4, "mask linear lr 2e-4")
     assert varied("") == {}
     objects = varied('discriminator_options={"ndf":8,"layers":1},{"ndf":4}')
     assert [only for (only,) in objects.values()] == [
@@ -44,5 +44,5 @@ def test_a_plan_names_every_variant_and_gives_it_its_fields() -> None:
     ]
     with pytest.raises(ValueError, match=r"'mask' does not say what to vary: write FIELD=a,b"):
         varied("mask")
-    with pytest.raises(ValueError, match=r"no field named 'fit.rl'. Did you mean 'fit.lr'"):
-        plan(CompareConfig(base=base, methods=("dmad",), budgets=("4x",), variants=varied("fit.rl=1")))
+    with pytest.raises(ValueError, match=r"no field named 'recovery.rl'. Did you mean 'recovery.lr'"):
+        plan(CompareConfig(base=base, methods=("dmad",), budgets=("4x",), variants=varied("recovery.rl=1")))

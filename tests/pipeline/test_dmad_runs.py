@@ -44,7 +44,7 @@ def test_a_run_with_dmad_logs_its_search_and_lands_in_the_window(teacher: Path, 
     assert 0.8 * result["budget"]["limit"] < result["budget"]["reached"] <= result["budget"]["limit"]
     assert result["notes"] == []
     assert set(entries(run, "recover")[-1]["losses"]) == {
-        *("D/real_fake", "G/gan", "G/recon", "G/coattention", "G/discriminator"),
+        *("D/d_adv", "G/gan", "G/l1", "G/coattention", "G/discriminator"),
     }
 
 
@@ -55,7 +55,7 @@ def test_without_the_teachers_discriminator_the_objectives_say_what_they_do(
     alone.write_bytes((teacher / "generator.safetensors").read_bytes())
     command(
         *("compress", alone, "--data", "shapes", "--budget", "3x", "--objective", "coattention+discriminator"),
-        *("--out", tmp_path / "s", *TINY, 'discriminator_options={"ndf": 6, "layers": 1}', "fit.weights.discriminator=1"),
+        *("--out", tmp_path / "s", *TINY, 'discriminator_options={"ndf": 6, "layers": 1}', "recovery.weights.discriminator=1"),
     )
     assert result_of(tmp_path / "s")["notes"] == [
         "there is no teacher's discriminator: the objective coattention attends to the generator alone",
@@ -70,8 +70,8 @@ def test_the_students_discriminator_may_have_another_width(teacher: Path, tmp_pa
         *("compress", teacher / "generator.safetensors", "--data", "shapes", "--budget", "3x", "--objective", "coattention"),
         *("--out", tmp_path / "s", *TINY, 'discriminator_options={"ndf": 6, "layers": 1}'),
     )
-    critic = spec_of(load_artifact(tmp_path / "s" / "student_discriminator.safetensors").model)
-    assert critic == patchgan(6, 1, in_channels=6)
+    teacher_discriminator = spec_of(load_artifact(tmp_path / "s" / "student_discriminator.safetensors").model)
+    assert teacher_discriminator == patchgan(6, 1, in_channels=6)
     assert result_of(tmp_path / "s")["notes"] == []
 
 
@@ -84,23 +84,23 @@ def test_the_release_preset_searches_both_ways_and_the_way_back_goes_on(
     there, back = (unpaired_teacher / f"generator_{side}.safetensors" for side in "AB")
     command("compress", there, *common, *small, *budgets, "--preset", "release", "--out", run)
     assert {name for entry in entries(run, "search") for name in entry["losses"]} >= {
-        *("G/gan", "G/cycle", "G/identity", "D/real_fake"),
+        *("G/gan", "G/cycle", "G/identity", "D/d_adv"),
     }
     assert set(entries(run, "search")[-1]["search"]) == {"G_A", "G_B"}
     whole = CostModel(load_artifact(there).model, 16)().macs
-    for file, ratio in (("selected.safetensors", 4), ("back/selected.safetensors", 3)):
+    for file, ratio in (("pruned.safetensors", 4), ("back/pruned.safetensors", 3)):
         macs = CostModel(load_artifact(run / file).model, 16)().macs
         assert 0.75 * whole / ratio < macs <= whole / ratio
-    selected = (run / "back" / "selected.safetensors").read_bytes()
+    selected = (run / "back" / "pruned.safetensors").read_bytes()
     command("compress", back, *common, "--direction", "BtoA", "--budget", "3x", "--out", run / "back")
-    assert (run / "back" / "selected.safetensors").read_bytes() == selected
+    assert (run / "back" / "pruned.safetensors").read_bytes() == selected
     above = ["compress", str(back), *common, "--direction", "BtoA", "--budget", "9x", "--out", str(tmp_path / "x")]
     (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "selected.safetensors").write_bytes(selected)
+    (tmp_path / "x" / "pruned.safetensors").write_bytes(selected)
     assert main([str(word) for word in above]) == 2
     assert "give the budget that it was cut to" in capsys.readouterr().err
     assert spec_of(load_artifact(run / "back" / "student.safetensors").model) == spec_of(
-        load_artifact(run / "back" / "selected.safetensors").model
+        load_artifact(run / "back" / "pruned.safetensors").model
     )
 
 
@@ -112,9 +112,12 @@ def test_the_release_preset_searches_both_ways_and_the_way_back_goes_on(
         (("--task", "unpaired", "--method", "dmad", "two_way=true"), "there is no generator of the other direction"),
         (("--method", "dmad", "--preset", "papper"), "no preset of dmad named 'papper'. Did you mean 'paper'?"),
         (("--method", "uniform", "--preset", "paper"), "no preset of uniform named 'paper'. There is: none"),
-        (("--method", "dmad", "fit.weights.coatention=3"), "no loss named 'coatention'"),
-        (("--method", "dmad", 'method_options.polarise=["nope"]'), "no group named 'nope'"),
-        (("--objective", "coattention", 'objective_options.coattention.critics=["conv9"]'), "no layer of the discriminator"),
+        (("--method", "dmad", "recovery.weights.coatention=3"), "no loss named 'coatention'"),
+        (("--method", "dmad", 'method_options.polarize=["nope"]'), "no group named 'nope'"),
+        (
+            ("--objective", "coattention", 'objective_options.coattention.discriminator_layers=["conv9"]'),
+            "no layer of the discriminator",
+        ),
         (("objective_options.coatention.fusion=sum",), "no objective named 'coatention'. Did you mean 'coattention'?"),
     ],
     ids=lambda value: " ".join(value[-1:]) if isinstance(value, tuple) else "",
@@ -138,15 +141,15 @@ def test_the_presets_are_the_differences_that_are_known() -> None:
     paper = with_preset(base, "paper", cycle)
     assert paper.method_options["strength"] == 0.001
     assert paper.method_options["schedule"] == 1.0
-    assert paper.fit.weights == {"coattention": 100.0, "discriminator": 1e-4}
+    assert paper.recovery.weights == {"coattention": 100.0, "discriminator": 1e-4}
     assert (paper.objective, paper.search_objective, paper.two_way) == ("coattention+discriminator", "none", False)
     release = with_preset(base, "release", cycle)
     assert release.two_way
-    assert release.method_options["polarise"] == ["stem", "down1", "up1", "up2"]
+    assert release.method_options["polarize"] == ["stem", "down1", "up1", "up2"]
     assert release.objective_options["coattention"] == {"shown": "student", "per_pixel": True}
     paired = CompressConfig(teacher="t", data=DataConfig(path="shapes"), method="dmad")
     capped = with_preset(paired, "release", net)
     assert (capped.method_options["cap"], capped.method_options["scratch"], capped.two_way) == (0.8, 0.75, False)
-    assert capped.fit.weights["coattention"] == 10.0
-    assert with_preset(paired, "paper", net).fit.weights["coattention"] == 50.0
+    assert capped.recovery.weights["coattention"] == 10.0
+    assert with_preset(paired, "paper", net).recovery.weights["coattention"] == 50.0
     assert with_preset(base, None, cycle) is base

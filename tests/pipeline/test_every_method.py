@@ -52,7 +52,7 @@ def test_a_search_that_is_killed_goes_on_to_the_same_student(name: str, teacher:
         time.sleep(0.01)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    assert not (tmp_path / "killed" / "selected.safetensors").exists()
+    assert not (tmp_path / "killed" / "pruned.safetensors").exists()
     command(*words(name, teacher, tmp_path / "killed", "--to", "recover", "--resume"), *longer)
-    for file in ("selected.safetensors", "student.safetensors"):
+    for file in ("pruned.safetensors", "student.safetensors"):
         assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()

@@ -1,4 +1,4 @@
-"""A file without what reads a style off a picture."""
+"""A file without what reads a style off an image."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import nn
 import pocketgan.pipeline.measure as measure
 from pocketgan.cli import main
 from pocketgan.core.artifact import save_artifact
-from pocketgan.core.inputs import numbers_of
+from pocketgan.core.inputs import latent_from_seed
 from pocketgan.export import Exported
-from zoo import randomised, tiny
+from zoo import randomized, tiny
 
 MUNIT = tiny("munit", blocks=1, style_dim=6)
 
@@ -37,13 +37,13 @@ def export(artifact: Path, *flags: str) -> int:
 
 
 def test_the_style_encoder_is_dropped_when_asked(tmp_path: Path, exported: list[nn.Module]) -> None:
-    whole = randomised(MUNIT)
+    whole = randomized(MUNIT)
     save_artifact(tmp_path / "g.safetensors", whole, size=16)
     assert export(tmp_path / "g.safetensors") == 0
     assert export(tmp_path / "g.safetensors", "--drop-style") == 0
     kept, dropped = exported
     assert {name for name, _ in kept.named_children()} - {name for name, _ in dropped.named_children()} == {"style"}
-    image, style = torch.rand(1, 3, 16, 16) * 2 - 1, numbers_of(0, 6)
+    image, style = torch.rand(1, 3, 16, 16) * 2 - 1, latent_from_seed(0, 6)
     with torch.inference_mode():
         assert dropped(image, style).equal(whole(image, style))
         with pytest.raises(ValueError, match="has no style encoder"):

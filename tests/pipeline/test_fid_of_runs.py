@@ -1,4 +1,4 @@
-"""FID and KID through the verbs, with a quick network in Inception's place: which pictures, which file, which name."""
+"""FID and KID through the commands, with a quick network in Inception's place: which images, which file, which name."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,6 @@ from PIL import Image
 from inception_weights import pretend
 from pocketgan.cli import main
 from pocketgan.core.artifact import save_artifact
-from pocketgan.core.files import digest
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import open_data
 from pocketgan.data.loader import eval_batches
@@ -20,8 +19,9 @@ from pocketgan.metrics.frechet import frechet_distance
 from pocketgan.metrics.kernel import kernel_distance
 from pocketgan.metrics.statistics import F64, Moments
 from pocketgan.models import resnet
-from pocketgan.perception.fid import InceptionFeatures
-from pocketgan.perception.weights import HOME, Published
+from pocketgan.pretrained.fid import InceptionFeatures
+from pocketgan.pretrained.weights import HOME, Published
+from pocketgan.utils.files import digest
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Published:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Unpaired pictures: 6 of A and 5 of B in each split."""
+    """Unpaired images: 6 of A and 5 of B in each split."""
     rng = np.random.default_rng(0)
     for split in ("train", "test"):
         for side, count in (("A", 6), ("B", 5)):
@@ -63,26 +63,26 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def rows(data: Path, side: str, *splits: str, protocol: str = "legacy") -> F64:
-    """The features of the real pictures of a side, in order."""
+    """The features of the real images of a side, in order."""
     config = DataConfig(path=str(data), size=16, workers=0, direction="AtoB" if side == "A" else "BtoA")
     extract = InceptionFeatures(protocol)
     batches = [b for split in splits for b in eval_batches(open_data(config, "inputs", split), batch=3, workers=0)]
-    return np.concatenate([extract(batch.images["source"]) for batch in batches])
+    return np.concatenate([extract(batch.images["input"]) for batch in batches])
 
 
-def painted(artifact: Path, data: Path) -> F64:
+def generated(artifact: Path, data: Path) -> F64:
     from pocketgan import load
 
     config = DataConfig(path=str(data), size=16, workers=0)
     (batch,) = eval_batches(open_data(config, "inputs", "test"), batch=6, workers=0)
     with torch.inference_mode():
-        return InceptionFeatures("legacy")(load(artifact).eval()(batch.images["source"]))
+        return InceptionFeatures("legacy")(load(artifact).eval()(batch.images["input"]))
 
 
 def test_the_reals_are_those_that_the_name_says(
     artifact: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fakes = painted(artifact, data)
+    fakes = generated(artifact, data)
     test, both = rows(data, "B", "test"), rows(data, "B", "train", "test")
     kid = kernel_distance(fakes, test).value
     to_test = measured(capsys, artifact, data, "--features", "inception:legacy")
@@ -106,7 +106,7 @@ def test_published_statistics_are_found_said_and_named(artifact: Path, data: Pat
     both = Moments.of(rows(data, "B", "train", "test"))
     np.savez(data / "zebra_B.npz", mu=both.mu, sigma=both.sigma)  # as published: two arrays and no word
     found = measured(capsys, artifact, data, "--features", "inception:legacy", "--metrics", "fid,kid")
-    fakes = painted(artifact, data)
+    fakes = generated(artifact, data)
     assert set(found) == {"FID[legacy,real_stat]", "KID[legacy,test]"}
     assert found["FID[legacy,real_stat]"] == pytest.approx(frechet_distance(Moments.of(fakes), both), rel=1e-4)
     command("evaluate", artifact, "--data", data, "--task", "unpaired", "--features", "inception:legacy")
@@ -161,7 +161,7 @@ def test_weights_that_cannot_be_had_are_told_at_once(
 
 
 @pytest.mark.usefixtures("quick_export")
-def test_a_run_notes_where_its_real_pictures_are_from(artifact: Path, data: Path, tmp_path: Path) -> None:
+def test_a_run_notes_where_its_real_images_are_from(artifact: Path, data: Path, tmp_path: Path) -> None:
     test = Moments.of(rows(data, "B", "test"))
     (data / "real_stat").mkdir()
     np.savez(data / "real_stat" / "real_stat_B.npz", mu=test.mu, sigma=test.sigma)

@@ -14,12 +14,12 @@ import pocketgan
 from pocketgan.cli import main
 from pocketgan.core.artifact import load_artifact, read_header
 from pocketgan.core.inputs import image_channels
-from pocketgan.core.onnx_session import open_session
-from pocketgan.interop import factory
-from pocketgan.interop.foreign import Pictures
+from pocketgan.foreign import factory
+from pocketgan.foreign.spec import PixelFormat
 from pocketgan.methods import METHODS
 from pocketgan.pipeline.config import ForeignConfig
-from pocketgan.pipeline.sources import as_source, load
+from pocketgan.pipeline.load_generator import as_generator, load
+from pocketgan.utils.onnx_session import open_session
 
 pytestmark = pytest.mark.xdist_group("foreign")
 
@@ -88,7 +88,7 @@ def test_the_run_is_like_any_other(run: Path, capsys: pytest.CaptureFixture[str]
     assert any("black is 0, white 255" in note and "warning" not in note for note in result["notes"])
     page = (run / "report.html").read_text()
     assert "black is 0, white 255" in page
-    assert {path.name.split("_")[-1] for path in (run / "pictures").iterdir()} >= {"teacher.png", "student.png"}
+    assert {path.name.split("_")[-1] for path in (run / "images").iterdir()} >= {"teacher.png", "student.png"}
 
 
 def _said(capsys: pytest.CaptureFixture[str], run: Path) -> str:
@@ -113,35 +113,35 @@ def test_the_student_is_weights_and_a_factory(run: Path, given: tuple[str, Path]
     assert torch.equal(small(image), pocketgan.load(file, factory=factory.load_factory(generator))(image))
 
 
-def test_values_and_colours_are_converted_before_and_behind_it(given: tuple[str, Path]) -> None:
+def test_values_and_colors_are_converted_before_and_behind_it(given: tuple[str, Path]) -> None:
     generator, weights = given
     model = load(f"{generator}@{weights}", FOREIGN, (16, 16)).model
     theirs = factory.load_factory(generator)()
     theirs.load_state_dict({key.removeprefix("module."): value for key, value in torch.load(weights).items()})
     image = torch.rand(1, 3, 8, 12)
     with torch.no_grad():
-        painted = theirs((image * 255).flip(1)).flip(1) / 255
-        torch.testing.assert_close((model(image * 2 - 1) + 1) / 2, painted, atol=1e-6, rtol=0)
+        generated = theirs((image * 255).flip(1)).flip(1) / 255
+        torch.testing.assert_close((model(image * 2 - 1) + 1) / 2, generated, atol=1e-6, rtol=0)
 
 
 def test_the_file_for_devices_has_the_conversions_in_it(run: Path, given: tuple[str, Path]) -> None:
     generator, _ = given
     small = load(f"{generator}@{run / 'student.safetensors'}").model
     image = torch.rand(1, 3, 16, 16) * 2 - 1
-    painted = open_session(run / "student.onnx", threads=1, label="student").run(None, {"image": image.numpy()})[0]
-    np.testing.assert_allclose(painted, small(image).detach().numpy(), atol=1e-4)
+    generated = open_session(run / "student.onnx", threads=1, label="student").run(None, {"image": image.numpy()})[0]
+    np.testing.assert_allclose(generated, small(image).detach().numpy(), atol=1e-4)
 
 
-def test_a_wrong_range_is_seen_on_a_real_picture(
+def test_a_wrong_range_is_seen_on_a_real_image(
     given: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     generator, weights = given
     command(
         *("compress", generator, "--weights", weights, "--data", "textures", "--task", "inputs", "--budget", "2x"),
-        *("--out", tmp_path / "run", "--to", "select", *TINY),
+        *("--out", tmp_path / "run", "--to", "prune", *TINY),
     )
     said = " ".join(capsys.readouterr().err.split())
-    assert "warning: the teacher's pictures of real images have values" in said
+    assert "warning: the teacher's images of real images have values" in said
     assert "--range 0..255" in said
 
 
@@ -166,7 +166,7 @@ def test_every_method_and_objective_takes_it(method: str, given: tuple[str, Path
     assert dict(small.spec.widths) == result["widths"]["student"]
 
 
-class Painter(nn.Sequential):
+class Generator(nn.Sequential):
     """A network in memory, of a class that takes arguments."""
 
     def __init__(self, width: int):
@@ -177,10 +177,16 @@ class Painter(nn.Sequential):
 
 
 def test_a_network_in_memory(tmp_path: Path, quick_export: None) -> None:
-    """With pairs: the truth is the target, and the discriminator sees both."""
-    model = Painter(9).train()
+    """With pairs: the target is the target, and the discriminator sees both."""
+    model = Generator(9).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    settings = {"fit__steps": 2, "fit__batch": 2, "data__workers": 0, "data__limit": 6, "judge__runtimes": ["torch"]}
+    settings = {
+        "recovery__steps": 2,
+        "recovery__batch": 2,
+        "data__workers": 0,
+        "data__limit": 6,
+        "evaluation__runtimes": ["torch"],
+    }
     settings["discriminator_options"] = {"ndf": 4, "layers": 1}
     done = pocketgan.compress(model, "shapes", budget="2x", size=16, out=tmp_path / "run", progress=False, **settings)
     assert json.loads((tmp_path / "run" / "config.json").read_text())["task"] == "paired"
@@ -188,13 +194,13 @@ def test_a_network_in_memory(tmp_path: Path, quick_export: None) -> None:
     assert model.training
     assert not hasattr(model, "spec")
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
-    again = pocketgan.load(tmp_path / "run" / "student.safetensors", factory=lambda: Painter(9))
+    again = pocketgan.load(tmp_path / "run" / "student.safetensors", factory=lambda: Generator(9))
     image = torch.rand(1, 3, 16, 16)
     assert torch.equal(again(image), done.student(image))
-    wider = as_source(Painter(12), shape=(16, 16)).model  # another of the class does not take its place
+    wider = as_generator(Generator(12), shape=(16, 16)).model  # another of the class does not take its place
     assert (done.student.spec.build().spec.whole, wider.spec.build().spec.whole) == ({"0": 9}, {"0": 12})
     with pytest.raises(ValueError, match="makes another generator than the one that was compressed"):
-        pocketgan.load(tmp_path / "run" / "student.safetensors", factory=lambda: Painter(8))
+        pocketgan.load(tmp_path / "run" / "student.safetensors", factory=lambda: Generator(8))
 
 
 def test_an_artifact_of_it_says_all_of_itself(given: tuple[str, Path], tmp_path: Path) -> None:
@@ -204,7 +210,7 @@ def test_an_artifact_of_it_says_all_of_itself(given: tuple[str, Path], tmp_path:
     command("convert", generator, "--weights", weights, *FLAGS, "--size", "16", "--out", file)
     image = torch.rand(1, 3, 16, 16) * 2 - 1
     model = load(f"{generator}@{file}").model
-    assert model.spec.pictures == Pictures(range=(0, 255), bgr=True)
+    assert model.spec.images == PixelFormat(range=(0, 255), bgr=True)
     assert torch.equal(model(image), load(f"{generator}@{weights}", FOREIGN, (16, 16)).model(image))
 
 

@@ -1,4 +1,4 @@
-"""Pictures of seeds: the same numbers for everybody, and what lies between two of them."""
+"""Images of seeds: the same numbers for everybody, and what lies between two of them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from pocketgan.cli import main
 from pocketgan.core.artifact import save_artifact
-from pocketgan.core.inputs import numbers_of
-from pocketgan.data.first import first_pictures
+from pocketgan.core.inputs import latent_from_seed
+from pocketgan.data.first import first_images
 from pocketgan.models.munit import without_style_encoder
-from pocketgan.pipeline.painter import Painter, spherical
+from pocketgan.pipeline.latent_sampler import LatentSampler, spherical
 from pocketgan.pipeline.seeds import parse_seeds
-from pocketgan.train.samples import to_uint8
-from zoo import randomised, tiny
+from pocketgan.utils.image_files import to_uint8
+from zoo import randomized, tiny
 
 GAP = 2
 Refused = Callable[..., str]
@@ -33,14 +33,14 @@ def saved(folder: Path, name: str, model: nn.Module, size: int) -> Path:
 
 @pytest.fixture(scope="module")
 def sagan() -> nn.Module:
-    return randomised(tiny("sagan", size=32, latent=9, spectral=False))
+    return randomized(tiny("sagan", size=32, latent=9, spectral=False))
 
 
 @pytest.fixture(scope="module")
 def stylegan2() -> nn.Module:
     """Its mapping network as it begins: with small random weights every seed would have nearly the same style."""
     spec = tiny("stylegan2", size=8, latent=6, mapping=2)
-    model: Any = randomised(spec)
+    model: Any = randomized(spec)
     torch.manual_seed(0)
     model.mapper.load_state_dict(spec.build().mapper.state_dict())
     return model
@@ -48,19 +48,19 @@ def stylegan2() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def munit() -> nn.Module:
-    return randomised(tiny("munit", blocks=1, style_dim=6))
+    return randomized(tiny("munit", blocks=1, style_dim=6))
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory, sagan: nn.Module, stylegan2: nn.Module, munit: nn.Module) -> Path:
-    """A teacher and a student that paint from numbers, one with a mapping network, one of styles, one of images."""
+    """A teacher and a student that generate from numbers, one with a mapping network, one of styles, one of images."""
     folder = tmp_path_factory.mktemp("generators")
     saved(folder, "teacher", sagan, 32)
-    saved(folder, "student", randomised(tiny("sagan", size=32, latent=9, spectral=False), seed=1), 32)
+    saved(folder, "student", randomized(tiny("sagan", size=32, latent=9, spectral=False), seed=1), 32)
     saved(folder, "mapped", stylegan2, 8)
     saved(folder, "styles", munit, 16)
     saved(folder, "numbers", without_style_encoder(munit), 16)
-    saved(folder, "images", randomised(tiny("resnet", blocks=0)), 16)
+    saved(folder, "images", randomized(tiny("resnet", blocks=0)), 16)
     (folder / "photos").mkdir()
     rng = np.random.default_rng(0)
     for index in range(2):
@@ -70,7 +70,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, sagan: nn.Module, stylegan2:
 
 @pytest.fixture
 def generate(files: Path, tmp_path: Path) -> Callable[..., Path]:
-    """Runs the verb on named artifacts; where it wrote."""
+    """Runs the command on named artifacts; where it wrote."""
 
     def run(names: str, out: str, *flags: object) -> Path:
         artifacts = [str(files / f"{name}.safetensors") for name in names.split()]
@@ -82,7 +82,7 @@ def generate(files: Path, tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def refused(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Runs the verb, which has to fail and to write nothing; its one line."""
+    """Runs the command, which has to fail and to write nothing; its one line."""
 
     def run(names: str, *flags: object, out: str = "x.png") -> str:
         artifacts = [str(files / f"{name}.safetensors") for name in names.split()]
@@ -95,7 +95,7 @@ def refused(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def tiles(file: Path, side: int) -> list[list[np.ndarray]]:
-    """The pictures of a sheet of squares, row by row."""
+    """The images of a sheet of squares, row by row."""
     pixels, step = np.asarray(Image.open(file)), side + GAP
     assert not pixels.shape[0] % step
     assert not pixels.shape[1] % step
@@ -105,7 +105,7 @@ def tiles(file: Path, side: int) -> list[list[np.ndarray]]:
     ]
 
 
-def painted(model: nn.Module, *given: Tensor) -> np.ndarray:
+def generated(model: nn.Module, *given: Tensor) -> np.ndarray:
     """As its file would hold it."""
     with torch.inference_mode():
         return to_uint8(model(*given)[0])
@@ -130,9 +130,9 @@ def test_what_is_no_seed(text: str) -> None:
 
 
 def test_the_numbers_of_a_seed_are_stored_values_and_normal() -> None:
-    """They are what files in the world were made with: another generator of random numbers would change every picture."""
-    assert numbers_of(0, 3).tolist() == [pytest.approx([1.117622, -1.387125, -0.4265716])]
-    many = torch.cat([numbers_of(seed, 100) for seed in range(100)])
+    """They are what files in the world were made with: another generator of random numbers would change every image."""
+    assert latent_from_seed(0, 3).tolist() == [pytest.approx([1.117622, -1.387125, -0.4265716])]
+    many = torch.cat([latent_from_seed(seed, 100) for seed in range(100)])
     assert abs(float(many.mean())) < 4 / 100
     assert abs(float(many.std()) - 1) < 4 / 100 / 2**0.5
     assert float(torch.corrcoef(many).fill_diagonal_(0).abs().max()) < 0.5
@@ -141,8 +141,10 @@ def test_the_numbers_of_a_seed_are_stored_values_and_normal() -> None:
 def test_teacher_and_student_show_the_same_seeds(generate: Callable[..., Path], sagan: nn.Module, files: Path) -> None:
     seeds = (0, 1, 2, 5)
     rows = tiles(generate("teacher student", "both.png", "--seeds", "0-2,5", "--columns", 3), 32)
-    teacher = [painted(sagan, numbers_of(seed, 9)) for seed in seeds]
-    student = [painted(randomised(tiny("sagan", size=32, latent=9, spectral=False), seed=1), numbers_of(s, 9)) for s in seeds]
+    teacher = [generated(sagan, latent_from_seed(seed, 9)) for seed in seeds]
+    student = [
+        generated(randomized(tiny("sagan", size=32, latent=9, spectral=False), seed=1), latent_from_seed(s, 9)) for s in seeds
+    ]
     assert same(rows[0], teacher[:3])
     assert same(rows[1], student[:3])
     assert same(rows[2][:1], teacher[3:])
@@ -153,20 +155,20 @@ def test_teacher_and_student_show_the_same_seeds(generate: Callable[..., Path], 
 def test_a_folder_has_a_file_a_seed(generate: Callable[..., Path], sagan: nn.Module) -> None:
     folder = generate("teacher", "folder", "--seeds", "3,12")
     assert sorted(path.name for path in folder.iterdir()) == ["seed0003.png", "seed0012.png"]
-    assert np.array_equal(np.asarray(Image.open(folder / "seed0012.png")), painted(sagan, numbers_of(12, 9)))
+    assert np.array_equal(np.asarray(Image.open(folder / "seed0012.png")), generated(sagan, latent_from_seed(12, 9)))
 
 
 def test_truncation(generate: Callable[..., Path], stylegan2: nn.Module) -> None:
     at = {psi: tiles(generate("mapped", f"{psi}.png", "--seeds", "0-3", "--truncation", psi), 8)[0] for psi in (0, 0.5, 1)}
     network: Any = stylegan2
-    w = [network.mapping(numbers_of(seed, 6)) for seed in range(4)]
-    centre = network.w_avg
-    halfway = [painted(network.synthesis, (style + centre) / 2) for style in w]
-    assert same(at[0], [painted(network.synthesis, centre[None])] * 4)
+    w = [network.mapping(latent_from_seed(seed, 6)) for seed in range(4)]
+    center = network.w_avg
+    halfway = [generated(network.synthesis, (style + center) / 2) for style in w]
+    assert same(at[0], [generated(network.synthesis, center[None])] * 4)
     assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(at[0.5], halfway, strict=True))
     assert not same(at[1][:1], at[1][1:2])
     assert same(at[1], tiles(generate("mapped", "plain.png", "--seeds", "0-3"), 8)[0])
-    assert same(at[1], [painted(network, numbers_of(seed, 6)) for seed in range(4)])
+    assert same(at[1], [generated(network, latent_from_seed(seed, 6)) for seed in range(4)])
 
 
 def test_the_great_circle() -> None:
@@ -175,7 +177,7 @@ def test_the_great_circle() -> None:
         angle = t * torch.pi / 2
         expected = 3 * torch.tensor([[np.cos(angle), 0, np.sin(angle)]], dtype=torch.float32)
         torch.testing.assert_close(spherical(first, last, t), expected)
-    a, b = numbers_of(0, 9), numbers_of(1, 9)
+    a, b = latent_from_seed(0, 9), latent_from_seed(1, 9)
     assert spherical(a, b, 0).equal(a)
     assert spherical(a, b, 1).equal(b)
     torch.testing.assert_close(spherical(a, b, 0.3), spherical(b, a, 0.7))
@@ -184,7 +186,7 @@ def test_the_great_circle() -> None:
 
 
 @pytest.mark.parametrize(("name", "side"), [("teacher", 32), ("mapped", 8)])
-def test_an_interpolation_ends_in_the_pictures_of_the_seeds(generate: Callable[..., Path], name: str, side: int) -> None:
+def test_an_interpolation_ends_in_the_images_of_the_seeds(generate: Callable[..., Path], name: str, side: int) -> None:
     (seeds,) = tiles(generate(name, "seeds.png", "--seeds", "4,0,9"), side)
     strip = tiles(generate(name, "strip.png", "--interpolate", "4,0,9", "--frames", 5), side)
     assert [len(row) for row in strip] == [5, 5]
@@ -193,11 +195,13 @@ def test_an_interpolation_ends_in_the_pictures_of_the_seeds(generate: Callable[.
 
 
 def test_with_a_mapping_network_the_way_is_straight_in_its_styles(stylegan2: nn.Module) -> None:
-    painter = Painter(stylegan2)
-    first, last = painter.code(0), painter.code(1)
-    torch.testing.assert_close(painter.between(first, last, 0.25), 0.75 * first + 0.25 * last)
-    latent = Painter(randomised(tiny("sagan", size=32, latent=9, spectral=False)))
-    assert latent.between(latent.code(0), latent.code(1), 0.25).equal(spherical(numbers_of(0, 9), numbers_of(1, 9), 0.25))
+    generator = LatentSampler(stylegan2)
+    first, last = generator.code(0), generator.code(1)
+    torch.testing.assert_close(generator.between(first, last, 0.25), 0.75 * first + 0.25 * last)
+    latent = LatentSampler(randomized(tiny("sagan", size=32, latent=9, spectral=False)))
+    assert latent.between(latent.code(0), latent.code(1), 0.25).equal(
+        spherical(latent_from_seed(0, 9), latent_from_seed(1, 9), 0.25)
+    )
 
 
 @pytest.mark.parametrize(("ending", "exact"), [("webp", True), ("gif", False)])
@@ -225,23 +229,23 @@ def test_of_several_artifacts_a_frame_is_a_column(generate: Callable[..., Path])
         assert np.array_equal(np.asarray(video.convert("RGB")), strip[:, 34:68])
 
 
-def test_pictures_in_the_styles_of_seeds(generate: Callable[..., Path], files: Path, munit: nn.Module) -> None:
-    sources = first_pictures(str(files / "photos"), (16, 16), most=9)
+def test_images_in_the_styles_of_seeds(generate: Callable[..., Path], files: Path, munit: nn.Module) -> None:
+    sources = first_images(str(files / "photos"), (16, 16), most=9)
     assert sources.shape == (2, 3, 16, 16)
     rows = tiles(generate("styles numbers", "grid.png", "--source", files / "photos", "--seeds", "2,0"), 16)
-    assert len(rows) == 4  # each picture by both
+    assert len(rows) == 4  # each image by both
     for row, index in zip(rows, (0, 0, 1, 1), strict=True):
         source = sources[index, None]
-        assert same(row, [to_uint8(source[0]), *(painted(munit, source, numbers_of(seed, 6)) for seed in (2, 0))])
+        assert same(row, [to_uint8(source[0]), *(generated(munit, source, latent_from_seed(seed, 6)) for seed in (2, 0))])
     (alone,) = tiles(generate("styles", "one.png", "--source", files / "photos" / "1.png", "--seeds", "2,0"), 16)
     assert same(alone, rows[2])
 
 
-def test_a_picture_in_the_style_of_another(generate: Callable[..., Path], files: Path, munit: nn.Module) -> None:
+def test_a_image_in_the_style_of_another(generate: Callable[..., Path], files: Path, munit: nn.Module) -> None:
     one, other = (files / "photos" / f"{index}.png" for index in range(2))
-    source, reference = (first_pictures(str(path), (16, 16), most=1) for path in (one, other))
+    source, reference = (first_images(str(path), (16, 16), most=1) for path in (one, other))
     (row,) = tiles(generate("styles", "one.png", "--source", one, "--reference", other), 16)
-    made = painted(munit, source, reference)
+    made = generated(munit, source, reference)
     assert same(row, [to_uint8(source[0]), to_uint8(reference[0]), made])
     folder = generate("styles", "alone", "--source", one, "--reference", other)
     assert np.array_equal(np.asarray(Image.open(folder / "1.png")), made)
@@ -249,10 +253,10 @@ def test_a_picture_in_the_style_of_another(generate: Callable[..., Path], files:
 
 def test_what_does_not_go_together(refused: Refused, files: Path) -> None:
     photos = ("--source", files / "photos")
-    assert "is a resnet, which paints from images alone" in refused("images")
+    assert "is a resnet, which generates from images alone" in refused("images")
     assert "is a sagan, which has no mapping network" in refused("teacher", "--truncation", "0.7")
     assert "is a munit, which has no mapping network" in refused("styles", *photos, "--truncation", "0.7")
-    assert "is a sagan, which paints from numbers alone: leave --source out" in refused("teacher", *photos)
+    assert "is a sagan, which generates from numbers alone: leave --source out" in refused("teacher", *photos)
     assert "leave --reference out" in refused("mapped", "--reference", "x.png")
     assert "say which with --source IMAGE_OR_FOLDER" in refused("styles")
     assert "has no style encoder: leave --reference out" in refused("numbers", *photos, "--reference", "x.png")
@@ -265,6 +269,6 @@ def test_what_does_not_go_together(refused: Refused, files: Path) -> None:
 def test_the_ending_says_what_is_written(refused: Refused, files: Path) -> None:
     assert "the ending says what is written: .png (all side by side)" in refused("teacher", out="x.mp4")
     assert "say which with --interpolate 0,1,2, or take .png" in refused("teacher", out="x.gif")
-    assert "is a folder, of one picture a seed" in refused("teacher", "--interpolate", "0,1", out="x")
-    assert "these are 2 rows of pictures" in refused("teacher student", out="x")
+    assert "is a folder, of one image a seed" in refused("teacher", "--interpolate", "0,1", out="x")
+    assert "these are 2 rows of images" in refused("teacher student", out="x")
     assert "no artifact given" in refused("")

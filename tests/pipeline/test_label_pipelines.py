@@ -14,8 +14,8 @@ from pocketgan.core.config import to_json
 from pocketgan.core.spec import Spec, spec_of
 from pocketgan.models import inception, inception_spade, mobile_resnet, mobile_spade, resnet, spade, unet
 from pocketgan.models.spectral import plain
-from pocketgan.pipeline.config import fits_of
-from pocketgan.train.config import GAUGAN
+from pocketgan.pipeline.config import training_configs_of
+from pocketgan.training.config import GAUGAN
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
@@ -55,9 +55,9 @@ def test_what_is_plain_stays_what_it_is() -> None:
 
 
 def test_every_training_of_label_maps_has_two_time_scales() -> None:
-    fits = fits_of("labels")
-    assert fits["fit"] == fits["search"] == fits["full"].teacher == fits["full"].distill == GAUGAN
-    assert fits_of("paired")["full"].teacher.lr_discriminator is None
+    fits = training_configs_of("labels")
+    assert fits["recovery"] == fits["search"] == fits["full"].teacher == fits["full"].distill == GAUGAN
+    assert training_configs_of("paired")["full"].teacher.lr_discriminator is None
 
 
 @pytest.fixture(scope="module")
@@ -95,21 +95,21 @@ def test_the_full_pipeline(streets: Path, tmp_path: Path, quick_export: None) ->
     assert student.separable
     trained = json.loads((out / "mobile" / "config.json").read_text())
     assert (trained["perceptual"], trained["task"], trained["arch"]) == ("none", "labels", "mobile-spade")
-    assert trained["fit"] == {**to_json(GAUGAN), "steps": 3, "batch": 2}
+    assert trained["training"] == {**to_json(GAUGAN), "steps": 3, "batch": 2}
     result = json.loads((out / "result.json").read_text())
     assert 0 < result["budget"]["reached"] <= result["budget"]["limit"] == result["teacher"]["macs"] // 8
     before = bytes_of(out)
-    command(*words(streets, out, *more, "--from", "fit"))
+    command(*words(streets, out, *more, "--from", "search"))
     after = bytes_of(out)
-    for name in ("fitted", "selected", "student"):
+    for name in ("searched", "pruned", "student"):
         assert after[f"{name}.safetensors"] == before[f"{name}.safetensors"]
 
 
 def test_the_fast_pipeline_from_a_fresh_mobile_network(streets: Path, tmp_path: Path) -> None:
     """Its weights are as published, Xavier with a gain of 0.02 and no spectral norm, and the seed's."""
     out = tmp_path / "run"
-    command(*words(streets, out, "start=mobile", "search.lr=0", "search.lr_discriminator=0", "--to", "fit"))
-    fitted = {name: value for name, value in load_file(out / "fitted.safetensors").items() if name.startswith("G/")}
+    command(*words(streets, out, "start=mobile", "search.lr=0", "search.lr_discriminator=0", "--to", "search"))
+    fitted = {name: value for name, value in load_file(out / "searched.safetensors").items() if name.startswith("G/")}
     assert not any("parametrizations" in name for name in fitted)
     name, first = next((name, value) for name, value in fitted.items() if name.endswith("head.conv0.weight"))
     assert deviation(first) == pytest.approx(0.02 * (2 / (9 * (first.shape[0] + first.shape[1]))) ** 0.5, rel=0.05), name

@@ -10,22 +10,28 @@ from commands import TINY, command
 from safetensors.torch import load_file
 
 from pocketgan.cli import main
-from pocketgan.compress.elastic import Elastic
-from pocketgan.compress.gate import add_gates_
 from pocketgan.core.artifact import load_artifact
 from pocketgan.core.spec import spec_of
 from pocketgan.data.config import DataConfig
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import stylegan2
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.players import latents_of
+from pocketgan.pipeline.networks import latents_of
 from pocketgan.pipeline.published import ARCHITECTURES
-from pocketgan.train.latents import LatentConfig
+from pocketgan.pruning.elastic import Elastic
+from pocketgan.pruning.gate import add_gates_
+from pocketgan.tasks.unconditional import LatentConfig
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 SMALL = [*TINY[: TINY.index("--size")], "--size", "32", *TINY[2:], "--data", "textures"]
-ALONE = ["--task", "unconditional", 'arch_options={"ngf":4,"latent":8}', 'discriminator_options={"ndf":4}', "judge.generated=9"]
+ALONE = [
+    "--task",
+    "unconditional",
+    'arch_options={"ngf":4,"latent":8}',
+    'discriminator_options={"ndf":4}',
+    "evaluation.generated=9",
+]
 STYLES = ["--task", "multimodal", 'arch_options={"ngf":4,"mlp":8,"blocks":1}']
 STYLES += ['discriminator_options={"ndf":2,"layers":2,"scales":2}']
 
@@ -60,8 +66,8 @@ def losses(run: Path, stage: str) -> set[str]:
     return {name for line in lines if line["stage"] == stage for name in line["losses"]}
 
 
-def pictures(run: Path) -> set[str]:
-    return {path.stem.partition("_")[2] for path in (run / "pictures").iterdir()}
+def images(run: Path) -> set[str]:
+    return {path.stem.partition("_")[2] for path in (run / "images").iterdir()}
 
 
 def named(quality: dict[str, float]) -> list[str]:
@@ -70,11 +76,11 @@ def named(quality: dict[str, float]) -> list[str]:
 
 def test_a_teacher_from_numbers(alone: Path) -> None:
     config, result = read(alone, "config.json"), read(alone)
-    assert (config["arch"], config["fit"]["lr"], config["fit"]["lr_discriminator"]) == ("sagan", 1e-4, 4e-4)
-    assert losses(alone, "train") == {"G/gan", "D/real_fake"}
+    assert (config["arch"], config["training"]["lr"], config["training"]["lr_discriminator"]) == ("sagan", 1e-4, 4e-4)
+    assert losses(alone, "train") == {"G/gan", "D/d_adv"}
     assert named(result["generator"]["quality"]) == ["frechet", "kernel", "precision", "recall"]
     assert "input" not in result
-    assert pictures(alone) == {"picture"}
+    assert images(alone) == {"image"}
     spec = spec_of(load_artifact(alone / "generator.safetensors").model)
     assert (spec.size, spec.latent, spec.spectral) == (32, 8, False)  # type: ignore[attr-defined]
     assert any("parametrizations" in name for name in load_file(alone / "discriminator.safetensors"))
@@ -84,7 +90,7 @@ def test_a_teacher_from_numbers(alone: Path) -> None:
 def test_its_student_by_dmad(alone: Path, features: Path, tmp_path: Path, quick_export: None) -> None:
     run = tmp_path / "student"
     words = ["--task", "unconditional", "--method", "dmad", "--objective", "coattention", "--budget", "2x"]
-    more = ("--features", features, "judge.generated=9", "search.steps=8")
+    more = ("--features", features, "evaluation.generated=9", "search.steps=8")
     command("compress", alone / "generator.safetensors", *flags("--out", run, *words, *SMALL, *more))
     result, student = read(run), load_artifact(run / "student.safetensors").model
     assert result["student"]["macs"] == CostModel(student, 32)().macs <= result["budget"]["limit"]
@@ -93,18 +99,18 @@ def test_its_student_by_dmad(alone: Path, features: Path, tmp_path: Path, quick_
     assert named(result["teacher"]["quality"]) == ["frechet", "kernel", "precision", "recall"]
     assert result["teacher"]["quality"] == read(alone)["generator"]["quality"]  # of the same numbers
     assert result["notes"] == []
-    assert losses(run, "recover") == {"G/gan", "G/recon", "G/coattention", "D/real_fake"}
-    assert pictures(run) == {"teacher", "student"}
-    assert sorted(path.name for path in (run / "pictures").iterdir())[0] == "000_student.png"
+    assert losses(run, "recover") == {"G/gan", "G/l1", "G/coattention", "D/d_adv"}
+    assert images(run) == {"teacher", "student"}
+    assert sorted(path.name for path in (run / "images").iterdir())[0] == "000_student.png"
 
 
 def test_a_teacher_in_styles(stylist: Path) -> None:
-    assert (read(stylist, "config.json")["arch"], read(stylist, "config.json")["fit"]["decay"]) == ("munit", "halving")
-    assert losses(stylist, "train") == {"G/gan", "G/recon", "G/style", "G/content", "D/real_fake"}
+    assert (read(stylist, "config.json")["arch"], read(stylist, "config.json")["training"]["decay"]) == ("munit", "halving")
+    assert losses(stylist, "train") == {"G/gan", "G/l1", "G/style", "G/content", "D/d_adv"}
     for side in "AB":
         assert spec_of(load_artifact(stylist / f"generator_{side}.safetensors").model).name == "munit"
         assert spec_of(load_artifact(stylist / f"discriminator_{side}.safetensors").model).name == "ms-image"
-    assert pictures(stylist) == {"source", "picture", "picture-style2", "picture-style3"}
+    assert images(stylist) == {"input", "image", "image-style2", "image-style3"}
 
 
 def test_its_student_by_gan_compression(stylist: Path, features: Path, tmp_path: Path, quick_export: None) -> None:
@@ -118,12 +124,12 @@ def test_its_student_by_gan_compression(stylist: Path, features: Path, tmp_path:
     assert named(result["student"]["quality"]) == ["frechet", "kernel", "psnr_to_teacher", "ssim_to_teacher"]
     assert set(named(result["input"]["quality"])) >= {"frechet", "kernel"}
     assert losses(run, "search") == losses(run, "recover") | {"G/style"}
-    assert losses(run, "recover") >= {"G/gan", "G/recon", "G/style", "D/real_fake"}
+    assert losses(run, "recover") >= {"G/gan", "G/l1", "G/style", "D/d_adv"}
     candidates = [json.loads(line) for line in (run / "candidates.jsonl").read_text().splitlines()]
     assert len(candidates) == 4
     assert all(line["cost"]["macs"] <= result["budget"]["limit"] for line in candidates)
     roles = {f"{name}{style}" for name in ("teacher", "student") for style in ("", "-style2", "-style3")}
-    assert pictures(run) == {"source", *roles}
+    assert images(run) == {"input", *roles}
     page = (run / "report.html").read_text()
     assert all(f'alt="{name}, style {number}"' in page for name in ("teacher", "student") for number in (2, 3))
 
@@ -131,13 +137,19 @@ def test_its_student_by_gan_compression(stylist: Path, features: Path, tmp_path:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--task", "unconditional", "--arch", "resnet"], "task=unconditional: the generator paints from images; take task="),
+        (
+            ["--task", "unconditional", "--arch", "resnet"],
+            "task=unconditional: the generator generates from images; take task=",
+        ),
         (["--task", "paired", "--data", "shapes", "--arch", "munit"], "task=paired: the generator reads style as numbers"),
-        (["--task", "labels", "--data", "shapes", "--arch", "sagan"], "reads source as numbers; take task=unconditional"),
-        (["--task", "multimodal", 'arch_options={"style_encoder":false}'], "this munit reads no styles off pictures"),
+        (["--task", "labels", "--data", "shapes", "--arch", "sagan"], "reads input as numbers; take task=unconditional"),
+        (["--task", "multimodal", 'arch_options={"style_encoder":false}'], "this munit reads no styles off images"),
         (["--task", "unconditional", "--size", "48"], "sagan size=48: allowed are powers of two from 32"),
-        (["--task", "unconditional", 'arch_options={"size":64}'], "this network knows pictures of 64x64 only; take size=64"),
-        (["--task", "unconditional", "judge.generated=1"], "generated=1: the least that a distance can be measured on is 2"),
+        (["--task", "unconditional", 'arch_options={"size":64}'], "this network knows images of 64x64 only; take size=64"),
+        (
+            ["--task", "unconditional", "evaluation.generated=1"],
+            "generated=1: the least that a distance can be measured on is 2",
+        ),
         (["--task", "unconditional", 'latents={"mixing":2}'], "mixing=2.0: a part, from 0 to 1"),
     ],
 )
@@ -153,9 +165,9 @@ def test_what_does_not_fit_is_told_before_a_teacher_is_trained(
 @pytest.mark.parametrize(
     ("task", "size", "said"),
     [
-        ("paired", "32", "task=paired: the generator reads source as numbers; take task=unconditional"),
-        ("multimodal", "32", "task=multimodal: the generator reads source as numbers; take task=unconditional"),
-        ("unconditional", "64", "size=64: this network knows pictures of 32x32 only; take size=32"),
+        ("paired", "32", "task=paired: the generator reads input as numbers; take task=unconditional"),
+        ("multimodal", "32", "task=multimodal: the generator reads input as numbers; take task=unconditional"),
+        ("unconditional", "64", "size=64: this network knows images of 32x32 only; take size=32"),
     ],
 )
 def test_what_does_not_fit_is_told_before_a_student_is_cut(

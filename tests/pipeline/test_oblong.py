@@ -1,4 +1,4 @@
-"""Pictures that are not square, from data to a small generator: one shape in all files, costs and pictures."""
+"""Images that are not square, from data to a small generator: one shape in all files, costs and images."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ OBLONG = ["--size", "32", "--aspect", "2", *TINY[2:]]
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run of a teacher on pictures of 32 x 16."""
+    """The run of a teacher on images of 32 x 16."""
     path = tmp_path_factory.mktemp("oblong") / "teacher"
     command("train", "--task", "paired", "--data", "shapes", "--out", path, *OBLONG, *NETS)
     return path
@@ -46,8 +46,8 @@ def test_all_files_of_a_run_state_one_shape(teacher: Path, student: Path) -> Non
         assert read_header(file)["size"] == list(SHAPE)
     assert (json.loads((student / "config.json").read_text())["data"]["aspect"]) == 2.0
     assert (student / "student.onnx").read_text() == "onnx 16x32"
-    with Image.open(student / "pictures" / "000_student.png") as picture:
-        assert picture.size == (32, 16)
+    with Image.open(student / "images" / "000_student.png") as image:
+        assert image.size == (32, 16)
     assert "32×16" in (student / "report.html").read_text()
 
 
@@ -82,8 +82,8 @@ def test_an_artifact_is_looked_at_in_its_own_shape(
     assert {e.key: e.value for e in onnx.load(tmp_path / "small.onnx").metadata_props}["pocketgan.size"] == "16x32"
 
 
-def test_a_height_that_the_generator_cannot_paint(teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_height_that_the_generator_cannot_generate(teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("evaluate", teacher / "generator.safetensors", "--data", "shapes", "--aspect", "1.8")
     assert main([str(word) for word in words]) == 2
-    line = "size=32, aspect=1.778 makes pictures 18 high, no multiple of 4, the generator's stride: take aspect=2 or 1.6, for"
+    line = "size=32, aspect=1.778 makes images 18 high, no multiple of 4, the generator's stride: take aspect=2 or 1.6, for"
     assert line in " ".join(capsys.readouterr().err.split())

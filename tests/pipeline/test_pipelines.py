@@ -19,7 +19,6 @@ from torch import nn
 from pocketgan.cli import main
 from pocketgan.core.artifact import load_artifact
 from pocketgan.core.config import to_json
-from pocketgan.core.lock import Turn
 from pocketgan.core.run import Run
 from pocketgan.core.spec import spec_of
 from pocketgan.data.config import DataConfig
@@ -28,6 +27,7 @@ from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.stages import STAGES, first_reader, forget
+from pocketgan.utils.lock import RunLock
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
@@ -50,12 +50,12 @@ def once(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_stage_by_stage_is_all_at_once(once: Path, teacher: Path, tmp_path: Path) -> None:
-    for stage, there in (("fit", "fitted"), ("select", "selected"), ("recover", "student")):
+    for stage, there in (("search", "searched"), ("prune", "pruned"), ("recover", "student")):
         assert not (tmp_path / "run" / f"{there}.safetensors").exists()
         command(*words(teacher / "generator.safetensors", tmp_path / "run", "--to", stage, "--resume"))
         assert (tmp_path / "run" / f"{there}.safetensors").exists()
     assert not (tmp_path / "run" / "result.json").exists()
-    for name in ("fitted", "selected", "student"):
+    for name in ("searched", "pruned", "student"):
         assert (tmp_path / "run" / f"{name}.safetensors").read_bytes() == (once / f"{name}.safetensors").read_bytes()
 
 
@@ -64,13 +64,13 @@ def test_one_supernet_serves_another_budget(once: Path, teacher: Path, tmp_path:
     out = tmp_path / "run"
     shutil.copytree(once, out)
     again = words(
-        teacher / "generator.safetensors", out, "--from", "select", "--to", "select", "method_options.candidates=4", budget="5x"
+        teacher / "generator.safetensors", out, "--from", "prune", "--to", "prune", "method_options.candidates=4", budget="5x"
     )
     command(*again)
-    assert (out / "fitted.safetensors").read_bytes() == (once / "fitted.safetensors").read_bytes()
+    assert (out / "searched.safetensors").read_bytes() == (once / "searched.safetensors").read_bytes()
     assert not (out / "student.safetensors").exists()
     whole = CostModel(load_artifact(teacher / "generator.safetensors").model, 16)().macs
-    assert CostModel(load_artifact(out / "selected.safetensors").model, 16)().macs <= whole // 5
+    assert CostModel(load_artifact(out / "pruned.safetensors").model, 16)().macs <= whole // 5
     assert len((out / "candidates.jsonl").read_text().splitlines()) == 4
     assert json.loads((out / "config.json").read_text())["budget"] == "5x"
 
@@ -91,8 +91,8 @@ def test_a_kill_before_the_settings_are_changed_leaves_the_run_as_it_was(
     with monkeypatch.context() as patch:
         patch.setattr(Run, "write_config", kill)
         with pytest.raises(Killed):
-            main(words(file, out, "--from", "select", "--to", "recover", budget="5x"))
-    assert not (out / "selected.safetensors").exists()
+            main(words(file, out, "--from", "prune", "--to", "recover", budget="5x"))
+    assert not (out / "pruned.safetensors").exists()
     command(*words(file, out, "--resume", "--to", "recover"))
     assert (out / "student.safetensors").read_bytes() == (once / "student.safetensors").read_bytes()
 
@@ -102,15 +102,15 @@ def test_a_kill_before_the_settings_are_changed_leaves_the_run_as_it_was(
     [
         (
             ["--resume", "budget=5x"],
-            "it differs in budget: '3x' -> '5x'; --from select does again what depends on that, another",
+            "it differs in budget: '3x' -> '5x'; --from prune does again what depends on that, another",
         ),
-        (["--from", "select", "search.lr=1e-3"], "search.lr: 0.0002 -> 0.001; --from fit does again what depends on that"),
-        (["--from", "recover", "method_options.candidates=9"], "method_options.candidates: 6 -> 9; --from select does again"),
+        (["--from", "prune", "search.lr=1e-3"], "search.lr: 0.0002 -> 0.001; --from search does again what depends on that"),
+        (["--from", "recover", "method_options.candidates=9"], "method_options.candidates: 6 -> 9; --from prune does again"),
         (
             ["--from", "distill"],
-            "this run has no stage 'distill': its stages are fit, select, recover, export",
+            "this run has no stage 'distill': its stages are search, prune, recover, export",
         ),
-        (["--from", "recover", "--to", "fit"], "--from recover comes after --to fit"),
+        (["--from", "recover", "--to", "search"], "--from recover comes after --to search"),
         (["--from", "evaluate"], "student.onnx, which the stage export makes: give --from export"),
     ],
 )
@@ -124,14 +124,14 @@ def test_what_cannot_be_begun_there_is_told_and_nothing_is_lost(
 
 
 def test_a_run_that_is_not_there_is_not_gone_on_with(teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(words(teacher / "generator.safetensors", tmp_path / "none", "--from", "select")) == 2
-    assert "holds no run that --from select could go on with" in capsys.readouterr().err
+    assert main(words(teacher / "generator.safetensors", tmp_path / "none", "--from", "prune")) == 2
+    assert "holds no run that --from prune could go on with" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
 
 def test_the_discriminator_of_the_supernet_goes_on(once: Path, teacher: Path) -> None:
     """GAN Compression's fine-tuning: nearer to the supernet's than to the teacher's, where others begin."""
-    fitted = {key[2:]: value for key, value in load_file(once / "fitted.safetensors").items() if key.startswith("D/")}
+    fitted = {key[2:]: value for key, value in load_file(once / "searched.safetensors").items() if key.startswith("D/")}
     theirs = load_artifact(teacher / "discriminator.safetensors").model.state_dict()
     ours = load_artifact(once / "student_discriminator.safetensors").model.state_dict()
 
@@ -143,7 +143,7 @@ def test_the_discriminator_of_the_supernet_goes_on(once: Path, teacher: Path) ->
 
 def check_the_discriminator_is_handed_on(run: Path, mobile: nn.Module) -> None:
     """Teacher, distillation, supernet, recovery: each begins with what the one before left (three steps of Adam each)."""
-    fitted = {key[2:]: value for key, value in load_file(run / "fitted.safetensors").items() if key.startswith("D/")}
+    fitted = {key[2:]: value for key, value in load_file(run / "searched.safetensors").items() if key.startswith("D/")}
     distilled, ended = (
         load_artifact(run / folder / "student_discriminator.safetensors").model.state_dict() for folder in ("distilled", ".")
     )
@@ -175,20 +175,22 @@ def test_the_full_pipeline(
     assert spec_of(mobile) == mobile_resnet(8, blocks=2)
     narrow = load_artifact(tmp_path / "run" / "distilled" / "student.safetensors").model
     assert spec_of(narrow) == mobile_resnet(4, blocks=2)
-    supernet = {key: value for key, value in load_file(tmp_path / "run" / "fitted.safetensors").items() if key.startswith("G/")}
+    supernet = {
+        key: value for key, value in load_file(tmp_path / "run" / "searched.safetensors").items() if key.startswith("G/")
+    }
     assert sum(value.numel() for value in supernet.values()) == sum(p.numel() for p in narrow.state_dict().values())
-    judge = f"{name.replace('generator', 'discriminator')}.safetensors"
-    check_the_discriminator_is_handed_on(tmp_path / "run", load_artifact(tmp_path / "run" / "mobile" / judge).model)
+    evaluation = f"{name.replace('generator', 'discriminator')}.safetensors"
+    check_the_discriminator_is_handed_on(tmp_path / "run", load_artifact(tmp_path / "run" / "mobile" / evaluation).model)
     distilling = json.loads((tmp_path / "run" / "distilled" / "config.json").read_text())
     assert distilling["teacher"] == str(tmp_path / "run" / "mobile" / f"{name}.safetensors")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert 0 < result["budget"]["reached"] <= result["budget"]["limit"] == result["teacher"]["macs"] // 8
-    assert set(result["seconds"]) == {"mobile", "distill", "fit", "select", "recover", "export", "evaluate"}
+    assert set(result["seconds"]) == {"mobile", "distill", "search", "prune", "recover", "export", "evaluate"}
     assert any("mobile" in note for note in result["notes"])
     before = bytes_of(tmp_path / "run")
-    command(*words(file, tmp_path / "run", *more, "--from", "fit", budget="8x", data=data))
+    command(*words(file, tmp_path / "run", *more, "--from", "search", budget="8x", data=data))
     after = bytes_of(tmp_path / "run")
-    for name in ("fitted", "selected", "student"):
+    for name in ("searched", "pruned", "student"):
         assert after[f"{name}.safetensors"] == before[f"{name}.safetensors"]
     assert {key for key in after if key.startswith("mobile/")} == {key for key in before if key.startswith("mobile/")}
 
@@ -196,14 +198,14 @@ def test_the_full_pipeline(
 def test_the_fast_pipeline_from_a_fresh_mobile_network_without_fine_tuning(teacher: Path, tmp_path: Path) -> None:
     """As published for horse2zebra: the teacher's mobile form from scratch; what was chosen is the student, bit for bit."""
     out = tmp_path / "run"
-    more = ("start=mobile", "fit.steps=0", "--to", "recover", "--resume")
+    more = ("start=mobile", "recovery.steps=0", "--to", "recover", "--resume")
     command(*words(teacher / "generator.safetensors", out, *more, budget="8x"))
-    cut, student = (load_artifact(out / f"{name}.safetensors").model for name in ("selected", "student"))
+    cut, student = (load_artifact(out / f"{name}.safetensors").model for name in ("pruned", "student"))
     assert spec_of(student).separable
     assert all(torch.equal(a, b) for a, b in zip(cut.state_dict().values(), student.state_dict().values(), strict=True))
-    before = (out / "fitted.safetensors").read_bytes()
-    command(*words(teacher / "generator.safetensors", out, *more, "--from", "fit", budget="8x"))
-    assert (out / "fitted.safetensors").read_bytes() == before
+    before = (out / "searched.safetensors").read_bytes()
+    command(*words(teacher / "generator.safetensors", out, *more, "--from", "search", budget="8x"))
+    assert (out / "searched.safetensors").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -214,10 +216,10 @@ def test_the_fast_pipeline_from_a_fresh_mobile_network_without_fine_tuning(teach
         (["start=mobile"], "start=mobile is for pipeline=fast"),
         (["--task", "inputs"], "pipeline=full trains a mobile teacher on real targets, and task=inputs has none"),
         (["full.width=1"], "full.width=1.0: a part of the mobile teacher's widths, above 0 and below 1"),
-        (["full.distill.weights.recom=1", SMALL], "no loss named 'recom'. Did you mean 'recon'?"),
+        (["full.distill.weights.l2=1", SMALL], "no loss named 'l2'. Did you mean 'l1'?"),
         ([], "size=16 is too small for the discriminator"),
         (["budget=1.1x"], "the network that is cut has"),
-        (["full.teacher.weights.recom=1", SMALL], "no loss named 'recom'. Did you mean 'recon'?"),
+        (["full.teacher.weights.l2=1", SMALL], "no loss named 'l2'. Did you mean 'l1'?"),
     ],
 )
 def test_what_cannot_be_a_full_pipeline_is_told_before_any_work(
@@ -232,7 +234,7 @@ def test_what_cannot_be_a_full_pipeline_is_told_before_any_work(
 def test_a_run_goes_on_with_new_settings_that_nothing_has_read_yet(once: Path, teacher: Path, tmp_path: Path) -> None:
     """The supernet knows no budget: one that is trained, or half trained, serves any without ``--from``."""
     out, file = tmp_path / "run", teacher / "generator.safetensors"
-    command(*words(file, out, "--to", "fit", budget="5x"))
+    command(*words(file, out, "--to", "search", budget="5x"))
     command(*words(file, out, "--to", "recover", "--resume", "data.workers=1"))
     assert (out / "student.safetensors").read_bytes() == (once / "student.safetensors").read_bytes()
 
@@ -273,13 +275,13 @@ def test_every_setting_is_first_read_by_a_stage_of_the_run(name: str) -> None:
     for field in fields:
         assert first_reader(field, plan, method) in (*plan, None), field
     assert first_reader("data.path", plan, method) == first_reader("task", plan, method) == plan[0]
-    assert first_reader("fit.lr", plan, method) == "recover"
-    assert first_reader("search.lr", plan, method) == ("fit" if "fit" in plan else None)
+    assert first_reader("recovery.lr", plan, method) == "recover"
+    assert first_reader("search.lr", plan, method) == ("search" if "search" in plan else None)
     assert first_reader("full.distill.lr", plan, method) == ("distill" if "distill" in plan else None)
     assert first_reader("full.teacher.lr", plan, method) == {"full": "mobile", "no mobile form": "distill"}.get(name)
     assert first_reader("objective", plan, method) == next(stage for stage in plan if stage != "mobile")
-    assert first_reader("budget", plan, method) == "select"
-    assert first_reader("budget", plan, make_method("dmad", {})) == ("fit" if "fit" in plan else "select")
+    assert first_reader("budget", plan, method) == "prune"
+    assert first_reader("budget", plan, make_method("dmad", {})) == ("search" if "search" in plan else "prune")
     assert first_reader("search.log_every", plan, method) is None
 
 
@@ -287,9 +289,9 @@ def test_who_begins_anew_does_not_join(
     once: Path, teacher: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pocketgan.core.run.PATIENCE", 0.1)
-    turn = Turn(once)
+    turn = RunLock(once)
     assert turn.take()
-    assert main(words(teacher / "generator.safetensors", once, "--from", "select", "--to", "select", budget="5x")) == 2
+    assert main(words(teacher / "generator.safetensors", once, "--from", "prune", "--to", "prune", budget="5x")) == 2
     assert "is being worked on by another process" in capsys.readouterr().err
     turn.give()
 
@@ -326,4 +328,4 @@ def test_several_processes_share_one_run_and_survive_the_death_of_its_owner(once
     assert (out / "student.safetensors").exists()
     lines = [json.loads(line) for line in (out / "candidates.jsonl").read_text().splitlines()]
     assert sorted(line["number"] for line in lines) == list(range(40))
-    assert (out / "fitted.safetensors").read_bytes() == (once / "fitted.safetensors").read_bytes()
+    assert (out / "searched.safetensors").read_bytes() == (once / "searched.safetensors").read_bytes()

@@ -11,9 +11,9 @@ from commands import NETS, TINY, bytes_of, command
 from PIL import Image
 
 import pocketgan
+from pocketgan.checkpoints import load_checkpoint, to_published
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.spec import spec_of
-from pocketgan.interop import load_checkpoint, to_published
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import patchgan, resnet
 from pocketgan.report.svg import svg
@@ -52,13 +52,13 @@ def test_the_run_of_a_student_holds_what_the_contract_names(student: Path) -> No
     kept = {path.name for path in student.iterdir()}
     contract = {"config.json", "log.jsonl", "samples", "checkpoints", "student.safetensors", "student.onnx", "result.json"}
     assert kept == contract | {
-        "report.html", "pictures", "selected.safetensors", "student_discriminator.safetensors", "seconds.json",
+        "report.html", "images", "pruned.safetensors", "student_discriminator.safetensors", "seconds.json",
         "export.json", ".lock",
     }  # fmt: skip
-    roles = ("source", "target", "teacher", "student")
-    assert {path.name for path in (student / "pictures").iterdir()} == {f"00{i}_{role}.png" for i in range(3) for role in roles}
-    with Image.open(student / "pictures" / "000_student.png") as picture:
-        assert picture.size == (16, 16)
+    roles = ("input", "target", "teacher", "student")
+    assert {path.name for path in (student / "images").iterdir()} == {f"00{i}_{role}.png" for i in range(3) for role in roles}
+    with Image.open(student / "images" / "000_student.png") as output:
+        assert output.size == (16, 16)
     assert not list((student / "checkpoints").iterdir())
     page = (student / "report.html").read_text()
     assert "http://" not in page.replace("http://www.w3.org", "")  # names of formats, not addresses
@@ -80,7 +80,7 @@ def test_result_json_is_the_contract(student: Path) -> None:
     assert set(result["budget"]) == {"asked", "kind", "limit", "reached", "floor"}
     assert set(result["export"]["onnx"]) == {"file", "bytes", "max_abs_diff", "tolerance", "differences"}
     assert result["export"]["onnx"]["max_abs_diff"] < 1e-4
-    assert set(result["seconds"]) == {"select", "recover", "export", "evaluate"}
+    assert set(result["seconds"]) == {"prune", "recover", "export", "evaluate"}
     assert set(result["versions"]) == {"pocketgan", "torch", "numpy", "onnxruntime"}
 
 
@@ -102,10 +102,10 @@ def test_the_student_is_below_the_budget_and_the_figures_are_its_own(student: Pa
 
 
 def test_the_recovery_imitated_everything_that_was_asked_for(student: Path) -> None:
-    names = {"D/real_fake", "G/gan", "G/recon", "G/output", "G/features", "G/attention"}
+    names = {"D/d_adv", "G/gan", "G/l1", "G/output", "G/features", "G/attention"}
     assert {name for entry in logged(student, "recover") for name in entry["losses"]} == names
     assert not logged(student, "search")
-    cut, done = (load_artifact(student / f"{name}.safetensors").model for name in ("selected", "student"))
+    cut, done = (load_artifact(student / f"{name}.safetensors").model for name in ("pruned", "student"))
     assert spec_of(cut) == spec_of(done)
     assert not torch.equal(cut.head.weight, done.head.weight)
 
@@ -126,10 +126,10 @@ def test_the_onnx_file_is_the_student(student: Path) -> None:
 
     session = onnxruntime.InferenceSession(student / "student.onnx", providers=["CPUExecutionProvider"])
     image = torch.rand(2, 3, 20, 24) * 2 - 1
-    (picture,) = session.run(None, {"image": image.numpy()})
+    (output,) = session.run(None, {"image": image.numpy()})
     with torch.inference_mode():
         expected = load_artifact(student / "student.safetensors").model(image)
-    torch.testing.assert_close(torch.from_numpy(picture), expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(torch.from_numpy(output), expected, rtol=0, atol=1e-4)
 
 
 def test_a_finished_run_that_is_resumed_changes_nothing(
@@ -149,9 +149,9 @@ def test_a_finished_run_that_is_resumed_changes_nothing(
     "lost",
     [
         ("result.json",),
-        ("result.json", "student.onnx", "pictures", "report.html"),
+        ("result.json", "student.onnx", "images", "report.html"),
         ("result.json", "student.onnx", "student.safetensors", "student_discriminator.safetensors"),
-        ("result.json", "student.onnx", "student.safetensors", "selected.safetensors", "seconds.json", "log.jsonl"),
+        ("result.json", "student.onnx", "student.safetensors", "pruned.safetensors", "seconds.json", "log.jsonl"),
     ],
 )
 def test_a_run_killed_between_its_stages_goes_on_to_the_same_student(
@@ -164,7 +164,7 @@ def test_a_run_killed_between_its_stages_goes_on_to_the_same_student(
     again = ("compress", teacher / "generator.safetensors", "--data", "shapes", "--out", run, "--budget", "4x", "--resume")
     command(*again, "--objective", "output+features+attention", *TINY)
     assert set(bytes_of(run)) == set(bytes_of(student))
-    for name in ("selected", "student", "student_discriminator"):
+    for name in ("pruned", "student", "student_discriminator"):
         assert (run / f"{name}.safetensors").read_bytes() == (student / f"{name}.safetensors").read_bytes()
     for name in ("teacher", "student"):
         assert result_of(run)[name]["quality"] == result_of(student)[name]["quality"]
@@ -174,33 +174,33 @@ def test_unpaired_both_ways_and_then_a_one_way_student(unpaired_teacher: Path, t
     files = [f"{kind}_{side}.safetensors" for kind in ("discriminator", "generator") for side in "AB"]
     assert sorted(path.name for path in unpaired_teacher.glob("*.safetensors")) == files
     assert {name for entry in logged(unpaired_teacher, "train") for name in entry["losses"]} == {
-        *("G/gan", "G/cycle", "G/identity", "D/real_fake")
+        *("G/gan", "G/cycle", "G/identity", "D/d_adv")
     }
     back = unpaired_teacher / "generator_B.safetensors"
     common = ("--data", "textures", "--task", "unpaired", "--direction", "BtoA", "--budget", "3x", *TINY)
     command("compress", back, *common, "--out", tmp_path / "s", "--objective", "none")
     losses = logged(tmp_path / "s", "recover")[-1]["losses"]
-    assert set(losses) == {"D/real_fake", "G/gan", "G/recon"}
-    critic = spec_of(load_artifact(tmp_path / "s" / "student_discriminator.safetensors").model)
-    assert critic == patchgan(4, 1)  # the one beside, which judges pictures alone
+    assert set(losses) == {"D/d_adv", "G/gan", "G/l1"}
+    teacher_discriminator = spec_of(load_artifact(tmp_path / "s" / "student_discriminator.safetensors").model)
+    assert teacher_discriminator == patchgan(4, 1)  # the one beside, which scores images alone
     assert set(result_of(tmp_path / "s")["student"]["quality"]) == {"psnr_to_teacher", "ssim_to_teacher"}
-    assert not list((tmp_path / "s" / "pictures").glob("*_target.png"))
+    assert not list((tmp_path / "s" / "images").glob("*_target.png"))
 
 
 def test_inputs_are_enough_and_need_no_discriminator(teacher: Path, folder: Path, tmp_path: Path, quick_export: None) -> None:
     source = ("compress", teacher / "generator.safetensors", "--data", folder, "--task", "inputs", "--budget", "3x")
     command(*source, "--out", tmp_path / "s", "--method", "uniform", *TINY)
-    assert set(logged(tmp_path / "s", "recover")[-1]["losses"]) == {"G/recon", "G/output", "G/features"}
+    assert set(logged(tmp_path / "s", "recover")[-1]["losses"]) == {"G/l1", "G/output", "G/features"}
     assert not (tmp_path / "s" / "student_discriminator.safetensors").exists()
     result = result_of(tmp_path / "s")
-    assert result["notes"] == ["no test images: judged on the training images"]
+    assert result["notes"] == ["no test images: evaluated on the training images"]
     assert set(result["student"]["quality"]) == {"psnr_to_teacher", "ssim_to_teacher"}
 
 
 def test_fresh_weights_keep_the_widths_alone(teacher: Path, student: Path, tmp_path: Path, quick_export: None) -> None:
     source = ("compress", teacher / "generator.safetensors", "--data", "shapes", "--budget", "4x", "--weights", "fresh")
     command(*source, "--out", tmp_path / "s", *TINY)
-    fresh, kept = (load_artifact(run / "selected.safetensors").model for run in (tmp_path / "s", student))
+    fresh, kept = (load_artifact(run / "pruned.safetensors").model for run in (tmp_path / "s", student))
     assert spec_of(fresh) == spec_of(kept)
     assert not torch.equal(fresh.stem.conv.weight, kept.stem.conv.weight)
     assert fresh.block0.a.conv.weight.std().item() == pytest.approx(0.02, rel=0.1)
@@ -209,16 +209,16 @@ def test_fresh_weights_keep_the_widths_alone(teacher: Path, student: Path, tmp_p
 
 def test_a_published_checkpoint_teaches_with_its_discriminator_beside_it(tmp_path: Path, quick_export: None) -> None:
     torch.manual_seed(0)
-    generator, critic = resnet(6, blocks=1).build(), patchgan(3, 1, in_channels=6).build()
+    generator, teacher_discriminator = resnet(6, blocks=1).build(), patchgan(3, 1, in_channels=6).build()
     torch.save(to_published(generator), tmp_path / "latest_net_G.pth")
-    torch.save(to_published(critic), tmp_path / "latest_net_D.pth")
+    torch.save(to_published(teacher_discriminator), tmp_path / "latest_net_D.pth")
     assert spec_of(load_checkpoint(tmp_path / "latest_net_G.pth").model) == spec_of(generator)
     command(
         *("compress", tmp_path / "latest_net_G.pth", "--data", "shapes", "--budget", "2.5x", "--out", tmp_path / "s"),
         *("--method", "uniform", "--objective", "attention", *TINY),
     )
     assert result_of(tmp_path / "s")["teacher"]["params"] == sum(p.numel() for p in generator.parameters())
-    assert spec_of(load_artifact(tmp_path / "s" / "student_discriminator.safetensors").model) == spec_of(critic)
+    assert spec_of(load_artifact(tmp_path / "s" / "student_discriminator.safetensors").model) == spec_of(teacher_discriminator)
 
 
 def test_the_python_door(teacher: Path, tmp_path: Path, quick_export: None) -> None:
@@ -227,8 +227,8 @@ def test_the_python_door(teacher: Path, tmp_path: Path, quick_export: None) -> N
     assert pocketgan.inspect(model, size=16)["total"] == CostModel(model, 16)()._asdict()
     done = pocketgan.compress(
         model, "shapes", budget="3x", method="uniform", out=tmp_path / "s", size=16, progress=False,
-        device="cpu", fit__steps=2, fit__batch=2, data__limit=4, data__workers=0, judge__runtimes=["torch"],
-        judge__repeats=1, task="unpaired", gan="lsgan", teacher_discriminator=str(_critic(tmp_path)),
+        device="cpu", recovery__steps=2, recovery__batch=2, data__limit=4, data__workers=0, evaluation__runtimes=["torch"],
+        evaluation__repeats=1, task="unpaired", gan="lsgan", teacher_discriminator=str(_discriminator(tmp_path)),
     )  # fmt: skip
     assert done.result == result_of(done.path)
     assert done.result["student"]["macs"] * 3 <= done.result["teacher"]["macs"]
@@ -238,6 +238,6 @@ def test_the_python_door(teacher: Path, tmp_path: Path, quick_export: None) -> N
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def _critic(folder: Path) -> Path:
-    save_artifact(folder / "critic.safetensors", patchgan(3, 1).build(), size=16)
-    return folder / "critic.safetensors"
+def _discriminator(folder: Path) -> Path:
+    save_artifact(folder / "discriminator.safetensors", patchgan(3, 1).build(), size=16)
+    return folder / "discriminator.safetensors"

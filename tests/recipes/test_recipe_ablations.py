@@ -10,14 +10,14 @@ from toys import SHORT, SMALL, save_teacher
 
 from pocketgan.cli import main
 from pocketgan.core.config import to_json
-from pocketgan.core.files import read_json
 from pocketgan.methods import make_method
 from pocketgan.pipeline.compare import plan
 from pocketgan.recipes import RECIPES, dmad_ablations
-from pocketgan.train.objectives import check_objectives
+from pocketgan.training.objectives import check_objectives
+from pocketgan.utils.files import read_json
 
 NAME = "dmad-ablations"
-TWO = ("scratch", "critics 3")
+TWO = ("scratch", "layers 3")
 
 
 def test_every_variant_is_a_run_of_its_own() -> None:
@@ -29,7 +29,7 @@ def test_every_variant_is_a_run_of_its_own() -> None:
         make_method(settings.method, settings.method_options)
         check_objectives(settings.objective, settings.objective_options)
         assert settings.search_objective == "output+features"
-        assert settings.fit.weights == settings.search.weights == {"recon": 10.0}
+        assert settings.recovery.weights == settings.search.weights == {"l1": 10.0}
 
 
 def test_the_tables_of_the_paper_are_the_variants() -> None:
@@ -46,9 +46,9 @@ def test_the_tables_of_the_paper_are_the_variants() -> None:
     assert [runs[name].weights for name in components] == ["fresh", *["inherit"] * 5]
     options = {name: runs[name].objective_options.get("coattention", {}) for name in runs}
     assert [options[name] for name in ("all", "product", "convolution")] == [{}, {"fusion": "product"}, {"fusion": "conv"}]  # V
-    critics = {count: options[f"critics {count}"]["critics"] for count in (2, 3, 4)}  # VI
-    assert all(len(layers) == count for count, layers in critics.items())
-    assert set(critics[2]) < set(critics[3]) < set(critics[4]) == {"conv1", "conv2", "conv3", "conv4"}
+    discriminators = {count: options[f"layers {count}"]["discriminator_layers"] for count in (2, 3, 4)}  # VI
+    assert all(len(layers) == count for count, layers in discriminators.items())
+    assert set(discriminators[2]) < set(discriminators[3]) < set(discriminators[4]) == {"conv1", "conv2", "conv3", "conv4"}
     assert [runs[f"ndf {n}"].discriminator_options for n in (128, 64, 32, 16)] == [{"ndf": n} for n in (128, 64, 32, 16)]  # VII
     for name in runs:
         assert f"`{name}`" in dmad_ablations.__doc__
@@ -56,7 +56,7 @@ def test_the_tables_of_the_paper_are_the_variants() -> None:
 
 def small_run(out: Path, *more: str) -> list[str]:
     """The command, with two of the variants at toy size."""
-    base = [*SMALL, "data.path=shapes", *(f"{fit}.{field}" for fit in ("fit", "search") for field in SHORT)]
+    base = [*SMALL, "data.path=shapes", *(f"{fit}.{field}" for fit in ("recovery", "search") for field in SHORT)]
     two = json.dumps({name: dmad_ablations.VARIANTS[name] for name in TWO})
     fields = [*(f"base.{field}" for field in base), f"variants={two}", 'budgets=["3x"]']
     return ["recipes", NAME, "--out", str(out), *more, *fields]
@@ -70,7 +70,7 @@ def test_it_runs_is_seeded_and_resumes(
     save_teacher(Path(RECIPES[NAME]().base.teacher), "resnet", paired=True)
     out = tmp_path / "run"
     assert main(small_run(out, "--seed", "5")) == 0, capsys.readouterr().err
-    runs = [out / f"dmad-3x-{name}-s5" for name in ("scratch", "critics-3")]
+    runs = [out / f"dmad-3x-{name}-s5" for name in ("scratch", "layers-3")]
     assert sorted(path for path in out.iterdir() if path.is_dir()) == sorted(runs)
     results = [read_json(run / "result.json") for run in runs]
     assert [(result["variant"], result["seed"]) for result in results] == [(name, 5) for name in TWO]

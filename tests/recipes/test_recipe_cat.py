@@ -7,15 +7,15 @@ import pytest
 import torch
 from toys import save_teacher, toy
 
-from pocketgan.compress.budget import parse_budget
 from pocketgan.core.artifact import load_artifact
-from pocketgan.core.files import read_json
 from pocketgan.core.spec import MODELS
-from pocketgan.methods import Setting, make_method
+from pocketgan.methods import MethodContext, make_method
 from pocketgan.metrics.cost import CostModel
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
+from pocketgan.pruning.budget import parse_budget
 from pocketgan.recipes import RECIPES, cat
-from pocketgan.recipes.base import cook
+from pocketgan.recipes.base import run_recipe
+from pocketgan.utils.files import read_json
 
 HEADER = cat.__doc__
 ROWS = dict(re.findall(r"^\| (cat-[\w-]+) \| ([\d.]+) \|", HEADER, re.MULTILINE))
@@ -52,13 +52,13 @@ def test_what_was_not_verified_is_marked() -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_settings_are_the_published_ones(name: str) -> None:
-    config, (epochs, alignment, recon, norm) = RECIPES[name](), SCRIPTS[name]
+    config, (epochs, alignment, l1, norm) = RECIPES[name](), SCRIPTS[name]
     teacher = teacher_of(config)
-    for fit, batch in ((teacher.fit, 32), (config.fit, 80)):
+    for fit, batch in ((teacher.training, 32), (config.recovery, 80)):
         assert (fit.epochs, fit.batch, fit.lr, fit.betas) == (sum(epochs), batch, 2e-4, (0.5, 0.999))
         assert fit.decay_start * fit.epochs == pytest.approx(epochs[0])
-    assert teacher.fit.weights == ({} if recon[0] is None else {"recon": recon[0]})
-    assert config.fit.weights == {"recon": recon[1], "kernel-alignment": pytest.approx(4 * alignment)}
+    assert teacher.training.weights == ({} if l1[0] is None else {"l1": l1[0]})
+    assert config.recovery.weights == {"l1": l1[1], "kernel-alignment": pytest.approx(4 * alignment)}
     assert (config.method, config.method_options, config.objective, config.weights) == ("cat", {}, "kernel-alignment", "fresh")
     assert (teacher.arch, teacher.arch_options) == ("inception", {"ngf": 64, "norm": norm})
     paired = name in ("cat-maps", "cat-cityscapes")
@@ -72,10 +72,10 @@ def test_the_settings_are_the_published_ones(name: str) -> None:
 def test_gaugans_settings_are_the_published_ones(name: str) -> None:
     config = RECIPES[name]()
     teacher = teacher_of(config)
-    for fit in (teacher.fit, config.fit):
+    for fit in (teacher.training, config.recovery):
         assert (fit.epochs, fit.batch, fit.decay_start) == (200, 16, 0.5)
         assert (fit.lr, fit.lr_discriminator, fit.betas) == (1e-4, 4e-4, (0.0, 0.9))
-    assert config.fit.weights == {"kernel-alignment": 0.5}
+    assert config.recovery.weights == {"kernel-alignment": 0.5}
     assert (teacher.arch, teacher.data, teacher.task) == ("inception-spade", config.data, config.task)
     assert config.data.shape == (256, 512)
 
@@ -97,11 +97,11 @@ def test_a_fresh_teacher_is_cut_to_the_budget(name: str) -> None:
     model = MODELS[teacher.arch](**teacher.arch_options).build()
     cost = CostModel(model, config.data.shape)
     budget = parse_budget(config.budget, cost())
-    setting = Setting(budget, cost, config.multiple, images=lambda: [torch.zeros(1, model.in_channels, 64, 64)])
+    context = MethodContext(budget, cost, config.multiple, images=lambda: [torch.zeros(1, model.in_channels, 64, 64)])
     method = make_method(config.method, config.method_options)
-    method.check(model, setting, features=False)
-    assert not method.fits(model)  # every group has a scale, or goes along with one
-    widths = {group: len(kept) for group, kept in method.select(method.prepare(model, setting), setting).items()}
+    method.check(model, context, features=False)
+    assert not method.needs_search(model)  # every group has a scale, or goes along with one
+    widths = {group: len(kept) for group, kept in method.select(method.prepare(model, context), context).items()}
     assert 0.97 * budget.limit <= cost(widths).macs_paper <= budget.limit
     if name in PAINTERS:
         assert widths["trunk"] >= 256
@@ -118,7 +118,7 @@ def test_a_student_of_each_kind_runs_at_toy_size(
     config = RECIPES[name]()
     norm = teacher_of(config).arch_options["norm"]
     save_teacher(Path(config.teacher), "inception", paired=config.task == "paired", norm=norm)
-    cook(toy(config, "budget=3x"), tmp_path / "run")
+    run_recipe(toy(config, "budget=3x"), tmp_path / "run")
     student = load_artifact(tmp_path / "run" / "student.safetensors")
     assert (student.provenance["method"], student.provenance["teacher"]) == ("cat", config.teacher)
     result = read_json(tmp_path / "run" / "result.json")

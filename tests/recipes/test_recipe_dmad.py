@@ -9,17 +9,17 @@ import pytest
 from toys import save_teacher, toy
 
 from pocketgan.cli import main
-from pocketgan.compress.budget import check_floor, parse_budget
-from pocketgan.compress.fit_budget import floor_widths
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.config import to_json
-from pocketgan.core.files import read_json
 from pocketgan.core.spec import MODELS
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import resnet
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
+from pocketgan.pruning.budget import check_floor, parse_budget
+from pocketgan.pruning.fit_budget import floor_widths
 from pocketgan.recipes import RECIPES, dmad
-from pocketgan.recipes.base import cook
+from pocketgan.recipes.base import run_recipe
+from pocketgan.utils.files import read_json
 
 HEADER = dmad.__doc__
 NAMES = ("horse2zebra", "zebra2horse", "summer2winter", "winter2summer", "edges2shoes", "cityscapes")
@@ -72,17 +72,17 @@ def test_teacher_and_student_know_the_same_data(name: str) -> None:
 def test_the_schedule_is_the_published_one(name: str) -> None:
     config = RECIPES[name]()
     assert config.method == "dmad"
-    assert config.fit == config.search
-    fit, paired = config.fit, config.task == "paired"
+    assert config.recovery == config.search
+    fit, paired = config.recovery, config.task == "paired"
     assert (fit.epochs, fit.lr, fit.betas, fit.decay, fit.decay_start) == (200, 2e-4, (0.5, 0.999), "linear", 0.5)
     assert fit.batch == (4 if name == "dmad-edges2shoes" else 1)
-    assert fit.weights == {"recon": 100.0 if paired else 10.0}
+    assert fit.weights == {"l1": 100.0 if paired else 10.0}
     assert config.gan == ("hinge" if paired else "lsgan")
     assert (config.data.load_size, config.data.flip) == ((None, False) if paired else (286, True))
     if paired:
         expected = {"ndf": 128, "norm": "instance" if "mobile" in name else "batch"}
         assert teacher_of(config).discriminator_options == expected
-        assert teacher_of(config).fit == fit
+        assert teacher_of(config).training == fit
 
 
 @pytest.mark.filterwarnings("ignore:a search of 10 steps")
@@ -94,7 +94,7 @@ def test_a_student_of_each_kind_runs_at_toy_size(
     config = RECIPES[name]()
     paired = config.task == "paired"
     save_teacher(Path(config.teacher), arch, paired=paired, norm="batch" if arch == "unet" else "instance")
-    cook(toy(config, "budget=3x", "search.steps=10"), tmp_path / "run")
+    run_recipe(toy(config, "budget=3x", "search.steps=10"), tmp_path / "run")
     student = load_artifact(tmp_path / "run" / "student.safetensors")
     assert student.provenance["method"] == "dmad"
     assert student.provenance["teacher"] == config.teacher
@@ -116,5 +116,5 @@ def test_the_headers_command_of_the_preset_is_understood(
     assert printed["two_way"] is True
     assert printed["budget_back"] == RECIPES["dmad-zebra2horse"]().budget
     assert all(printed[field] == recipe[field] for field in ("teacher", "data", "budget", "task", "method"))
-    assert printed["fit"]["weights"].items() >= recipe["fit"]["weights"].items()
-    assert all(printed["fit"][field] == recipe["fit"][field] for field in ("epochs", "batch", "lr"))
+    assert printed["recovery"]["weights"].items() >= recipe["recovery"]["weights"].items()
+    assert all(printed["recovery"][field] == recipe["recovery"][field] for field in ("epochs", "batch", "lr"))

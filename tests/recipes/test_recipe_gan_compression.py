@@ -11,7 +11,6 @@ import pytest
 from toys import toy
 
 from pocketgan.cli import main
-from pocketgan.compress.budget import parse_budget
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.config import from_json, to_json
 from pocketgan.core.dims import widths_of
@@ -23,12 +22,13 @@ from pocketgan.models import mobile_resnet, patchgan, resnet
 from pocketgan.models.resnet import ResnetSpec
 from pocketgan.pipeline.compress import run_stages
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
+from pocketgan.pruning.budget import parse_budget
 from pocketgan.recipes import RECIPES, gan_compression
 from pocketgan.search.evolution import Evolution
 from pocketgan.search.published import make_space, parse_configuration
-from pocketgan.search.space import Within
+from pocketgan.search.space import BudgetedSpace
 from pocketgan.search.strategies import STRATEGIES, BruteForce
-from pocketgan.train.config import FitConfig, lr_factor
+from pocketgan.training.config import TrainingConfig, lr_factor
 
 HEADER = gan_compression.__doc__
 TASKS = ("horse2zebra", "edges2shoes", "cityscapes", "maps")
@@ -75,13 +75,13 @@ def is_cut(config: CompressConfig) -> ResnetSpec:
     return mobile_resnet(int(ngf * (config.full.width if config.pipeline == "full" else 1)))
 
 
-def within(config: CompressConfig) -> Within:
+def within(config: CompressConfig) -> BudgetedSpace:
     """The space of the recipe, and its budget, at the full size."""
     generator = is_cut(config).build(device="meta")
     cost = CostModel(generator, config.data.size)
     dense = CostModel(MODELS["resnet"](ngf=64, blocks=9).build(device="meta"), config.data.size)
     space, method = make_space(config.method_options["space"], generator), make_method(config.method, config.method_options)
-    return Within(space, cost, parse_budget(config.budget, dense()), method.use)
+    return BudgetedSpace(space, cost, parse_budget(config.budget, dense()), method.use)
 
 
 def test_every_row_of_the_header_is_known_and_every_recipe_has_one() -> None:
@@ -153,7 +153,7 @@ def published_factor(epoch: int, constant: int, decaying: int) -> float:
     return 1 - max(0, epoch - constant) / (decaying + 1)
 
 
-def check_decay(fit: FitConfig, constant: int, decaying: int) -> None:
+def check_decay(fit: TrainingConfig, constant: int, decaying: int) -> None:
     """As long as published, and in every epoch the published rate lies between ours at its begin and at its end."""
     epochs = constant + decaying
     assert (fit.epochs, fit.decay, fit.lr, fit.betas) == (epochs, "linear", 2e-4, (0.5, 0.999))
@@ -167,12 +167,12 @@ def check_decay(fit: FitConfig, constant: int, decaying: int) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_schedules_are_the_published_ones(name: str) -> None:
     config, task, fast = RECIPES[name](), name.split("-")[2], name.endswith("-fast")
-    once, twice, batch, recon, distil, ngfs, tuned, _ = SCRIPTS[task]
-    learning, weights = [(config.search, twice)], {"recon": recon, "features": distil}
+    once, twice, batch, l1, distil, ngfs, tuned, _ = SCRIPTS[task]
+    learning, weights = [(config.search, twice)], {"l1": l1, "features": distil}
     if tuned[fast]:
-        learning.append((config.fit, once))
+        learning.append((config.recovery, once))
     else:
-        assert (config.fit.steps, config.fit.epochs) == (0, None)
+        assert (config.recovery.steps, config.recovery.epochs) == (0, None)
     if not fast:
         learning.append((config.full.distill, once))
         assert is_cut(config) == mobile_resnet(ngfs[1])
@@ -185,9 +185,9 @@ def test_the_schedules_are_the_published_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_teachers_play_the_published_game(name: str) -> None:
+def test_teachers_play_the_published_task(name: str) -> None:
     config, teacher = RECIPES[name](), teacher_of(RECIPES[name]())
-    once, _, batch, recon, *_ = SCRIPTS[name.split("-")[2]]
+    once, _, batch, l1, *_ = SCRIPTS[name.split("-")[2]]
     paired = config.task == "paired"
     assert (teacher.data, teacher.task, teacher.arch) == (config.data, config.task, "resnet")
     assert (config.data.load_size, config.data.size, config.data.flip) == (286, 256, True)
@@ -195,7 +195,7 @@ def test_teachers_play_the_published_game(name: str) -> None:
     assert teacher.gan in (config.gan, None)
     new = {"ndf": 128 if paired else 64}
     assert {"ndf": 64} | teacher.discriminator_options == new
-    trainings = [teacher.fit]
+    trainings = [teacher.training]
     if config.pipeline == "full":
         assert (config.full.discriminator_options, config.discriminator_options) == (new, None)  # the teacher's goes on
         trainings.append(config.full.teacher)
@@ -204,7 +204,7 @@ def test_teachers_play_the_published_game(name: str) -> None:
     for fit in trainings:
         check_decay(fit, *once)
         assert fit.batch == batch
-        assert fit.weights in ([{"recon": recon}, {}] if recon == 100 else [{"recon": recon}] if paired else [{}])
+        assert fit.weights in ([{"l1": l1}, {}] if l1 == 100 else [{"l1": l1}] if paired else [{}])
 
 
 @pytest.fixture(scope="module")
@@ -233,8 +233,8 @@ def test_a_recipe_runs_at_its_true_widths(name: str, dense: Path, tmp_path: Path
         *(f"full.discriminator_options={new}", f"discriminator_options={'null' if full else new}"),
     )
     if name not in TO_THE_END:
-        run_stages(small, out, last="mobile" if full else "fit")
-        assert (out / ("mobile/result.json" if full else "fitted.safetensors")).exists()
+        run_stages(small, out, last="mobile" if full else "search")
+        assert (out / ("mobile/result.json" if full else "searched.safetensors")).exists()
         return
     run_stages(small, out, last="recover")
     student = load_artifact(out / "student.safetensors").model
@@ -255,6 +255,6 @@ def test_the_headers_command_is_the_recipe(
     assert main([*shlex.split(line), "--dry-run"]) == 0
     printed = json.loads(capsys.readouterr().out)
     for config in (printed, recipe):
-        for fit in (config["search"], config["fit"], config["full"]["teacher"], config["full"]["distill"]):
+        for fit in (config["search"], config["recovery"], config["full"]["teacher"], config["full"]["distill"]):
             fit.pop("checkpoint_every")
     assert printed == recipe

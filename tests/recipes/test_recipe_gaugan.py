@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toys import save_painter, toy
+from toys import save_generator, toy
 
-from pocketgan.compress.budget import parse_budget
 from pocketgan.core.artifact import load_artifact
 from pocketgan.core.config import from_json
 from pocketgan.core.spec import MODELS, Spec, spec_of
@@ -17,12 +16,13 @@ from pocketgan.models import mobile_spade
 from pocketgan.models.spectral import plain
 from pocketgan.pipeline.compress import run_stages
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
+from pocketgan.pruning.budget import parse_budget
 from pocketgan.recipes import RECIPES, gaugan
 from pocketgan.search.evolution import Evolution
 from pocketgan.search.published import make_space, parse_configuration
-from pocketgan.search.space import Within
+from pocketgan.search.space import BudgetedSpace
 from pocketgan.search.strategies import STRATEGIES, BruteForce
-from pocketgan.train.config import FitConfig
+from pocketgan.training.config import TrainingConfig
 
 HEADER = gaugan.__doc__
 NAMES = [f"gan-compression-gaugan-{name}" for name in ("cityscapes", "cityscapes-fast", "coco-fast")]
@@ -56,12 +56,12 @@ def is_cut(config: CompressConfig) -> Spec:
     return plain(mobile_spade(int(64 * width), spec.in_channels, upsamplings=spec.upsamplings))
 
 
-def within(config: CompressConfig) -> Within:
+def within(config: CompressConfig) -> BudgetedSpace:
     """The space of the recipe, and its budget."""
     cut = is_cut(config).build(device="meta")
     limit = parse_budget(config.budget, CostModel(dense(config).build(device="meta"), config.data.shape)())
     method = make_method(config.method, config.method_options)
-    return Within(make_space(method.space, cut), CostModel(cut, config.data.shape), limit, method.use)
+    return BudgetedSpace(make_space(method.space, cut), CostModel(cut, config.data.shape), limit, method.use)
 
 
 def test_every_recipe_has_a_row() -> None:
@@ -105,7 +105,7 @@ def test_the_settings_are_the_published_ones(name: str) -> None:
     plan = from_json(STRATEGIES[method.strategy], method.strategy_options)
     assert (config.budget, method.space, method.images) == (f"{budget}Gpaper", space, images)
     assert (method.fitness, method.sampling, method.use, method.halving) == ("miou", "uniform", 0, False)
-    assert config.judge.segmenter == ("deeplabv2" if "coco" in name else "drn-d-105")
+    assert config.evaluation.segmenter == ("deeplabv2" if "coco" in name else "drn-d-105")
     full = config.pipeline == "full"
     if full:
         assert (plan, method.importance, config.discriminator_options) == (BruteForce(), "l1", None)
@@ -115,7 +115,7 @@ def test_the_settings_are_the_published_ones(name: str) -> None:
         assert plan == (Evolution() if "coco" in name else Evolution(weight=3.0, weighting="geometric"))
         assert (config.start, method.importance, config.discriminator_options) == ("mobile", "none", {"ndf": 64})
     assert (config.objective, config.weights) == ("features", "inherit")
-    trainings = [(config.fit, once, True), (config.search, supernet, True), (teacher_of(config).fit, once, False)]
+    trainings = [(config.recovery, once, True), (config.search, supernet, True), (teacher_of(config).training, once, False)]
     if full:
         trainings += [(config.full.teacher, once, False), (config.full.distill, once, True)]
     for fit, epochs, taught in trainings:
@@ -123,7 +123,7 @@ def test_the_settings_are_the_published_ones(name: str) -> None:
         assert fit.weights == ({"features": 10.0} if taught else {})
 
 
-def check_schedule(fit: FitConfig, epochs: tuple[int, int], batch: int) -> None:
+def check_schedule(fit: TrainingConfig, epochs: tuple[int, int], batch: int) -> None:
     """GauGAN's two time scales, constant for so many epochs."""
     assert (fit.lr, fit.lr_discriminator, fit.betas, fit.decay, fit.batch) == (1e-4, 4e-4, (0.0, 0.9), "linear", batch)
     assert fit.epochs == sum(epochs)
@@ -142,7 +142,7 @@ def test_a_recipe_runs_at_toy_size(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Up to the student; the full pipeline on label maps is run in ``tests/pipeline``."""
     monkeypatch.chdir(tmp_path)
     config = RECIPES["gan-compression-gaugan-cityscapes-fast"]()
-    save_painter(Path(config.teacher), "spade")
+    save_generator(Path(config.teacher), "spade")
     few = ("method_options.images=2", "method_options.candidates=2", "method_options.fitness=teacher", "budget=4x")
     toys = toy(config, *few, "method_options.space=parts", "discriminator_options.ndf=4")
     run_stages(toys, tmp_path / "run", last="recover")

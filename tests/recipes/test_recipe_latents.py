@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 from torch import nn
-from toys import save_players, toy
+from toys import save_networks, toy
 
-from pocketgan.compress.budget import check_floor, parse_budget
-from pocketgan.compress.fit_budget import floor_widths
 from pocketgan.core.artifact import load_artifact
-from pocketgan.core.files import read_json
 from pocketgan.core.spec import MODELS, Spec
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import sagan, stylegan2
 from pocketgan.models.spectral import plain
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
+from pocketgan.pruning.budget import check_floor, parse_budget
+from pocketgan.pruning.fit_budget import floor_widths
 from pocketgan.recipes import RECIPES, latents
-from pocketgan.recipes.base import cook
-from pocketgan.train.latents import LatentConfig
+from pocketgan.recipes.base import run_recipe
+from pocketgan.tasks.unconditional import LatentConfig
+from pocketgan.utils.files import read_json
 
 HEADER = " ".join(latents.__doc__.split())
 STUDENTS = ("dmad-celeba", "dmad-celeba-4x", "dmad-cats64", "dmad-cats64-4x", "dmad-cifar10")
@@ -42,7 +42,7 @@ def test_the_recipes_are_the_rows_of_the_header() -> None:
     [("SAGAN 64 x 64, n = 64", sagan()), ("SAGAN 64 x 64, n = 48", sagan(48)), ("StyleGAN2 32 x 32, `cifar`", CIFAR)],
 )
 def test_the_true_counts_of_the_header(name: str, spec: Spec) -> None:
-    cost = CostModel(plain(spec).build(device="meta"), spec.paints)()
+    cost = CostModel(plain(spec).build(device="meta"), spec.output_shape)()
     (told,) = re.findall(rf"\| {re.escape(name)} \| ([\d.]+) \| ([\d.]+)(?: \(a\))? \| ([\d.]+) \|", HEADER)
     assert told == (f"{cost.params / 1e6:.3f}", f"{cost.macs / 1e6:.1f}", f"{cost.macs_paper / 1e6:.1f}")
 
@@ -103,34 +103,39 @@ def test_sagan_learns_as_published(name: str) -> None:
         *[None] * 3,
     )
     assert (config.arch_options, config.discriminator_options) == ({"ngf": 64}, {"ndf": 64})
-    fit = config.fit
+    fit = config.training
     assert (fit.epochs, fit.batch, fit.lr, fit.lr_discriminator, fit.betas) == (100, 64, 1e-4, 4e-4, (0.0, 0.9))
     assert (fit.decay, fit.weight_decay) == ("none", 0)
-    assert (config.data.size, config.data.centre) == (64, 160 if name.startswith("celeba") else None)
-    assert config.judge.generated == (20_259 if name.startswith("celeba") else None)
+    assert (config.data.size, config.data.center) == (64, 160 if name.startswith("celeba") else None)
+    assert config.evaluation.generated == (20_259 if name.startswith("celeba") else None)
 
 
 def test_stylegan2_learns_as_published() -> None:
     config = RECIPES["cifar10-teacher"]()
     assert MODELS[config.arch](size=config.data.size, **config.arch_options) == CIFAR
-    critic = MODELS["stylegan2-discriminator"](size=32, **config.discriminator_options)
-    assert (critic.residual, critic.batch_group, critic.widths["b32"], critic.widths["b4"]) == (False, 32, 512, 512)
+    discriminator = MODELS["stylegan2-discriminator"](size=32, **config.discriminator_options)
+    assert (discriminator.residual, discriminator.batch_group, discriminator.widths["b32"], discriminator.widths["b4"]) == (
+        False,
+        32,
+        512,
+        512,
+    )
     assert config.latents == LatentConfig(r1=0.01, average=500, augment=0.6)
-    fit = config.fit
+    fit = config.training
     assert (fit.steps * fit.batch, fit.batch, fit.lr, fit.betas, fit.decay) == (100_000_000, 64, 2.5e-3, (0.0, 0.99), "none")
-    assert (config.data.flip, config.judge.generated) == (False, 50_000)
+    assert (config.data.flip, config.evaluation.generated) == (False, 50_000)
 
 
 @pytest.mark.parametrize("name", STUDENTS)
-def test_the_student_goes_on_with_its_teachers_game(name: str) -> None:
+def test_the_student_goes_on_with_its_teachers_task(name: str) -> None:
     config, teacher = RECIPES[name](), teacher_of(RECIPES[name]())
-    assert (config.data, config.task, config.latents, config.judge) == (
-        *(teacher.data, teacher.task, teacher.latents, teacher.judge),
+    assert (config.data, config.task, config.latents, config.evaluation) == (
+        *(teacher.data, teacher.task, teacher.latents, teacher.evaluation),
     )
-    assert config.fit == config.search
-    assert config.fit.weights == {"coattention": 10.0, "discriminator": 1e-4}
-    assert (config.fit.steps, config.fit.epochs, config.fit.batch) == (
-        *(teacher.fit.steps, teacher.fit.epochs, teacher.fit.batch),
+    assert config.recovery == config.search
+    assert config.recovery.weights == {"coattention": 10.0, "discriminator": 1e-4}
+    assert (config.recovery.steps, config.recovery.epochs, config.recovery.batch) == (
+        *(teacher.training.steps, teacher.training.epochs, teacher.training.batch),
     )
     assert (config.method, config.method_options) == ("dmad", {"strength": 0.001})
     assert (config.objective, config.discriminator_options) == ("coattention+discriminator", None)
@@ -150,8 +155,8 @@ def test_a_student_of_each_kind_runs_at_toy_size(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = RECIPES[name]()
-    save_players(Path(config.teacher), arch, f"{arch}-discriminator", **choices)
-    cook(toy(config, "search.steps=4"), tmp_path / "run")
+    save_networks(Path(config.teacher), arch, f"{arch}-discriminator", **choices)
+    run_recipe(toy(config, "search.steps=4"), tmp_path / "run")
     student = load_artifact(tmp_path / "run" / "student.safetensors")
     assert (student.provenance["method"], student.provenance["teacher"]) == ("dmad", config.teacher)
     result = read_json(tmp_path / "run" / "result.json")

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toys import save_players, toy
+from toys import save_networks, toy
 
-from pocketgan.compress.budget import parse_budget
 from pocketgan.core.artifact import load_artifact
 from pocketgan.core.config import from_json
 from pocketgan.core.dims import widths_of
@@ -16,13 +15,14 @@ from pocketgan.methods import make_method
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_munit, munit
 from pocketgan.pipeline.compress import run_stages
+from pocketgan.pruning.budget import parse_budget
 from pocketgan.recipes import RECIPES
 from pocketgan.recipes import munit as recipes
 from pocketgan.search.evolution import Evolution
 from pocketgan.search.published import make_space, parse_configuration
-from pocketgan.search.space import Within
+from pocketgan.search.space import BudgetedSpace
 from pocketgan.search.strategies import STRATEGIES
-from pocketgan.train.config import lr_factor
+from pocketgan.training.config import lr_factor
 
 HEADER = recipes.__doc__
 TEACHER, STUDENT = "edges2shoes-munit-teacher", "gan-compression-edges2shoes-munit-fast"
@@ -35,7 +35,7 @@ def test_the_published_network_lies_in_the_recipes_space_and_budget() -> None:
     dense = CostModel(munit().build(device="meta"), config.data.shape)()
     network = cut.build(device="meta")
     cost = CostModel(network, config.data.shape)
-    allowed = Within(make_space(method.space, network), cost, parse_budget(config.budget, dense), method.use)
+    allowed = BudgetedSpace(make_space(method.space, network), cost, parse_budget(config.budget, dense), method.use)
     numbers = allowed.space.parse(text)
     assert allowed.allows(np.array([numbers])).all()
     widths = allowed.space.widths(numbers)
@@ -62,12 +62,12 @@ def test_the_settings_are_the_published_ones() -> None:
     assert MODELS[teacher.arch](**teacher.arch_options) == munit()
     assert Path(config.teacher) == Path("runs") / TEACHER.removesuffix("-teacher") / "generator_A.safetensors"
     assert (teacher.gan, config.gan) == (None, None)  # lsgan is the task's own
-    for fit, steps, every in ((teacher.fit, 1_000_000, 100_000), (config.search, 2_000_000, 200_000)):
+    for fit, steps, every in ((teacher.training, 1_000_000, 100_000), (config.search, 2_000_000, 200_000)):
         assert (fit.steps, fit.epochs, fit.batch) == (steps, None, 1)
         assert (fit.lr, fit.betas, fit.weight_decay) == (1e-4, (0.5, 0.999), 1e-4)
         assert [lr_factor(step, fit) for step in (0, every - 1, every, 3 * every)] == [1, 1, 0.5, 0.125]
-    assert (config.fit.steps, config.fit.epochs) == (0, None)  # no fine-tuning
-    assert (teacher.fit.weights, config.search.weights) == ({}, {"recon": 10.0, "features": 1.0})
+    assert (config.recovery.steps, config.recovery.epochs) == (0, None)  # no fine-tuning
+    assert (teacher.training.weights, config.search.weights) == ({}, {"l1": 10.0, "features": 1.0})
     assert teacher.discriminator_options == config.discriminator_options == {"ndf": 64}
     assert (config.start, config.pipeline, config.objective) == ("mobile", "fast", "features")
     method = make_method(config.method, config.method_options)
@@ -80,9 +80,9 @@ def test_the_settings_are_the_published_ones() -> None:
 def test_the_student_runs_at_toy_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = RECIPES[STUDENT]()
-    save_players(Path(config.teacher), "munit", "ms-image", side=64)
+    save_networks(Path(config.teacher), "munit", "ms-image", side=64)
     few = ("method_options.images=2", "method_options.candidates=2", "method_options.space=parts", "budget=4x")
-    run_stages(toy(config, *few, "fit.steps=0", "discriminator_options.ndf=4"), tmp_path / "run", last="recover")
+    run_stages(toy(config, *few, "recovery.steps=0", "discriminator_options.ndf=4"), tmp_path / "run", last="recover")
     student = load_artifact(tmp_path / "run" / "student.safetensors").model
     assert spec_of(student).separable
     assert widths_of(student)["style_stem"]

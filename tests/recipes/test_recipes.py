@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toys import tiny_players, toy
+from toys import tiny_networks, toy
 
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.config import from_json, to_json
@@ -20,7 +20,7 @@ from pocketgan.pipeline.common import check_size, check_stride, make_discriminat
 from pocketgan.pipeline.config import TrainConfig
 from pocketgan.pipeline.published import published as published_with
 from pocketgan.recipes import RECIPES, published
-from pocketgan.recipes.base import cook
+from pocketgan.recipes.base import run_recipe
 from pocketgan.recipes.quickstart import quickstart
 
 TEACHERS = [name for name, recipe in RECIPES.items() if isinstance(recipe(), TrainConfig)]
@@ -65,8 +65,8 @@ def test_a_teacher_builds_and_costs_what_is_stated(name: str) -> None:
     assert cost.macs_paper == pytest.approx(macs_paper, rel=1e-3)
     channels = 3 + ((labels or 3) if has_pairs(config.task) else 0)
     name = config.discriminator or published_with(config.task, config.arch).discriminator
-    critic = make_discriminator(name, config.discriminator_options, channels, config.data.shape)
-    check_size("discriminator", critic, config.data.shape)
+    discriminator = make_discriminator(name, config.discriminator_options, channels, config.data.shape)
+    check_size("discriminator", discriminator, config.data.shape)
     check_stride(generator, config.data.shape)
 
 
@@ -79,23 +79,23 @@ def test_the_figures_of_the_header_are_these(figures: tuple[int, float, float]) 
 @pytest.mark.parametrize("name", TEACHERS)
 def test_a_teacher_runs_at_toy_size(name: str, tmp_path: Path) -> None:
     config = RECIPES[name]()
-    cook(toy(config, *tiny_players(config.arch)), tmp_path / "run")
+    run_recipe(toy(config, *tiny_networks(config.arch)), tmp_path / "run")
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert log[-1]["step"] == 2
-    decaying = 1 - config.fit.decay_start
-    assert log[-1]["lr"] == pytest.approx(config.fit.lr * (0.5 / decaying if decaying > 0.5 else 1))
+    decaying = 1 - config.training.decay_start
+    assert log[-1]["lr"] == pytest.approx(config.training.lr * (0.5 / decaying if decaying > 0.5 else 1))
     assert (tmp_path / "run" / "result.json").exists()
 
 
 def test_a_student_runs_at_toy_size(tmp_path: Path, quick_export: None) -> None:
     save_artifact(tmp_path / "teacher.safetensors", resnet(8, blocks=1).build(), size=32)
     config = replace(RECIPES["quickstart-student"](), teacher=str(tmp_path / "teacher.safetensors"), budget="4x")
-    cook(toy(config), tmp_path / "run", last="select")
+    run_recipe(toy(config), tmp_path / "run", last="prune")
     assert not (tmp_path / "run" / "student.safetensors").exists()
-    cook(toy(config), tmp_path / "run", first="recover")
+    run_recipe(toy(config), tmp_path / "run", first="recover")
     assert load_artifact(tmp_path / "run" / "student.safetensors").provenance["method"] == config.method
     with pytest.raises(ValueError, match=r"--from and --to are for the recipes of a compression: this one has no stages"):
-        cook(toy(RECIPES["maps-teacher"]()), tmp_path / "other", last="select")
+        run_recipe(toy(RECIPES["maps-teacher"]()), tmp_path / "other", last="prune")
 
 
 def test_quickstart_is_its_two_recipes_and_resumes_by_itself(

@@ -27,7 +27,7 @@ def measured(*, params: int, macs: int, torch_ms: float, psnr: float, onnx_ms: f
     }
 
 
-def picture(path: Path, seed: int) -> None:
+def image(path: Path, seed: int) -> None:
     values = np.random.default_rng(seed).integers(0, 255, (8, 8, 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(values).save(path)
@@ -37,7 +37,7 @@ def picture(path: Path, seed: int) -> None:
 def make_run(tmp_path: Path) -> Callable[..., Path]:
     """``make_run(name, **changes of result.json)`` writes a whole run and returns its directory."""
 
-    def make(name: str = "dmad-10x", *, steps: int = 30, loss: str = "G/recon", directory: str = "", **changes: Any) -> Path:
+    def make(name: str = "dmad-10x", *, steps: int = 30, loss: str = "G/l1", directory: str = "", **changes: Any) -> Path:
         run = tmp_path / (directory or name)
         run.mkdir()
         teacher = measured(params=2_860_123, macs=1_210_456_789, torch_ms=21.43, onnx_ms=12.9, psnr=28.41, ssim=0.9312)
@@ -65,10 +65,10 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         lines = [{"stage": "recover", "step": i, "seconds": 0.1 * i, "losses": {loss: 1 / (i + 1)}} for i in range(steps)]
         (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         for i in range(2):
-            for seed, role in enumerate(("source", "target", "teacher", "student")):
+            for seed, role in enumerate(("input", "target", "teacher", "student")):
                 own = sum(name.encode()) if role == "student" else 0
-                picture(run / "pictures" / f"{i:03d}_{role}.png", 10 * i + seed + 100 * own)
-        picture(run / "samples" / "recover_000010.png", 99)
+                image(run / "images" / f"{i:03d}_{role}.png", 10 * i + seed + 100 * own)
+        image(run / "samples" / "recover_000010.png", 99)
         (run / "student.safetensors").write_bytes(b"weights")
         return run
 

@@ -95,7 +95,7 @@ def test_torn_and_foreign_lines_are_left_out(tmp_path: Path) -> None:
     assert "2_8" in page
 
 
-def test_without_candidates_there_is_no_such_picture(tmp_path: Path) -> None:
+def test_without_candidates_there_is_no_such_image(tmp_path: Path) -> None:
     run = written(tmp_path / "run", [])
     assert candidates_view(read_run(run), name="x") is None
     assert "The best candidates" not in write_report([run], tmp_path / "report.html").read_text()

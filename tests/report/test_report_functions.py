@@ -9,7 +9,7 @@ from pocketgan.report.measures import by_preference, higher_is_better, metric_na
 from pocketgan.report.numbers import change, duration, milliseconds, plain, si, tick
 
 
-def test_smoothing_is_the_normalised_weighted_mean() -> None:
+def test_smoothing_is_the_normalized_weighted_mean() -> None:
     values = [3.0, 1.0, 4.0, 1.0, 5.0]
     decay = 1 - 1 / (0.6 * 5)
     expected = []

@@ -1,4 +1,4 @@
-"""Rows and columns of the gallery where pictures have no source, or several styles."""
+"""Rows and columns of the gallery where images have no source, or several styles."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pocketgan.report.pictures import Gallery, gallery
+from pocketgan.report.gallery import Gallery, gallery
 from pocketgan.report.read import read_runs
 
 Make = Callable[..., Path]
@@ -15,12 +15,12 @@ Make = Callable[..., Path]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """``make(name, {"000_student": seed, ...})``: a run of nothing but pictures, each a seed's."""
+    """``make(name, {"000_student": seed, ...})``: a run of nothing but images, each a seed's."""
 
-    def run(name: str, pictures: dict[str, int]) -> Path:
-        folder = tmp_path / name / "pictures"
+    def run(name: str, images: dict[str, int]) -> Path:
+        folder = tmp_path / name / "images"
         folder.mkdir(parents=True)
-        for file, seed in pictures.items():
+        for file, seed in images.items():
             values = np.random.default_rng(seed).integers(0, 255, (4, 4, 3), dtype=np.uint8)
             Image.fromarray(values).save(folder / f"{file}.png")
         return tmp_path / name
@@ -33,11 +33,11 @@ def of(*runs: Path) -> Gallery:
 
 
 def shown(found: Gallery) -> list[list[bool]]:
-    return [[picture is not None for picture in row] for row in found.rows]
+    return [[image is not None for image in row] for row in found.rows]
 
 
-def test_rows_meet_by_the_teachers_picture_where_there_is_no_source(make: Make) -> None:
-    """Whatever their numbers in each run: the teacher paints the same of the same numbers."""
+def test_rows_meet_by_the_teachers_image_where_there_is_no_source(make: Make) -> None:
+    """Whatever their numbers in each run: the teacher generates the same of the same numbers."""
     one = make("one", {"000_teacher": 1, "000_student": 11, "001_teacher": 2, "001_student": 12})
     two = make("two", {"000_teacher": 2, "000_student": 22, "001_teacher": 3, "001_student": 23})
     found = of(one, two)
@@ -47,12 +47,12 @@ def test_rows_meet_by_the_teachers_picture_where_there_is_no_source(make: Make) 
 
 
 def test_runs_that_have_neither_stand_below_one_another(make: Make) -> None:
-    found = of(make("one", {"000_picture": 1}), make("two", {"000_picture": 1}))
+    found = of(make("one", {"000_image": 1}), make("two", {"000_image": 1}))
     assert len(found.rows) == 2
 
 
 def test_further_styles_stand_behind_the_first_in_columns_of_their_own(make: Make) -> None:
-    roles = {"source": 1, "teacher": 2, "student": 3, "teacher-style2": 4, "student-style2": 5, "teacher-style3": 6}
+    roles = {"input": 1, "teacher": 2, "student": 3, "teacher-style2": 4, "student-style2": 5, "teacher-style3": 6}
     run = make("one", {f"000_{role}": seed for role, seed in roles.items()})
     assert of(run).columns == ("input", "teacher", "student", "teacher, style 2", "student, style 2", "teacher, style 3")
     other = make("two", {f"000_{role}": seed + 100 * role.startswith("student") for role, seed in roles.items()})
@@ -62,6 +62,6 @@ def test_further_styles_stand_behind_the_first_in_columns_of_their_own(make: Mak
     )
 
 
-@pytest.mark.parametrize("name", ["student-stylex", "teacher-style", "source-style²", "student-style99999", "-style2"])
+@pytest.mark.parametrize("name", ["student-stylex", "teacher-style", "input-style²", "student-style99999", "-style2"])
 def test_a_name_that_only_looks_like_a_style_is_a_name(make: Make, name: str) -> None:
-    assert of(make("one", {"000_source": 1, f"000_{name}": 2})).columns == ("input", name)
+    assert of(make("one", {"000_input": 1, f"000_{name}": 2})).columns == ("input", name)

@@ -16,7 +16,7 @@ MakeRun = Callable[..., Path]
 
 
 class Page(HTMLParser):
-    """What a test asks of a page: its numbers, its pictures, its elements, its text."""
+    """What a test asks of a page: its numbers, its images, its elements, its text."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -58,7 +58,7 @@ def page_of(*runs: Path) -> Page:
     return Page(out.read_text(encoding="utf-8"))
 
 
-def numbers_of(facts: dict[str, Any]) -> list[float]:
+def latent_from_seed(facts: dict[str, Any]) -> list[float]:
     latency = [measured["median"] for measured in facts["latency_ms"].values()]
     return [*(facts[key] for key in ("params", "macs", "macs_paper", "bytes")), *latency, *facts["quality"].values()]
 
@@ -66,7 +66,7 @@ def numbers_of(facts: dict[str, Any]) -> list[float]:
 def test_every_number_in_the_page_is_one_of_the_result(make_run: MakeRun) -> None:
     run = make_run()
     result = json.loads((run / "result.json").read_text())
-    expected = numbers_of(result["teacher"]) + numbers_of(result["student"])
+    expected = latent_from_seed(result["teacher"]) + latent_from_seed(result["student"])
     widths = [*result["widths"]["teacher"].values(), 8, 37, 0]  # block0 is lost altogether: width 0
     assert sorted(page_of(run).values) == sorted([*expected, *widths])
 
@@ -91,13 +91,13 @@ def test_page_needs_nothing_else_and_is_well_formed(make_run: MakeRun) -> None:
     assert len(page.ids) == len(set(page.ids))
 
 
-def test_pictures_are_embedded_as_they_are_and_in_order(make_run: MakeRun) -> None:
+def test_images_are_embedded_as_they_are_and_in_order(make_run: MakeRun) -> None:
     run = make_run()
     page = page_of(run)
     assert [image["alt"] for image in page.images[:4]] == ["input", "target", "teacher", "student"]
 
     embedded = [base64.b64decode(image["src"].partition(",")[2]) for image in page.images[:4]]
-    files = [run / "pictures" / f"000_{role}.png" for role in ("source", "target", "teacher", "student")]
+    files = [run / "images" / f"000_{role}.png" for role in ("input", "target", "teacher", "student")]
     assert embedded == [file.read_bytes() for file in files]
 
 
@@ -114,7 +114,7 @@ def test_hostile_names_are_text(make_run: MakeRun) -> None:
     result["student"]["latency_ms"][evil] = {"median": 2.5}
     result["widths"]["teacher"][evil] = 7
     (run / "result.json").write_text(json.dumps(result))
-    shutil.copy(run / "pictures" / "000_source.png", run / "pictures" / "000_<b>evil.png")
+    shutil.copy(run / "images" / "000_input.png", run / "images" / "000_<b>evil.png")
     page = page_of(run, make_run("tame"))
     assert sum(tag == "script" for tag, _ in page.tags) == 1
     assert "<script>alert" not in page.source
@@ -126,7 +126,7 @@ def test_unfinished_run_says_what_is_not_there_and_shows_the_rest(make_run: Make
     run = make_run()
     (run / "result.json").write_text('{"name": "dm')
     (run / "student.safetensors").unlink()
-    shutil.rmtree(run / "pictures")
+    shutil.rmtree(run / "images")
     with open(run / "log.jsonl", "a") as log:
         log.write('{"stage": "recover", "st')
     broken = run / "samples" / "recover_000020.png"
@@ -136,13 +136,13 @@ def test_unfinished_run_says_what_is_not_there_and_shows_the_rest(make_run: Make
     assert "result.json cannot be read, it may be half-written" in page.text
     assert "1 of 31 lines of log.jsonl cannot be read" in page.text
     assert "student.safetensors is not there yet" in page.text
-    assert "pictures/ is not there yet" in page.text
+    assert "images/ is not there yet" in page.text
     assert "recover_000020.png is broken" in page.text
-    assert "G/recon" in page.text
+    assert "G/l1" in page.text
     assert [image["alt"] for image in page.images] == ["recover_000010"]
 
 
-@pytest.mark.parametrize("gone", ["result.json", "config.json", "log.jsonl", "pictures", "samples"])
+@pytest.mark.parametrize("gone", ["result.json", "config.json", "log.jsonl", "images", "samples"])
 def test_any_file_may_be_missing(make_run: MakeRun, gone: str) -> None:
     run = make_run(steps=3)
     path = run / gone
@@ -179,16 +179,16 @@ def test_training_run_has_a_page(make_run: MakeRun) -> None:
     (run / "result.json").write_text(json.dumps({"name": "shapes", "generator": result["teacher"]}))
     (run / "config.json").write_text("{}")
     (run / "student.safetensors").unlink()
-    shutil.rmtree(run / "pictures")
+    shutil.rmtree(run / "images")
     page = page_of(run)
-    assert sorted(page.values) == sorted(numbers_of(result["teacher"]))
+    assert sorted(page.values) == sorted(latent_from_seed(result["teacher"]))
     assert "2.860 M parameters, 1.210 G exact MACs" in page.text
     assert "not there yet" not in page.text
 
 
 def test_other_networks_and_roles_are_further_columns(make_run: MakeRun) -> None:
     run = make_run(untaught={"quality": {"psnr": 21.875}})
-    shutil.copy(run / "pictures" / "000_source.png", run / "pictures" / "000_untaught.png")
+    shutil.copy(run / "images" / "000_input.png", run / "images" / "000_untaught.png")
     page = page_of(run)
     assert 21.875 in page.values
     assert [image["alt"] for image in page.images[:5]] == ["input", "target", "teacher", "student", "untaught"]
@@ -196,27 +196,27 @@ def test_other_networks_and_roles_are_further_columns(make_run: MakeRun) -> None
 
 def test_runs_share_what_is_the_same_and_have_their_own_students(make_run: MakeRun) -> None:
     first, second = make_run("a"), make_run("b")
-    for old, new in (("001", "007"), ("000", "001")):  # the same pictures under other numbers
-        for path in sorted((second / "pictures").glob(f"{old}_*")):
+    for old, new in (("001", "007"), ("000", "001")):  # the same images under other numbers
+        for path in sorted((second / "images").glob(f"{old}_*")):
             path.rename(path.with_name(path.name.replace(old, new, 1)))
     page = page_of(first, second)
     titles = [image["alt"] for image in page.images if not image["alt"].startswith("recover")]
     assert titles == ["input", "target", "teacher", "a", "b"] * 2
 
 
-def test_two_students_that_paint_alike_have_a_column_each(make_run: MakeRun) -> None:
+def test_two_students_that_generate_alike_have_a_column_each(make_run: MakeRun) -> None:
     first, second = make_run("a"), make_run("b")
     for number in ("000", "001"):
-        shutil.copy(first / "pictures" / f"{number}_student.png", second / "pictures" / f"{number}_student.png")
+        shutil.copy(first / "images" / f"{number}_student.png", second / "images" / f"{number}_student.png")
     assert [image["alt"] for image in page_of(first, second).images[:5]] == ["input", "target", "teacher", "a", "b"]
 
 
-def test_page_stays_small_with_large_pictures(make_run: MakeRun) -> None:
+def test_page_stays_small_with_large_images(make_run: MakeRun) -> None:
     run = make_run(steps=0)
     noise = Image.effect_noise((1800, 1800), 80).convert("RGB")
-    for role in ("source", "target", "teacher", "student"):
-        noise.save(run / "pictures" / f"000_{role}.png", compress_level=0)
-        shutil.copy(run / "pictures" / f"000_{role}.png", run / "pictures" / f"001_{role}.png")
+    for role in ("input", "target", "teacher", "student"):
+        noise.save(run / "images" / f"000_{role}.png", compress_level=0)
+        shutil.copy(run / "images" / f"000_{role}.png", run / "images" / f"001_{role}.png")
     page = page_of(run)
     assert sum(image["alt"] == "student" for image in page.images) >= 1
     assert "shown as smaller JPEGs" in page.text

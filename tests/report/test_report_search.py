@@ -55,7 +55,7 @@ def area(svg: str, within: str) -> float:
 
 
 def lines(svg: str) -> list[list[tuple[float, float]]]:
-    """The dashed and dotted rules, then the curves, as points of the picture; not the grid."""
+    """The dashed and dotted rules, then the curves, as points of the image; not the grid."""
     found = re.findall(r'<path d="([^"]*)" clip-path="[^"]*" style="[^"]*var\(--(?:c\d|muted)\)', svg)
     return [points(path) for path in found]
 
@@ -97,9 +97,9 @@ def test_shades_go_by_the_root_and_nothing_has_none() -> None:
     assert [shade(share) for share in (0.0, 1e-9, 0.25, 1.0)] == [0, 1, SHADES // 2, SHADES]
 
 
-def test_heat_map_colours_as_much_as_there_is() -> None:
+def test_heat_map_colors_as_much_as_there_is() -> None:
     columns = ((1.0, 0.0), (0.25, 0.75), (0.25, 0.75), (0.0, 1.0))
-    svg = spread_figure(Spread("masks", 1.0, (10, 20, 30, 40), columns), colour=3, moment=None, name="x")
+    svg = spread_figure(Spread("masks", 1.0, (10, 20, 30, 40), columns), color=3, moment=None, name="x")
     cell = area(svg, f"x-map-shade{SHADES}") / 2
     assert [area(svg, f"x-map-shade{shade(share)}") / cell for share in (0.25, 0.75)] == pytest.approx([2, 2], rel=1e-4)
     assert len(re.findall(r'id="x-map-shade', svg)) == 3
@@ -162,7 +162,7 @@ def test_what_a_method_does_not_tell_is_not_shown(make_run: MakeRun) -> None:
     slimming = searched(make_run("a"), *(entry(step, G={"scales": [1, 2, 1]}) for step in (10, 20)))
     sss = {"kind": "params", "cost": 150, "budget": 100, "strength": 0.1, "zeros": 0.2, "scales": [1, 2, 1]}
     sss_run = searched(make_run("b"), *(entry(step, G=sss) for step in (10, 20)))
-    (first,), (second,) = (search_views(run, colour=0, name="x") for run in read_runs([slimming, sss_run]))
+    (first,), (second,) = (search_views(run, color=0, name="x") for run in read_runs([slimming, sss_run]))
     assert ([panel.title for panel in first.large], first.small, first.rates) == (["Scales"], (), ())
     assert [panel.title for panel in second.large + second.small] == ["Parameters", "Scales", "Strength", "Zeros"]
     assert "Up to step 20 it is not met" in second.large[0].caption
@@ -173,7 +173,7 @@ def test_both_ends_of_a_space_have_a_curve_each(make_run: MakeRun) -> None:
     run = searched(
         make_run("a"), *(entry(step, G={"largest": 1 / step, "smallest": 2 / step} if step % 20 else {}) for step in COSTS)
     )
-    (view,) = search_views(read_runs([run])[0], colour=0, name="x")
+    (view,) = search_views(read_runs([run])[0], color=0, name="x")
     assert [panel.title for panel in view.small] == ["Largest", "Smallest"]
     assert view.large == ()
 

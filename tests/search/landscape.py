@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketgan.compress.budget import parse_budget
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models.resnet import mobile_resnet
+from pocketgan.pruning.budget import parse_budget
 from pocketgan.search.published import make_space
 
 NETWORK = mobile_resnet(64).build(device="meta")
@@ -22,7 +22,7 @@ WANTED = (24, 16, 40, 24, 40, 56, 16, 32)
 
 
 def distance(widths: Mapping[str, int]) -> float:
-    """How far a configuration is from the wanted one, with interaction between neighbours."""
+    """How far a configuration is from the wanted one, with interaction between neighbors."""
     gaps = (np.array(SPACE.configuration(widths)) - WANTED) / 8
     return float((gaps**2).sum() + 0.5 * (gaps[1:] * gaps[:-1]).sum() + 0.1 * np.abs(gaps).sum())
 

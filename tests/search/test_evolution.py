@@ -12,20 +12,20 @@ from landscape import BUDGET, COST, NETWORK, SPACE, distance
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState, create_trial
 
-from pocketgan.compress.budget import parse_budget
+from pocketgan.pruning.budget import parse_budget
 from pocketgan.search.evolution import Evolution, children, mutants, weights
 from pocketgan.search.proposals import Exhausted, Proposer, Strategy, distributions
 from pocketgan.search.published import make_space
-from pocketgan.search.space import Configuration, Within
+from pocketgan.search.space import BudgetedSpace, Configuration
 from pocketgan.search.strategies import NSGA2, STRATEGIES, BruteForce, Random
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-WITHIN = Within(SPACE, COST, BUDGET)
+WITHIN = BudgetedSpace(SPACE, COST, BUDGET)
 GENES: dict[str, CategoricalDistribution] = distributions(SPACE)
 SMALL = Evolution(population=20)
 
 
-def run(strategy: Strategy, trials: int, *, seed: int = 0, within: Within = WITHIN) -> list[tuple[Configuration, float]]:
+def run(strategy: Strategy, trials: int, *, seed: int = 0, within: BudgetedSpace = WITHIN) -> list[tuple[Configuration, float]]:
     """A plain Optuna study with one of our samplers: (configuration, score) of every trial."""
     study = optuna.create_study(sampler=strategy.sampler(within, seed))
     for _ in range(trials):
@@ -135,7 +135,7 @@ def test_the_share_of_the_large_space_within_a_budget_is_the_published_one() -> 
 
 
 def test_brute_force_takes_the_costliest_first_and_each_once() -> None:
-    within = Within(make_space("stem=16..64:16 up2=16..64:16", NETWORK), COST, parse_budget("18Gpaper", COST()))
+    within = BudgetedSpace(make_space("stem=16..64:16 up2=16..64:16", NETWORK), COST, parse_budget("18Gpaper", COST()))
     everything = within.space.rows(within.indices)
     assert 4 < len(everything) < 16
     sampler = BruteForce().sampler(within, 0)
@@ -148,11 +148,11 @@ def test_brute_force_takes_the_costliest_first_and_each_once() -> None:
 
 @pytest.mark.parametrize("strategy", [Evolution(population=4), Random(), NSGA2(4)], ids=repr)
 def test_a_small_space_is_searched_to_its_end(strategy: Strategy) -> None:
-    within = Within(make_space("stem=16..64:16 up2=16..64:16", NETWORK), COST, parse_budget("18Gpaper", COST()))
+    within = BudgetedSpace(make_space("stem=16..64:16 up2=16..64:16", NETWORK), COST, parse_budget("18Gpaper", COST()))
     assert sorted(all_of(strategy.sampler(within, 0), within)) == sorted(map(tuple, within.space.rows(within.indices).tolist()))
 
 
-def all_of(sampler: Proposer, within: Within) -> list[Configuration]:
+def all_of(sampler: Proposer, within: BudgetedSpace) -> list[Configuration]:
     """Everything that the sampler proposes until it has nothing left."""
     study = optuna.create_study(sampler=sampler)
 

@@ -138,7 +138,7 @@ def test_the_stream_of_an_inception_spade_follows_its_trunk() -> None:
     spec = inception_spade(64)
     genes = {gene.name: gene for gene in make_space("parts", spec).genes}
     assert genes["trunk"].factors == {"trunk": 16, "up0": 8, "up1": 4, "up2": 2, "up3": 1}
-    assert set(genes["trunk"].groups) == {"trunk", *spec.follows}
+    assert set(genes["trunk"].groups) == {"trunk", *spec.tied_groups}
 
 
 def test_branches_that_are_gone_stay_away() -> None:

@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from pocketgan.metrics.pareto import pareto_front
 from pocketgan.search import scoring
 from pocketgan.search.evolution import Evolution
-from pocketgan.search.halving import Halving, Round, crowding, ranked
+from pocketgan.search.halving import Halving, HalvingBracket, crowding, ranked
 from pocketgan.search.published import make_space
 from pocketgan.search.result import SearchResult
 from pocketgan.search.scoring import ByImages, Plain
@@ -26,7 +26,7 @@ ROW = make_space("stem=1..64:1", NETWORK)
 """A row of 64 candidates: number n has a stem of 64 - n."""
 
 
-class Given:
+class ModelInputs:
     """A table of scores, candidates x images, of which a candidate gets the mean."""
 
     least = 1
@@ -44,7 +44,7 @@ class Given:
         return float(rows.mean())
 
 
-def halved(fitness: Given, **changes: Any) -> SearchResult:
+def halved(fitness: ModelInputs, **changes: Any) -> SearchResult:
     """All candidates of the table in one round."""
     changes = {"halving": Halving(), "candidates": len(fitness.table), "storage": InMemoryStorage()} | changes
     return search(ROW, fitness, cost=COST, strategy=BruteForce("index"), **changes)
@@ -54,7 +54,7 @@ def made_scores(seed: int, *, candidates: int, interaction: float) -> np.ndarray
     """Scores of candidates x images: quality times the image's difficulty times what only this pair has.
 
     Qualities spread by 20 % about their mean, difficulties by 40 %, pairs by ``interaction``: distances to the teacher's
-    pictures behave so, because all candidates are shown the same images.
+    images behave so, because all candidates are shown the same images.
     """
     rng = np.random.default_rng(seed)
     quality = np.exp(0.2 * rng.standard_normal((candidates, 1)))
@@ -65,7 +65,7 @@ def made_scores(seed: int, *, candidates: int, interaction: float) -> np.ndarray
 @pytest.mark.parametrize("seed", range(10))
 def test_the_scores_of_all_candidates_rank_as_the_full_ones_with_five_times_fewer_images(seed: int) -> None:
     """Spearman over all 64 candidates, the stopped ones too; noise of a single image three quarters of their spread."""
-    fitness = Given(made_scores(seed, candidates=64, interaction=0.15))
+    fitness = ModelInputs(made_scores(seed, candidates=64, interaction=0.15))
     full = fitness.table.mean(axis=1)
     result = halved(fitness)
     assert spearmanr([c.scores[0] for c in result.candidates], full).statistic >= 0.95
@@ -77,14 +77,14 @@ def test_where_an_image_is_as_hard_for_all_the_estimates_are_the_full_scores() -
     """The law of the control variate: quality + difficulty is estimated exactly, however hard the first images are."""
     rng = np.random.default_rng(0)
     table = rng.random((16, 1)) + 10 * rng.random((1, IMAGES))
-    result = halved(Given(table))
+    result = halved(ModelInputs(table))
     assert len(result.whole) < 16
     assert [c.scores[0] for c in result.candidates] == pytest.approx(table.mean(axis=1))
 
 
 def test_who_is_scored_on_all_images_is_scored_exactly_and_only_they_can_be_best() -> None:
     table = made_scores(0, candidates=16, interaction=0.5)
-    result = halved(Given(table))
+    result = halved(ModelInputs(table))
     assert [c.number for c in result.whole] == [c.number for c in result.candidates if c.images == IMAGES]
     for c in result.whole:
         assert c.scores == (pytest.approx(table[c.number].mean()),)
@@ -93,7 +93,7 @@ def test_who_is_scored_on_all_images_is_scored_exactly_and_only_they_can_be_best
 
 
 def test_every_image_is_generated_at_most_once_a_candidate() -> None:
-    fitness = Given(np.repeat(np.arange(16.0)[:, None], 32, axis=1))
+    fitness = ModelInputs(np.repeat(np.arange(16.0)[:, None], 32, axis=1))
     result = halved(fitness)
     assert all(fitness.seen[c.number] == list(range(c.images)) for c in result.candidates)
     assert [c.images for c in result.candidates] == [32, 16, 8, 8, *[4] * 4, *[2] * 8]
@@ -101,26 +101,26 @@ def test_every_image_is_generated_at_most_once_a_candidate() -> None:
 
 def test_what_is_not_held_is_made_again_to_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     table = made_scores(1, candidates=16, interaction=0.5)
-    whole = halved(Given(table))
+    whole = halved(ModelInputs(table))
     monkeypatch.setattr(scoring, "HELD", 5 * 20)
-    fitness = Given(table)
+    fitness = ModelInputs(table)
     assert halved(fitness) == whole
     again = [number for number, images in fitness.seen.items() if len(images) > len(set(images))]
     assert again  # five held of the sixteen: some of the eight that went on were not
 
 
 def test_higher_may_be_better_and_what_is_no_number_is_last() -> None:
-    fitness = Given(np.repeat(np.array([0.3, math.nan, 0.9, 0.5])[:, None], 8, axis=1))
-    result = halved(fitness, maximise=True)
+    fitness = ModelInputs(np.repeat(np.array([0.3, math.nan, 0.9, 0.5])[:, None], 8, axis=1))
+    result = halved(fitness, maximize=True)
     assert [c.images for c in result.candidates] == [1, 1, 8, 2]
     assert [c.scores[0] for c in result.candidates] == [0.3, -math.inf, 0.9, 0.5]
-    assert [c.scores[0] for c in halved(Given(np.full((4, 8), math.nan))).candidates] == [math.inf] * 4
+    assert [c.scores[0] for c in halved(ModelInputs(np.full((4, 8), math.nan))).candidates] == [math.inf] * 4
 
 
 def test_rows_are_combined_by_the_fitnesss_rule() -> None:
     """A statistic that is no mean over images, and biased in their number."""
 
-    class Spread(Given):
+    class Spread(ModelInputs):
         def score(self, rows: np.ndarray, without: range = range(0)) -> float:
             return float(rows.std())
 
@@ -143,7 +143,7 @@ def test_rungs_end_with_all_images() -> None:
 def test_a_round_by_hand() -> None:
     """Five candidates, three rungs: three go on, then two; the others get what the last two gained on average."""
     scored: dict[tuple[int, int], tuple[float, ...]] = {(n, 0): (float(n),) for n in (5, 6, 7, 8)}
-    found = Round(range(5, 10), 3, Halving(first=0.25), (False,))
+    found = HalvingBracket(range(5, 10), 3, Halving(first=0.25), (False,))
     found.follow(scored)
     assert (found.rung, list(found.waiting), found.over) == (0, [9], False)
     scored[9, 0] = (4.0,)
@@ -233,7 +233,7 @@ def test_what_knows_no_images_is_taken_once_a_candidate(tmp_path: Path) -> None:
 
 
 def test_a_space_that_ends_early_ends_its_round(tmp_path: Path) -> None:
-    fitness = Given(np.repeat(np.arange(64.0)[:, None], 8, axis=1))
+    fitness = ModelInputs(np.repeat(np.arange(64.0)[:, None], 8, axis=1))
     result = halved(fitness, candidates=1000, storage=tmp_path / "journal")
     assert len(result.candidates) == 64
     assert result.best.number == 0

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketgan.compress.budget import Budget, parse_budget
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models.resnet import mobile_resnet
 from pocketgan.models.unet import unet
+from pocketgan.pruning.budget import Budget, parse_budget
 from pocketgan.search.published import SPACES, format_configuration, make_space, parse_configuration
-from pocketgan.search.space import Within
+from pocketgan.search.space import BudgetedSpace
 
 NETWORK = mobile_resnet(64).build(device="meta")
 COST = CostModel(NETWORK, 256)
@@ -101,7 +101,7 @@ def test_the_published_spaces() -> None:
 )
 def test_the_share_within_a_budget_is_the_published_one(name: str, budget: str, percent: float) -> None:
     space = make_space(name, NETWORK)
-    within = Within(space, COST, parse_budget(budget, COST()))
+    within = BudgetedSpace(space, COST, parse_budget(budget, COST()))
     assert 100 * len(within.indices) / space.size == pytest.approx(percent, abs=0.05)
     assert within.allows(space.rows(within.indices)).all()
 
@@ -118,7 +118,7 @@ def one_by_one() -> tuple[np.ndarray, list[int]]:
 def test_what_is_allowed_lies_between_a_part_of_the_budget_and_the_whole(use: float, limit: float) -> None:
     """As one by one; where the budget is above the largest of the space, that part is of the largest at most."""
     budget = Budget("", "macs_paper", int(limit))
-    within = Within(SPACE, COST, budget, use)
+    within = BudgetedSpace(SPACE, COST, budget, use)
     table, costs = one_by_one()
     least = min(use * budget.limit, COST(SPACE.widths(SPACE.largest)).macs_paper)
     assert within.allows(table).tolist() == [least <= cost <= budget.limit for cost in costs]
@@ -128,16 +128,16 @@ def test_a_small_space_without_anything_near_the_budget_says_so() -> None:
     space = make_space("trunk=64,256", NETWORK)
     low = COST(space.widths((64,))).macs_paper
     with pytest.raises(ValueError, match=r"no configuration of the space uses 0.9 to 1 of the budget: give a smaller use"):
-        Within(space, COST, Budget("", "macs_paper", int(low * 1.2)), 0.9)
+        BudgetedSpace(space, COST, Budget("", "macs_paper", int(low * 1.2)), 0.9)
     with pytest.raises(ValueError, match=r"use=1.1: the least part of the budget that is used, from 0 to 1"):
-        Within(space, COST, None, 1.1)
+        BudgetedSpace(space, COST, None, 1.1)
 
 
 def test_a_budget_below_the_space_names_its_floor() -> None:
     with pytest.raises(ValueError, match=r"below the floor.*1,420,558,336"):
-        Within(SPACE, COST, parse_budget("1.42Gpaper", COST()))
+        BudgetedSpace(SPACE, COST, parse_budget("1.42Gpaper", COST()))
     space = make_space("channels-64-cycleGAN", NETWORK)
-    assert Within(space, COST, parse_budget("1.420558336Gpaper", COST())).indices.tolist() == [space.size - 1]
+    assert BudgetedSpace(space, COST, parse_budget("1.420558336Gpaper", COST())).indices.tolist() == [space.size - 1]
 
 
 @given(st.integers(0, SPACE.size - 1))

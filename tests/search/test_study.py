@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from landscape import BUDGET, COST, NETWORK, SPACE, WANTED, Imaged, distance
 
-from pocketgan.core.progress import Reporter
 from pocketgan.metrics.cost import Cost
 from pocketgan.search.evolution import Evolution
 from pocketgan.search.halving import Halving
@@ -18,6 +17,7 @@ from pocketgan.search.published import make_space
 from pocketgan.search.result import Candidate, SearchResult
 from pocketgan.search.strategies import NSGA2, BruteForce, Random
 from pocketgan.search.study import search
+from pocketgan.utils.progress import Reporter
 
 SMALL = Evolution(population=20)
 
@@ -122,7 +122,7 @@ def test_what_is_no_number_is_the_worst(tmp_path: Path) -> None:
         result = go(
             tmp_path / f"{up}.log",
             fitness=lambda widths: math.nan if widths["stem"] > 30 else widths["stem"],
-            maximise=up,
+            maximize=up,
             candidates=25,
         )
         assert {c.scores[0] for c in result.candidates if c.widths["stem"] > 30} == {worst}
@@ -135,7 +135,7 @@ def test_several_scores_have_a_front(tmp_path: Path) -> None:
         fitness=lambda widths: -distance(widths),
         against=[lambda widths: COST(widths).macs / 1e9],
         strategy=NSGA2(20),
-        maximise=(True, False),
+        maximize=(True, False),
     )
     front = {c.number for c in result.front}
     for c in result.candidates:
@@ -183,7 +183,7 @@ def test_progress_is_told(tmp_path: Path) -> None:
         ({"strategy": Random()}, r"was begun with strategy \['Evolution'"),
         ({"space": make_space("channels-48", NETWORK)}, r"was begun with space"),
         ({"halving": Halving(0.5), "fitness": Imaged()}, r"was begun with rungs \[1\], not \[8, 16\]"),
-        ({"maximise": (True, False)}, r"maximise has 2 flags for 1 scores"),
+        ({"maximize": (True, False)}, r"maximize has 2 flags for 1 scores"),
     ],
 )
 def test_a_call_that_does_not_fit_is_told(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

@@ -15,9 +15,9 @@ from landscape import BUDGET, COST, SPACE, Imaged, Logged, distance
 
 from pocketgan.search.evolution import Evolution
 from pocketgan.search.halving import Halving
-from pocketgan.search.ledger import Ledger
 from pocketgan.search.result import SearchResult
 from pocketgan.search.scoring import ByImages, Score
+from pocketgan.search.shared_trials import SharedTrials
 from pocketgan.search.storage import open_storage
 from pocketgan.search.study import search
 
@@ -165,8 +165,8 @@ def test_the_results_hold_each_configuration_once(tmp_path: Path) -> None:
     assert [trial.value for trial in complete] == [candidate.scores[0] for candidate in result.candidates]
 
 
-def ledger(journal: Path, lease: float) -> Ledger:
-    return Ledger(open_storage(journal), "search", space=SPACE, maximise=[False], facts={}, lease=lease)
+def ledger(journal: Path, lease: float) -> SharedTrials:
+    return SharedTrials(open_storage(journal), "search", space=SPACE, maximize=[False], facts={}, lease=lease)
 
 
 def test_a_candidate_has_one_holder(tmp_path: Path) -> None:
@@ -200,6 +200,6 @@ def test_who_beats_keeps_the_claim(tmp_path: Path) -> None:
     holder, other = ledger(tmp_path / "journal.log", lease=0.4), ledger(tmp_path / "journal.log", lease=30)
     held = holder.claim(FIRST, SPACE.largest, {})
     assert held is not None
-    with holder.beating(held):
+    with holder.heartbeat(held):
         wait_for(lambda: other.refresh() or other.claims[FIRST].user_attrs.get("beat", 0) >= 3)
     assert holder.score(held, [1.0])

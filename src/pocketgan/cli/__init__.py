@@ -1,4 +1,4 @@
-"""The command line: one file a verb, no logic. Only the verb that is asked for is imported."""
+"""The command line: one file a command, no logic. Only the command that is asked for is imported."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-VERBS = {
+COMMANDS = {
     "quickstart": "the main job on built-in data: train, compress, evaluate, export, report",
     "train": "train a teacher on paired (pix2pix) or unpaired (CycleGAN) images",
     "compress": "make a small generator from a trained one, within a budget",
     "compare": "several methods, budgets and seeds: one table, one plot",
-    "evaluate": "measure an artifact's pictures on data",
+    "evaluate": "measure an artifact's images on data",
     "stats": "statistics of real images for the Frechet distance, once",
-    "generate": "pictures of a generator that paints from random numbers, or in many styles",
+    "generate": "images of a generator that generates from random numbers, or in many styles",
     "export": "write an artifact for a device, verified",
     "convert": "a published checkpoint to an artifact, or an artifact back to the published names",
     "inspect": "groups, widths, costs in both counts, floor of the budget",
@@ -25,11 +25,11 @@ VERBS = {
     "recipes": "complete configurations to begin from",
     "data": "list, describe, check, prepare and download data sets",
 }
-"""Every verb and what it is for."""
+"""Every command and what it is for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; 0 if all went well, 2 for a mistake of the user, 130 when interrupted."""
+    """Run a command; 0 if all went well, 2 for a mistake of the user, 130 when interrupted."""
     # Before torch is loaded: threads that spin while they wait are a little quicker on an idle machine, but make every step
     # many times slower as soon as anything else wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -43,33 +43,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _main(words, show_error)
 
 
-def _main(words: Sequence[str], complain: Callable[[str], None], *, loud: bool = True) -> int:
-    """The status of one verb; what goes wrong is given to ``complain``."""
-    from pocketgan.cli.console import show_verbs
+def _main(words: Sequence[str], report_error: Callable[[str], None], *, loud: bool = True) -> int:
+    """The status of one command; what goes wrong is given to ``complain``."""
+    from pocketgan.cli.console import show_commands
 
-    verb, *rest = words
-    if verb in ("-h", "--help", "help"):
-        show_verbs(VERBS)
+    command, *rest = words
+    if command in ("-h", "--help", "help"):
+        show_commands(COMMANDS)
         return 0
-    if verb in ("-V", "--version"):
+    if command in ("-V", "--version"):
         from importlib.metadata import version
 
         print(version("pocketgan"))
         return 0
     try:
-        if verb not in VERBS:
-            from pocketgan.core.errors import unknown
+        if command not in COMMANDS:
+            from pocketgan.utils.errors import unknown
 
-            raise unknown("verb", verb, VERBS)
+            raise unknown("command", command, COMMANDS)
         import tyro
 
-        module = importlib.import_module(f"pocketgan.cli.{verb}")
+        module = importlib.import_module(f"pocketgan.cli.{command}")
         summary = module.run.__doc__.split("\n\n")[0]
-        tyro.cli(module.run, prog=f"pocketgan {verb}", args=rest, description=summary, console_outputs=loud)
+        tyro.cli(module.run, prog=f"pocketgan {command}", args=rest, description=summary, console_outputs=loud)
     except (ValueError, OSError) as error:  # what the user asked for, or what the disk refuses
-        complain(str(error))
+        report_error(str(error))
         return 2
     except KeyboardInterrupt:
-        complain("interrupted; the same command with --resume goes on from the last checkpoint")
+        report_error("interrupted; the same command with --resume goes on from the last checkpoint")
         return 130
     return 0

@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Overrides, StudentTask, Switch, configured, inside, of_all_fits, say, show_config, show_table
+from pocketgan.cli.console import (
+    Overrides,
+    Switch,
+    TaskName,
+    configured,
+    inside,
+    of_all_trainings,
+    say,
+    show_config,
+    show_table,
+)
 
 
 def run(
@@ -24,7 +34,7 @@ def run(
     vary: str | None = None,
     seeds: int = 1,
     seed: int = 0,
-    task: StudentTask | None = None,
+    task: TaskName | None = None,
     size: int | None = None,
     aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] | None = None,
@@ -45,11 +55,11 @@ def run(
         budgets: as in compress, separated by commas.
         objectives: as in compress, separated by commas.
         weights: inherit, fresh or both, separated by commas.
-        vary: any other fields, every combination a run: method_options.mask=quadratic,linear;fit.lr=1e-4,2e-4.
+        vary: any other fields, every combination a run: method_options.mask=quadratic,linear;recovery.lr=1e-4,2e-4.
         seeds: how many; mean and spread over them are shown.
         seed: the first of them.
-        task: paired, labels (the truth is the target), unpaired, inputs, unconditional or multimodal (the truth is the
-            teacher's picture); by default what generator and data are made for.
+        task: paired, labels (the target is the target), unpaired, inputs, unconditional or multimodal (the target is the
+            teacher's image); by default what generator and data are made for.
         size: width of the images; by default what the teacher's file says.
         aspect: width over height; by default what the teacher's file says, else 1.
         direction: which side is the source.
@@ -60,28 +70,28 @@ def run(
         resume: do what is not yet done; methods, budgets, objectives and seeds may have been added.
         dry_run: print the resolved configuration and stop.
     """
-    from pocketgan.core.progress import ConsoleReporter
     from pocketgan.core.shape import shape_of
     from pocketgan.core.spec import spec_of
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compare import CompareConfig, compare, varied
-    from pocketgan.pipeline.config import CompressConfig, ForeignConfig, fits_of
-    from pocketgan.pipeline.sources import PUBLISHED, load
+    from pocketgan.pipeline.config import CompressConfig, ForeignConfig, training_configs_of
+    from pocketgan.pipeline.load_generator import PUBLISHED, load
     from pocketgan.report import comparison_table
+    from pocketgan.utils.progress import ConsoleReporter
 
     foreign = configured(ForeignConfig(), {}, inside("foreign", overrides))
     source = load(teacher, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
     width, proportion = source.images(size, aspect)
     task = task or source.task(DataConfig(path=data, size=width, aspect=proportion))
-    fits = fits_of(task, spec_of(source.model).name)
+    fits = training_configs_of(task, spec_of(source.model).name)
     base = configured(
         CompressConfig(teacher=teacher, data=DataConfig(path=data), task=task, device=device, **fits),
         {
             "data.size": width,
             "data.aspect": proportion,
             "data.direction": direction,
-            **of_all_fits(steps=steps, batch=batch),
-            "judge.features": features,
+            **of_all_trainings(steps=steps, batch=batch),
+            "evaluation.features": features,
             "seed": seed,
         },
         overrides,

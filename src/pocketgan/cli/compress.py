@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Overrides, StageName, StudentTask, Switch, configured, inside, of_all_fits, say, show_config
+from pocketgan.cli.console import Overrides, StageName, Switch, TaskName, configured, inside, of_all_trainings, say, show_config
 
 
 def run(
@@ -22,7 +22,7 @@ def run(
     preset: str | None = None,
     pipeline: Literal["fast", "full"] | None = None,
     objective: str | None = None,
-    task: StudentTask | None = None,
+    task: TaskName | None = None,
     size: int | None = None,
     aspect: float | None = None,
     direction: Literal["AtoB", "BtoA"] | None = None,
@@ -56,8 +56,8 @@ def run(
         preset: published settings of the method, under everything given here: dmad has paper and release.
         pipeline: full trains a mobile teacher and distils a narrower one first, as GAN Compression did, and cuts that.
         objective: what the student imitates: names of `pocketgan methods` joined with +; or none.
-        task: paired, labels (the truth is the target), unpaired, inputs, unconditional or multimodal (the truth is the
-            teacher's picture); by default what generator and data are made for.
+        task: paired, labels (the target is the target), unpaired, inputs, unconditional or multimodal (the target is the
+            teacher's image); by default what generator and data are made for.
         size: width of the images; by default what the teacher's file says.
         aspect: width over height; by default what the teacher's file says, else 1.
         direction: which side is the source.
@@ -68,8 +68,8 @@ def run(
         weights: FILE of a factory's generator (.safetensors, .pth); or what recovery begins with: inherit (the kept weights) or
             fresh.
         keep: layers of a factory's generator that stay whole: names or patterns.
-        range: the values that it reads and paints for black and white, such as 0..255.
-        bgr: it reads and paints blue first.
+        range: the values that it reads and generates for black and white, such as 0..255.
+        bgr: it reads and generates blue first.
         teacher_discriminator: by default the one beside the teacher.
         gan: the adversarial loss; by default lsgan for unpaired and multimodal, vanilla for stylegan2, else hinge.
         features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
@@ -82,14 +82,14 @@ def run(
             one process works, the others share its search if the method is gan-compression, and take over if it dies.
         dry_run: print the resolved configuration and stop.
     """
-    from pocketgan.core.progress import ConsoleReporter
     from pocketgan.core.shape import shape_of
     from pocketgan.core.spec import spec_of
     from pocketgan.data.config import DataConfig
-    from pocketgan.interop.factory import joined
+    from pocketgan.foreign.factory import joined
     from pocketgan.pipeline.compress import run_stages
-    from pocketgan.pipeline.config import RECOVERY, CompressConfig, ForeignConfig, fits_of, with_preset
-    from pocketgan.pipeline.sources import PUBLISHED, load
+    from pocketgan.pipeline.config import RECOVERY, CompressConfig, ForeignConfig, training_configs_of, with_preset
+    from pocketgan.pipeline.load_generator import PUBLISHED, load
+    from pocketgan.utils.progress import ConsoleReporter
 
     reference = joined(teacher, weights if weights not in RECOVERY else None)
     foreign = configured(ForeignConfig(keep=keep, range=range, bgr=bgr), {}, inside("foreign", overrides))
@@ -104,7 +104,7 @@ def run(
         method=method,
         task=task,
         device=device,
-        **fits_of(task, spec_of(source.model).name),
+        **training_configs_of(task, spec_of(source.model).name),
     )
     config = configured(
         with_preset(base, preset, source.model),
@@ -114,12 +114,12 @@ def run(
             "data.size": width,
             "data.aspect": proportion,
             "data.direction": direction,
-            **of_all_fits(steps=steps, epochs=epochs, batch=batch),
+            **of_all_trainings(steps=steps, epochs=epochs, batch=batch),
             "multiple": multiple,
             "weights": weights if weights in RECOVERY else None,
             "teacher_discriminator": teacher_discriminator,
             "gan": gan,
-            "judge.features": features,
+            "evaluation.features": features,
             "seed": seed,
         },
         overrides,

@@ -1,4 +1,4 @@
-"""What the verbs share: how they speak, and the flags that most of them have."""
+"""What the commands share: how they speak, and the flags that most of them have."""
 
 from __future__ import annotations
 
@@ -16,33 +16,30 @@ T = TypeVar("T")
 
 Overrides = Annotated[
     tuple[str, ...],
-    tyro.conf.arg(metavar="FIELD=VALUE", help="any field of the configuration, as --dry-run prints it: fit.lr=1e-4"),
+    tyro.conf.arg(metavar="FIELD=VALUE", help="any field of the configuration, as --dry-run prints it: recovery.lr=1e-4"),
     tyro.conf.Positional,
 ]
 """``key=value`` after the flags."""
 
-StageName = Literal["mobile", "distill", "fit", "select", "recover", "export", "evaluate", "report"]
+StageName = Literal["mobile", "distill", "search", "prune", "recover", "export", "evaluate", "report"]
 """`pocketgan.pipeline.stages.StageName`, written out so that help is quick."""
 
-TaskName = Literal["paired", "unpaired", "labels", "unconditional", "multimodal"]
-"""`pocketgan.pipeline.config.TaskName`: what a teacher may be trained for."""
-
-StudentTask = Literal["paired", "unpaired", "labels", "unconditional", "multimodal", "inputs"]
+TaskName = Literal["paired", "unpaired", "labels", "unconditional", "multimodal", "inputs"]
 """`pocketgan.data.config.Pairing`: what a student may be trained for."""
 
 Switch = tyro.conf.FlagCreatePairsOff[bool]
 """Off unless it is given: ``--resume``, and no ``--no-resume`` beside it."""
 
 
-def show_verbs(verbs: Mapping[str, str]) -> None:
+def show_commands(commands: Mapping[str, str]) -> None:
     """The first page of help."""
     console = Console()
-    console.print("[bold]pocketgan[/]: make image-to-image GANs small enough to run anywhere, with the pictures still good\n")
+    console.print("[bold]pocketgan[/]: make image-to-image GANs small enough to run anywhere, with the images still good\n")
     table = Table(box=None, show_header=False, padding=(0, 2))
-    for verb, summary in verbs.items():
-        table.add_row(f"[cyan]{verb}[/]", summary)
+    for command, summary in commands.items():
+        table.add_row(f"[cyan]{command}[/]", summary)
     console.print(table)
-    console.print("\n`pocketgan VERB --help` tells a verb's flags. Begin with `pocketgan quickstart`.")
+    console.print("\n`pocketgan COMMAND --help` tells a command's flags. Begin with `pocketgan quickstart`.")
 
 
 def show_error(text: str) -> None:
@@ -86,10 +83,10 @@ def inside(field: str, overrides: Sequence[str]) -> list[str]:
     return [override.removeprefix(f"{field}.") for override in overrides if override.startswith(f"{field}.")]
 
 
-def of_all_fits(**fields: Any) -> dict[str, Any]:
+def of_all_trainings(**fields: Any) -> dict[str, Any]:
     """Those fields of every training of a compression."""
-    fits = ("fit", "search", "full.teacher", "full.distill")
-    return {f"{fit}.{name}": value for fit in fits for name, value in fields.items()}
+    stages = ("recovery", "search", "full.teacher", "full.distill")
+    return {f"{stage}.{name}": value for stage in stages for name, value in fields.items()}
 
 
 def show_config(config: Any) -> None:

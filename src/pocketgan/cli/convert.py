@@ -38,13 +38,13 @@ def run(
         upsamplings: of a generator from label maps, 5 or 6: its names do not tell.
         weights: of a factory's generator (.safetensors, .pth).
         keep: layers of a factory's generator that stay whole: names or patterns.
-        range: the values that it reads and paints for black and white, such as 0..255.
-        bgr: it reads and paints blue first.
+        range: the values that it reads and generates for black and white, such as 0..255.
+        bgr: it reads and generates blue first.
         size: width of the images that the artifact is meant for; by default what the file says, else 256.
         aspect: width over height; by default what the file says, else 1.
         replace: overwrite the file if it is there.
     """
-    from pocketgan.interop.factory import joined
+    from pocketgan.foreign.factory import joined
     from pocketgan.pipeline.config import ForeignConfig
     from pocketgan.pipeline.convert import convert
 

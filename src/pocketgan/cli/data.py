@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import StudentTask, Switch, say, show_table
+from pocketgan.cli.console import Switch, TaskName, say, show_table
 
 if TYPE_CHECKING:
     from pocketgan.data.check import Report
@@ -19,7 +19,7 @@ def run(
     path: Annotated[str | None, tyro.conf.Positional] = None,
     /,
     *,
-    task: StudentTask | None = None,
+    task: TaskName | None = None,
     size: int = 256,
     aspect: float = 1.0,
     classes: int | str | None = None,
@@ -38,7 +38,7 @@ def run(
         aspect: their width over height.
         classes: what the values of label maps mean: how many there are, a file of names, cityscapes or coco-stuff.
         quick: read headers only, not every pixel.
-        stats: download the published statistics of its real pictures, too.
+        stats: download the published statistics of its real images, too.
         out: the folder for what is prepared, or for the set that is downloaded: by default datasets/NAME.
     """
     from pocketgan.data.check import check
@@ -75,11 +75,11 @@ def _list() -> None:
 
 
 def _download(name: str, task: str | None, out: Path | None, stats: bool) -> None:
-    from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.check import check
     from pocketgan.data.config import DataConfig
     from pocketgan.data.fetch import fetch
     from pocketgan.data.published import published
+    from pocketgan.utils.progress import ConsoleReporter
 
     chosen = published(name, task)
     out = out or Path("datasets") / chosen.name
@@ -91,8 +91,8 @@ def _download(name: str, task: str | None, out: Path | None, stats: bool) -> Non
 
 
 def _prepare(path: str, out: Path | None) -> None:
-    from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.prepare import prepare_cityscapes
+    from pocketgan.utils.progress import ConsoleReporter
 
     if out is None:
         raise ValueError("data prepare-cityscapes needs a folder for what it makes: --out DIR")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import StudentTask, Switch, say, show_json, show_table
+from pocketgan.cli.console import Switch, TaskName, say, show_json, show_table
 
 
 def run(
@@ -14,10 +14,10 @@ def run(
     /,
     *,
     data: str,
-    task: StudentTask | None = None,
+    task: TaskName | None = None,
     size: int | None = None,
     aspect: float | None = None,
-    centre: int | None = None,
+    center: int | None = None,
     weights: str | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     classes: int | str | None = None,
@@ -32,17 +32,18 @@ def run(
     device: str = "auto",
     json: Switch = False,
 ) -> None:
-    """Measure an artifact's pictures on the test images of a data set.
+    """Measure an artifact's images on the test images of a data set.
 
     Args:
         artifact: an artifact of ours (.safetensors), a published checkpoint, or any generator as file.py:factory.
         weights: of a factory's generator: an artifact cut from it, or its own (.safetensors, .pth).
         data: a folder in one of the ecosystem's layouts, or a built-in set: shapes, textures.
-        task: paired and labels measure against the truth, the others have none; by default paired, or what the generator reads.
-        generated: how many pictures of a generator of numbers are judged; by default as many as there are real ones.
+        task: paired and labels measure against the target, the others have none; by default paired, or what the generator
+            reads.
+        generated: how many images of a generator of latents are evaluated; by default as many as there are real ones.
         size: width of the images; by default what the file says.
         aspect: width over height; by default what the file says.
-        centre: side of the central square that is cut out of every picture first, as in the training; by default none.
+        center: side of the central square that is cut out of every image first, as in the training; by default none.
         direction: which side is the source.
         classes: what the values of label maps mean, where the folder does not say: how many there are, a file of names,
             cityscapes or coco-stuff.
@@ -50,26 +51,26 @@ def run(
             kid (need Inception), separated by commas; by default all that can be measured, without precision and recall.
         features: what the distances are measured on and named after: inception (FID and KID), inception:legacy (as published
             by GAN Compression and others), either with :FILE for weights of your own, or an ONNX file, RGB in [0, 1] to N x D.
-        reals: the real pictures that frechet compares with; published unpaired FIDs compare with train+test.
-        stats: statistics of the real pictures for frechet, from `pocketgan stats` or as published (.npz).
-        segmenter: what reads pictures back as label maps, for miou and accuracy: drn-d-105 (Cityscapes) or deeplabv2
+        reals: the real images that frechet compares with; published unpaired FIDs compare with train+test.
+        stats: statistics of the real images for frechet, from `pocketgan stats` or as published (.npz).
+        segmenter: what reads images back as label maps, for miou and accuracy: drn-d-105 (Cityscapes) or deeplabv2
             (COCO-Stuff), with :FILE for its weights, or an ONNX file, RGB in [0, 1] to the scores of each class.
-        teacher: another artifact; the likeness to its pictures is measured too.
-        batch: pictures painted at a time.
+        teacher: another artifact; the likeness to its images is measured too.
+        batch: images generated at a time.
         device: auto, cpu, cuda, ...
         json: print one JSON object.
     """
-    from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
-    from pocketgan.evaluate import JudgeConfig
-    from pocketgan.interop.factory import joined
+    from pocketgan.evaluation import EvaluationConfig
+    from pocketgan.foreign.factory import joined
     from pocketgan.pipeline.measure import measure
+    from pocketgan.utils.progress import ConsoleReporter
 
     chosen = tuple(metrics.split(",")) if metrics else None
-    config = JudgeConfig(
+    config = EvaluationConfig(
         metrics=chosen, features=features, reals=reals, stats=stats, segmenter=segmenter, generated=generated, batch=batch
     )
-    source = DataConfig(path=data, direction=direction, centre=centre, classes=classes)
+    source = DataConfig(path=data, direction=direction, center=center, classes=classes)
     result = measure(
         joined(artifact, weights),
         source,

@@ -31,10 +31,10 @@ def run(
         format: onnx (any batch, height and width).
         size: width of the images that it is meant for; by default what the file says.
         aspect: width over height; by default what the file says.
-        drop_style: leave out what reads a style off a picture (munit); the file then takes styles as numbers alone.
+        drop_style: leave out what reads a style off an image (munit); the file then takes styles as numbers alone.
         verify: compare with PyTorch on several sizes, odd ones too, and write nothing if they differ.
     """
-    from pocketgan.interop.factory import joined
+    from pocketgan.foreign.factory import joined
     from pocketgan.pipeline.measure import export
 
     done = export(joined(artifact, weights), out, format=format, size=size, aspect=aspect, drop_style=drop_style, verify=verify)

@@ -32,12 +32,12 @@ def run(
         multiple: widths are multiples of this, for the floor.
         weights: of a factory's generator (.safetensors, .pth); else they are as the factory leaves them.
         keep: layers of a factory's generator that stay whole: names or patterns.
-        range: the values that it reads and paints for black and white, such as 0..255.
-        bgr: it reads and paints blue first.
+        range: the values that it reads and generates for black and white, such as 0..255.
+        bgr: it reads and generates blue first.
         json: print one JSON object.
     """
     from pocketgan.core.shape import as_shape, said
-    from pocketgan.interop.factory import joined
+    from pocketgan.foreign.factory import joined
     from pocketgan.pipeline.config import ForeignConfig
     from pocketgan.pipeline.inspect import inspect
 

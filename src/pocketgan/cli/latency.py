@@ -34,10 +34,10 @@ def run(
         repeats: rounds; each runs every candidate once.
         json: print one JSON object.
     """
-    from pocketgan.evaluate import JudgeConfig
+    from pocketgan.evaluation import EvaluationConfig
     from pocketgan.pipeline.measure import measure_latency_of
 
-    config = JudgeConfig(runtimes=runtime, threads=threads, repeats=repeats)
+    config = EvaluationConfig(runtimes=runtime, threads=threads, repeats=repeats)
     found = measure_latency_of(artifacts, config, size=size, aspect=aspect, batch=batch)
     if json:
         show_json(found)

@@ -14,7 +14,7 @@ def run(*, json: Switch = False) -> None:
         json: print one JSON object.
     """
     from pocketgan.methods import METHODS
-    from pocketgan.train.objectives import OBJECTIVES
+    from pocketgan.training.objectives import OBJECTIVES
 
     methods = [(n, ", ".join(f"{f.name}={f.default}" for f in dataclasses.fields(m)), m.summary) for n, m in METHODS.items()]
     objectives = [(name, f"{entry.weight:g}", (entry.__doc__ or "").splitlines()[0]) for name, entry in OBJECTIVES.items()]

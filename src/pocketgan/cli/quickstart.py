@@ -13,12 +13,12 @@ def run(*, out: Path = Path("runs/quickstart")) -> None:
     Args:
         out: the directory for both runs.
     """
-    from pocketgan.core.progress import ConsoleReporter
     from pocketgan.recipes.quickstart import quickstart
+    from pocketgan.utils.progress import ConsoleReporter
 
     done = quickstart(out, reporter=ConsoleReporter())
     small, large = done.result["student"], done.result["teacher"]
     say(f"{large['macs'] / small['macs']:.1f}x fewer MACs, {large['params'] / small['params']:.1f}x fewer parameters")
     quality = [("student", small), ("teacher", large), ("input", done.result["input"])]
-    say("PSNR to the truth: " + ", ".join(f"{name} {facts['quality']['psnr']:.2f} dB" for name, facts in quality))
+    say("PSNR to the target: " + ", ".join(f"{name} {facts['quality']['psnr']:.2f} dB" for name, facts in quality))
     say(f"{done.path / 'report.html'}")

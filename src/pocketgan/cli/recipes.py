@@ -33,7 +33,7 @@ def run(
     """
     from pocketgan.pipeline.compare import CompareConfig
     from pocketgan.recipes import RECIPES
-    from pocketgan.recipes.base import cook
+    from pocketgan.recipes.base import run_recipe
 
     if name is None:
         show_table("", ("recipe", "what it makes"), [(key, (f.__doc__ or "").splitlines()[0]) for key, f in RECIPES.items()])
@@ -43,6 +43,6 @@ def run(
     if out is None:
         show_config(config)
         return
-    from pocketgan.core.progress import ConsoleReporter
+    from pocketgan.utils.progress import ConsoleReporter
 
-    cook(config, out, resume=resume, reporter=ConsoleReporter(), first=from_, last=to)
+    run_recipe(config, out, resume=resume, reporter=ConsoleReporter(), first=from_, last=to)

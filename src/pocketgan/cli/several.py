@@ -1,4 +1,4 @@
-"""A verb in several processes, started by ``torchrun`` or ``accelerate launch``: one of them speaks."""
+"""A command in several processes, started by ``torchrun`` or ``accelerate launch``: one of them speaks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, redirect_stdout
 
-from pocketgan.cli import VERBS
+from pocketgan.cli import COMMANDS
 from pocketgan.cli.console import show_error
-from pocketgan.train.processes import leave, processes
+from pocketgan.training.distributed import leave, processes
 
 TRAINING = ("train", "compress", "quickstart", "recipes")
-"""The verbs that several processes share; the others would all do the same work."""
+"""The commands that several processes share; the others would all do the same work."""
 
 
 def run_together(words: Sequence[str], job: Callable[..., int]) -> int:
@@ -23,21 +23,21 @@ def run_together(words: Sequence[str], job: Callable[..., int]) -> int:
         show_error(f"the processes do not find each other: {str(error).splitlines()[0]}")
         return 2
 
-    def complain(text: str) -> None:
-        world.complain(lambda: show_error(text))
+    def report_error(text: str) -> None:
+        world.report_error(lambda: show_error(text))
 
     with ExitStack() as silence:
-        if not world.first:
+        if not world.is_main:
             silence.enter_context(redirect_stdout(silence.enter_context(open(os.devnull, "w"))))
             silence.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
-        if words[0] in VERBS and words[0] not in TRAINING:
-            complain(f"'{words[0]}' runs in one process; in several there is: {', '.join(TRAINING)}")
+        if words[0] in COMMANDS and words[0] not in TRAINING:
+            report_error(f"'{words[0]}' runs in one process; in several there is: {', '.join(TRAINING)}")
             return 2
         try:
-            status = job(words, complain, loud=world.first)
+            status = job(words, report_error, loud=world.is_main)
         except SystemExit:  # the words were help, or wrong, in all processes alike: the first one has said so
-            world.wait()
+            world.barrier()
             raise
     if status == 0:
         leave()  # after an error the others may be anywhere: they notice when this process ends

@@ -33,7 +33,7 @@ def run(
 
     Args:
         task: paired (pix2pix), unpaired (CycleGAN, both directions), labels (GauGAN, from label maps), unconditional (SAGAN,
-            StyleGAN2: pictures from numbers) or multimodal (MUNIT, both directions, each picture in many styles).
+            StyleGAN2: images from numbers) or multimodal (MUNIT, both directions, each image in many styles).
         data: a folder in one of the ecosystem's layouts, or a built-in set: shapes (paired), textures (unpaired).
         out: the run directory: generator and discriminator, samples, log, report.
         arch: a name of `pocketgan models`, by default resnet, spade for labels, sagan for unconditional, munit for multimodal;
@@ -51,11 +51,11 @@ def run(
         resume: go on with the run in --out; ends in the same weights as an uninterrupted run.
         dry_run: print the resolved configuration and stop.
     """
-    from pocketgan.core.progress import ConsoleReporter
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.config import TrainConfig
     from pocketgan.pipeline.published import published
     from pocketgan.pipeline.train import train
+    from pocketgan.utils.progress import ConsoleReporter
 
     own = published(task, arch)
     config = configured(
@@ -63,7 +63,7 @@ def run(
             task=task,
             data=DataConfig(path=data),
             arch=arch or own.arch,
-            fit=own.fit,
+            training=own.training,
             device=device,
             seed=seed,
         ),
@@ -71,11 +71,11 @@ def run(
             "data.size": size,
             "data.aspect": aspect,
             "data.direction": direction,
-            "fit.steps": steps,
-            "fit.epochs": epochs,
-            "fit.batch": batch,
+            "training.steps": steps,
+            "training.epochs": epochs,
+            "training.batch": batch,
             "gan": gan,
-            "judge.features": features,
+            "evaluation.features": features,
         },
         overrides,
     )

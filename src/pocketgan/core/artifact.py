@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from pocketgan.core.files import atomic
 from pocketgan.core.shape import Size, as_shape, plain
 from pocketgan.core.spec import spec_from_json, spec_of
+from pocketgan.utils.files import atomic
 
 HEADER = "pocketgan"
 FORMAT = 1

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import pydantic
 
-from pocketgan.core.errors import unknown
+from pocketgan.utils.errors import unknown
 
 T = TypeVar("T")
 

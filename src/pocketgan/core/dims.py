@@ -7,8 +7,8 @@ A module tells the rest of the house four things about itself, all of them plain
 - ``BRANCHES`` ``{child: (attribute, ...)}``: the child exists only while none of those widths is 0 (a concatenation is 0
   once all of its groups are); the module then has ``remove_branches_()``, which drops what is no longer there and folds
   what it contributed;
-- ``SEATS`` ``{child: producing child}``: a gate on what the producer makes sits at the output of ``child``; a producer with
-  ``CARRIES`` passes on the channels that it reads, as a depthwise convolution or a norm does.
+- ``GATES`` ``{child: producing child}``: a gate on what the producer makes sits at the output of ``child``; a producer with
+  ``PASS_THROUGH`` passes on the channels that it reads, as a depthwise convolution or a norm does.
 """
 
 from __future__ import annotations

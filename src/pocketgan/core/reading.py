@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pocketgan.core.artifact import read_header
-from pocketgan.core.errors import unknown
+from pocketgan.utils.errors import unknown
 
 State = Mapping[str, Tensor]
 """``{name: tensor}``, as ``state_dict()`` gives it."""

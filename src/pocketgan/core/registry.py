@@ -1,11 +1,11 @@
-"""Name -> factory; an unknown name is answered with its neighbours."""
+"""Name -> factory; an unknown name is answered with its neighbors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar, cast
 
-from pocketgan.core.errors import unknown
+from pocketgan.utils.errors import unknown
 
 T = TypeVar("T")
 Entry = TypeVar("Entry")

@@ -1,6 +1,6 @@
 """A run directory: everything that one run writes, atomically, so that it can be killed at any moment and resumed.
 
-``config.json``, ``log.jsonl``, ``samples/``, ``pictures/``, ``checkpoints/``, artifacts, ``result.json``; ``.lock``, which
+``config.json``, ``log.jsonl``, ``samples/``, ``images/``, ``checkpoints/``, artifacts, ``result.json``; ``.lock``, which
 the process holds that works on it.
 """
 
@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pocketgan.core.config import to_json
-from pocketgan.core.files import atomic, read_json, write_json
-from pocketgan.core.lock import Turn
-from pocketgan.core.progress import Reporter
+from pocketgan.utils.files import atomic, read_json, write_json
+from pocketgan.utils.lock import RunLock
+from pocketgan.utils.progress import Reporter
 
 KEPT_CHECKPOINTS = 2
 PATIENCE = 10.0
@@ -34,7 +34,7 @@ class Run:
     def __init__(self, path: Path, reporter: Reporter | None = None, *, writes: bool = True):
         self.path, self.writes = path, writes
         self.reporter = (reporter if writes else None) or Reporter()
-        self.turn = Turn(path)
+        self.turn = RunLock(path)
 
     @classmethod
     def open(

@@ -1,4 +1,4 @@
-"""The size of a picture: height and width, in the order of tensors; a square is said and written as one number."""
+"""The size of an image: height and width, in the order of tensors; a square is said and written as one number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Size = int | Shape
 
 
 def shape_of(width: int, aspect: float) -> Shape:
-    """A picture of ``width`` whose width over height is ``aspect``.
+    """An image of ``width`` whose width over height is ``aspect``.
 
     Raises ``ValueError`` for an aspect that is no positive number, or leaves less than two rows.
     """

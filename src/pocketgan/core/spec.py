@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.core.config import from_json, to_json
-from pocketgan.core.errors import unknown
 from pocketgan.core.inputs import Input
 from pocketgan.core.registry import Registry
 from pocketgan.core.shape import Shape
+from pocketgan.utils.errors import unknown
 
 ARCHITECTURES: Registry[type[Spec]] = Registry("architecture")
 """Every kind of network, by the name that artifacts carry."""
@@ -85,12 +85,12 @@ class Spec(ABC):
         return ()
 
     @property
-    def paints(self) -> Shape | None:
-        """Height and width of its pictures where the architecture fixes them; None where they are those of what it reads."""
+    def output_shape(self) -> Shape | None:
+        """Height and width of its images where the architecture fixes them; None where they are those of what it reads."""
         return None
 
     @property
-    def follows(self) -> Mapping[str, str]:
+    def tied_groups(self) -> Mapping[str, str]:
         """``{group: the one whose width it goes along with}`` where a method narrows by scores that this group has none of."""
         return {}
 
@@ -102,7 +102,7 @@ class Spec(ABC):
         return None
 
     def build(self, *, device: str | torch.device | None = None) -> nn.Module:
-        """The network at these widths, initialised as published; it remembers this spec as ``.spec``."""
+        """The network at these widths, initialized as published; it remembers this spec as ``.spec``."""
         with torch.device(device) if device is not None else torch.device("cpu"):
             model = self.module()
         if device is None or torch.device(device).type != "meta":
@@ -152,7 +152,7 @@ def _normal_(weight: Tensor) -> object:
 
 
 def init_weights_(model: nn.Module, *, convolution: Callable[[Tensor], object] = _normal_) -> None:
-    """The published initialisation: convolutions N(0, 0.02), biases 0, norm scales N(1, 0.02), norm shifts 0.
+    """The published initialization: convolutions N(0, 0.02), biases 0, norm scales N(1, 0.02), norm shifts 0.
 
     pix2pix (Isola et al. 2017), section 6.2, and every system built on it; some fill the weight of a ``convolution`` otherwise.
     """

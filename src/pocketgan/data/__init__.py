@@ -2,7 +2,7 @@
 
 from pocketgan.data.builtin import BUILTIN
 from pocketgan.data.check import Problem, Report, check
-from pocketgan.data.config import DataConfig, Direction, Pairing, Preprocess, Split
+from pocketgan.data.config import DataConfig, Direction, Preprocess, Split, TaskName
 from pocketgan.data.decode import BadImage
 from pocketgan.data.guess import guess_task
 from pocketgan.data.images import ImageData, open_data
@@ -19,11 +19,11 @@ __all__ = [
     "ImageData",
     "Images",
     "Labels",
-    "Pairing",
     "Preprocess",
     "Problem",
     "Report",
     "Split",
+    "TaskName",
     "check",
     "eval_batches",
     "guess_task",

@@ -9,35 +9,35 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from pocketgan.data.config import DataConfig, Pairing, Split, has_pairs
+from pocketgan.data.config import DataConfig, Split, TaskName, has_pairs
 from pocketgan.data.geometry import Geometry, Size
+from pocketgan.data.image_source import Opened, Role, Values, packed, prepared
 from pocketgan.data.labels import Labels, palette
-from pocketgan.data.layout import Side
-from pocketgan.data.pictures import Opened, Role, Values, packed, prepared
-from pocketgan.data.shapes import CLASSES, drawing, label_map, painting, scene
+from pocketgan.data.layout import SearchTarget
+from pocketgan.data.shapes import CLASSES, drawing, generating, label_map, scene
 from pocketgan.data.textures import texture
 from pocketgan.data.values import Pixels
 
-BUILTIN: dict[str, Pairing] = {"shapes": "paired", "textures": "unpaired"}
+BUILTIN: dict[str, TaskName] = {"shapes": "paired", "textures": "unpaired"}
 """The built-in sets and the task that each is made for; ``shapes`` has label maps, too."""
 
 IMAGES: dict[Split, int] = {"train": 2000, "test": 200}
 """Images of each side of a built-in set."""
 
-_Kind = Side | Literal["labels"]
-_ROLES: tuple[Role, Role] = ("source", "target")
+_Kind = SearchTarget | Literal["labels"]
+_ROLES: tuple[Role, Role] = ("input", "target")
 
 
-class DrawnPictures:
-    """Pictures of a built-in set. Raises ``ValueError`` for pairs or label maps of a set that has none."""
+class SyntheticImages:
+    """Images of a built-in set. Raises ``ValueError`` for pairs or label maps of a set that has none."""
 
     kind = "built-in"
 
-    def __init__(self, config: DataConfig, task: Pairing, split: Split):
+    def __init__(self, config: DataConfig, task: TaskName, split: Split):
         if config.path == "textures" and has_pairs(task):
             what = "label maps" if task == "labels" else "pairs"
             raise ValueError(f"the built-in set textures has no {what}: use shapes, or train unpaired")
-        self.labels = Labels(classes=CLASSES, colours=palette(len(CLASSES)), edges=True) if task == "labels" else None
+        self.labels = Labels(classes=CLASSES, colors=palette(len(CLASSES)), edges=True) if task == "labels" else None
         # Drawn at the size that they would be scaled to, so that nothing is. They are square: an oblong size squeezes them.
         size = max(config.load_shape if split == "train" else config.shape)
         sides: tuple[_Kind, _Kind] = ("A", "B") if config.direction == "AtoB" else ("B", "A")
@@ -67,13 +67,13 @@ class _Drawing:
         split = ("train", "test").index(self.split)
         if self.side != "labels" and self.name == "textures":
             return texture(np.random.default_rng((1, split, "AB".index(self.side), index)), self.side, self.size)
-        draw = {"A": drawing, "B": painting, "labels": label_map}[self.side]
+        draw = {"A": drawing, "B": generating, "labels": label_map}[self.side]
         drawn = scene(np.random.default_rng((0, split, index)))  # one seed for both sides: they are a pair
         return draw(drawn, self.size)
 
 
 class OpenedDrawings:
-    """Pictures about to be drawn."""
+    """Images about to be drawn."""
 
     def __init__(self, drawings: Mapping[Role, tuple[_Drawing, int]]):
         self._drawings = drawings
@@ -84,7 +84,7 @@ class OpenedDrawings:
         return side, side
 
     def pixels(self, geometries: Mapping[Role, Geometry]) -> dict[Role, Values]:
-        """Draw the pictures."""
+        """Draw the images."""
         return {role: _part(*drawn, geometries[role]) for role, drawn in self._drawings.items()}
 
 

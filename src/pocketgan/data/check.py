@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pocketgan.data.config import DataConfig, Pairing, Split, has_pairs
-from pocketgan.data.decode import BadImage, MapFile, Picture
+from pocketgan.data.config import DataConfig, Split, TaskName, has_pairs
+from pocketgan.data.decode import BadImage, ImageFile, MapFile
 from pocketgan.data.folders import shortened
 from pocketgan.data.geometry import whole
 from pocketgan.data.guess import guess_task
+from pocketgan.data.image_source import FileImages, Role, check_pair
 from pocketgan.data.images import ImageData, open_data
+from pocketgan.data.label_images import LabelImages
 from pocketgan.data.label_listing import Incomplete
-from pocketgan.data.label_pictures import LabelPictures
-from pocketgan.data.pictures import FilePictures, Role, check_pair
 from pocketgan.data.void import Void, void_in, void_note
 
 _LISTED = 20  # problems that are printed in full
@@ -39,7 +39,7 @@ class Report:
     """What a check found."""
 
     path: str
-    task: Pairing
+    task: TaskName
     splits: tuple[str, ...]
     """One line for each split that could be opened."""
     problems: tuple[Problem, ...]
@@ -69,7 +69,7 @@ class Report:
         return "\n".join([*lines, f"{self.path} ({self.task}): " + ("ok" if self.ok else _problems(len(self.problems)))])
 
 
-def check(config: DataConfig | str, *, task: Pairing | None = None, full: bool = True) -> Report:
+def check(config: DataConfig | str, *, task: TaskName | None = None, full: bool = True) -> Report:
     """Check the images of both splits of ``config`` (or of a path, with default settings).
 
     ``full`` decodes every pixel; otherwise only headers are read, which finds empty files, foreign files and wrong sizes
@@ -91,7 +91,7 @@ def check(config: DataConfig | str, *, task: Pairing | None = None, full: bool =
         except ValueError as error:
             failures.append(Problem(config.path, str(error)))
     examined = [found for data in opened.values() for found in _examine(data, full=full)]
-    # Problems of a file that serves both splits, or two pictures, are told once.
+    # Problems of a file that serves both splits, or two images, are told once.
     problems = dict.fromkeys(problem for found in examined for problem in found.problems)
     remarks = {path: remarks for found in examined for path, remarks in found.remarks.items()}
     return Report(
@@ -111,28 +111,28 @@ class _Examined:
     void: Void | None = None
 
 
-def _opened(config: DataConfig, task: Pairing, split: Split) -> ImageData:
+def _opened(config: DataConfig, task: TaskName, split: Split) -> ImageData:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that a test split is missing stands in the description
         return open_data(config, task, split)
 
 
 def _examine(data: ImageData, *, full: bool) -> Iterator[_Examined]:
-    pictures = data.pictures
-    if not isinstance(pictures, FilePictures | LabelPictures):
+    source = data.source
+    if not isinstance(source, FileImages | LabelImages):
         return
     if has_pairs(data.task):
-        wanted: list[dict[Role, int]] = [{"source": i, "target": i} for i in range(len(pictures.names))]
+        wanted: list[dict[Role, int]] = [{"input": i, "target": i} for i in range(len(source.names))]
     else:
-        wanted = [{role: i} for role, count in pictures.counts.items() for i in range(count)]
+        wanted = [{role: i} for role, count in source.counts.items() for i in range(count)]
     # Threads are enough: Pillow decodes without Python's lock.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        yield from pool.map(lambda items: _examine_one(data, pictures, items, full=full), wanted)
+        yield from pool.map(lambda items: _examine_one(data, source, items, full=full), wanted)
 
 
-def _examine_one(data: ImageData, pictures: FilePictures | LabelPictures, wanted: dict[Role, int], *, full: bool) -> _Examined:
+def _examine_one(data: ImageData, source: FileImages | LabelImages, wanted: dict[Role, int], *, full: bool) -> _Examined:
     try:
-        opened = pictures.open(wanted)
+        opened = source.open(wanted)
     except BadImage as error:
         return _Examined((Problem(error.path, error.reason),), {})
     problems = []
@@ -152,23 +152,23 @@ def _examine_one(data: ImageData, pictures: FilePictures | LabelPictures, wanted
     for file in opened.files.values() if full else ():
         try:
             image = file.decode()
-            if data.labels and file.path == opened.items["source"].path:
+            if data.labels and file.path == opened.items["input"].path:
                 void = void_in(file.path, image, data.labels)
         except BadImage as error:
             problems.append(Problem(error.path, error.reason))
     return _Examined(tuple(problems), remarks, void)
 
 
-def _remarks(picture: Picture, smaller: bool) -> tuple[str, ...]:
-    """What is unusual about a picture, as the end of a sentence about several."""
+def _remarks(image: ImageFile, smaller: bool) -> tuple[str, ...]:
+    """What is unusual about an image, as the end of a sentence about several."""
     return tuple(
         text
         for text, applies in (
-            ("are transparent: laid on white", picture.transparent),
-            ("have 16 bits: scaled to 8", picture.mode.startswith("I")),
-            ("are grayscale: read as RGB", picture.mode in ("1", "L", "LA")),
-            ("are CMYK: converted to RGB", picture.mode == "CMYK"),
-            ("are turned upright as EXIF says", picture.turned),
+            ("are transparent: laid on white", image.transparent),
+            ("have 16 bits: scaled to 8", image.mode.startswith("I")),
+            ("are grayscale: read as RGB", image.mode in ("1", "L", "LA")),
+            ("are CMYK: converted to RGB", image.mode == "CMYK"),
+            ("are turned upright as EXIF says", image.turned),
             ("are smaller than the crop: enlarged", smaller),
         )
         if applies

@@ -1,4 +1,4 @@
-"""The classes of Cityscapes: names, numbers and colours, and the way from the numbers in its files to those that count.
+"""The classes of Cityscapes: names, numbers and colors, and the way from the numbers in its files to those that count.
 
 Facts of ``labels.py`` in the dataset's own scripts (https://github.com/mcordts/cityscapesScripts), as of Cordts et al. 2016.
 """
@@ -20,10 +20,10 @@ class CityscapesClass:
 
     name: str
     id: int
-    """The value in ``*_labelIds.png``; -1 for licence plates, which are never drawn there."""
+    """The value in ``*_labelIds.png``; -1 for license plates, which are never drawn there."""
     train_id: int
     """0 to 18, or -1 for a class that is ignored (its pixels in ``*_trainIds.png`` are 255)."""
-    colour: tuple[int, int, int]
+    color: tuple[int, int, int]
     """Red, green and blue, 0 to 255, in ``*_color.png``. Some classes share one."""
 
 

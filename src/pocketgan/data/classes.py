@@ -14,7 +14,7 @@ from pocketgan.data.labels import Labels, numbered, palette
 
 _COCO_STUFF = 182  # classes; 255 is "don't care", as published with SPADE a channel of its own
 _PROBED = 8  # label maps whose values are told when nobody says what they mean
-_LINE = re.compile(r"(?P<name>[^#]*[^#\s])(\s+#(?P<colour>[0-9a-fA-F]{6}))?")
+_LINE = re.compile(r"(?P<name>[^#]*[^#\s])(\s+#(?P<color>[0-9a-fA-F]{6}))?")
 
 
 def known_labels(classes: int | str) -> Labels:
@@ -27,7 +27,7 @@ def known_labels(classes: int | str) -> Labels:
     if classes == "cityscapes":
         return cityscapes()
     if classes == "coco-stuff":
-        return Labels(classes=numbered(_COCO_STUFF).classes, colours=palette(_COCO_STUFF), void=True)
+        return Labels(classes=numbered(_COCO_STUFF).classes, colors=palette(_COCO_STUFF), void=True)
     path = Path(classes).expanduser()
     if not path.is_file():
         raise ValueError(
@@ -38,21 +38,21 @@ def known_labels(classes: int | str) -> Labels:
 
 
 def cityscapes() -> Labels:
-    """The 35 classes of Cityscapes by their values in ``*_labelIds.png``, 19 of which are judged.
+    """The 35 classes of Cityscapes by their values in ``*_labelIds.png``, 19 of which are evaluated.
 
-    Licence plates, which no file draws, are the 35th: generators are published with a channel for them.
+    License plates, which no file draws, are the 35th: generators are published with a channel for them.
     """
     ordered = (*(one for one in CLASSES if one.id >= 0), *(one for one in CLASSES if one.id < 0))
     return Labels(
         classes=tuple(one.name for one in ordered),
-        colours=tuple(one.colour for one in ordered),
-        judged=tuple(one.train_id for one in ordered),
-        judged_names=tuple(one.name for one in TRAINED),
+        colors=tuple(one.color for one in ordered),
+        evaluated=tuple(one.train_id for one in ordered),
+        evaluated_names=tuple(one.name for one in TRAINED),
     )
 
 
 def named_in(path: Path) -> Labels:
-    """The labels that a text file names, one a line from value 0 on, with ``#rrggbb`` behind a name for its colour.
+    """The labels that a text file names, one a line from value 0 on, with ``#rrggbb`` behind a name for its color.
 
     Raises ``ValueError`` naming a line that is neither, and for a file without names.
     """
@@ -64,10 +64,10 @@ def named_in(path: Path) -> Labels:
     if not lines:
         raise ValueError(f"{path} names no classes: write one name a line")
     matches = [match for match in found if match]
-    given = [match["colour"] for match in matches]
-    colours = (tuple(bytes.fromhex(own)) if own else other for own, other in zip(given, palette(len(given)), strict=True))
+    given = [match["color"] for match in matches]
+    colors = (tuple(bytes.fromhex(own)) if own else other for own, other in zip(given, palette(len(given)), strict=True))
     return Labels(
-        classes=tuple(match["name"] for match in matches), colours=tuple((red, green, blue) for red, green, blue in colours)
+        classes=tuple(match["name"] for match in matches), colors=tuple((red, green, blue) for red, green, blue in colors)
     )
 
 

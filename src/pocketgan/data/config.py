@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from pocketgan.core.errors import unknown
 from pocketgan.core.shape import Shape, shape_of
+from pocketgan.utils.errors import unknown
 
 Direction = Literal["AtoB", "BtoA"]
 Preprocess = Literal["resize", "scale_shorter", "scale_width", "crop", "none"]
-Pairing = Literal["paired", "unpaired", "labels", "unconditional", "multimodal", "inputs"]
+TaskName = Literal["paired", "unpaired", "labels", "unconditional", "multimodal", "inputs"]
 Split = Literal["train", "test"]
 
 _SCALES_TO_LOAD_SIZE = ("resize", "scale_shorter")
@@ -31,7 +31,7 @@ class DataConfig:
     """Width, in pixels, of what the networks see; with ``aspect`` 1 the side of a square."""
     aspect: float = 1.0
     """Width over height of what the networks see, published as aspect_ratio: 2 with a size of 512 is 512 x 256."""
-    centre: int | None = None
+    center: int | None = None
     """Cut a central square of that many pixels a side out of every image first; all else is done to that. Published: 160 for
     CelebA's faces."""
     load_size: int | None = None
@@ -54,7 +54,7 @@ class DataConfig:
     paired or if the halves of the first images have exactly the ``aspect``: for 1, they are twice as wide as high."""
     classes: int | str | None = None
     """What the values of label maps mean, for the task ``labels``: how many classes there are, a text file of their names
-    (one a line, ``#rrggbb`` behind it for a colour), ``cityscapes`` or ``coco-stuff``. ``None`` looks for ``classes.txt`` in
+    (one a line, ``#rrggbb`` behind it for a color), ``cityscapes`` or ``coco-stuff``. ``None`` looks for ``classes.txt`` in
     the folder and knows Cityscapes by its folders. Other values are void."""
     workers: int = 2
     """Processes that decode; 0 decodes in the calling process. The batches do not depend on it."""
@@ -81,16 +81,16 @@ class DataConfig:
         _at_least("workers", self.workers, 0)
         if self.limit is not None:
             _at_least("limit", self.limit, 1)
-        if self.centre is not None:
-            self._check_centre(self.centre)
+        if self.center is not None:
+            self._check_center(self.center)
         if self.load_size is not None:
             self._check_load_size(self.load_size)
 
-    def _check_centre(self, centre: int) -> None:
-        _at_least("centre", centre, 2)
+    def _check_center(self, center: int) -> None:
+        _at_least("center", center, 2)
         if self.preprocess == "none":
             raise ValueError(
-                f"centre={centre} cuts a part out of every image, preprocess=none takes them whole: leave one of them out"
+                f"center={center} cuts a part out of every image, preprocess=none takes them whole: leave one of them out"
             )
 
     def _check_load_size(self, load_size: int) -> None:
@@ -103,12 +103,12 @@ class DataConfig:
             )
 
 
-def has_pairs(task: Pairing) -> bool:
+def has_pairs(task: TaskName) -> bool:
     """Whether source and target at the same index show the same."""
     return task in ("paired", "labels")
 
 
-def crosses(task: Pairing) -> bool:
+def crosses(task: TaskName) -> bool:
     """Whether any target goes with any source."""
     return task in ("unpaired", "multimodal")
 

@@ -35,7 +35,7 @@ class BadImage(ValueError):
         self.path, self.reason = path, reason
 
 
-class Picture:
+class ImageFile:
     """What the header of an image file says; the pixels are decoded on demand. No file stays open.
 
     Raises ``BadImage`` for a missing, empty, damaged or foreign file.
@@ -86,10 +86,10 @@ class Picture:
         return to_rgb(image)
 
 
-class MapFile(Picture):
+class MapFile(ImageFile):
     """A file whose pixels are numbers: of classes, or of instances. ``decode`` gives them in Pillow's mode L or I.
 
-    Raises ``BadImage`` for a file whose pixels are colours, also if it looks gray, and for a JPEG, which changes numbers.
+    Raises ``BadImage`` for a file whose pixels are colors, also if it looks gray, and for a JPEG, which changes numbers.
     """
 
     filter = Image.Resampling.NEAREST
@@ -99,8 +99,8 @@ class MapFile(Picture):
         if self.mode not in ("1", "L", "P", "I") and not self.mode.startswith("I;16"):
             raise BadImage(
                 path,
-                f"has {self.mode} pixels, which are colours: a label map holds the number of a class in each pixel (a gray or "
-                "palette PNG). Train with the task paired on colours, or convert them to numbers",
+                f"has {self.mode} pixels, which are colors: a label map holds the number of a class in each pixel (a gray or "
+                "palette PNG). Train with the task paired on colors, or convert them to numbers",
             )
         if self.format == "JPEG":
             raise BadImage(path, "is a JPEG, whose compression changes the numbers of a label map: take PNG files")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pocketgan.core.archive import unpack
-from pocketgan.core.download import download
-from pocketgan.core.files import digest
-from pocketgan.core.lock import alone
-from pocketgan.core.progress import Reporter
 from pocketgan.data.published import PublishedFile, PublishedSet
+from pocketgan.utils.archive import unpack
+from pocketgan.utils.download import download
+from pocketgan.utils.files import digest
+from pocketgan.utils.lock import alone
+from pocketgan.utils.progress import Reporter
 
 MIRROR = "POCKETGAN_MIRROR"
 """The environment variable with the address of a folder that has the files instead, under the same names."""

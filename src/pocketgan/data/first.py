@@ -1,4 +1,4 @@
-"""A few pictures to look at, from a file or a folder."""
+"""A few images to look at, from a file or a folder."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 from pocketgan.core.shape import Shape
 from pocketgan.data.config import DataConfig
-from pocketgan.data.decode import Picture
+from pocketgan.data.decode import ImageFile
 from pocketgan.data.geometry import plan
+from pocketgan.data.image_source import OpenedFiles, Values
 from pocketgan.data.images import open_data
 from pocketgan.data.listing import Item
-from pocketgan.data.pictures import OpenedFiles, Values
 from pocketgan.data.values import to_float
 
 
-def first_pictures(path: str, shape: Shape, *, most: int) -> Tensor:
-    """The picture in a file, or up to ``most`` of a folder (its test images, where it has some): N x 3 x H x W in [-1, 1].
+def first_images(path: str, shape: Shape, *, most: int) -> Tensor:
+    """The image in a file, or up to ``most`` of a folder (its test images, where it has some): N x 3 x H x W in [-1, 1].
 
     Raises ``ValueError`` when there is nothing at ``path``, and ``BadImage`` naming a file that cannot be read.
     """
@@ -29,10 +29,10 @@ def first_pictures(path: str, shape: Shape, *, most: int) -> Tensor:
 
 
 def _of_file(config: DataConfig) -> list[Values]:
-    opened = OpenedFiles({"source": Item(config.path, None)}, {config.path: Picture(config.path)})
-    return [opened.pixels({"source": plan(opened.size("source"), config, None)})["source"]]
+    opened = OpenedFiles({"input": Item(config.path, None)}, {config.path: ImageFile(config.path)})
+    return [opened.pixels({"input": plan(opened.size("input"), config, None)})["input"]]
 
 
 def _of_folder(config: DataConfig, most: int) -> list[Values]:
     data = open_data(config, "inputs", "test")
-    return [data.load(index, None)["source"] for index in range(min(most, len(data)))]
+    return [data.load(index, None)["input"] for index in range(min(most, len(data)))]

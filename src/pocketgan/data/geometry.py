@@ -1,7 +1,7 @@
 """Where the pixels that a network sees come from: scale, crop, mirror, kept apart from decoding.
 
 A ``Geometry`` is planned once from the size of an image and can be applied to everything that lies under the same
-pixels: both images of a pair, or a picture and its label map with another resampling filter.
+pixels: both images of a pair, or an image and its label map with another resampling filter.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _MULTIPLE = 4  # sizes that are not cropped are rounded to this, as published
 class Geometry:
     """Scale the whole image to ``scaled``, cut out ``box`` (left, top, right, bottom), mirror if ``flip``.
 
-    With a ``centre`` the whole image is the central square of that side.
+    With a ``center`` the whole image is the central square of that side.
     """
 
     scaled: Size
     box: tuple[int, int, int, int]
     flip: bool
-    centre: int | None = None
+    center: int | None = None
 
     @property
     def size(self) -> Size:
@@ -40,7 +40,7 @@ class Geometry:
     @property
     def least(self) -> Size | None:
         """What the whole image may be decoded at without loss; None for every pixel, as of a square that is cut out."""
-        return self.scaled if self.centre is None else None
+        return self.scaled if self.center is None else None
 
 
 def whole(size: Size, config: DataConfig) -> Size:
@@ -48,12 +48,12 @@ def whole(size: Size, config: DataConfig) -> Size:
 
     Raises ``ValueError`` when the image is smaller than that square.
     """
-    side = config.centre
+    side = config.center
     if side is None:
         return size
     if min(size) < side:
         raise ValueError(
-            f"is {size[0]}x{size[1]}, smaller than the central {side}x{side} that centre={side} cuts out: use a smaller one, "
+            f"is {size[0]}x{size[1]}, smaller than the central {side}x{side} that center={side} cuts out: use a smaller one, "
             "or leave it out"
         )
     return side, side
@@ -63,7 +63,7 @@ def plan(size: Size, config: DataConfig, rng: np.random.Generator | None) -> Geo
     """The geometry for an image of ``size``; random in training, central and unmirrored with ``rng=None``.
 
     Follows pytorch-CycleGAN-and-pix2pix: scale to ``load_shape``, cut a random part of ``shape``, mirror every second
-    image; before all that, the ``centre``. Raises ``ValueError`` when the image is smaller than the crop or the centre, and
+    image; before all that, the ``center``. Raises ``ValueError`` when the image is smaller than the crop or the center, and
     with ``scale_width`` when its proportion is not that of ``shape``: costs and latencies are stated for that, so what the
     networks see must be that.
     """
@@ -80,18 +80,18 @@ def plan(size: Size, config: DataConfig, rng: np.random.Generator | None) -> Geo
     else:
         left, top = int(rng.integers(room[0] + 1)), int(rng.integers(room[1] + 1))
         flip = config.flip and bool(rng.integers(2))
-    return Geometry(scaled, (left, top, left + crop[0], top + crop[1]), flip, config.centre)
+    return Geometry(scaled, (left, top, left + crop[0], top + crop[1]), flip, config.center)
 
 
 def apply(image: Image.Image, geometry: Geometry, *, filter: Image.Resampling = Image.Resampling.BICUBIC) -> Image.Image:
-    """The part of ``image`` that ``geometry`` describes. The image may have been decoded at any reduced size, with a centre
+    """The part of ``image`` that ``geometry`` describes. The image may have been decoded at any reduced size, with a center
     at its own alone.
 
     Only the crop is computed. It equals scaling first and cropping second, because the filter still sees the pixels
-    around the box; of what lies around a centre it sees nothing.
+    around the box; of what lies around a center it sees nothing.
     """
-    if geometry.centre is not None:
-        image = _central(image, geometry.centre)
+    if geometry.center is not None:
+        image = _central(image, geometry.center)
     if image.size == geometry.scaled:
         part = image if geometry.size == image.size else image.crop(geometry.box)
     else:

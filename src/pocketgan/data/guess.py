@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import get_args
 
 from pocketgan.data.builtin import BUILTIN
-from pocketgan.data.config import DataConfig, Pairing, Split
+from pocketgan.data.config import DataConfig, Split, TaskName
 from pocketgan.data.label_layout import locate_labels
 from pocketgan.data.layout import Place, locate
 from pocketgan.data.listing import is_aligned, keys_of
 
 
-def guess_task(config: DataConfig, *, alone: Pairing = "unpaired") -> Pairing:
+def guess_task(config: DataConfig, *, alone: TaskName = "unpaired") -> TaskName:
     """The task that a set looks made for. Of a folder: the one its layout and names allow; of one side ``alone``."""
     if config.path in BUILTIN:
         return BUILTIN[config.path]

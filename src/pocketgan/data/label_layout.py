@@ -1,4 +1,4 @@
-"""The layouts of label maps, recognised from the names of the folders.
+"""The layouts of label maps, recognized from the names of the folders.
 
 | kind | photos | label maps | instance maps, optional |
 |---|---|---|---|
@@ -7,7 +7,7 @@
 | Cityscapes | ``leftImg8bit/train/`` | ``gtFine/train/`` ``*_gtFine_labelIds.png`` | ``*_gtFine_instanceIds.png`` |
 | unsplit folders | ``images/`` | ``labels/`` | ``instances/`` |
 
-Judged is on ``test``, else ``val``, else the training images; of Cityscapes on ``val``, for its test labels are secret.
+Evaluated is on ``test``, else ``val``, else the training images; of Cityscapes on ``val``, for its test labels are secret.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class LabelPlace:
     cityscapes: bool = False
 
     def fallback(self, split: Split) -> bool:
-        """Whether judging has to use the training images."""
+        """Whether evaluating has to use the training images."""
         return split == "test" and self.split in ("", "train")
 
     def sides(self, root: Path, split: Split) -> Place:

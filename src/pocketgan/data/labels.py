@@ -12,10 +12,10 @@ from torch import Tensor
 
 from pocketgan.data.values import to_float
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 """Red, green, blue, 0 to 255."""
 
-_EDGE = 0.4  # what an instance edge leaves of a colour in pictures for people
+_EDGE = 0.4  # what an instance edge leaves of a color in images for people
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,29 +27,31 @@ class Labels:
 
     classes: tuple[str, ...]
     """Names, by value in the map."""
-    colours: tuple[Colour, ...]
+    colors: tuple[Color, ...]
     """For people, by value in the map."""
     void: bool = False
     """Whether void pixels have a channel of their own, published as ``contain_dontcare_label``."""
     edges: bool = False
     """Whether there are instance maps, whose edges are the last channel."""
-    judged: tuple[int, ...] = ()
-    """The class that each class counts as when segmentations are judged, -1 for one that does not; empty: itself."""
-    judged_names: tuple[str, ...] = ()
-    """Names of the classes that are judged; empty: ``classes``."""
+    evaluated: tuple[int, ...] = ()
+    """The class that each class counts as when segmentations are evaluated, -1 for one that does not; empty: itself."""
+    evaluated_names: tuple[str, ...] = ()
+    """Names of the classes that are evaluated; empty: ``classes``."""
 
     def __post_init__(self) -> None:
         if not self.classes:
             raise ValueError("label maps need at least one class")
-        if not self.judged:
-            object.__setattr__(self, "judged", tuple(range(len(self.classes))))
-        if not self.judged_names:
-            object.__setattr__(self, "judged_names", self.classes)
-        for field in ("colours", "judged"):
+        if not self.evaluated:
+            object.__setattr__(self, "evaluated", tuple(range(len(self.classes))))
+        if not self.evaluated_names:
+            object.__setattr__(self, "evaluated_names", self.classes)
+        for field in ("colors", "evaluated"):
             if len(getattr(self, field)) != len(self.classes):
                 raise ValueError(f"{len(self.classes)} classes need as many {field}, not {len(getattr(self, field))}")
-        if not all(-1 <= judged < len(self.judged_names) for judged in self.judged):
-            raise ValueError(f"judged={self.judged} must be -1 to {len(self.judged_names) - 1}: there are so many judged_names")
+        if not all(-1 <= evaluated < len(self.evaluated_names) for evaluated in self.evaluated):
+            raise ValueError(
+                f"evaluated={self.evaluated} must be -1 to {len(self.evaluated_names) - 1}: there are so many evaluated_names"
+            )
 
     @property
     def channels(self) -> int:
@@ -80,29 +82,29 @@ class Labels:
         largest, values = source[:, : len(self.classes)].max(dim=1)
         return values.where(largest > 0.5, -1)
 
-    def truth(self, maps: NDArray[np.integer]) -> NDArray[np.int64]:
-        """The classes that pixels of label maps are judged as, in the same shape; -1 for those that are not."""
+    def label_target(self, maps: NDArray[np.integer]) -> NDArray[np.int64]:
+        """The classes that pixels of label maps are evaluated as, in the same shape; -1 for those that are not."""
         values = maps.astype(np.int64)
         known = (values >= 0) & (values < len(self.classes))
-        return np.array((*self.judged, -1))[np.where(known, values, len(self.classes))]
+        return np.array((*self.evaluated, -1))[np.where(known, values, len(self.classes))]
 
-    def coloured(self, source: Tensor) -> Tensor:
-        """Sources N x ``channels`` x H x W as pictures for people, N x 3 x H x W in [-1, 1].
+    def colored(self, source: Tensor) -> Tensor:
+        """Sources N x ``channels`` x H x W as images for people, N x 3 x H x W in [-1, 1].
 
-        Each class has its colour, void is black, instance edges are a darker line.
+        Each class has its color, void is black, instance edges are a darker line.
         """
-        painted = self._palette.to(source.device)[self.indices(source)]
+        generated = self._palette.to(source.device)[self.indices(source)]
         if self.edges:
-            painted = painted.where(source[:, -1:].movedim(1, -1) < 0.5, painted * _EDGE)
-        return to_float(painted)
+            generated = generated.where(source[:, -1:].movedim(1, -1) < 0.5, generated * _EDGE)
+        return to_float(generated)
 
     @cached_property
     def _palette(self) -> Tensor:
-        return torch.tensor([*self.colours, (0, 0, 0)], dtype=torch.float32)  # the index -1 takes the last
+        return torch.tensor([*self.colors, (0, 0, 0)], dtype=torch.float32)  # the index -1 takes the last
 
 
 def instance_edges(instances: Tensor) -> Tensor:
-    """Where a pixel's instance differs from one of its 4 neighbours: N x H x W of any integer type -> the same, bool.
+    """Where a pixel's instance differs from one of its 4 neighbors: N x H x W of any integer type -> the same, bool.
 
     Facts of the edge maps of pix2pixHD (Wang et al. 2018, section 3.3), which SPADE, GAN Compression and CAT take over.
     """
@@ -115,18 +117,18 @@ def instance_edges(instances: Tensor) -> Tensor:
 
 
 def numbered(count: int) -> Labels:
-    """Classes that are called by their numbers, in the colours of `palette`. Raises ``ValueError`` below 1."""
-    return Labels(classes=tuple(str(index) for index in range(count)), colours=palette(count))
+    """Classes that are called by their numbers, in the colors of `palette`. Raises ``ValueError`` below 1."""
+    return Labels(classes=tuple(str(index) for index in range(count)), colors=palette(count))
 
 
-def palette(count: int) -> tuple[Colour, ...]:
-    """So many distinct colours, none black: those of PASCAL VOC from its second on, which follow from the bits of the index.
+def palette(count: int) -> tuple[Color, ...]:
+    """So many distinct colors, none black: those of PASCAL VOC from its second on, which follow from the bits of the index.
 
     The bits of a number, three by three from the lowest, are the bits of red, green and blue from the highest.
     """
     return tuple(_mixed(index) for index in range(1, count + 1))
 
 
-def _mixed(index: int) -> Colour:
+def _mixed(index: int) -> Color:
     red, green, blue = (sum((index >> (3 * step + part) & 1) << (7 - step) for step in range(8)) for part in range(3))
     return red, green, blue

@@ -1,6 +1,6 @@
-"""The ecosystem's folder layouts, recognised from the names of the folders.
+"""The ecosystem's folder layouts, recognized from the names of the folders.
 
-| kind | training | judging |
+| kind | training | evaluating |
 |---|---|---|
 | unaligned | ``trainA/ trainB/`` (with or without ``trainA.txt trainB.txt``) | ``testA/ testB/``, else ``valA/ valB/`` |
 | folders | ``A/train/ B/train/`` or ``train/A/ train/B/`` | the same with ``test``, else ``val`` |
@@ -8,7 +8,7 @@
 | unsplit folders | ``A/ B/`` | the same images |
 | unsplit files | the folder itself | the same images |
 
-"files" hold either A|B side by side or one picture each; the folders do not tell which.
+"files" hold either A|B side by side or one image each; the folders do not tell which.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Literal
 from pocketgan.data.config import Split
 from pocketgan.data.folders import EXTENSIONS, images_in, images_listed, other_endings, shortened
 
-Side = Literal["A", "B"]
+SearchTarget = Literal["A", "B"]
 
 ORDER: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("test", "val", "train")}
 """Folders of a split, the first that is there."""
@@ -34,12 +34,12 @@ class Place:
     root: Path
     split: str
     """The split that was found: train, test, val, or "" where the folder has none."""
-    sides: dict[Side, Path]
+    sides: dict[SearchTarget, Path]
     shared: Path | None
     fallback: bool
-    """Whether judging has to use the training images."""
+    """Whether evaluating has to use the training images."""
 
-    def files(self, side: Side) -> tuple[str, ...]:
+    def files(self, side: SearchTarget) -> tuple[str, ...]:
         """Paths of the images of ``side`` (or of the shared folder). Raises ``ValueError`` when there are none."""
         folder = self.shared or self.sides[side]
         listing = folder.with_name(folder.name + ".txt")
@@ -73,9 +73,9 @@ def locate(root: Path, split: Split) -> Place:
     return Place(root, "", sides, None if sides else root, split == "test")
 
 
-def _sides(root: Path, split: str) -> dict[Side, Path]:
+def _sides(root: Path, split: str) -> dict[SearchTarget, Path]:
     """The two folders of ``split``, in the first spelling of which at least one exists."""
-    spellings: tuple[dict[Side, Path], ...] = (
+    spellings: tuple[dict[SearchTarget, Path], ...] = (
         {"A": root / f"{split}A", "B": root / f"{split}B"},
         {"A": root / "A" / split, "B": root / "B" / split},
         {"A": root / split / "A", "B": root / split / "B"},
@@ -83,7 +83,7 @@ def _sides(root: Path, split: str) -> dict[Side, Path]:
     return next((sides for spelling in spellings if (sides := _present(spelling))), {})
 
 
-def _present(sides: dict[Side, Path]) -> dict[Side, Path]:
+def _present(sides: dict[SearchTarget, Path]) -> dict[SearchTarget, Path]:
     """Both folders if one of them exists (so that the other can be named as missing), else none."""
     return sides if any(folder.is_dir() for folder in sides.values()) else {}
 

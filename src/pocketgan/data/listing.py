@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pocketgan.data.config import DataConfig, Pairing, Split
-from pocketgan.data.decode import BadImage, Half, Picture
+from pocketgan.data.config import DataConfig, Split, TaskName
+from pocketgan.data.decode import BadImage, Half, ImageFile
 from pocketgan.data.folders import shortened, stems
 from pocketgan.data.label_layout import locate_labels
-from pocketgan.data.layout import Place, Side, locate
+from pocketgan.data.layout import Place, SearchTarget, locate
 
 _ALONE = ("inputs", "unconditional")  # of one side
 _PROBED = 8  # files whose shape decides whether a folder holds A|B images
@@ -33,23 +33,23 @@ class Listing:
     names: tuple[str, ...]
     sources: tuple[Item, ...]
     targets: tuple[Item, ...]
-    """Empty for the tasks of one side: ``inputs``, and ``unconditional``, whose pictures are the sources here."""
+    """Empty for the tasks of one side: ``inputs``, and ``unconditional``, whose images are the sources here."""
 
 
-def list_files(config: DataConfig, task: Pairing, split: Split) -> Listing:
+def list_files(config: DataConfig, task: TaskName, split: Split) -> Listing:
     """The files that ``task`` needs. Raises ``ValueError`` for an empty side and for names without a partner."""
     root = Path(config.path).expanduser()
     labelled = locate_labels(root, split)
     if labelled is not None and task == "unconditional" and config.direction == "BtoA":
-        raise ValueError("direction=BtoA: of label maps and photos, pictures from numbers are the photos; leave it out")
+        raise ValueError("direction=BtoA: of label maps and photos, images from numbers are the photos; leave it out")
     if labelled is not None and task != "unconditional" and (task != "inputs" or config.direction != "BtoA"):
         raise ValueError(
             f"{config.path} holds label maps and photos, but the task is {task}: take the task labels, or inputs with "
             "direction=BtoA for the photos alone"
         )
     place = labelled.sides(root, split) if labelled else locate(root, split)
-    source: Side = "A" if config.direction == "AtoB" else "B"
-    target: Side = "B" if source == "A" else "A"
+    source: SearchTarget = "A" if config.direction == "AtoB" else "B"
+    target: SearchTarget = "B" if source == "A" else "A"
     if task == "unconditional":
         source = target
     if place.shared is not None:
@@ -62,7 +62,7 @@ def list_files(config: DataConfig, task: Pairing, split: Split) -> Listing:
     return Listing(_kind(place), place, names, sources, _one_side(place, target, config.limit)[1])
 
 
-def _shared(place: Place, config: DataConfig, task: Pairing, source: Side) -> Listing:
+def _shared(place: Place, config: DataConfig, task: TaskName, source: SearchTarget) -> Listing:
     assert place.shared is not None
     paths = place.files(source)[: config.limit]
     names = stems(paths, str(place.shared))
@@ -74,13 +74,13 @@ def _shared(place: Place, config: DataConfig, task: Pairing, source: Side) -> Li
         return Listing("aligned A|B", place, names, sources, others)
     if task not in _ALONE:
         raise ValueError(
-            f"{place.shared} holds single pictures, but the task is {task}: put the two sides into "
+            f"{place.shared} holds single images, but the task is {task}: put the two sides into "
             f"{place.split or 'train'}A and {place.split or 'train'}B, or set aligned=true if each file is A|B"
         )
-    return Listing("single pictures", place, names, tuple(Item(path, None) for path in paths), ())
+    return Listing("single images", place, names, tuple(Item(path, None) for path in paths), ())
 
 
-def is_aligned(paths: tuple[str, ...], config: DataConfig, task: Pairing) -> bool:
+def is_aligned(paths: tuple[str, ...], config: DataConfig, task: TaskName) -> bool:
     """Whether each of the files holds A and B side by side."""
     if config.aligned is not None:
         return config.aligned
@@ -89,13 +89,13 @@ def is_aligned(paths: tuple[str, ...], config: DataConfig, task: Pairing) -> boo
 
 def _is_double(path: str, aspect: float) -> bool:
     try:
-        width, height = Picture(path).size
+        width, height = ImageFile(path).size
     except BadImage:
         return True  # a damaged file decides nothing here; it is named when it is checked or read
     return width == round(2 * height * aspect)
 
 
-def _pairs(place: Place, config: DataConfig, source: Side, target: Side) -> Listing:
+def _pairs(place: Place, config: DataConfig, source: SearchTarget, target: SearchTarget) -> Listing:
     sources, targets = keys_of(place, source), keys_of(place, target)
     lonely = [f"{place.sides[target]}/{key}" for key in sources if key not in targets]
     lonely += [f"{place.sides[source]}/{key}" for key in targets if key not in sources]
@@ -111,7 +111,7 @@ def _pairs(place: Place, config: DataConfig, source: Side, target: Side) -> List
     )
 
 
-def keys_of(place: Place, side: Side) -> dict[str, str]:
+def keys_of(place: Place, side: SearchTarget) -> dict[str, str]:
     """``{name of the pair: path}`` of one side. ``3_A`` and ``3_B`` are the pair ``3``, as published scripts write."""
     paths = place.files(side)
     keys = [key.removesuffix(f"_{side}") for key in _bare(paths, str(place.sides[side]))]
@@ -127,7 +127,7 @@ def _bare(paths: tuple[str, ...], folder: str) -> list[str]:
     return [os.path.splitext(Path(os.path.relpath(path, folder)).as_posix())[0] for path in paths]
 
 
-def _one_side(place: Place, side: Side, limit: int | None) -> tuple[tuple[str, ...], tuple[Item, ...]]:
+def _one_side(place: Place, side: SearchTarget, limit: int | None) -> tuple[tuple[str, ...], tuple[Item, ...]]:
     paths = place.files(side)[:limit]
     return stems(paths, str(place.sides[side])), tuple(Item(path, None) for path in paths)
 

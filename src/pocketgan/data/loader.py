@@ -1,4 +1,4 @@
-"""Batches: endless and exactly repeatable for training, once through for judging."""
+"""Batches: endless and exactly repeatable for training, once through for evaluating."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from pocketgan.data.decode import BadImage
+from pocketgan.data.image_source import Values
 from pocketgan.data.images import ImageData
-from pocketgan.data.pictures import Values
 
 Images = dict[str, Tensor]
-"""``source`` and ``target``, each (N, 3, H, W), float32, RGB in [-1, 1]; label maps have ``Labels.channels``, 0 or 1.
+"""``input`` and ``target``, each (N, 3, H, W), float32, RGB in [-1, 1]; label maps have ``Labels.channels``, 0 or 1.
 Numbers drawn for each image (N, how many), float32, by their names."""
 
 _ORDER, _AUGMENTATION = 0, 1  # names of the random streams
@@ -31,7 +31,7 @@ _PREFETCH = 4  # batches that each worker prepares ahead
 
 
 class Batch(NamedTuple):
-    """Images to judge, with the names of their sources."""
+    """Images to evaluate, with the names of their sources."""
 
     names: tuple[str, ...]
     images: Images

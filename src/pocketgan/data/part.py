@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pocketgan.data.image_source import ImageSource, Opened, Role
 from pocketgan.data.images import ImageData
-from pocketgan.data.pictures import Opened, Pictures, Role
 
 
-class PartPictures:
-    """The pictures from ``start`` to ``stop`` of each side."""
+class SubsetImages:
+    """The images from ``start`` to ``stop`` of each side."""
 
-    def __init__(self, pictures: Pictures, ranges: Mapping[Role, range]):
-        self._pictures, self._ranges = pictures, ranges
-        self.names = tuple(pictures.names[index] for index in next(iter(ranges.values())))
+    def __init__(self, source: ImageSource, ranges: Mapping[Role, range]):
+        self._source, self._ranges = source, ranges
+        self.names = tuple(source.names[index] for index in next(iter(ranges.values())))
         self.counts: dict[Role, int] = {role: len(own) for role, own in ranges.items()}
-        self.kind, self.labels = pictures.kind, pictures.labels
+        self.kind, self.labels = source.kind, source.labels
 
     def open(self, wanted: Mapping[Role, int]) -> Opened:
-        """Open the pictures at these indices of the part."""
-        return self._pictures.open({role: self._ranges[role][index] for role, index in wanted.items()})
+        """Open the images at these indices of the part."""
+        return self._source.open({role: self._ranges[role][index] for role, index in wanted.items()})
 
 
 def hold_out(data: ImageData, count: int) -> tuple[ImageData, ImageData]:
@@ -36,5 +36,5 @@ def hold_out(data: ImageData, count: int) -> tuple[ImageData, ImageData]:
 
 
 def _part(data: ImageData, ranges: Mapping[Role, range]) -> ImageData:
-    pictures = PartPictures(data.pictures, ranges)
-    return ImageData(data.config, data.task, data.split, pictures, note=data.note, drawn=data.drawn)
+    source = SubsetImages(data.source, ranges)
+    return ImageData(data.config, data.task, data.split, source, note=data.note, drawn=data.drawn)

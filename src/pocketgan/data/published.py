@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from pocketgan.core.errors import unknown
 from pocketgan.data.config import Direction
-from pocketgan.data.layout import Side
+from pocketgan.data.layout import SearchTarget
+from pocketgan.utils.errors import unknown
 
 _PIX2PIX = "https://efrosgans.eecs.berkeley.edu/pix2pix/datasets/{}.tar.gz"
 _CYCLEGAN = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/{}.zip"
@@ -48,7 +48,7 @@ class PublishedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedSet:
-    """A set of pictures that can be downloaded."""
+    """A set of images that can be downloaded."""
 
     name: str
     """Also that of the folder in the archive."""
@@ -59,8 +59,8 @@ class PublishedSet:
     """The archive's size as a page rounds it, where no source has the bytes."""
     direction: Direction = "AtoB"
     """The one that is published."""
-    statistics: Mapping[Side, PublishedFile] = field(default_factory=dict)
-    """GAN Compression's statistics of the real pictures of a side."""
+    statistics: Mapping[SearchTarget, PublishedFile] = field(default_factory=dict)
+    """GAN Compression's statistics of the real images of a side."""
 
     @property
     def weight(self) -> str:
@@ -119,7 +119,7 @@ def _entry(
     *,
     about: str = "",
     direction: Direction = "AtoB",
-    sides: tuple[Side, ...] = (),
+    sides: tuple[SearchTarget, ...] = (),
 ) -> PublishedSet:
     """``sides``: those of which there are statistics."""
     return PublishedSet(
@@ -144,23 +144,23 @@ _unpaired = partial(_entry, "unpaired", _CYCLEGAN)
 PUBLISHED: tuple[PublishedSet, ...] = (
     _paired(_PIX2PIX, "maps", "aerial photos, maps", about="239 MB", direction="BtoA", sides=("A", "B")),
     _paired(_PIX2PIX, "facades", "facades, their labels", about="29 MB", direction="BtoA", sides=("A",)),
-    _paired(_PIX2PIX, "edges2shoes", "edges, shoes: 200 to judge on", about="2 GB", sides=("B",)),
-    _paired(_PIX2PIX, "edges2handbags", "edges, handbags: 200 to judge on", about="8 GB", sides=("B",)),
+    _paired(_PIX2PIX, "edges2shoes", "edges, shoes: 200 to evaluate on", about="2 GB", sides=("B",)),
+    _paired(_PIX2PIX, "edges2handbags", "edges, handbags: 200 to evaluate on", about="8 GB", sides=("B",)),
     _paired(_PIX2PIX, "night2day", "places by day and by night"),
-    _paired(_RESPLIT, "edges2shoes-r", "edges2shoes with 2,048 to judge on", about="2.17 GB", sides=("B",)),
-    _paired(_RESPLIT, "edges2handbags-r", "edges2handbags with more to judge on", about="8.55 GB", sides=("B",)),
+    _paired(_RESPLIT, "edges2shoes-r", "edges2shoes with 2,048 to evaluate on", about="2.17 GB", sides=("B",)),
+    _paired(_RESPLIT, "edges2handbags-r", "edges2handbags with more to evaluate on", about="8.55 GB", sides=("B",)),
     _unpaired("horse2zebra", "horses, zebras", sides=("A", "B")),
     _unpaired("summer2winter_yosemite", "Yosemite in summer, in winter"),
     _unpaired("apple2orange", "apples, oranges"),
-    _unpaired("monet2photo", "paintings by Monet, photos"),
-    _unpaired("cezanne2photo", "paintings by Cézanne, photos"),
+    _unpaired("monet2photo", "generateings by Monet, photos"),
+    _unpaired("cezanne2photo", "generateings by Cézanne, photos"),
     _unpaired("ukiyoe2photo", "ukiyo-e prints, photos"),
-    _unpaired("vangogh2photo", "paintings by van Gogh, photos"),
+    _unpaired("vangogh2photo", "generateings by van Gogh, photos"),
     _unpaired("iphone2dslr_flower", "flowers by a phone, by a camera"),
     _unpaired("grumpifycat", "Russian Blue cats, Grumpy Cat", about="19 MB"),
     _unpaired("maps", "aerial photos, maps"),
     _unpaired("facades", "facades, their labels"),
-    _unpaired("mini", "a few pictures, to try"),
+    _unpaired("mini", "a few images, to try"),
     _paired(_CYCLEGAN, "mini_pix2pix", "a few pairs, to try"),
 )
 """In the order of the lists that they are from."""

@@ -1,10 +1,10 @@
-"""The built-in set ``shapes``: a drawing (A), or a map of what stands where, becomes a painted scene (B).
+"""The built-in set ``shapes``: a drawing (A), or a map of what stands where, becomes a generated scene (B).
 
-Everything in the painting follows from the drawing, most of it from far away in the picture. The drawing has outlines
+Everything in the generating follows from the drawing, most of it from far away in the image. The drawing has outlines
 and a gray for each kind of shape, so that what stands where is told at a glance, but nothing else is:
 
-- A black dot is the sun. Its direction from the centre lights every shape and throws every shadow; it also sets the
-  colours of the sky and the direction of its bands.
+- A black dot is the sun. Its direction from the center lights every shape and throws every shadow; it also sets the
+  colors of the sky and the direction of its bands.
 - The kind of a shape sets its hue, turning shifts it; size sets its lightness. The filling is shaded like a dome, so it
   depends on the outline all around.
 """
@@ -26,7 +26,7 @@ from pocketgan.data.values import Pixels
 
 _Distance = Callable[[Field, Field], Field]
 _Window = tuple[slice, slice]
-Colour = NDArray[np.floating]
+Color = NDArray[np.floating]
 """Red, green, blue from 0 to 1, shaped 3 x H x W or 3 x 1 x 1."""
 
 
@@ -54,15 +54,15 @@ CLASSES = ("background", "circle", "ring", "box", "triangle", "star", "sun")
 """Names of the numbers in a label map."""
 _SMALL, _LARGE = 0.36, 0.6  # radii
 _SUN_RADIUS, _SUN_DISTANCE = 0.075, 0.86
-_SHADOW, _SOFT = 0.16, 0.14  # how far a shadow falls and how wide its edge is; the picture spans -1 to 1
-_LIGHT = math.cos(math.radians(40)), math.sin(math.radians(40))  # the light's share along the picture and towards us
-_WHITE: Colour = np.ones((3, 1, 1), np.float32)
+_SHADOW, _SOFT = 0.16, 0.14  # how far a shadow falls and how wide its edge is; the image spans -1 to 1
+_LIGHT = math.cos(math.radians(40)), math.sin(math.radians(40))  # the light's share along the image and towards us
+_WHITE: Color = np.ones((3, 1, 1), np.float32)
 _GLINT = math.cos(math.radians(65)), math.sin(math.radians(65))  # half way between the light and us
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One shape: its kind, centre and radius (the picture spans -1 to 1), and turn in radians."""
+    """One shape: its kind, center and radius (the image spans -1 to 1), and turn in radians."""
 
     kind: int
     x: float
@@ -72,14 +72,14 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Scene:
+class DistillationBatch:
     """A sun at an angle (radians) and shapes from back to front."""
 
     sun: float
     shapes: tuple[Shape, ...]
 
 
-def scene(rng: np.random.Generator) -> Scene:
+def scene(rng: np.random.Generator) -> DistillationBatch:
     """A random scene of two or three shapes."""
     shapes = [
         Shape(
@@ -92,10 +92,10 @@ def scene(rng: np.random.Generator) -> Scene:
         for _ in range(rng.integers(2, 4))
     ]
     shapes.sort(key=lambda shape: -shape.radius)  # small ones in front, so that none is wholly hidden
-    return Scene(float(rng.uniform(0, 2 * math.pi)), tuple(shapes))
+    return DistillationBatch(float(rng.uniform(0, 2 * math.pi)), tuple(shapes))
 
 
-def drawing(scene: Scene, size: int) -> Pixels:
+def drawing(scene: DistillationBatch, size: int) -> Pixels:
     """The source: black outlines on white, each kind's inside in its gray; ``size`` x ``size``, hidden lines left out."""
     pixel = 2 / size
     line = max(0.5 * pixel, 0.014)
@@ -111,7 +111,7 @@ def drawing(scene: Scene, size: int) -> Pixels:
     return np.repeat(_bytes(1 - ink)[..., None], 3, axis=2)
 
 
-def label_map(scene: Scene, size: int) -> Pixels:
+def label_map(scene: DistillationBatch, size: int) -> Pixels:
     """``size`` x ``size`` x 2 numbers: of the class of what is seen, and of the single thing (0 is the background)."""
     numbers = np.zeros((size, size, 2), np.uint8)
     for instance, shape in enumerate(scene.shapes, start=1):
@@ -122,8 +122,8 @@ def label_map(scene: Scene, size: int) -> Pixels:
     return numbers
 
 
-def painting(scene: Scene, size: int) -> Pixels:
-    """The target: the lit and coloured scene, ``size`` x ``size``."""
+def generating(scene: DistillationBatch, size: int) -> Pixels:
+    """The target: the lit and colored scene, ``size`` x ``size``."""
     pixel = 2 / size
     canvas = _sky(scene, size)
     light = math.cos(scene.sun), math.sin(scene.sun)
@@ -139,7 +139,7 @@ def painting(scene: Scene, size: int) -> Pixels:
     return np.ascontiguousarray(_bytes(canvas).transpose(1, 2, 0))
 
 
-def _lit(shape: Shape, distance: Field, light: tuple[float, float], pixel: float) -> Colour:
+def _lit(shape: Shape, distance: Field, light: tuple[float, float], pixel: float) -> Color:
     """The filling: rounded like a ball or a tube, shaded by Lambert's law, with Blinn's highlight."""
     outwards_y, outwards_x = np.gradient(distance, pixel)
     towards = outwards_x * light[0] + outwards_y * light[1]
@@ -151,24 +151,24 @@ def _lit(shape: Shape, distance: Field, light: tuple[float, float], pixel: float
     highlight = np.maximum(_GLINT[0] * leaning + _GLINT[1] * up, 0)
     for _ in range(4):
         highlight *= highlight  # to the power of 16
-    lit: Colour = _colour(shape) * (0.3 + 0.8 * facing) + 0.5 * highlight
+    lit: Color = _color(shape) * (0.3 + 0.8 * facing) + 0.5 * highlight
     return lit
 
 
-def _colour(shape: Shape) -> Colour:
+def _color(shape: Shape) -> Color:
     kind = _KINDS[shape.kind]
     shift = 0.05 * math.cos(kind.symmetry * shape.turn) if kind.symmetry else 0.0
     return _hsl(kind.hue + shift, 0.75, 0.66 - 0.7 * (shape.radius - _SMALL))
 
 
-def _sky(scene: Scene, size: int) -> Colour:
-    """Bands across the light, from the hue of the sun's height to its neighbour."""
+def _sky(scene: DistillationBatch, size: int) -> Color:
+    """Bands across the light, from the hue of the sun's height to its neighbor."""
     x, y = _grid(size, (slice(None), slice(None)))
     along = x * math.cos(scene.sun) + y * math.sin(scene.sun)
     hue = 0.58 + 0.5 * (0.5 + 0.5 * math.sin(scene.sun))  # blue when the sun is high, red when it is low
     far, near = _hsl(hue, 0.35, 0.42), _hsl(hue + 0.06, 0.6, 0.86)
     nearness = 0.5 + 0.35 * along + 0.05 * np.sin(14 * along)
-    sky: Colour = far + (near - far) * nearness
+    sky: Color = far + (near - far) * nearness
     return sky
 
 
@@ -179,7 +179,7 @@ def _distance(shape: Shape, x: Field, y: Field) -> Field:
     return distance
 
 
-def _sun(scene: Scene, size: int) -> tuple[_Window, Field]:
+def _sun(scene: DistillationBatch, size: int) -> tuple[_Window, Field]:
     """Where the dot of the sun lies, and its coverage there."""
     sun_x, sun_y = _SUN_DISTANCE * math.cos(scene.sun), _SUN_DISTANCE * math.sin(scene.sun)
     window = _window(sun_x, sun_y, _SUN_RADIUS + 2 / size, size)
@@ -187,28 +187,28 @@ def _sun(scene: Scene, size: int) -> tuple[_Window, Field]:
     return window, sdf.coverage(np.hypot(x - sun_x, y - sun_y) - _SUN_RADIUS, 2 / size)
 
 
-def _blend(canvas: Colour, colour: Colour, alpha: Field) -> None:
-    canvas += (colour - canvas) * alpha
+def _blend(canvas: Color, color: Color, alpha: Field) -> None:
+    canvas += (color - canvas) * alpha
 
 
 def _window(x: float, y: float, reach: float, size: int) -> _Window:
-    """Rows and columns around a point; at least two of each, even outside the picture, so that slopes exist."""
+    """Rows and columns around a point; at least two of each, even outside the image, so that slopes exist."""
 
-    def span(centre: float) -> slice:
-        first = math.floor((centre - reach + 1) * size / 2)
-        last = math.ceil((centre + reach + 1) * size / 2)
+    def span(center: float) -> slice:
+        first = math.floor((center - reach + 1) * size / 2)
+        last = math.ceil((center + reach + 1) * size / 2)
         return slice(min(max(first, 0), size - 2), max(min(last, size), 2))
 
     return span(y), span(x)
 
 
 def _grid(size: int, window: _Window) -> tuple[Field, Field]:
-    """Coordinates of the pixel centres in a window: x as a row, y (pointing down) as a column."""
+    """Coordinates of the pixel centers in a window: x as a row, y (pointing down) as a column."""
     line = (np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1
     return line[None, window[1]], line[window[0], None]
 
 
-def _hsl(hue: float, saturation: float, lightness: float) -> Colour:
+def _hsl(hue: float, saturation: float, lightness: float) -> Color:
     return np.array(colorsys.hls_to_rgb(hue % 1.0, lightness, saturation), dtype=np.float32)[:, None, None]
 
 

@@ -1,6 +1,6 @@
 """The built-in unpaired task ``textures``: the same kind of blobs in two materials.
 
-A is warm, striped paint on cream paper; B is cool ink with round dots on dark paper. In both, the outline, the shading
+A is warm, striped generate on cream paper; B is cool ink with round dots on dark paper. In both, the outline, the shading
 and the tint of the blobs vary alike, so a translation has to keep them and change the material alone.
 """
 
@@ -16,10 +16,10 @@ from PIL import Image
 from pocketgan.data.values import Pixels
 
 _Field = NDArray[np.floating]
-_CELLS = 5  # cells of random values across a picture: the size of the blobs
-_STRIPES, _DOTS = 9, 9  # across a picture
+_CELLS = 5  # cells of random values across an image: the size of the blobs
+_STRIPES, _DOTS = 9, 9  # across an image
 _EDGE = 3.0  # pixels over which a blob's edge is drawn, at 64 x 64
-# Paper, and the two colours between which a blob's tint varies; then the colour of the pattern. RGB, 0 to 1.
+# Paper, and the two colors between which a blob's tint varies; then the color of the pattern. RGB, 0 to 1.
 _PALETTES: dict[str, tuple[tuple[float, float, float], ...]] = {
     "A": ((0.97, 0.93, 0.84), (0.90, 0.30, 0.16), (0.96, 0.68, 0.18), (0.45, 0.10, 0.08)),
     "B": ((0.08, 0.10, 0.17), (0.16, 0.42, 0.86), (0.20, 0.80, 0.66), (0.92, 0.98, 1.00)),
@@ -27,15 +27,15 @@ _PALETTES: dict[str, tuple[tuple[float, float, float], ...]] = {
 
 
 def texture(rng: np.random.Generator, side: Literal["A", "B"], size: int) -> Pixels:
-    """A random picture of ``side``, ``size`` x ``size``."""
+    """A random image of ``side``, ``size`` x ``size``."""
     height, tint = _noise(rng, size), 0.5 + 0.5 * _noise(rng, size)
-    paper, one, other, pattern = (np.array(colour, np.float32)[:, None, None] for colour in _PALETTES[side])
+    paper, one, other, pattern = (np.array(color, np.float32)[:, None, None] for color in _PALETTES[side])
     inside = np.clip(0.5 + height * size / (_EDGE * _CELLS), 0, 1)
     dome = 0.7 + 0.45 * np.sqrt(np.clip(height, 0, 1))
     marks = _stripes(size) if side == "A" else _dots(size)
-    colour = (one + (other - one) * np.clip(tint, 0, 1)) * dome
-    colour += (pattern - colour) * (0.75 * marks)
-    canvas = paper + (colour - paper) * inside
+    color = (one + (other - one) * np.clip(tint, 0, 1)) * dome
+    color += (pattern - color) * (0.75 * marks)
+    canvas = paper + (color - paper) * inside
     return np.ascontiguousarray((np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0))
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from pocketgan.compress.gate import fold_
 from pocketgan.models.layers import Separable
+from pocketgan.pruning.gate import fold_
 
 
 class PerChannel(nn.Module):
@@ -38,11 +38,11 @@ def fold_norms(model: nn.Module) -> nn.Module:
 
     What goes where is declared by the modules. A norm after a sum of branches is folded by the module that holds it, if it
     has ``fold_norm_()``, which puts its numbers into the branches, in place, and does nothing once the norm is gone. A norm
-    on a seat (``SEATS``) goes into the convolution that it is said to follow. What is left, such as the norm without
+    on a seat (``GATES``) goes into the convolution that it is said to follow. What is left, such as the norm without
     parameters of a SPADE, becomes a `PerChannel`. Instance norms stay.
 
     Raises:
-        ValueError: a batch norm keeps no running statistics: it is no function of one picture.
+        ValueError: a batch norm keeps no running statistics: it is no function of one image.
     """
     refuse_batch_statistics(model)
     folded = copy.deepcopy(model).eval().requires_grad_(False)
@@ -52,7 +52,7 @@ def fold_norms(model: nn.Module) -> nn.Module:
             fold()
     uses = Counter(id(tensor) for _, tensor in folded.named_parameters(remove_duplicate=False))
     for module in list(folded.modules()):
-        for child, producer in getattr(module, "SEATS", {}).items():
+        for child, producer in getattr(module, "GATES", {}).items():
             norm, conv = module._modules.get(child), _last_layer(module, producer)
             if isinstance(norm, nn.BatchNorm2d) and conv is not None and not norm._forward_pre_hooks and _is_plain(conv, uses):
                 _fold_into(conv, norm)
@@ -71,9 +71,9 @@ def refuse_batch_statistics(model: nn.Module) -> None:
     for name, module in model.named_modules():
         if isinstance(module, nn.BatchNorm2d) and module.running_mean is None:
             raise ValueError(
-                f"layer '{name}' is a batch norm without running statistics: what it makes of a picture depends on the other"
-                " pictures of the batch, so no file can hold it; give it statistics with"
-                " pocketgan.compress.calibrate.tracked(model, images)"
+                f"layer '{name}' is a batch norm without running statistics: what it makes of an image depends on the other"
+                " images of the batch, so no file can hold it; give it statistics with"
+                " pocketgan.pruning.calibrate.tracked(model, images)"
             )
 
 

@@ -39,7 +39,7 @@ class Exporter(Protocol):
     """What writes a generator to a file."""
 
     def __call__(self, generator: nn.Module, path: str | Path, *, size: Size, verify: bool = True) -> Exported:
-        """Write ``path`` at once or not at all, for pictures of ``size`` (a side, or height and width)."""
+        """Write ``path`` at once or not at all, for images of ``size`` (a side, or height and width)."""
 
 
 FORMATS: Registry[Exporter] = Registry("export format")

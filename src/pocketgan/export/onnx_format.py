@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from pocketgan.core.files import atomic
 from pocketgan.core.shape import Size, as_shape
 from pocketgan.core.spec import spec_of
 from pocketgan.export.deployable import Deployable, frozen
 from pocketgan.export.fold import fold_norms
 from pocketgan.export.formats import FORMATS, Exported
-from pocketgan.export.onnx_graph import IMAGE, PICTURE, name_sides, onnx_name, strip_traces, wrap_pad_crop
+from pocketgan.export.onnx_graph import IMAGE, OUTPUT, name_sides, onnx_name, strip_traces, wrap_pad_crop
 from pocketgan.export.verify import TOLERANCE, Verification, verify_model
+from pocketgan.utils.files import atomic
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -36,10 +36,10 @@ LARGEST = 2**31 - 1
 def export_onnx(generator: nn.Module, path: str | Path, *, size: Size, verify: bool = True) -> Exported:
     """Write ``generator`` as one ONNX file (opset 18, float32) for any batch, height and width.
 
-    Input ``image`` and output ``picture`` are batch x C x height x width, RGB in [-1, 1]. Sides that are no multiples
-    of the generator's stride are padded and cropped inside, as ``Deployable`` does. Of one that paints from numbers the
-    input is ``latent``, batch x how many, standard normal; of one that paints in styles there is a second one: ``style``,
-    numbers as well, or, with its style encoder, a ``reference`` picture of ``size``. ``path`` appears only once all is
+    Input ``image`` and output ``image`` are batch x C x height x width, RGB in [-1, 1]. Sides that are no multiples
+    of the generator's stride are padded and cropped inside, as ``Deployable`` does. Of one that generates from numbers the
+    input is ``latent``, batch x how many, standard normal; of one that generates in styles there is a second one: ``style``,
+    numbers as well, or, with its style encoder, a ``reference`` image of ``size``. ``path`` appears only once all is
     written and verified; equal generators give equal bytes. The generator is not touched. Batch norms are folded away.
 
     Args:
@@ -64,7 +64,7 @@ def export_onnx(generator: nn.Module, path: str | Path, *, size: Size, verify: b
 
 
 def to_onnx(model: Deployable, *, size: tuple[int, int]) -> bytes:
-    """The ONNX file of a frozen ``model``, as bytes; ``size`` is that of reference pictures, and written into its metadata."""
+    """The ONNX file of a frozen ``model``, as bytes; ``size`` is that of reference images, and written into its metadata."""
     weight = sum(tensor.nbytes for tensor in model.state_dict().values())
     if weight > LARGEST:
         raise ValueError(f"the weights take {weight / 2**30:.1f} GiB, but one ONNX file holds less than 2; compress first")
@@ -95,13 +95,13 @@ def _trace(model: Deployable, size: tuple[int, int]) -> ModelProto:
     dynamic = ({0: batch, **sides}, *({0: batch} for _ in model.more))
     try:
         with _quiet():
-            traced = torch.export.export(model.painter, examples, dynamic_shapes=dynamic, strict=False)
+            traced = torch.export.export(model.traced, examples, dynamic_shapes=dynamic, strict=False)
             program = torch.onnx.export(
                 traced,
                 (),
                 dynamo=True,
                 input_names=[*names, *map(onnx_name, model.more)],
-                output_names=[PICTURE],
+                output_names=[OUTPUT],
                 opset_version=OPSET,
                 verbose=False,
             )
@@ -138,11 +138,11 @@ def _describe(proto: ModelProto, model: Deployable, size: tuple[int, int]) -> No
 def _sides(size: Size, model: Deployable) -> tuple[int, int]:
     height, width = as_shape(size)
     if model.numbers is not None:
-        painted = spec_of(model.generator).paints
-        assert painted is not None, "what paints from numbers paints one size"
-        if painted != (height, width):
-            raise ValueError(f"size {height}x{width}: this generator paints {painted[0]}x{painted[1]} only")
-        return painted
+        generated = spec_of(model.generator).output_shape
+        assert generated is not None, "what generates from numbers generates one size"
+        if generated != (height, width):
+            raise ValueError(f"size {height}x{width}: this generator generates {generated[0]}x{generated[1]} only")
+        return generated
     min_side = model.min_side
     if min(height, width) < min_side:
         raise ValueError(f"size {height}x{width} is too small for this generator: it takes {min_side} or more a side")
@@ -150,7 +150,7 @@ def _sides(size: Size, model: Deployable) -> tuple[int, int]:
 
 
 def _reason(error: Exception) -> str:
-    """The innermost cause in one line, without terminal colours."""
+    """The innermost cause in one line, without terminal colors."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__

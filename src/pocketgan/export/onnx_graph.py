@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 IMAGE = "image"
-PICTURE = "picture"
+OUTPUT = "output"
 LATENT = "latent"
 _PADDED = "frame.padded"
-_PAINTED = "frame.painted"
+_RAW_OUTPUT = "frame.generated"
 
 
 def wrap_pad_crop(model: ModelProto, stride: int) -> None:
-    """Put the padding and cropping of ``Deployable`` around a graph ``image`` -> ``picture``, in place.
+    """Put the padding and cropping of ``Deployable`` around a graph ``image`` -> ``output``, in place.
 
     Six nodes, written by hand: traced through ``torch.export``, sizes rounded up to a multiple leave guards on every
     later layer that its solver cannot decide (a U-Net fails to export), and shape arithmetic in the graph.
@@ -30,8 +30,8 @@ def wrap_pad_crop(model: ModelProto, stride: int) -> None:
     graph = model.graph
     for node in graph.node:
         _rename(node.input, IMAGE, _PADDED)
-        _rename(node.output, PICTURE, _PAINTED)
-        _rename(node.input, PICTURE, _PAINTED)
+        _rename(node.output, OUTPUT, _RAW_OUTPUT)
+        _rename(node.input, OUTPUT, _RAW_OUTPUT)
     # The prefix keeps these names apart from those of the network's modules.
     size, minus, missing, pads = "frame.size", "frame.minus_size", "frame.missing", "frame.pads"
     modulus, nothing, origin, sides = "frame.stride", "frame.nothing", "frame.origin", "frame.sides"
@@ -43,7 +43,7 @@ def wrap_pad_crop(model: ModelProto, stride: int) -> None:
         helper.make_node("Concat", [nothing, missing], [pads], name=pads, axis=0),
         helper.make_node("Pad", [IMAGE, pads], [_PADDED], name="frame.pad", mode="reflect"),
     ]
-    after = helper.make_node("Slice", [_PAINTED, origin, size, sides], [PICTURE], name="frame.crop")
+    after = helper.make_node("Slice", [_RAW_OUTPUT, origin, size, sides], [OUTPUT], name="frame.crop")
     nodes = [*before, *graph.node, after]
     del graph.node[:]
     graph.node.extend(nodes)
@@ -52,23 +52,23 @@ def wrap_pad_crop(model: ModelProto, stride: int) -> None:
 
 
 def onnx_name(read: Input) -> str:
-    """What a file calls what the generator reads: an image; numbers by what they stand for; a picture in their place."""
-    if read.name == "source":
-        return LATENT if read.drawn else IMAGE
-    return "reference" if read.picture else read.name
+    """What a file calls what the generator reads: an image; numbers by what they stand for; an image in their place."""
+    if read.name == "input":
+        return LATENT if read.is_latent else IMAGE
+    return "reference" if read.reference_channels else read.name
 
 
 def name_sides(model: ModelProto) -> None:
-    """State every input and output as batch x ..., and image and picture as batch x C x height x width, in place.
+    """State every input and output as batch x ..., and image and image as batch x C x height x width, in place.
 
-    Sizes in between are left to the reader; pictures that are painted from numbers keep the one size that they have.
+    Sizes in between are left to the reader; images that are generated from numbers keep the one size that they have.
     """
     del model.graph.value_info[:]
     sized = any(value.name == IMAGE for value in model.graph.input)
     for value in (*model.graph.input, *model.graph.output):
         batch, *sides = value.type.tensor_type.shape.dim
         batch.dim_param = "batch"
-        if sized and value.name in (IMAGE, PICTURE):
+        if sized and value.name in (IMAGE, OUTPUT):
             _, height, width = sides
             height.dim_param, width.dim_param = "height", "width"
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import nn
 
-from pocketgan.core.inputs import Given
+from pocketgan.core.inputs import ModelInputs
 from pocketgan.core.registry import Registry
 
 Runner = Callable[[], object]
@@ -16,7 +16,7 @@ Runner = Callable[[], object]
 class Runtime(Protocol):
     """What prepares a generator for one input."""
 
-    def __call__(self, generator: nn.Module, given: Given, *, threads: int) -> Runner:
+    def __call__(self, generator: nn.Module, given: ModelInputs, *, threads: int) -> Runner:
         """Give back a call that runs ``generator`` once on what is ``given`` (an image, or all that it reads) and then blocks.
 
         Whatever an engine needs (an exported file, a compiled graph) is made here, so that only running is timed.

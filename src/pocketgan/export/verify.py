@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pocketgan.core.inputs import needed_beside
-from pocketgan.core.onnx_session import open_session, read_model
+from pocketgan.core.inputs import required_extra_inputs
 from pocketgan.export.deployable import Deployable, frozen
+from pocketgan.utils.onnx_session import open_session, read_model
 
-# An 8-bit step of a picture in [-1, 1] is 7.8e-3; rounding through deep instance norms stays below 1e-4.
+# An 8-bit step of an image in [-1, 1] is 7.8e-3; rounding through deep instance norms stays below 1e-4.
 TOLERANCE = 1e-4
 
 Shape = tuple[int, int, int]
@@ -53,7 +53,7 @@ class Verification:
 def verify_onnx(
     path: str | Path, generator: nn.Module, *, shapes: Iterable[Shape] | None = None, tolerance: float = TOLERANCE
 ) -> Verification:
-    """Check an ONNX file for form (``onnx.checker``) and against ``Deployable(generator)`` on random pictures.
+    """Check an ONNX file for form (``onnx.checker``) and against ``Deployable(generator)`` on random images.
 
     Args:
         path: the file.
@@ -74,7 +74,7 @@ def verify_model(
     """As ``verify_onnx``, for a model that is not written yet; ``label`` is its name in errors."""
     import onnx
 
-    reads = 1 + len(needed_beside(generator))
+    reads = 1 + len(required_extra_inputs(generator))
     session = open_session(model, threads=torch.get_num_threads(), label=label, inputs=reads)
     try:
         onnx.checker.check_model(model, full_check=True)
@@ -87,7 +87,7 @@ def verify_model(
         if size is None:
             raise ValueError(f"{label} does not say for which size it was made; name the shapes to verify")
         height, width = size
-        alone = "pocketgan.min_side" not in facts  # it paints one size, from numbers
+        alone = "pocketgan.min_side" not in facts  # it generates one size, from numbers
         least = int(facts.get("pocketgan.min_side", 1))
         shapes = [(1, height, width), (3, height, width)] if alone else probe_shapes((height, width), min_side=least)
 
@@ -108,7 +108,7 @@ def compare(
 ) -> Verification:
     """Hold any engine's ``run`` (all that a generator reads -> N x D x H x W, float32) against ``Deployable(generator)``.
 
-    ``size`` is that of reference pictures, where it reads styles off those.
+    ``size`` is that of reference images, where it reads styles off those.
 
     Raises:
         ValueError: another shape, or a difference above ``tolerance``; the message starts with ``label``.
@@ -145,7 +145,7 @@ def _probes(model: Deployable, batch: int, image: tuple[int, int], reference: tu
 
 
 def probe(shape: tuple[int, int, int, int], *, seed: int = 0) -> Tensor:
-    """A random picture N x C x H x W in [-1, 1]: smooth blobs, as in photographs, and noise in every pixel."""
+    """A random image N x C x H x W in [-1, 1]: smooth blobs, as in photographs, and noise in every pixel."""
     batch, channels, height, width = shape
     source = torch.Generator().manual_seed(seed)
     coarse = torch.randn(batch, channels, 4, 4, generator=source)

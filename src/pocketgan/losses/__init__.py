@@ -11,9 +11,9 @@ from pocketgan.losses.distillation import (
     discriminator_distance,
     fused,
 )
-from pocketgan.losses.matching import feature_matching
+from pocketgan.losses.feature_matching import feature_matching
 from pocketgan.losses.perceptual import perceptual_distance
-from pocketgan.losses.regularisation import path_lengths, r1_penalty
+from pocketgan.losses.regularization import path_lengths, r1_penalty
 
 __all__ = [
     "Fusion",

@@ -1,4 +1,4 @@
-"""The adversarial games: what the discriminator and the generator each minimise, from logits of any shape."""
+"""The adversarial tasks: what the discriminator and the generator each minimize, from logits of any shape."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def discriminator_loss(mode: GanMode, real: Logits, fake: Logits) -> Tensor:
 
 
 def generator_loss(mode: GanMode, fake: Logits) -> Tensor:
-    """What the generator minimises; for ``vanilla`` the non-saturating form (Goodfellow et al. 2014, section 3)."""
+    """What the generator minimizes; for ``vanilla`` the non-saturating form (Goodfellow et al. 2014, section 3)."""
     return _joined(mode, [_generator_loss(mode, logits) for logits in _scales(fake)])
 
 

@@ -20,7 +20,7 @@ def attention_map(features: Tensor, *, mean: bool = False) -> Tensor:
 
 
 def attention_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """Squared distance of two maps (N x H x W), each flattened and L2-normalised, averaged over the batch; in 0..2.
+    """Squared distance of two maps (N x H x W), each flattened and L2-normalized, averaged over the batch; in 0..2.
 
     Zagoruyko and Komodakis 2017, eq. 2; one summand of DMAD, eq. 9.
     """
@@ -37,14 +37,14 @@ def attention_transfer(student: Tensor, teacher: Tensor) -> Tensor:
     return attention_distance(a, b)
 
 
-def coattention_maps(teacher: Tensor, critic: Sequence[Tensor], *, mean: bool) -> Tensor:
+def coattention_maps(teacher: Tensor, discriminator: Sequence[Tensor], *, mean: bool) -> Tensor:
     """The attention of the teacher's features and of its discriminator's, N x (1 + layers) x H x W.
 
     The discriminator's maps are resized to the generator's by their area (the paper: "Lagrange interpolation"; the released
-    code: by the area, on the first picture of the batch in 8 bits, which wraps round). ``mean`` as in `attention_map`.
+    code: by the area, on the first image of the batch in 8 bits, which wraps round). ``mean`` as in `attention_map`.
     """
     own = attention_map(teacher, mean=mean)
-    others = [_to_size(attention_map(features, mean=mean), *own.shape[-2:]) for features in critic]
+    others = [_to_size(attention_map(features, mean=mean), *own.shape[-2:]) for features in discriminator]
     return torch.stack([own, *others], 1)
 
 
@@ -55,9 +55,9 @@ def fused(maps: Tensor, fusion: Fusion) -> Tensor:
 
 
 def discriminator_distance(student: Tensor, teacher: Tensor, *, squared: bool = True) -> Tensor:
-    """Distance of what a discriminator makes of the two pictures, N x C x H x W each.
+    """Distance of what a discriminator makes of the two images, N x C x H x W each.
 
-    ``squared``: the squared L2 norm of a picture's difference, averaged over the batch (DMAD, eq. 10). Else the L2 norm of
+    ``squared``: the squared L2 norm of an image's difference, averaged over the batch (DMAD, eq. 10). Else the L2 norm of
     the whole batch's difference, as the released code has it.
     """
     difference = (student.float() - teacher.float()).flatten(1).square().sum(1)

@@ -20,19 +20,19 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from pocketgan.compress.affine import affine_norms
-from pocketgan.compress.fit_budget import protected_widths, threshold_at
-from pocketgan.compress.gate import Gate, Seat, add_gates_, fold_, remove_gates_, spread, ungated
-from pocketgan.compress.importance import contribution
-from pocketgan.compress.mask import Form, MaskGate, boundary_at, group_coefficients, mask_value, polarisation, sparsity
-from pocketgan.compress.masked import Masks
-from pocketgan.compress.selection import Selection
-from pocketgan.compress.steering import Steering
 from pocketgan.core.dims import widths_of
-from pocketgan.core.errors import unknown
 from pocketgan.core.spec import spec_of
-from pocketgan.methods.base import METHODS, Method, Setting
+from pocketgan.methods.base import METHODS, Method, MethodContext
 from pocketgan.metrics.cost import CostModel
+from pocketgan.pruning.affine import affine_norms
+from pocketgan.pruning.fit_budget import protected_widths, threshold_at
+from pocketgan.pruning.gate import Gate, GateSite, add_gates_, expand_to_channels, fold_, remove_gates_, ungated
+from pocketgan.pruning.importance import contribution
+from pocketgan.pruning.mask import Form, MaskGate, boundary_at, group_coefficients, mask_value, polarization, sparsity
+from pocketgan.pruning.masked import Masks
+from pocketgan.pruning.selection import Selection
+from pocketgan.pruning.steering import Steering
+from pocketgan.utils.errors import unknown
 
 TICKS = 300  # how often the group rule is weighed and the strength steered; the release: 150 times, once an epoch
 TRAVEL = 3.0  # how far a mask can go under Adam before the boundary closes; it starts within 1 of either edge
@@ -51,9 +51,9 @@ class Dmad(Method):
     group_rule: Literal["settling", "paper", "off"] = "settling"
     """Push the producers of a shared group together: eq. 6 with the released addition that a channel which is open for good
     in one of them is let be; eq. 6 as printed; or not (the ablation in table III)."""
-    polarise: tuple[str, ...] = ()
+    polarize: tuple[str, ...] = ()
     """Groups whose masks are pushed to the nearer edge and not closed (the release: stem, down1, up1, up2)."""
-    polarise_weight: float = 100.0
+    polarize_weight: float = 100.0
     """The factor of that push against the others' (the release: 100 or 200)."""
     schedule: float = 0.75
     """The part of the search after which the boundary is 0 and the masks are frozen (the release: 0.75; the paper: 1)."""
@@ -70,7 +70,7 @@ class Dmad(Method):
     """The largest part of a layer's channels that may close (the release, for U-Nets: 0.7 and 0.8)."""
     init: Literal["teacher", "normal"] = "teacher"
     """p at the start, from N(0, 0.2): ``teacher`` deals the draws out in order of `contribution` and lets the scales make up
-    for the masks, so that the search begins at the teacher's own pictures; ``normal`` deals by lot, as released."""
+    for the masks, so that the search begins at the teacher's own images; ``normal`` deals by lot, as released."""
     scratch: float | None = None
     """Search from fresh weights at this part of the teacher's widths (the release: 0.5 to 1); None: on the teacher itself."""
 
@@ -86,18 +86,18 @@ class Dmad(Method):
     def presets(cls, teacher: nn.Module, task: str) -> dict[str, dict[str, Any]]:
         """``paper``: the equations as printed; ``release``: what made the published checkpoints, its defects mended.
 
-        Of pictures from numbers or in styles nothing was released.
+        Of images from numbers or in styles nothing was released.
         """
         released = task not in ("unconditional", "multimodal")
         return {"paper": _paper(task)} | ({"release": _release(teacher, task)} if released else {})
 
-    def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:
+    def check(self, teacher: nn.Module, context: MethodContext, *, features: bool) -> None:
         """The floor, with what the cap leaves of every layer; the names of groups; a fresh network that is small already."""
-        super().check(teacher, setting, features=features)
-        for group in self.polarise:
+        super().check(teacher, context, features=features)
+        for group in self.polarize:
             if group not in widths_of(teacher):
                 raise unknown("group", group, widths_of(teacher))
-        budget, cost = setting.budget, setting.cost
+        budget, cost = context.budget, context.cost
         capped = cost({group: self._capped(width) for group, width in widths_of(teacher).items()})
         if not budget.allows(capped):
             raise ValueError(
@@ -116,12 +116,12 @@ class Dmad(Method):
         """What the cap leaves of a layer."""
         return math.ceil((1 - self.cap) * width)
 
-    def prepare(self, teacher: nn.Module, setting: Setting) -> nn.Module:
+    def prepare(self, teacher: nn.Module, context: MethodContext) -> nn.Module:
         """The teacher (or a fresh, narrower network) with scales on its norms and a mask on every producer."""
         model = affine_norms(teacher if self.scratch is None else _fresh(teacher, self.scratch))
-        scores = contribution(model, setting.images()) if self.init == "teacher" else None
+        scores = contribution(model, context.images()) if self.init == "teacher" else None
 
-        def gate(seat: Seat) -> Gate:
+        def gate(seat: GateSite) -> Gate:
             if seat.carrier or getattr(model.get_submodule(seat.module), "weight", None) is None:
                 return Gate(seat.dim)  # it follows its group
             return MaskGate(seat.dim, self.mask, _start(scores[seat.dim.groups[0]] if scores else None, int(seat.dim.units)))
@@ -129,16 +129,16 @@ class Dmad(Method):
         add_gates_(model, gate)
         if self.init == "teacher":
             for member in Masks(model).members:
-                fold_(member.layer, spread(1 / mask_value(member.gate.p.detach(), 1.0, self.mask), member.gate.over))
+                fold_(member.layer, expand_to_channels(1 / mask_value(member.gate.p.detach(), 1.0, self.mask), member.gate.dim))
         return model
 
-    def learner(self, model: nn.Module, setting: Setting, steps: int) -> MaskLearner:
+    def learner(self, model: nn.Module, context: MethodContext, steps: int) -> MaskLearner:
         """The search."""
-        return MaskLearner(self, model, setting, steps)
+        return MaskLearner(self, model, context, steps)
 
-    def select(self, model: nn.Module, setting: Setting) -> Selection:
+    def select(self, model: nn.Module, context: MethodContext) -> Selection:
         """The channels whose masks are open, after folding every mask into the weights; the gates are gone then."""
-        return MaskLearner(self, model, setting, 1).finish()
+        return MaskLearner(self, model, context, 1).finish()
 
 
 class SearchState(nn.Module):
@@ -157,27 +157,27 @@ class SearchState(nn.Module):
 class MaskLearner:
     """Moves the boundary, steers the sparsity, freezes the masks at the budget."""
 
-    def __init__(self, method: Dmad, model: nn.Module, setting: Setting, steps: int):
-        self.method, self.model, self.setting, self.masks = method, model, setting, Masks(model)
+    def __init__(self, method: Dmad, model: nn.Module, context: MethodContext, steps: int):
+        self.method, self.model, self.context, self.masks = method, model, context, Masks(model)
         self.end = max(1, int(method.schedule * steps))
         self.every = max(1, self.end // TICKS)
         self.lr = TRAVEL / self.end
         if steps > 1 and self.lr > 0.05:
-            setting.warn(f"a search of {steps} steps is too short for masks to settle: take 100 at least")
+            context.warn(f"a search of {steps} steps is too short for masks to settle: take 100 at least")
         if not hasattr(model, "search"):
             model.search = SearchState(method.strength, sum(len(member.gate.p) for member in self.masks.members))
         state = model.search
         assert isinstance(state, SearchState)
         self.state = state
-        self.cost = CostModel(ungated(model), setting.cost.size)  # the scales of the norms are parameters, too
+        self.cost = CostModel(ungated(model), context.cost.size)  # the scales of the norms are parameters, too
         self.protected = self._protected()
         self._decided = False
         self.adam: torch.optim.Adam
 
     def _protected(self) -> dict[str, int]:
         """The least width of every group: its part of the uniform one, and what the cap leaves."""
-        method, setting = self.method, self.setting
-        part = protected_widths(self.model, setting.budget, self.cost, least=method.least, multiple=setting.multiple)
+        method, context = self.method, self.context
+        part = protected_widths(self.model, context.budget, self.cost, least=method.least, multiple=context.multiple)
         return {group: max(part[group], method._capped(whole)) for group, whole in self.masks.whole.items()}
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -185,7 +185,7 @@ class MaskLearner:
         self.adam = torch.optim.Adam([member.gate.p for member in self.masks.members], self.lr, (0.5, 0.999), fused=True)
         return self.adam
 
-    def before(self, step: int) -> None:
+    def on_step_start(self, step: int) -> None:
         """Move the boundary; now and then weigh, steer, and freeze at the budget."""
         if not self._frozen():
             self._advance(step)
@@ -196,7 +196,7 @@ class MaskLearner:
         if step >= self.end:
             self._freeze()
             return
-        self.masks.move_(boundary_at(step, self.end))
+        self.masks.set_boundary_(boundary_at(step, self.end))
         if step % self.every == 0:
             self._tick(boundary_at(step, self.end))
 
@@ -206,20 +206,20 @@ class MaskLearner:
             return {}
         boundary, method = self.masks.members[0].gate.boundary, self.method
         total = sparsity(self.masks.p(), boundary, self.state.push, everywhere=method.everywhere)
-        for group in method.polarise:
+        for group in method.polarize:
             for gate in self.masks.gates[group]:
-                total = total + method.polarise_weight * polarisation(gate.p, boundary)
+                total = total + method.polarize_weight * polarization(gate.p, boundary)
         return {"sparsity": self.state.steering.strength * total}
 
-    def facts(self) -> dict[str, Any]:
+    def log_dict(self) -> dict[str, Any]:
         """What the log and the report show: cost and its limit, the boundary, the masks' distribution, what is closed."""
         values = {group: values.detach().cpu() for group, values in self.masks.values().items()}
         rows = {group: list(values[group]) for group in values}
         flat = torch.cat([part.flatten() for part in values.values()])
         return {
-            "kind": self.setting.budget.kind,
+            "kind": self.context.budget.kind,
             "cost": self._cost(),
-            "budget": self.setting.budget.limit,
+            "budget": self.context.budget.limit,
             "boundary": self.masks.boundary,
             "strength": float(self.state.steering.strength),
             "masks": torch.histc(flat.float(), BINS, 0.0, 1.0).int().tolist(),
@@ -242,34 +242,36 @@ class MaskLearner:
         return self._decided
 
     def _cost(self) -> int:
-        return self.setting.budget.of(self.cost(self.masks.widths()))
+        return self.context.budget.of(self.cost(self.masks.widths()))
 
     @torch.no_grad()
     def _tick(self, boundary: float) -> None:
-        self.masks.hold_(self.protected)
+        self.masks.freeze_at_minimum_(self.protected)
         self._weigh()
-        cost, limit = self._cost(), self.setting.budget.limit
+        cost, limit = self._cost(), self.context.budget.limit
         if cost <= limit:
             self._freeze()
         elif self.method.steer:
             # At b = 0 what is open is p > 0: the threshold that meets the budget must come to 0 as the boundary does.
-            threshold = threshold_at(self.masks.scores(), self.setting.budget, self.cost)
+            threshold = threshold_at(self.masks.scores(), self.context.budget, self.cost)
             self.state.steering.adapt_(threshold, left=boundary, full=self.lr * self.every)
 
     def _freeze(self) -> None:
-        setting, method = self.setting, self.method
-        self.masks.land_(setting.budget, self.cost, multiple=setting.multiple, least=method.least, protected=self.protected)
+        context, method = self.context, self.method
+        self.masks.binarize_to_budget_(
+            context.budget, self.cost, multiple=context.multiple, least=method.least, protected=self.protected
+        )
         self.state.frozen.fill_(True)
 
     def _weigh(self) -> None:
-        """The coefficients of eq. 6, dealt out to the members of each group; polarised ones have a loss of their own."""
+        """The coefficients of eq. 6, dealt out to the members of each group; polarized ones have a loss of their own."""
         found: dict[str, Tensor] = {}
         for group, gates in self.masks.gates.items():
             p = torch.stack([gate.p.detach() for gate in gates])
             found[group] = group_coefficients(p, gates[0].boundary, settling=self.method.group_rule == "settling")
             if self.method.group_rule == "off" or len(gates) == 1:  # eq. 6 is for shared groups
                 found[group] = torch.ones_like(found[group])
-            if group in self.method.polarise:
+            if group in self.method.polarize:
                 found[group] = torch.zeros_like(found[group])
         self.state.push.copy_(torch.cat([found[member.group] for member in self.masks.members]))
 
@@ -290,8 +292,8 @@ def _paper(task: str) -> dict[str, Any]:
         "search_objective": "none",
         "objective": "coattention+discriminator",
         "objective_options.coattention": {"channels": "sum"},
-        "fit.weights.coattention": 10.0 if task == "unconditional" else 100.0 if unpaired else 50.0,
-        "fit.weights.discriminator": 1e-4,
+        "recovery.weights.coattention": 10.0 if task == "unconditional" else 100.0 if unpaired else 50.0,
+        "recovery.weights.discriminator": 1e-4,
     }
 
 
@@ -300,7 +302,7 @@ def _without_pairs(task: str) -> bool:
 
 
 def _release(teacher: nn.Module, task: str) -> dict[str, Any]:
-    """The released scripts: a search from fresh weights, layers beside the picture polarised, U-Nets capped, two ways."""
+    """The released scripts: a search from fresh weights, layers beside the image polarized, U-Nets capped, two ways."""
     spec, unpaired = spec_of(teacher), _without_pairs(task)
     beside = ["stem", "down1", "up1", "up2"]
     mobile, trunk = bool(getattr(spec, "separable", False)), "trunk" in spec.widths
@@ -311,8 +313,8 @@ def _release(teacher: nn.Module, task: str) -> dict[str, Any]:
             "init": "normal",
             "strength": 0.002 if mobile else 0.001 if unpaired else 0.01,
             "scratch": (0.5 if mobile else 1.0) if unpaired else 0.75,
-            "polarise": [group for group in beside if trunk and group in spec.widths],
-            "polarise_weight": 200.0 if mobile else 100.0,
+            "polarize": [group for group in beside if trunk and group in spec.widths],
+            "polarize_weight": 200.0 if mobile else 100.0,
             "cap": 1.0 if trunk else 0.8,
         },
         "search_objective": "none",
@@ -321,8 +323,8 @@ def _release(teacher: nn.Module, task: str) -> dict[str, Any]:
         "objective": "coattention+discriminator",
         "objective_options.coattention": {"shown": "student", "per_pixel": True},
         "objective_options.discriminator": {"layer": "hidden", "squared": False},
-        "fit.weights.coattention": 100.0 if unpaired else 10.0,
-        "fit.weights.discriminator": 1e-4,
+        "recovery.weights.coattention": 100.0 if unpaired else 10.0,
+        "recovery.weights.discriminator": 1e-4,
     }
 
 

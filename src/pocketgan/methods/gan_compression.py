@@ -13,22 +13,22 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from pocketgan.compress.calibrate import has_statistics
-from pocketgan.compress.elastic import Elastic
-from pocketgan.compress.importance import IMPORTANCES
-from pocketgan.compress.selection import Selection, prefix, shrink
 from pocketgan.core.config import from_json
-from pocketgan.core.inputs import as_given
-from pocketgan.methods.base import METHODS, Method, Setting
+from pocketgan.core.inputs import as_tuple
+from pocketgan.methods.base import METHODS, Method, MethodContext
 from pocketgan.methods.width_learner import Looks, Ranks, Sampling, WidthLearner
-from pocketgan.search.ends import Ends
+from pocketgan.pruning.calibrate import has_statistics
+from pocketgan.pruning.elastic import Elastic
+from pocketgan.pruning.importance import IMPORTANCES
+from pocketgan.pruning.selection import Selection, prefix, shrink
+from pocketgan.search.extremes import ExtremeWidths
 from pocketgan.search.fitness import Fit, HeldOut, make_fitness
 from pocketgan.search.halving import WHOLE, Halving
 from pocketgan.search.noise import measure_noise
 from pocketgan.search.published import make_space
 from pocketgan.search.result import SearchResult
 from pocketgan.search.scoring import ByImages, Score
-from pocketgan.search.space import Within
+from pocketgan.search.space import BudgetedSpace
 from pocketgan.search.storage import open_storage
 from pocketgan.search.strategies import STRATEGIES
 from pocketgan.search.study import search
@@ -66,14 +66,14 @@ class GanCompression(Method):
     images: int = 64
     """How many training images are held out to score them on."""
     fitness: Fit = "teacher"
-    """What is scored: the distance to the teacher's pictures, frechet or kernel on ``--features``, or, of label maps' pictures,
-    what ``judge.segmenter`` reads in them (miou)."""
+    """What is scored: the distance to the teacher's images, frechet or kernel on ``--features``, or, of label maps' images,
+    what ``evaluation.segmenter`` reads in them (miou)."""
     evaluate_every: int = 500
     """Steps between two looks at the largest and the smallest network on the held-out images while the weights are trained; 0:
     none. They are logged and shown, and change nothing."""
     halving: bool = True
     """Whether all are scored on a sixteenth of the images first, and only the leading half of a generation on twice as many,
-    time after time, which takes a fifth of the pictures; off, all are scored on all of them (published)."""
+    time after time, which takes a fifth of the images; off, all are scored on all of them (published)."""
     storage: str | None = None
     """Where claims and scores are kept: None is a journal in the run, which processes on one disk share; for others a
     database (``mysql://...``, ``postgresql://...``) or ``grpc://host:port``."""
@@ -82,36 +82,36 @@ class GanCompression(Method):
 
     summary: ClassVar[str] = "one set of weights trained for all widths, and an evolutionary search among them"
     learns: ClassVar[bool] = True
-    once_for_all: ClassVar[bool] = True
+    is_supernet: ClassVar[bool] = True
     select_options: ClassVar[frozenset[str]] = frozenset(
         {*("strategy", "strategy_options", "against", "candidates", "use", "fitness", "halving", "storage", "lease")}
     )
 
     @property
-    def held_out(self) -> int:
+    def holdout_size(self) -> int:
         """Kept from the search's training."""
         return self.images
 
     @property
-    def reads(self) -> bool:
+    def needs_segmenter(self) -> bool:
         """For mIoU."""
         return self.fitness == "miou"
 
-    def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:
+    def check(self, teacher: nn.Module, context: MethodContext, *, features: bool) -> None:
         """The space and its floor, the strategy and its options, and whether the fitness has an extractor."""
         if self.ranks == "own" and has_statistics(teacher):
             raise ValueError("ranks=own: batch norms of different widths have no statistics in common; take ranks=same")
         if self.evaluate_every < 0:
             raise ValueError(f"evaluate_every={self.evaluate_every}: steps between two looks, at least 1; 0 takes none")
-        Within(make_space(self.space, teacher), setting.cost, setting.budget, self.use)
+        BudgetedSpace(make_space(self.space, teacher), context.cost, context.budget, self.use)
         from_json(STRATEGIES[self.strategy], self.strategy_options)
         if self.storage is not None:
             open_storage(self.storage)
-        self._check_against(setting)
+        self._check_against(context)
         if self.fitness in ("frechet", "kernel") and not features:
             raise ValueError(f"fitness={self.fitness} is measured on features: give an ONNX file with --features")
 
-    def _check_against(self, setting: Setting) -> None:
+    def _check_against(self, context: MethodContext) -> None:
         named = ",".join(self.against)
         if self.strategy != "nsga2" and self.against != ("macs",):
             raise ValueError(
@@ -120,87 +120,87 @@ class GanCompression(Method):
             )
         if sorted(set(self.against)) != sorted(self.against) or not self.against:
             raise ValueError(f"against={named}: name macs, latency or both, each once")
-        if "latency" in self.against and setting.measure is None:
+        if "latency" in self.against and context.measure is None:
             raise ValueError("against=latency: there is nothing to measure it with; give the Setting a `measure`")
 
-    def prepare(self, teacher: nn.Module, setting: Setting) -> nn.Module:
-        """The elastic view of the teacher, its channels sorted by importance: a permutation, which changes no picture."""
-        return Elastic(sorted_by(teacher, self.importance, setting))
+    def prepare(self, teacher: nn.Module, context: MethodContext) -> nn.Module:
+        """The elastic view of the teacher, its channels sorted by importance: a permutation, which changes no image."""
+        return Elastic(sorted_by(teacher, self.importance, context))
 
-    def learner(self, model: nn.Module, setting: Setting, steps: int) -> WidthLearner:
+    def learner(self, model: nn.Module, context: MethodContext, steps: int) -> WidthLearner:
         """What chooses the widths of every step."""
-        if setting.multiple > 1:
-            setting.warn(f"multiple={setting.multiple} has no effect on gan-compression: its widths are those of the space")
+        if context.multiple > 1:
+            context.warn(f"multiple={context.multiple} has no effect on gan-compression: its widths are those of the space")
         elastic, space = _elastic(model), make_space(self.space, self.network(model))
-        ends = Ends(elastic, space, lambda: self._fitness(elastic, self._held(setting), setting))
+        ends = ExtremeWidths(elastic, space, lambda: self._fitness(elastic, self._held(context), context))
         looks = Looks(self.evaluate_every, steps) if self.evaluate_every else None
-        return WidthLearner(elastic, space, self.sampling, setting.seed, ends, looks, ranks=self.ranks)
+        return WidthLearner(elastic, space, self.sampling, context.seed, ends, looks, ranks=self.ranks)
 
-    def select(self, model: nn.Module, setting: Setting) -> Selection:
+    def select(self, model: nn.Module, context: MethodContext) -> Selection:
         """The leading channels at the best widths that the search found."""
-        elastic, held = _elastic(model).to(setting.device), self._held(setting)
-        score = self._fitness(elastic, held, setting)
-        found = self._search(elastic, score, held, setting)
+        elastic, held = _elastic(model).to(context.device), self._held(context)
+        score = self._fitness(elastic, held, context)
+        found = self._search(elastic, score, held, context)
         noise = measure_noise(found, score)
-        if noise is not None and setting.reporter is not None:
-            setting.reporter.say(str(noise))
-        if setting.folder is not None:
-            found.write(setting.folder / "candidates.jsonl")
+        if noise is not None and context.reporter is not None:
+            context.reporter.say(str(noise))
+        if context.folder is not None:
+            found.write(context.folder / "candidates.jsonl")
             if noise is not None:
-                noise.write(setting.folder / "search.json")
+                noise.write(context.folder / "search.json")
         elastic.cpu()
         return prefix(found.best.widths)
 
-    def help(self, model: nn.Module, setting: Setting) -> None:
+    def join_search(self, model: nn.Module, context: MethodContext) -> None:
         """Score candidates of the same search until none is left."""
-        elastic, held = _elastic(model).to(setting.device), self._held(setting)
-        self._search(elastic, self._fitness(elastic, held, setting), held, setting)
+        elastic, held = _elastic(model).to(context.device), self._held(context)
+        self._search(elastic, self._fitness(elastic, held, context), held, context)
 
-    def _search(self, elastic: Elastic, score: ByImages, held: HeldOut, setting: Setting) -> SearchResult:
+    def _search(self, elastic: Elastic, score: ByImages, held: HeldOut, context: MethodContext) -> SearchResult:
         return search(
             make_space(self.space, elastic.model),
             score,
-            against=[_cost(name, elastic, setting) for name in self.against] if self.strategy == "nsga2" else [],
-            cost=setting.cost,
-            storage=self.storage or setting.storage(),
-            budget=setting.budget,
+            against=[_cost(name, elastic, context) for name in self.against] if self.strategy == "nsga2" else [],
+            cost=context.cost,
+            storage=self.storage or context.storage(),
+            budget=context.budget,
             use=self.use,
             strategy=from_json(STRATEGIES[self.strategy], self.strategy_options),
             halving=Halving() if self.halving else WHOLE,
             candidates=self.candidates,
-            seed=setting.seed,
+            seed=context.seed,
             lease=self.lease,
-            name=self._name(elastic.model, held, setting),
-            reporter=setting.reporter,
+            name=self._name(elastic.model, held, context),
+            reporter=context.reporter,
         )
 
-    def _name(self, network: nn.Module, held: HeldOut, setting: Setting) -> str:
+    def _name(self, network: nn.Module, held: HeldOut, context: MethodContext) -> str:
         """Of all that scores depend on, so that searches lie side by side in one storage; ``candidates`` may grow."""
         looks = [looker.name for looker in (held.extractor, held.segmenter) if looker is not None]
-        told = replace(self, candidates=1, storage=None, lease=1.0), setting.budget, setting.seed, "+".join(looks)
+        told = replace(self, candidates=1, storage=None, lease=1.0), context.budget, context.seed, "+".join(looks)
         digest = hashlib.sha256(repr(told).encode())
-        for tensor in (*network.state_dict().values(), *as_given(held.sources), held.taught):
+        for tensor in (*network.state_dict().values(), *as_tuple(held.sources), held.teacher_images):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return f"search-{digest.hexdigest()[:16]}"
 
-    def _held(self, setting: Setting) -> HeldOut:
-        assert setting.held_out is not None, "the search needs images to score on"
-        return setting.held_out(self.images)
+    def _held(self, context: MethodContext) -> HeldOut:
+        assert context.held_out is not None, "the search needs images to score on"
+        return context.held_out(self.images)
 
-    def _fitness(self, model: Elastic, held: HeldOut, setting: Setting) -> ByImages:
-        return make_fitness(model, held, self.fitness, setting.device)
+    def _fitness(self, model: Elastic, held: HeldOut, context: MethodContext) -> ByImages:
+        return make_fitness(model, held, self.fitness, context.device)
 
     def network(self, model: nn.Module) -> nn.Module:
         """The one with the shared weights."""
         return _elastic(model).model
 
 
-def _cost(name: Against, model: Elastic, setting: Setting) -> Score:
+def _cost(name: Against, model: Elastic, context: MethodContext) -> Score:
     """That cost of a network of some widths."""
     if name == "macs":
-        return lambda widths: setting.cost(widths).macs
-    assert setting.measure is not None
-    measure = setting.measure
+        return lambda widths: context.cost(widths).macs
+    assert context.measure is not None
+    measure = context.measure
 
     def latency(widths: Mapping[str, int]) -> float:
         model.resize_(widths)
@@ -209,11 +209,11 @@ def _cost(name: Against, model: Elastic, setting: Setting) -> Score:
     return latency
 
 
-def sorted_by(model: nn.Module, importance: str, setting: Setting) -> nn.Module:
+def sorted_by(model: nn.Module, importance: str, context: MethodContext) -> nn.Module:
     """A copy whose channels stand in the order of their importance in every group, the highest first."""
     if importance == "none":
         return shrink(model, {})
-    scores = IMPORTANCES[importance](model, setting.images())
+    scores = IMPORTANCES[importance](model, context.images())
     return shrink(model, {group: own.argsort(descending=True, stable=True) for group, own in scores.items()})
 
 

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from pocketgan.compress.fit_budget import best_channels, threshold_widths
-from pocketgan.compress.importance import IMPORTANCES
-from pocketgan.compress.selection import Selection
-from pocketgan.methods.base import METHODS, Method, Setting
+from pocketgan.methods.base import METHODS, Method, MethodContext
+from pocketgan.pruning.fit_budget import best_channels, threshold_widths
+from pocketgan.pruning.importance import IMPORTANCES
+from pocketgan.pruning.selection import Selection
 
 
 @METHODS.register("magnitude")
@@ -26,8 +26,8 @@ class Magnitude(Method):
 
     summary: ClassVar[str] = "one threshold on the importance of all channels, exact to the budget"
 
-    def select(self, model: nn.Module, setting: Setting) -> Selection:
+    def select(self, model: nn.Module, context: MethodContext) -> Selection:
         """Everything above the threshold."""
-        scores = IMPORTANCES[self.importance](model, setting.images())
-        widths = threshold_widths(model, scores, setting.budget, setting.cost, multiple=setting.multiple, least=self.least)
+        scores = IMPORTANCES[self.importance](model, context.images())
+        widths = threshold_widths(model, scores, context.budget, context.cost, multiple=context.multiple, least=self.least)
         return best_channels(scores, widths)

@@ -1,7 +1,7 @@
 """Network slimming: L1 on the scales of the norms, then one threshold on them.
 
 Liu et al. 2017, "Learning Efficient Convolutional Networks through Network Slimming", section 3. Layers without a norm, and
-norms without a scale, are given one of 1; producers of a shared group are judged together (`mean_scales`).
+norms without a scale, are given one of 1; producers of a shared group are evaluated together (`mean_scales`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from pocketgan.compress.affine import affine_norms
-from pocketgan.compress.fit_budget import best_channels, threshold_widths
-from pocketgan.compress.gate import ungated
-from pocketgan.compress.scales import add_scales_, check_scales, fold_scales_away_, mean_scales, scales
-from pocketgan.compress.selection import Selection
-from pocketgan.methods.base import METHODS, Method, Setting
+from pocketgan.methods.base import METHODS, Method, MethodContext
 from pocketgan.metrics.cost import CostModel
+from pocketgan.pruning.affine import affine_norms
+from pocketgan.pruning.fit_budget import best_channels, threshold_widths
+from pocketgan.pruning.gate import ungated
+from pocketgan.pruning.scales import add_scales_, check_scales, fold_scales_away_, mean_scales, scales
+from pocketgan.pruning.selection import Selection
 
 TRAVEL = 1.0  # how far a scale can go under Adam in a search: from 1 to 0
 
@@ -37,19 +37,19 @@ class Slimming(Method):
     summary: ClassVar[str] = "L1 on the scales of the norms, then one threshold on them, exact to the budget"
     learns: ClassVar[bool] = True
 
-    def prepare(self, teacher: nn.Module, setting: Setting) -> nn.Module:
+    def prepare(self, teacher: nn.Module, context: MethodContext) -> nn.Module:
         """The teacher, with a scale wherever it has none."""
         model = affine_norms(teacher)
         add_scales_(model)
         return model
 
-    def learner(self, model: nn.Module, setting: Setting, steps: int) -> ScaleLearner:
+    def learner(self, model: nn.Module, context: MethodContext, steps: int) -> ScaleLearner:
         """The L1 term."""
         return ScaleLearner(self.strength, model, steps)
 
-    def select(self, model: nn.Module, setting: Setting) -> Selection:
+    def select(self, model: nn.Module, context: MethodContext) -> Selection:
         """The largest scales; those of gates are folded into the weights and the gates are gone then."""
-        return select_by_scales(model, setting, least=self.least)
+        return select_by_scales(model, context, least=self.least)
 
 
 class ScaleLearner:
@@ -62,7 +62,7 @@ class ScaleLearner:
         """Adam on the scales alone, at the rate that lets them come to 0 within the search."""
         return torch.optim.Adam([scale for own in self.scales.values() for scale in own], self.lr, (0.5, 0.999), fused=True)
 
-    def before(self, step: int) -> None:
+    def on_step_start(self, step: int) -> None:
         """Nothing: the term is the same in every step."""
 
     def losses(self) -> Mapping[str, Tensor]:
@@ -72,7 +72,7 @@ class ScaleLearner:
         every = torch.cat([scale for own in self.scales.values() for scale in own])
         return {"sparsity": self.strength * every.abs().sum()}
 
-    def facts(self) -> dict[str, Any]:
+    def log_dict(self) -> dict[str, Any]:
         """How large the scales are."""
         return {"scales": histogram(self.scales)}
 
@@ -83,9 +83,9 @@ def histogram(own: Mapping[str, list[nn.Parameter]], bins: int = 20) -> list[int
     return torch.histc(every.clamp_max(2.0), bins, 0.0, 2.0).int().tolist()
 
 
-def select_by_scales(model: nn.Module, setting: Setting, *, least: float) -> Selection:
+def select_by_scales(model: nn.Module, context: MethodContext, *, least: float) -> Selection:
     """One threshold on the scales, exact to the budget."""
-    scores, cost = check_scales(mean_scales(model)), CostModel(ungated(model), setting.cost.size)
-    widths = threshold_widths(model, scores, setting.budget, cost, multiple=setting.multiple, least=least)
+    scores, cost = check_scales(mean_scales(model)), CostModel(ungated(model), context.cost.size)
+    widths = threshold_widths(model, scores, context.budget, cost, multiple=context.multiple, least=least)
     fold_scales_away_(model)
     return best_channels(scores, widths)

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from pocketgan.compress.fit_budget import best_channels, scaled_widths, uniform_widths
-from pocketgan.compress.importance import IMPORTANCES
-from pocketgan.compress.selection import Selection
-from pocketgan.methods.base import METHODS, Method, Setting
+from pocketgan.methods.base import METHODS, Method, MethodContext
+from pocketgan.pruning.fit_budget import best_channels, scaled_widths, uniform_widths
+from pocketgan.pruning.importance import IMPORTANCES
+from pocketgan.pruning.selection import Selection
 
 
 @METHODS.register("uniform")
@@ -26,26 +26,26 @@ class Uniform(Method):
 
     summary: ClassVar[str] = "one factor for all widths; the most important channels of each group stay"
 
-    def check(self, teacher: nn.Module, setting: Setting, *, features: bool) -> None:
+    def check(self, teacher: nn.Module, context: MethodContext, *, features: bool) -> None:
         """A given factor must meet the budget."""
-        super().check(teacher, setting, features=features)
+        super().check(teacher, context, features=features)
         if self.factor is None:
             return
         if not 0 < self.factor <= 1:
             raise ValueError(f"factor={self.factor}: a part of every width, above 0 and at most 1")
-        budget, cost = setting.budget, setting.cost(self._widths(teacher, setting))
+        budget, cost = context.budget, context.cost(self._widths(teacher, context))
         if not budget.allows(cost):
             raise ValueError(
                 f"factor={self.factor} leaves {budget.of(cost):,} {budget.kind}, budget '{budget.asked}' allows "
                 f"{budget.limit:,}: give a smaller factor, or none"
             )
 
-    def select(self, model: nn.Module, setting: Setting) -> Selection:
+    def select(self, model: nn.Module, context: MethodContext) -> Selection:
         """The best channels at the uniform widths."""
-        scores = IMPORTANCES[self.importance](model, setting.images())
-        return best_channels(scores, self._widths(model, setting))
+        scores = IMPORTANCES[self.importance](model, context.images())
+        return best_channels(scores, self._widths(model, context))
 
-    def _widths(self, model: nn.Module, setting: Setting) -> dict[str, int]:
+    def _widths(self, model: nn.Module, context: MethodContext) -> dict[str, int]:
         if self.factor is None:
-            return uniform_widths(model, setting.budget, setting.cost, multiple=setting.multiple)
-        return scaled_widths(model, self.factor, multiple=setting.multiple)
+            return uniform_widths(model, context.budget, context.cost, multiple=context.multiple)
+        return scaled_widths(model, self.factor, multiple=context.multiple)

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from pocketgan.compress.elastic import Elastic
-from pocketgan.search.ends import Ends
+from pocketgan.pruning.elastic import Elastic
+from pocketgan.search.extremes import ExtremeWidths
 from pocketgan.search.space import Space
-from pocketgan.train.processes import processes
+from pocketgan.training.distributed import processes
 
 Sampling = Literal["uniform", "sandwich"]
 Ranks = Literal["same", "own"]
@@ -26,7 +26,7 @@ class WidthLearner:
         space: Space,
         sampling: Sampling,
         seed: int,
-        ends: Ends,
+        ends: ExtremeWidths,
         looks: Looks | None,
         *,
         ranks: Ranks = "same",
@@ -38,7 +38,7 @@ class WidthLearner:
     def optimizer(self) -> None:
         """None: it has no parameters of its own."""
 
-    def before(self, step: int) -> None:
+    def on_step_start(self, step: int) -> None:
         """Resize the network."""
         if self.looks is not None:
             self.looks.begin(step)
@@ -52,15 +52,15 @@ class WidthLearner:
         return tuple(int(number) for number in self.space.sample(rng, 1)[0])
 
     def losses(self) -> Mapping[str, Tensor]:
-        """None beside the game's."""
+        """None beside the task's."""
         return {}
 
-    def facts(self) -> dict[str, Any]:
+    def log_dict(self) -> dict[str, Any]:
         """The scores of the largest and the smallest network, where it is time for them and in the process that writes."""
         if self.looks is None or not self.looks.due():
             return {}
-        found = self.ends() if processes().first else {}
-        processes().wait()  # patiently: it may take longer than a step is waited for
+        found = self.ends() if processes().is_main else {}
+        processes().barrier()  # patiently: it may take longer than a step is waited for
         return found
 
 

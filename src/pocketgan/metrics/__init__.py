@@ -1,1 +1,1 @@
-"""What a generator costs and how good its pictures are."""
+"""What a generator costs and how good its images are."""

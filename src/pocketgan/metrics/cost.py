@@ -29,10 +29,10 @@ from pocketgan.core.dims import (
     widths_of,
 )
 from pocketgan.core.dims import FIXED as UNNAMED
-from pocketgan.core.errors import unknown
 from pocketgan.core.inputs import input_shapes
 from pocketgan.core.shape import Size, as_shape
 from pocketgan.metrics.counting import counts, positions_in
+from pocketgan.utils.errors import unknown
 
 FIXED = "(fixed)"
 """What layers that write no named group (the head) are filed under."""
@@ -189,7 +189,7 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
     positions, counted = positions_in(model, shapes)
     for name, module in model.named_modules():
         if ".parametrizations." in f".{name}.":
-            continue  # what a parametrised weight is made from: the layer that has it counts it
+            continue  # what a parametrized weight is made from: the layer that has it counts it
         own = dict(module.named_parameters(recurse=False))
         ins, outs = positions.get(name, (0, 0))
 

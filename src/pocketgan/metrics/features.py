@@ -1,4 +1,4 @@
-"""Feature extractors: pictures in, one row of features a picture out."""
+"""Feature extractors: images in, one row of features an image out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pocketgan.core.onnx_pictures import OnnxPictures, Role
-from pocketgan.core.pictures import check_rgb, resize, to_8bit
 from pocketgan.metrics.statistics import F64, feature_rows
+from pocketgan.utils.images import check_rgb, resize, to_8bit
+from pocketgan.utils.onnx_images import OnnxImageModel, Role
 
 DEFAULT_SIZE = 224  # of ImageNet networks, where the file leaves height and width open
 
@@ -28,11 +28,11 @@ class Extractor(Protocol):
 
     @property
     def dim(self) -> int:
-        """D, the number of features of a picture."""
+        """D, the number of features of an image."""
         ...
 
     def __call__(self, images: Tensor) -> F64:
-        """Features N x D of pictures N x 3 x H x W in [-1, 1]."""
+        """Features N x D of images N x 3 x H x W in [-1, 1]."""
         ...
 
 
@@ -45,10 +45,10 @@ Kind = Literal["frechet", "kernel", "precision", "recall"]
 
 
 def distance_name(kind: Kind, extractor: Extractor, reals: str = "test") -> str:
-    """The name of a distance to the real pictures ``reals``: ``FID[clean,test]``, ``kernel[mobilenet-1a2b3c4d]``.
+    """The name of a distance to the real images ``reals``: ``FID[clean,test]``, ``kernel[mobilenet-1a2b3c4d]``.
 
-    FID and KID are Inception's. On its features every measure says which protocol and which real pictures, as numbers of
-    different ones do not compare. On other features only pictures other than those of the test split are named.
+    FID and KID are Inception's. On its features every measure says which protocol and which real images, as numbers of
+    different ones do not compare. On other features only images other than those of the test split are named.
     """
     if extractor.name in STANDARD:
         word = {"frechet": "FID", "kernel": "KID"}.get(kind, kind)
@@ -59,7 +59,7 @@ def distance_name(kind: Kind, extractor: Extractor, reals: str = "test") -> str:
 class OnnxFeatures:
     """Any ONNX file with one input N x 3 x H x W (RGB in [0, 1]) and one output N x D as an extractor.
 
-    Called with pictures N x 3 x H x W in [-1, 1], which are rounded to 8 bit first, as a saved file would be, then
+    Called with images N x 3 x H x W in [-1, 1], which are rounded to 8 bit first, as a saved file would be, then
     resized (``resize``) to the size that the file states, or 224 x 224 where it leaves it open. Runs on the CPU, so
     that the numbers are the same everywhere.
     """
@@ -70,14 +70,14 @@ class OnnxFeatures:
         Raises ``FileNotFoundError`` for no such file, ``ValueError`` for a file that is no model or has other inputs or
         outputs.
         """
-        self._network = OnnxPictures(path, _ROLE, threads=threads)
+        self._network = OnnxImageModel(path, _ROLE, threads=threads)
         self.path, self.name = self._network.path, self._network.name
         height, width = self._network.size
         self.size = (height or DEFAULT_SIZE, width or DEFAULT_SIZE)
         self.dim = self._run(torch.zeros(1, 3, *self.size)).shape[1]
 
     def __call__(self, images: Tensor) -> F64:
-        """Features N x D in float64; ``ValueError`` for pictures that are not N x 3 x H x W in [-1, 1]."""
+        """Features N x D in float64; ``ValueError`` for images that are not N x 3 x H x W in [-1, 1]."""
         check_rgb(images, "features")
         if len(images) == 0:
             return np.empty((0, self.dim))

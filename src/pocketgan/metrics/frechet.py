@@ -32,7 +32,7 @@ def trace_of_root(a: Moments, b: Moments) -> float:
         return float(np.linalg.svd(a.factor @ b.factor.T, compute_uv=False).sum())
     if a.factor is not None:
         return _sum_of_roots(a.factor, b.sigma)
-    # `b.root` is remembered: one decomposition of the reals serves every student that is judged against them.
+    # `b.root` is remembered: one decomposition of the reals serves every student that is evaluated against them.
     return _sum_of_roots(b.root, a.sigma)
 
 

@@ -1,4 +1,4 @@
-"""PSNR and SSIM between pictures, and the streaming mean that they are reported by."""
+"""PSNR and SSIM between images, and the streaming mean that they are reported by."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pocketgan.core.pictures import check_images
+from pocketgan.utils.images import check_images
 
-PSNR_CAP = 100.0  # decibels; beyond what 8-bit pictures of 256 x 256 can reach without being equal
+PSNR_CAP = 100.0  # decibels; beyond what 8-bit images of 256 x 256 can reach without being equal
 WINDOW, SIGMA = 11, 1.5
 DATA_RANGE = 2.0
 
 
 def psnr(images: Tensor, targets: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each of N pictures in decibels, a float64 tensor of shape (N,).
+    """Peak signal-to-noise ratio of each of N images in decibels, a float64 tensor of shape (N,).
 
     ``10 log10(4 / MSE)`` for N x C x H x W in [-1, 1] (data range 2), capped at 100 dB, which is also the value
-    of equal pictures (theirs is infinite, and one of them would make any mean infinite).
+    of equal images (theirs is infinite, and one of them would make any mean infinite).
     """
     x, y = _pair(images, targets)
     mse = (x - y).square().flatten(1).mean(dim=1)
@@ -27,15 +27,15 @@ def psnr(images: Tensor, targets: Tensor) -> Tensor:
 
 
 def ssim(images: Tensor, targets: Tensor) -> Tensor:
-    """Structural similarity of each of N pictures, a float64 tensor of shape (N,) with values up to 1.
+    """Structural similarity of each of N images, a float64 tensor of shape (N,) with values up to 1.
 
     Wang et al. 2004: Gaussian window 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, data range 2, mean over channels and
     over the places where the whole window fits (as in their code and scikit-image; torchmetrics adds a reflected
-    border). Pictures smaller than 11 x 11 raise ``ValueError``.
+    border). Images smaller than 11 x 11 raise ``ValueError``.
     """
     x, y = _pair(images, targets)
     if min(x.shape[-2:]) < WINDOW:
-        raise ValueError(f"ssim needs pictures of at least {WINDOW}x{WINDOW}, found {x.shape[-2]}x{x.shape[-1]}")
+        raise ValueError(f"ssim needs images of at least {WINDOW}x{WINDOW}, found {x.shape[-2]}x{x.shape[-1]}")
     mean_x, mean_y = _blur(x), _blur(y)
     var_x, var_y = (_blur(x * x) - mean_x**2).clamp(min=0), (_blur(y * y) - mean_y**2).clamp(min=0)
     covariance = _blur(x * y) - mean_x * mean_y
@@ -61,7 +61,7 @@ class RunningMean:
         """Add values, one an image; NaN raises ``ValueError``."""
         batch = values.detach().cpu().double().flatten()
         if batch.isnan().any():
-            raise ValueError("a value to average is NaN: check the pictures it was measured on")
+            raise ValueError("a value to average is NaN: check the images it was measured on")
         if len(batch):
             scatter = float((batch - batch.mean()).square().sum())
             self._join(len(batch), float(batch.mean()), scatter)
@@ -85,7 +85,7 @@ class RunningMean:
 
 def _pair(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     if images.shape != targets.shape:
-        raise ValueError(f"pictures of shape {tuple(images.shape)} cannot be compared with {tuple(targets.shape)}")
+        raise ValueError(f"images of shape {tuple(images.shape)} cannot be compared with {tuple(targets.shape)}")
     return _float64(check_images(images)), _float64(check_images(targets))
 
 

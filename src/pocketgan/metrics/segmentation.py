@@ -1,4 +1,4 @@
-"""How well pictures painted from label maps are read back as those maps: mIoU and pixel accuracy."""
+"""How well images generated from label maps are read back as those maps: mIoU and pixel accuracy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 IGNORED = -1
-"""In a map of truth: a pixel that is not counted."""
+"""In a map of target: a pixel that is not counted."""
 
 
 class Segmenter(Protocol):
@@ -26,13 +26,13 @@ class Segmenter(Protocol):
 
     @property
     def of_present(self) -> bool:
-        """Whether its published mean is over the classes in the truth alone (`Confusion.miou_of_present`), as COCO-Stuff's."""
+        """Whether its published mean is over the classes in the target alone (`Confusion.miou_of_present`), as COCO-Stuff's."""
         ...
 
-    def __call__(self, pictures: Tensor, size: tuple[int, int]) -> Tensor:
-        """The class of every pixel, N x h x w int64 of 0 to K - 1 on the CPU, for pictures N x 3 x H x W in [-1, 1].
+    def __call__(self, images: Tensor, size: tuple[int, int]) -> Tensor:
+        """The class of every pixel, N x h x w int64 of 0 to K - 1 on the CPU, for images N x 3 x H x W in [-1, 1].
 
-        ``size`` is (h, w), that of the maps to compare with, whatever the size of the pictures is.
+        ``size`` is (h, w), that of the maps to compare with, whatever the size of the images is.
         """
         ...
 
@@ -40,7 +40,7 @@ class Segmenter(Protocol):
 class Confusion:
     """How often pixels of each true class were predicted as each class: exact counts, in any order, mergeable.
 
-    ``counts`` is a K x K int64 tensor, row: truth, column: prediction. All figures are fractions from 0 to 1; papers print
+    ``counts`` is a K x K int64 tensor, row: target, column: prediction. All figures are fractions from 0 to 1; papers print
     them times 100.
     """
 
@@ -53,17 +53,17 @@ class Confusion:
         """K."""
         return len(self.counts)
 
-    def update(self, predicted: Tensor, truth: Tensor) -> None:
-        """Count pixels of maps N x H x W of integers: ``predicted`` 0 to K - 1, ``truth`` too or -1, which is not counted.
+    def update(self, predicted: Tensor, target: Tensor) -> None:
+        """Count pixels of maps N x H x W of integers: ``predicted`` 0 to K - 1, ``target`` too or -1, which is not counted.
 
         Raises ``ValueError`` for other shapes, types and values.
         """
-        if predicted.shape != truth.shape:
-            raise ValueError(f"a map of {tuple(predicted.shape)} cannot be compared with one of {tuple(truth.shape)}")
+        if predicted.shape != target.shape:
+            raise ValueError(f"a map of {tuple(predicted.shape)} cannot be compared with one of {tuple(target.shape)}")
         self._check("prediction", predicted, 0)
-        self._check("truth", truth, IGNORED)
-        counted = truth != IGNORED
-        pairs = truth[counted].long() * self.classes + predicted[counted].long()
+        self._check("target", target, IGNORED)
+        counted = target != IGNORED
+        pairs = target[counted].long() * self.classes + predicted[counted].long()
         self.counts += torch.bincount(pairs, minlength=self.classes**2).view_as(self.counts).cpu()
 
     def merge(self, other: Confusion) -> Confusion:
@@ -74,7 +74,7 @@ class Confusion:
         return merged
 
     def iou(self) -> Tensor:
-        """Intersection over union of each class, K float64; NaN for a class in neither the truth nor a prediction.
+        """Intersection over union of each class, K float64; NaN for a class in neither the target nor a prediction.
 
         Everingham et al. 2010, section 4.1.3; Cordts et al. 2016, section 3.2.
         """
@@ -82,11 +82,11 @@ class Confusion:
         return hits.double() / (self.counts.sum(0) + self.counts.sum(1) - hits)
 
     def miou(self) -> float:
-        """The mean of ``iou`` over the classes in the truth or a prediction (Cityscapes); NaN before the first pixel."""
+        """The mean of ``iou`` over the classes in the target or a prediction (Cityscapes); NaN before the first pixel."""
         return float(self.iou().nanmean())
 
     def miou_of_present(self) -> float:
-        """The mean of ``iou`` over the classes in the truth alone (COCO-Stuff); NaN before the first pixel."""
+        """The mean of ``iou`` over the classes in the target alone (COCO-Stuff); NaN before the first pixel."""
         return float(self.iou()[self.counts.sum(1) > 0].mean())
 
     def pixel_accuracy(self) -> float:
@@ -99,7 +99,7 @@ class Confusion:
         if values.numel():
             low, high = (int(bound) for bound in values.aminmax())
             if low < least or high >= self.classes:
-                hint = "; give pixels that do not count as -1" if what == "truth" else ""
+                hint = "; give pixels that do not count as -1" if what == "target" else ""
                 raise ValueError(
                     f"a {what} holds {low} to {high}, where {self.classes} classes allow {least} to {self.classes - 1}{hint}"
                 )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pocketgan.core.files import atomic
+from pocketgan.utils.files import atomic
 
 F64 = npt.NDArray[np.float64]
 
@@ -29,7 +29,7 @@ def feature_rows(features: npt.ArrayLike | torch.Tensor) -> F64:
     if len(bad):
         raise ValueError(
             f"feature row {bad[0]} of {len(rows)} holds NaN or infinity ({len(bad)} such rows): "
-            "check that picture, or the generator that made it"
+            "check that image, or the generator that made it"
         )
     return rows
 
@@ -55,7 +55,7 @@ class Moments:
 
     Either ``covariance`` (D x D) or ``factor`` (r x D, with ``factor.T @ factor`` the covariance) is given. Few samples
     come with a factor, which makes the Frechet distance quick. ``n`` is the number of samples, ``features`` the name of
-    the extractor and ``reals`` which pictures they are (``test``, ``train+test``); None where a file does not say.
+    the extractor and ``reals`` which images they are (``test``, ``train+test``); None where a file does not say.
     """
 
     mu: F64
@@ -149,7 +149,7 @@ class FeatureStatistics:
 
     Holds at most D rows and one D x D matrix, whatever the number of images. Up to D rows are kept as they are, so few
     samples give a low-rank factor; more are folded into mean and scatter (Chan, Golub and LeVeque 1983, eq. 2.1,
-    centred, so no digits are lost to a large mean). The order of batches and merges changes the last bits only.
+    centered, so no digits are lost to a large mean). The order of batches and merges changes the last bits only.
     """
 
     def __init__(self, *, features: str | None = None) -> None:
@@ -212,8 +212,8 @@ class FeatureStatistics:
 
 def _scatter(rows: F64) -> tuple[int, F64, F64]:
     mu = rows.mean(axis=0)
-    centred = rows - mu
-    return len(rows), mu, centred.T @ centred
+    centered = rows - mu
+    return len(rows), mu, centered.T @ centered
 
 
 def _combine(a: tuple[int, F64, F64] | None, b: tuple[int, F64, F64] | None) -> tuple[int, F64, F64] | None:

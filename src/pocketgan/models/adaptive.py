@@ -1,4 +1,4 @@
-"""The norms of MUNIT's decoder: one that a style scales and shifts, one over all channels of a picture at once."""
+"""The norms of MUNIT's decoder: one that a style scales and shifts, one over all channels of an image at once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ OPEN = 2**-5
 
 
 class AdaptiveNorm(nn.Module):
-    """Instance norm, its scale and shift given from outside for every picture (Huang and Belongie 2017, AdaIN, eq. 8)."""
+    """Instance norm, its scale and shift given from outside for every image (Huang and Belongie 2017, AdaIN, eq. 8)."""
 
     AXES = {"weight": ("channels",)}  # noqa: RUF012
 
     def __init__(self, channels: int, *, scaled: bool = False):
-        """``scaled``: with a learnt scale of what comes out, for methods that judge channels by one."""
+        """``scaled``: with a learnt scale of what comes out, for methods that evaluate channels by one."""
         super().__init__()
         self.channels, self.norm = channels, nn.InstanceNorm2d(channels)
         self.weight = nn.Parameter(torch.ones(int(channels))) if scaled else None
@@ -27,7 +27,7 @@ class AdaptiveNorm(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """``(x - mean) / (std + eps)`` over all of each picture, then a scale and a shift a channel (MUNIT, appendix B).
+    """``(x - mean) / (std + eps)`` over all of each image, then a scale and a shift a channel (MUNIT, appendix B).
 
     As released: the variance is the unbiased one, ``eps`` is added to its root, scales begin in U(0, 1). A channel whose gate
     is closed has no part in mean and variance, so that closing it is removing it. One from `OPEN` on has its full part, so that

@@ -14,8 +14,8 @@ class SelfAttention(nn.Module):
     """
 
     AXES = {"gamma": (None,)}  # noqa: RUF012
-    SEATS = {"query": "query", "key": "key", "value": "value"}  # noqa: RUF012
-    MATCHES = {"query": "key"}  # noqa: RUF012
+    GATES = {"query": "query", "key": "key", "value": "value"}  # noqa: RUF012
+    QK_PAIRS = {"query": "key"}  # noqa: RUF012
 
     def __init__(self, channels: int, keys: int):
         super().__init__()

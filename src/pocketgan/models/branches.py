@@ -40,7 +40,7 @@ class Branch(nn.Module):
             conv = style.conv(hidden, hidden, k, groups=hidden)
             self.depthwise = Unit(conv, style.depthwise_norm(hidden), style.act(), dropout=style.dropout)
         self.last = style.conv(hidden, writes, outer)
-        self.SEATS = {"last": "last"} if style.seats else {}
+        self.GATES = {"last": "last"} if style.gate_sites else {}
 
     def forward(self, x: Tensor) -> Tensor:
         """N x in x H x W -> N x out x H x W."""
@@ -62,16 +62,16 @@ class Style:
         bias: bool,
         padding: Literal["zeros", "reflect"],
         open_ended: bool,
-        seats: bool = True,
+        gate_sites: bool = True,
         dropout: float = 0.0,
     ):
         """``open_ended``: no norm follows the sum, so that what an absent branch adds counts, and gates sit on each branch;
         unless ``seats`` is off: then the channels of the sum are gated elsewhere."""
         self.norm, self.depthwise_norm, self.act, self.bias = norm, depthwise_norm, act, bias
-        self.padding, self.open_ended, self.seats, self.dropout = padding, open_ended, open_ended and seats, dropout
+        self.padding, self.open_ended, self.gate_sites, self.dropout = padding, open_ended, open_ended and gate_sites, dropout
 
     def conv(self, reads: int, writes: int, kernel: int, **more: Any) -> nn.Conv2d:
-        """A convolution that keeps the size of the picture."""
+        """A convolution that keeps the size of the image."""
         # A pad of 0 pixels needs no mode, and a map of one pixel has nothing to be reflected.
         mode: Literal["zeros", "reflect"] = self.padding if kernel > 1 else "zeros"
         return nn.Conv2d(reads, writes, kernel, padding=kernel // 2, padding_mode=mode, bias=self.bias, **more)
@@ -87,13 +87,13 @@ class Branches(nn.Module):
     def __init__(self, reads: int, writes: int, hidden: Mapping[str, int], style: Style):
         super().__init__()
         self.out_channels, self.names = writes, tuple(hidden)
-        self.open_ended, self.seats = style.open_ended, style.seats
+        self.open_ended, self.gate_sites = style.open_ended, style.gate_sites
         self.BRANCHES: dict[str, tuple[str, ...]] = {}
         for name, width in hidden.items():
             setattr(self, f"{name}_width", width)
             self.BRANCHES[name] = (f"{name}_width",)
             self.add_module(name, Branch(name, reads, width, writes, style) if width else None)
-        self.shift = Shift(writes, seat=self.seats) if style.open_ended and self.empty else None
+        self.shift = Shift(writes, seat=self.gate_sites) if style.open_ended and self.empty else None
 
     @property
     def empty(self) -> bool:
@@ -144,7 +144,7 @@ class Branches(nn.Module):
                 assert stay[0].last.bias is not None
                 stay[0].last.bias.data.add_(total)
             else:
-                self.shift = Shift(self.out_channels, seat=self.seats)
+                self.shift = Shift(self.out_channels, seat=self.gate_sites)
                 self.shift.value = total
         for name in self.names:
             if not getattr(self, f"{name}_width"):

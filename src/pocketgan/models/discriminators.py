@@ -72,7 +72,7 @@ class PixelSpec(Spec):
 
 
 class Discriminator(nn.Module):
-    """N x in x H x W in [-1, 1] -> N x 1 x H' x W' logits; a conditional one takes source and picture, concatenated."""
+    """N x in x H x W in [-1, 1] -> N x 1 x H' x W' logits; a conditional one takes source and image, concatenated."""
 
     def __init__(self, units: list[Unit], head: nn.Module):
         super().__init__()

@@ -85,7 +85,7 @@ class InceptionBlock(nn.Module):
         self.trunk, self.hidden = trunk, sum(hidden.values())  # a concatenation: 0 once every branch is gone
         self.branches = Branches(trunk, trunk, hidden, style)
         self.post = style.norm(trunk) if self.hidden else None
-        self.SEATS = {"post": "branches"} if self.hidden else {}
+        self.GATES = {"post": "branches"} if self.hidden else {}
         affine = getattr(style.norm(1), "affine", False)
         self.shift = Shift(trunk) if not self.hidden and affine else None
 
@@ -124,7 +124,7 @@ class InceptionBlock(nn.Module):
         if self.post is not None and (residue := self._residue()) is not None:
             self.shift = Shift(self.trunk)
             self.shift.value = residue.detach().flatten()
-        self.post, self.SEATS = None, {}
+        self.post, self.GATES = None, {}
 
 
 @MODELS.register("inception")

@@ -53,7 +53,7 @@ class InceptionSpadeSpec(LabelledSpec):
         return frozenset(group for block in self.blocks for head in (block, f"{block}_spade") for group in self._hidden(head))
 
     @property
-    def follows(self) -> Mapping[str, str]:
+    def tied_groups(self) -> Mapping[str, str]:
         """The whole schedule of widths is derived from the trunk's (CAT, released code)."""
         return dict.fromkeys(self.blocks[3:], "trunk")
 
@@ -64,7 +64,7 @@ class InceptionSpadeSpec(LabelledSpec):
         """The network."""
         norms = {"norm": lambda c: make_norm("batch", c), "act": nn.ReLU, "bias": True, "padding": "zeros", "open_ended": True}
         inner = Style(**norms, depthwise_norm=lambda c: make_norm("batch_plain", c))  # type: ignore[arg-type]
-        mapping = Style(**norms, depthwise_norm=lambda c: make_norm("batch", c), seats=False)  # type: ignore[arg-type]
+        mapping = Style(**norms, depthwise_norm=lambda c: make_norm("batch", c), gate_sites=False)  # type: ignore[arg-type]
 
         def branches(w: Widths, head: str, reads: int, writes: int, style: Style) -> Branches:
             return Branches(reads, writes, {kind: w[f"{head}_{kind}"] for kind in branch_names(self.kernels)}, style)
@@ -85,7 +85,7 @@ class InceptionSpadeSpec(LabelledSpec):
 class Shortcut(nn.Module):
     """Norm and 1 x 1 convolution, around a block that changes the width."""
 
-    SEATS = {"norm": "norm", "conv": "conv"}  # noqa: RUF012
+    GATES = {"norm": "norm", "conv": "conv"}  # noqa: RUF012
 
     def __init__(self, reads: int, writes: int):
         super().__init__()

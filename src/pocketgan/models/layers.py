@@ -12,7 +12,7 @@ Norm = Literal["instance", "instance_affine", "batch"]
 
 
 def make_norm(kind: Norm | Literal["batch_plain"], channels: int) -> nn.Module:
-    """The normalisation layer of that kind for N x ``channels`` x H x W; ``batch_plain``: statistics, no parameters."""
+    """The normalization layer of that kind for N x ``channels`` x H x W; ``batch_plain``: statistics, no parameters."""
     match kind:
         case "instance":
             return nn.InstanceNorm2d(channels)
@@ -30,7 +30,7 @@ def needs_bias(kind: Norm) -> bool:
 
 
 def evaluated(norm: nn.Module, constants: Tensor) -> Tensor:
-    """What a norm makes of pictures of one constant a channel, C -> C.
+    """What a norm makes of images of one constant a channel, C -> C.
 
     Always by the statistics of evaluation, as those are what stays when the layers before it are dropped.
     """
@@ -47,7 +47,7 @@ class Unit(nn.Module):
         super().__init__()
         self.conv, self.norm, self.act = conv, norm, act
         self.drop = nn.Dropout(dropout) if dropout else None
-        self.SEATS = {"conv" if norm is None else "norm": "conv"}
+        self.GATES = {"conv" if norm is None else "norm": "conv"}
 
     def forward(self, x: Tensor, *style: Tensor) -> Tensor:
         """N x in x H x W -> N x out x H' x W'; ``style`` is what an adaptive norm takes besides."""
@@ -70,7 +70,7 @@ class Unit(nn.Module):
 class Separable(nn.Module):
     """Depthwise and norm, then pointwise 1x1: the decomposed convolution of MobileNet in GAN Compression, section 3.2."""
 
-    SEATS = {"norm": "depthwise"}  # noqa: RUF012
+    GATES = {"norm": "depthwise"}  # noqa: RUF012
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Shift(nn.Module):
 
     def __init__(self, channels: int, *, seat: bool = True):
         super().__init__()
-        self.SEATS = {"": ""} if seat else {}
+        self.GATES = {"": ""} if seat else {}
         self.out_channels = channels
         self.register_buffer("value", torch.zeros(channels))
         self.value: Tensor

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pocketgan.models.equalised import EqualConv2d, EqualConvTranspose2d, EqualLinear, Leaky
+from pocketgan.models.equalized import EqualConv2d, EqualConvTranspose2d, EqualLinear, Leaky
 from pocketgan.models.resample import Blur, Upsample
 
 
 def demodulation(style: Tensor, energy: Tensor) -> Tensor:
     """What brings every output back to unit variance, N x in and in x out -> N x out (eq. 3).
 
-    The squared norms of the modulated filters (eq. 1), summed without making a filter for each picture.
+    The squared norms of the modulated filters (eq. 1), summed without making a filter for each image.
     """
     return (style.square() @ energy + 1e-8).rsqrt()
 
@@ -25,7 +25,7 @@ class Affine(EqualLinear):
     It follows the channels that it scales: one that is closed may not be left in the sum that a demodulation takes.
     """
 
-    CARRIES = True
+    PASS_THROUGH = True
 
     def __init__(self, style: int, channels: int):
         super().__init__(style, channels, start=1.0)
@@ -34,10 +34,10 @@ class Affine(EqualLinear):
 class Modulated(nn.Module):
     """A convolution whose inputs are scaled by a style, and whose outputs (``demodulate``) are scaled back to unit variance.
 
-    Scaling what passes is the same as scaling the filters (eq. 1), for every picture in its own way.
+    Scaling what passes is the same as scaling the filters (eq. 1), for every image in its own way.
     """
 
-    SEATS = {"affine": "affine"}  # noqa: RUF012
+    GATES = {"affine": "affine"}  # noqa: RUF012
 
     def __init__(
         self, style: int, in_channels: int, out_channels: int, kernel: int, *, up: bool = False, demodulate: bool = True
@@ -90,7 +90,7 @@ class NoiseAndBias(nn.Module):
 class StyledLayer(nn.Module):
     """Modulated 3x3 convolution, smoothing where it doubles the size, noise, bias, activation (figure 2c)."""
 
-    SEATS = {"shift": "modulated.conv"}  # noqa: RUF012
+    GATES = {"shift": "modulated.conv"}  # noqa: RUF012
 
     def __init__(self, style: int, in_channels: int, out_channels: int, size: int, *, up: bool = False):
         """``size``: height and width of what it makes."""
@@ -106,10 +106,10 @@ class StyledLayer(nn.Module):
 
 
 class Constant(nn.Module):
-    """The learned map that every picture begins with, C x 4 x 4."""
+    """The learned map that every image begins with, C x 4 x 4."""
 
     AXES = {"weight": ("out_channels", None, None)}  # noqa: RUF012
-    SEATS = {"": ""}  # noqa: RUF012
+    GATES = {"": ""}  # noqa: RUF012
 
     def __init__(self, channels: int):
         super().__init__()
@@ -130,7 +130,7 @@ class Block(nn.Module):
         self.conv1 = StyledLayer(style, hidden, writes, size)
         self.skip = EqualConv2d(reads, writes, 1, bias=False) if residual else None
         self.up = Upsample() if residual else None
-        self.SEATS = {"skip": "skip"} if residual else {}
+        self.GATES = {"skip": "skip"} if residual else {}
 
     def forward(self, x: Tensor, styles: Sequence[Tensor], noises: Sequence[Tensor | None]) -> Tensor:
         """N x in x H x W -> N x out x 2H x 2W."""

@@ -1,4 +1,4 @@
-"""MUNIT's generator: the content of a picture of one domain, painted in a style of the other.
+"""MUNIT's generator: the content of an image of one domain, generated in a style of the other.
 
 Huang et al. 2018, "Multimodal Unsupervised Image-to-Image Translation"; the separable form is GAN Compression's. It is one
 direction as it is used: the content encoder of the source's domain, the rest of the target's.
@@ -36,7 +36,7 @@ class MunitSpec(Spec):
     style_dim: int = 8
     """Numbers of a style."""
     style_encoder: bool = True
-    """Whether a style may also be read off a picture of the target's domain."""
+    """Whether a style may also be read off an image of the target's domain."""
     norm: Literal["instance", "instance_affine"] = "instance"
     """The content encoder's; with ``instance_affine`` the decoder's adaptive norms have a scale, too."""
     separable: bool = False
@@ -58,9 +58,12 @@ class MunitSpec(Spec):
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The picture that is translated, and a style, or the picture that it is read off."""
-        picture = self.out_channels if self.style_encoder else 0
-        return (Input("source", self.in_channels), Input("style", self.style_dim, drawn=True, picture=picture))
+        """The image that is translated, and a style, or the image that it is read off."""
+        reference_channels = self.out_channels if self.style_encoder else 0
+        return (
+            Input("input", self.in_channels),
+            Input("style", self.style_dim, is_latent=True, reference_channels=reference_channels),
+        )
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -99,17 +102,17 @@ class MunitGenerator(nn.Module):
         self.mlp = Mlp(w, spec.style_dim, sum(block.reads for block in self.decoder.blocks()))
 
     def forward(self, image: Tensor, style: Tensor) -> Tensor:
-        """The picture in that style: N x style_dim numbers, or N x out x H' x W' pictures that it is read off."""
+        """The image in that style: N x style_dim numbers, or N x out x H' x W' images that it is read off."""
         return self.decode(self.content(image), style if style.ndim == 2 else self.style_of(style))
 
-    def style_of(self, picture: Tensor) -> Tensor:
+    def style_of(self, reference: Tensor) -> Tensor:
         """N x out x H x W in [-1, 1] -> N x style_dim. Raises ``ValueError`` for a network without a style encoder."""
         if self.style is None:
             raise ValueError(
-                f"a style of shape {tuple(picture.shape)} is a picture's, and this network has no style encoder: give it "
+                f"a style of shape {tuple(reference.shape)} is an image's, and this network has no style encoder: give it "
                 f"N x {self.style_dim} numbers"
             )
-        return self.style(picture)  # type: ignore[no-any-return]
+        return self.style(reference)  # type: ignore[no-any-return]
 
     def decode(self, content: Tensor, style: Tensor) -> Tensor:
         """N x trunk x H/4 x W/4 and N x style_dim -> N x out x H x W."""
@@ -128,23 +131,24 @@ def without_style_encoder(model: nn.Module) -> nn.Module:
 
 
 def assembled(source: nn.Module, target: nn.Module) -> nn.Module:
-    """The generator from one domain to another: the content encoder of ``source``, all else of ``target``; both are left alone.
+    """The generator from one domain to another: the content encoder of ``input``, all else of ``target``; both are left alone.
 
     Raises ``ValueError`` for another architecture, and for two that do not agree on the content code.
     """
-    reads, paints, whole = _munit_spec(source), _munit_spec(target), copy.deepcopy(target)
+    reads, generates, whole = _munit_spec(source), _munit_spec(target), copy.deepcopy(target)
     for what in ("blocks", "separable", "norm"):
-        if getattr(reads, what) != getattr(paints, what):
+        if getattr(reads, what) != getattr(generates, what):
             raise ValueError(
-                f"the content encoder has {what}={getattr(reads, what)}, the decoder {getattr(paints, what)}: they must agree"
+                f"the content encoder has {what}={getattr(reads, what)}, the decoder {getattr(generates, what)}: they must "
+                "agree"
             )
-    if reads.widths["trunk"] != paints.widths["trunk"]:
+    if reads.widths["trunk"] != generates.widths["trunk"]:
         raise ValueError(
-            f"the content encoder gives {reads.widths['trunk']} channels, the decoder reads {paints.widths['trunk']}: "
+            f"the content encoder gives {reads.widths['trunk']} channels, the decoder reads {generates.widths['trunk']}: "
             "take two that were trained together"
         )
     own = {group: width for group, width in reads.widths.items() if group in ("stem", "down1") or group.startswith("content")}
-    spec = dataclasses.replace(paints, in_channels=reads.in_channels, widths={**paints.widths, **own})
+    spec = dataclasses.replace(generates, in_channels=reads.in_channels, widths={**generates.widths, **own})
     whole.content, whole.in_channels, whole.spec = copy.deepcopy(source.content), spec.in_channels, spec  # type: ignore[assignment]
     return whole
 

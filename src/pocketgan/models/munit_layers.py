@@ -93,7 +93,7 @@ class StyleEncoder(nn.Module):
 class Mlp(nn.Module):
     """A style to the moments of the decoder's adaptive norms: N x style_dim -> N x ``writes``."""
 
-    SEATS = {"first": "first", "second": "second"}  # noqa: RUF012
+    GATES = {"first": "first", "second": "second"}  # noqa: RUF012
 
     def __init__(self, w: Widths, style_dim: int, writes: int):
         super().__init__()
@@ -139,7 +139,7 @@ class Decoder(nn.Module):
         return [block for block in self.children() if isinstance(block, AdaptiveBlock)]
 
     def forward(self, x: Tensor, moments: Tensor) -> Tensor:
-        """The picture."""
+        """The image."""
         blocks = self.blocks()
         for block, own in zip(blocks, torch.split(moments, [int(block.reads) for block in blocks], 1), strict=True):
             x = block(x, own)

@@ -1,4 +1,4 @@
-"""Doubling and halving of pictures through the smoothing filter 1-3-3-1 (Karras et al. 2020, StyleGAN2, section 2 of B)."""
+"""Doubling and halving of images through the smoothing filter 1-3-3-1 (Karras et al. 2020, StyleGAN2, section 2 of B)."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ class Upsample(nn.Module):
         self.filter: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """The larger picture."""
+        """The larger image."""
         channels = x.shape[1]
         return F.conv_transpose2d(x, self.filter.expand(channels, 1, 4, 4), None, 2, 1, groups=channels)

@@ -155,7 +155,7 @@ class ResnetGenerator(nn.Module):
         self.head = nn.Conv2d(w.up2, spec.out_channels, 7, padding=3, padding_mode="reflect")
 
     def forward(self, x: Tensor) -> Tensor:
-        """The picture for the image."""
+        """The image for the image."""
         x = self.down2(self.down1(self.stem(x)))
         for name in self.block_names:
             x = self.get_submodule(name)(x)

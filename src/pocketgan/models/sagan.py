@@ -1,4 +1,4 @@
-"""SAGAN: pictures out of random numbers, with self-attention in the generator and in the discriminator.
+"""SAGAN: images out of random numbers, with self-attention in the generator and in the discriminator.
 
 Zhang et al. 2019, "Self-Attention Generative Adversarial Networks", without classes: the network of 64 x 64 faces that GCC
 (Li et al. 2021) and DMAD compress.
@@ -23,13 +23,13 @@ from pocketgan.models.spectral import spectral_
 
 @dataclass(frozen=True, kw_only=True)
 class AttentiveSpec(Spec):
-    """What generator and discriminator share: one map of every side from 4 to half the picture's, attention after some.
+    """What generator and discriminator share: one map of every side from 4 to half the image's, attention after some.
 
     Groups and layers have the same names: ``map4`` (the channels of that map), ``attention16`` (those of query and key), ...
     """
 
     size: int = 64
-    """Side of the pictures, a power of two from 32."""
+    """Side of the images, a power of two from 32."""
     attention: tuple[int, ...]
     """Sides of the maps that self-attention follows."""
     spectral: bool = False
@@ -56,7 +56,7 @@ class AttentiveSpec(Spec):
         return [f"map{side}", *([f"attention{side}"] if side in self.attention else [])]
 
     @property
-    def follows(self) -> Mapping[str, str]:
+    def tied_groups(self) -> Mapping[str, str]:
         """Query and key have no norm: they stay in proportion to the map that they look at."""
         return {f"attention{side}": f"map{side}" for side in self.sides if side in self.attention}
 
@@ -78,40 +78,40 @@ class AttentiveSpec(Spec):
 
 
 def sides(size: int) -> tuple[int, ...]:
-    """Of the maps of a picture of that side, from 4 to its half."""
+    """Of the maps of an image of that side, from 4 to its half."""
     return tuple(2**k for k in range(2, size.bit_length() - 1))
 
 
 def check_size(name: str, size: int) -> None:
     """Raise ``ValueError`` for a side that is no power of two, or too small for two maps with attention."""
     if size < 32 or size & (size - 1):
-        raise ValueError(f"{name} size={size}: allowed are powers of two from 32; scale the pictures to one of these")
+        raise ValueError(f"{name} size={size}: allowed are powers of two from 32; scale the images to one of these")
 
 
 @ARCHITECTURES.register("sagan")
 @dataclass(frozen=True, kw_only=True)
 class SaganSpec(AttentiveSpec):
-    """Transposed 4x4 convolutions from numbers to a picture; spectral norm on all but the last."""
+    """Transposed 4x4 convolutions from numbers to an image; spectral norm on all but the last."""
 
     latent: int = 128
-    """How many numbers a picture is made of."""
+    """How many numbers an image is made of."""
     out_channels: int = 3
 
     name: ClassVar[str] = "sagan"
 
     def __post_init__(self) -> None:
         if self.latent < 1:
-            raise ValueError(f"sagan latent={self.latent}: a picture is made of one number at least; published: 128")
+            raise ValueError(f"sagan latent={self.latent}: an image is made of one number at least; published: 128")
         super().__post_init__()
 
     @property
     def inputs(self) -> tuple[Input, ...]:
         """The numbers."""
-        return (Input("source", self.latent, drawn=True),)
+        return (Input("input", self.latent, is_latent=True),)
 
     @property
-    def paints(self) -> Shape:
-        """As many layers as there are, as large is the picture."""
+    def output_shape(self) -> Shape:
+        """As many layers as there are, as large is the image."""
         return self.size, self.size
 
     @property
@@ -141,7 +141,7 @@ class SaganGenerator(nn.Module):
         self.head = nn.ConvTranspose2d(previous, spec.out_channels, 4, 2, 1)
 
     def forward(self, latent: Tensor) -> Tensor:
-        """The pictures."""
+        """The images."""
         x = latent[:, :, None, None]
         for name in self.layer_names:  # not all children: a search hangs its own state beside them
             x = self.get_submodule(name)(x)
@@ -173,7 +173,7 @@ class SaganDiscriminatorSpec(AttentiveSpec):
 
 
 class SaganDiscriminator(nn.Module):
-    """N x in x H x W in [-1, 1] -> logits N x 1 x H' x W', of pictures of the spec's size one each."""
+    """N x in x H x W in [-1, 1] -> logits N x 1 x H' x W', of images of the spec's size one each."""
 
     def __init__(self, spec: SaganDiscriminatorSpec):
         super().__init__()
@@ -199,7 +199,7 @@ class SaganDiscriminator(nn.Module):
 
 
 def _widths(n: int, size: int, attention: tuple[int, ...]) -> dict[str, int]:
-    """n at half the picture's side, twice as many channels at each half of that; an eighth of them for query and key."""
+    """n at half the image's side, twice as many channels at each half of that; an eighth of them for query and key."""
     maps = {side: n * size // (2 * side) for side in sides(size)}
     return {f"map{side}": width for side, width in maps.items()} | {
         f"attention{side}": max(1, maps[side] // 8) for side in attention if side in maps

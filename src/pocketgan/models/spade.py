@@ -27,13 +27,13 @@ FACTORS = (8, 4, 2, 1)
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledSpec(Spec):
-    """What the descriptions of both generators share: blocks from a small map of the labels up to the picture."""
+    """What the descriptions of both generators share: blocks from a small map of the labels up to the image."""
 
     in_channels: int = 36
     """One channel a class, and one of instance edges (Cityscapes: 35 + 1)."""
     out_channels: int = 3
     upsamplings: int = 6
-    """Doublings from the first map to the picture: 5 (``normal``), 6 (``more``) or 7 (``most``)."""
+    """Doublings from the first map to the image: 5 (``normal``), 6 (``more``) or 7 (``most``)."""
     spade_norm: Plain = "batch_plain"
     spectral: bool = False
     """Spectral norm on the blocks' convolutions while a teacher is trained; artifacts have it folded into the weights."""
@@ -45,7 +45,7 @@ class LabelledSpec(Spec):
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """Their names, from the smallest map to the picture."""
+        """Their names, from the smallest map to the image."""
         return ("head", "middle0", "middle1", "up0", "up1", "up2", "up3", *(("up4",) if self.upsamplings == 7 else ()))
 
     def ends(self, block: str) -> tuple[str, str]:
@@ -155,8 +155,8 @@ class Modulation(nn.Module):
 class Spade(nn.Module):
     """``norm(x) (1 + gamma) + beta``, scale and shift from the label map (SPADE, eq. 1, with 1 + gamma as released)."""
 
-    CARRIES = True
-    SEATS = {"": ""}  # noqa: RUF012
+    PASS_THROUGH = True
+    GATES = {"": ""}  # noqa: RUF012
 
     def __init__(self, norm: nn.Module, channels: int, modulation: nn.Module):
         super().__init__()
@@ -184,7 +184,7 @@ class SpadeBlock(nn.Module):
     ):
         super().__init__()
         self.spade0, self.conv0, self.spade1, self.conv1, self.spades, self.convs = spade0, conv0, spade1, conv1, spades, convs
-        self.SEATS = {"conv0": "conv0", "conv1": "conv1"} | ({} if convs is None else {"convs": "convs"})
+        self.GATES = {"conv0": "conv0", "conv1": "conv1"} | ({} if convs is None else {"convs": "convs"})
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """N x in x H x W and N x labels x H x W -> N x out x H x W."""
@@ -213,7 +213,7 @@ class SpadeGenerator(nn.Module):
         self.head_conv = nn.Conv2d(w[spec.blocks[-1]], spec.out_channels, 3, padding=1)
 
     def forward(self, labels: Tensor) -> Tensor:
-        """The picture for the label map."""
+        """The image for the label map."""
         step = self.stride
         x = self.first(labels[..., ::step, ::step])  # every step-th place: what resizing to the nearest gives
         for name in self.block_names:

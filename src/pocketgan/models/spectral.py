@@ -41,7 +41,7 @@ def plain(spec: Spec) -> Spec:
 def folded(model: nn.Module) -> nn.Module:
     """The network with plain weights that computes what ``model`` does in evaluation mode; itself where its own are plain.
 
-    Built anew: torch shares the class of a parametrised layer among its copies, so that one of them cannot be freed alone.
+    Built anew: torch shares the class of a parametrized layer among its copies, so that one of them cannot be freed alone.
     """
     spec = getattr(model, "spec", None)
     if not isinstance(spec, Spec) or not getattr(spec, "spectral", False):

@@ -1,4 +1,4 @@
-"""StyleGAN2's generator: numbers drawn at random become a style, and the style, layer by layer, a picture.
+"""StyleGAN2's generator: numbers drawn at random become a style, and the style, layer by layer, an image.
 
 Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"; mapping network and truncation of Karras et al.
 2019, "A Style-Based Generator Architecture". Sizes and widths as in the released stylegan2-ada-pytorch.
@@ -17,19 +17,19 @@ from pocketgan.core.dims import Dim, Widths
 from pocketgan.core.inputs import Input
 from pocketgan.core.shape import Shape
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
-from pocketgan.models.equalised import Dense
+from pocketgan.models.equalized import Dense
 from pocketgan.models.modulated import Block, Constant, Modulated, StyledLayer
 from pocketgan.models.resample import Upsample
 
 Output = Literal["skip", "residual"]
-"""How layers come to the picture: each size adds to it (figure 7b), or blocks add to their features (figure 7c)."""
+"""How layers come to the image: each size adds to it (figure 7b), or blocks add to their features (figure 7c)."""
 
 SLOW = 0.01
 """How fast the mapping network learns, compared to the rest (StyleGAN, appendix C)."""
 
 
 def check_size(name: str, size: int) -> None:
-    """Raise ``ValueError`` unless pictures of 4 x 4, doubled a few times, become as large."""
+    """Raise ``ValueError`` unless images of 4 x 4, doubled a few times, become as large."""
     if size < 8 or size & (size - 1):
         raise ValueError(f"{name} size={size}: allowed are powers of two from 8 on")
 
@@ -45,9 +45,9 @@ class StyleGan2Spec(Spec):
     """Groups: ``map1`` ... and ``style`` (the mapping network), ``const``, ``b4``, then a size ``b8_hidden``, ``b8`` ..."""
 
     size: int = 256
-    """Height and width of its pictures: a power of two."""
+    """Height and width of its images: a power of two."""
     latent: int = 512
-    """Numbers drawn for a picture."""
+    """Numbers drawn for an image."""
     mapping: int = 8
     """Layers of the mapping network."""
     output: Output = "skip"
@@ -63,7 +63,7 @@ class StyleGan2Spec(Spec):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Heights of the blocks' maps, from 4 to the picture's."""
+        """Heights of the blocks' maps, from 4 to the image's."""
         return tuple(2**k for k in range(2, self.size.bit_length()))
 
     def groups(self) -> tuple[str, ...]:
@@ -80,10 +80,10 @@ class StyleGan2Spec(Spec):
     def inputs(self) -> tuple[Input, ...]:
         """The latent, and the noise of all layers in one row, the smallest map first."""
         noise = sum(size**2 for size in noise_sizes(self.sizes))
-        return Input("source", self.latent, drawn=True), Input("noise", noise, drawn=True, optional=True)
+        return Input("input", self.latent, is_latent=True), Input("noise", noise, is_latent=True, optional=True)
 
     @property
-    def paints(self) -> Shape:
+    def output_shape(self) -> Shape:
         """Squares of its size."""
         return self.size, self.size
 
@@ -132,7 +132,7 @@ class StyleGan2(nn.Module):
         self.up = Upsample() if self.skips else None
 
     def forward(self, z: Tensor, noise: Tensor | None = None) -> Tensor:
-        """The picture; without noise by the fixed noise of its layers, and never truncated."""
+        """The image; without noise by the fixed noise of its layers, and never truncated."""
         return self.synthesis(self.mapping(z), noise)
 
     def mapping(self, z: Tensor) -> Tensor:
@@ -154,33 +154,33 @@ class StyleGan2(nn.Module):
         return torch.cat([self.w_avg.lerp(w[:, :cutoff], psi), w[:, cutoff:]], 1)
 
     def synthesis(self, w: Tensor, noise: Tensor | None = None) -> Tensor:
-        """One style a picture (N x width) or one a layer (N x `layers_of_style` x width) -> N x 3 x size x size.
+        """One style an image (N x width) or one a layer (N x `layers_of_style` x width) -> N x 3 x size x size.
 
         ``noise``: N x k standard normal numbers, all layers' in one row. Raises ``ValueError`` for another number of styles.
         """
         styles = self._by_layer(w).unbind(1)
         noises = list(self._noises(noise))
         x = self.b4(self.const(w.shape[0]), styles[0], noises[0])
-        picture = self._onto(None, x, 4, styles[1])
+        image = self._onto(None, x, 4, styles[1])
         for k, size in enumerate(self.sizes[1:]):
-            # What the colours of a size read is also what the next size's first layer reads, as published.
+            # What the colors of a size read is also what the next size's first layer reads, as published.
             x = self.get_submodule(f"b{size}")(x, styles[2 * k + 1 : 2 * k + 3], noises[2 * k + 1 : 2 * k + 3])
-            picture = self._onto(picture, x, size, styles[2 * k + 3])
-        assert picture is not None
-        return picture
+            image = self._onto(image, x, size, styles[2 * k + 3])
+        assert image is not None
+        return image
 
-    def _onto(self, picture: Tensor | None, x: Tensor, size: int, style: Tensor) -> Tensor | None:
-        """What there is of the picture, twice as large, with the colours of this size on it; without skips, only the last."""
+    def _onto(self, image: Tensor | None, x: Tensor, size: int, style: Tensor) -> Tensor | None:
+        """What there is of the image, twice as large, with the colors of this size on it; without skips, only the last."""
         if not self.skips and size < self.sizes[-1]:
             return None
-        colours: Tensor = self.get_submodule(f"rgb{size}")(x, style)
-        return colours if picture is None or self.up is None else self.up(picture) + colours
+        colors: Tensor = self.get_submodule(f"rgb{size}")(x, style)
+        return colors if image is None or self.up is None else self.up(image) + colors
 
     def _by_layer(self, w: Tensor) -> Tensor:
         if w.ndim == 2:
             return w[:, None].expand(-1, self.layers_of_style, -1)
         if w.shape[1] != self.layers_of_style:
-            raise ValueError(f"{w.shape[1]} styles a picture: give one, or one for each of {self.layers_of_style} layers")
+            raise ValueError(f"{w.shape[1]} styles an image: give one, or one for each of {self.layers_of_style} layers")
         return w
 
     def _noises(self, noise: Tensor | None) -> Iterator[Tensor | None]:

@@ -1,4 +1,4 @@
-"""StyleGAN2's discriminator: residual blocks that halve the size, and a look at how pictures of a batch differ.
+"""StyleGAN2's discriminator: residual blocks that halve the size, and a look at how images of a batch differ.
 
 Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", section 4.1.
 """
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pocketgan.core.dims import FIXED, Dim, Widths
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
-from pocketgan.models.equalised import Dense, EqualConv2d, EqualLinear, Leaky
+from pocketgan.models.equalized import Dense, EqualConv2d, EqualLinear, Leaky
 from pocketgan.models.layers import Unit
 from pocketgan.models.resample import Blur
 from pocketgan.models.stylegan2 import channels_at, check_size
@@ -22,15 +22,15 @@ from pocketgan.models.stylegan2 import channels_at, check_size
 @ARCHITECTURES.register("stylegan2-discriminator")
 @dataclass(frozen=True, kw_only=True)
 class StyleGan2DiscriminatorSpec(Spec):
-    """Groups: a size, from the picture's down, ``b256`` (what its block reads), ``b256_hidden``; ``b4``, ``last``, ``fc``."""
+    """Groups: a size, from the image's down, ``b256`` (what its block reads), ``b256_hidden``; ``b4``, ``last``, ``fc``."""
 
     size: int = 256
-    """Height and width of the pictures: a power of two."""
+    """Height and width of the images: a power of two."""
     in_channels: int = 3
     residual: bool = True
     """Blocks add what they read to what they make; the published network for CIFAR-10 does without."""
     batch_group: int = 4
-    """How many pictures are compared with one another, at most."""
+    """How many images are compared with one another, at most."""
 
     name: ClassVar[str] = "stylegan2-discriminator"
 
@@ -42,7 +42,7 @@ class StyleGan2DiscriminatorSpec(Spec):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """What the blocks read, from the picture's down to 8."""
+        """What the blocks read, from the image's down to 8."""
         return tuple(2**k for k in range(self.size.bit_length() - 1, 2, -1))
 
     def groups(self) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class DiscriminatorBlock(nn.Module):
         self.conv1 = Unit(EqualConv2d(hidden, writes, 3, stride=2), None, Leaky())
         self.smaller = Blur(padding=1, stride=2) if residual else None
         self.skip = EqualConv2d(reads, writes, 1, bias=False) if residual else None
-        self.SEATS = {"skip": "skip"} if residual else {}
+        self.GATES = {"skip": "skip"} if residual else {}
 
     def forward(self, x: Tensor) -> Tensor:
         """N x in x H x W -> N x out x H/2 x W/2."""
@@ -90,9 +90,9 @@ class BatchDeviation(nn.Module):
     channels are removed. It follows the channels that it reads, as one that is closed has still the deviation of epsilon.
     """
 
-    CARRIES = True
+    PASS_THROUGH = True
     AXES = {"share": ("out_channels",)}  # noqa: RUF012
-    SEATS = {"": ""}  # noqa: RUF012
+    GATES = {"": ""}  # noqa: RUF012
 
     def __init__(self, channels: int, group: int):
         super().__init__()
@@ -122,7 +122,7 @@ class WithDeviation(nn.Module):
 
 
 class StyleGan2Discriminator(nn.Module):
-    """N x in x size x size in [-1, 1] -> N x 1 logits; what it makes of a picture depends on the others of its batch."""
+    """N x in x size x size in [-1, 1] -> N x 1 logits; what it makes of an image depends on the others of its batch."""
 
     def __init__(self, spec: StyleGan2DiscriminatorSpec):
         super().__init__()

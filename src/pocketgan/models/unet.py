@@ -106,7 +106,7 @@ class UnetGenerator(nn.Module):
         return next((k - 1 for k in range(2, self.depth + 1) if getattr(self, f"level{k}") == 0), self.depth)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The picture for the image."""
+        """The image for the image."""
         levels, skips = self.levels(), []
         for k in range(1, levels + 1):
             x = self.get_submodule(f"down{k}")(x)

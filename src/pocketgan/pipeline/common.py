@@ -13,26 +13,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.inputs import drawn_by, image_channels
-from pocketgan.core.progress import Reporter
+from pocketgan.core.inputs import image_channels, latent_inputs
 from pocketgan.core.run import Run
 from pocketgan.core.shape import Shape
 from pocketgan.core.spec import MODELS, stride_of
 from pocketgan.data.check import check
-from pocketgan.data.config import DataConfig, Pairing
+from pocketgan.data.config import DataConfig, TaskName
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.loader import eval_batches, places, train_batches
-from pocketgan.evaluate import Judgement
+from pocketgan.evaluation import Scores
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models.spectral import folded
-from pocketgan.train.config import FitConfig
-from pocketgan.train.processes import processes
+from pocketgan.training.config import TrainingConfig
+from pocketgan.training.distributed import processes
+from pocketgan.utils.progress import Reporter
 
 Batches = Callable[[int], Iterator[dict[str, Tensor]]]
 SHOWN = 4  # rows of a sample grid
 
 
-def batches_of(data: ImageData, fit: FitConfig, seed: int) -> Batches:
+def batches_of(data: ImageData, fit: TrainingConfig, seed: int) -> Batches:
     """The training batches from any step on; in several processes, this one's slices of them."""
     world = processes()
     return partial(_batches, data, fit.batch, seed, (world.rank, world.count))
@@ -47,17 +47,17 @@ def open_run(
 ) -> Run:
     """`Run.open` in the first process; in the others, once that is done, the same directory for reading."""
     world = processes()
-    if world.first:
+    if world.is_main:
         run = Run.open(path, config, resume=resume, reporter=reporter, changed=changed, joins=joins)
     else:
         run = Run(path, writes=False)
-    world.wait()
+    world.barrier()
     return run
 
 
-def there(file: Path) -> bool:
+def exists_on_main(file: Path) -> bool:
     """Whether the first process sees ``file``: where a stage may be skipped, all skip it or none."""
-    return bool(processes().told(int(file.exists())))
+    return bool(processes().broadcast_int(int(file.exists())))
 
 
 def first_batch(data: ImageData, count: int = SHOWN) -> dict[str, Tensor]:
@@ -65,8 +65,8 @@ def first_batch(data: ImageData, count: int = SHOWN) -> dict[str, Tensor]:
     return dict(next(iter(eval_batches(data, batch=min(count, len(data)), workers=0))).images)
 
 
-def open_splits(config: DataConfig, task: Pairing) -> tuple[ImageData, ImageData]:
-    """The training images and the images to judge on; their headers are read first.
+def open_splits(config: DataConfig, task: TaskName) -> tuple[ImageData, ImageData]:
+    """The training images and the images to evaluate on; their headers are read first.
 
     Raises one ``ValueError`` that names the first files that cannot be used, and why.
     """
@@ -75,11 +75,12 @@ def open_splits(config: DataConfig, task: Pairing) -> tuple[ImageData, ImageData
 
 
 def check_stride(model: nn.Module, shape: Shape) -> None:
-    """Raise ``ValueError`` if images of that height and width do not fit the network's stride, or the size that it paints."""
-    painted = getattr(getattr(model, "spec", None), "paints", None)
-    if painted is not None and painted != shape:
-        height, width = painted
-        raise ValueError(f"{_asked(shape)}: this network knows pictures of {width}x{height} only; take size={width}")
+    """Raise ``ValueError`` if images of that height and width do not fit the network's stride, or the size that it
+    generates."""
+    generated = getattr(getattr(model, "spec", None), "output_shape", None)
+    if generated is not None and generated != shape:
+        height, width = generated
+        raise ValueError(f"{_asked(shape)}: this network knows images of {width}x{height} only; take size={width}")
     stride, (height, width) = stride_of(model), shape
     if width % stride:
         below, above = _multiples(width, stride)
@@ -87,19 +88,19 @@ def check_stride(model: nn.Module, shape: Shape) -> None:
     if height % stride:
         below, above = _multiples(height, stride)
         raise ValueError(
-            f"{_asked(shape)} makes pictures {height} high, no multiple of {stride}, the generator's stride: take "
+            f"{_asked(shape)} makes images {height} high, no multiple of {stride}, the generator's stride: take "
             f"aspect={width / below:.5g} or {width / above:.5g}, for {below} or {above}"
         )
 
 
 def check_channels(model: nn.Module, data: ImageData) -> None:
-    """Raise ``ValueError`` if the generator reads other label maps than these, or something else than pictures."""
+    """Raise ``ValueError`` if the generator reads other label maps than these, or something else than images."""
     check_drawn(model, data.task)
-    if drawn_by(model):
+    if latent_inputs(model):
         return
     if data.labels is None and image_channels(model) != 3:
         raise ValueError(
-            f"the generator reads {image_channels(model)} channels, the pictures in {data.config.path} have 3: let its factory "
+            f"the generator reads {image_channels(model)} channels, the images in {data.config.path} have 3: let its factory "
             "return a module that makes what it reads out of RGB"
         )
     if data.labels is None or image_channels(model) == data.labels.channels:
@@ -111,12 +112,12 @@ def check_channels(model: nn.Module, data: ImageData) -> None:
     )
 
 
-def check_drawn(model: nn.Module, task: Pairing) -> None:
+def check_drawn(model: nn.Module, task: TaskName) -> None:
     """Raise ``ValueError`` if the task has no numbers for a generator that reads some, or the other way round."""
-    drawn = set(drawn_by(model))
-    fitting = "unconditional" if "source" in drawn else "multimodal" if drawn else "paired, unpaired, labels or inputs"
+    drawn = set(latent_inputs(model))
+    fitting = "unconditional" if "input" in drawn else "multimodal" if drawn else "paired, unpaired, labels or inputs"
     if task not in fitting:
-        reads = f"reads {' and '.join(sorted(drawn))} as numbers" if drawn else "paints from images"
+        reads = f"reads {' and '.join(sorted(drawn))} as numbers" if drawn else "generates from images"
         raise ValueError(f"task={task}: the generator {reads}; take task={fitting}")
 
 
@@ -142,29 +143,29 @@ def _asked(shape: Shape) -> str:
     return f"size={width}" if height == width else f"size={width}, aspect={width / height:.4g}"
 
 
-def untouched(task: str) -> dict[str, nn.Module]:
-    """The source as it is, to be measured beside the pictures; a label map is no picture, nor are numbers."""
+def identity_baseline(task: str) -> dict[str, nn.Module]:
+    """The source as it is, to be measured beside the images; a label map is no image, nor are numbers."""
     return {} if task in ("labels", "unconditional") else {"input": nn.Identity()}
 
 
-def beside(found: Mapping[str, Judgement]) -> dict[str, Any]:
-    """What is no network's but is to be compared with: the source as it is, and the real pictures in a segmenter's eyes."""
-    others = {name: judgement for name, judgement in found.items() if name in ("input", "real")}
+def baseline_results(found: Mapping[str, Scores]) -> dict[str, Any]:
+    """What is no network's but is to be compared with: the source as it is, and the real images in a segmenter's eyes."""
+    others = {name: scores for name, scores in found.items() if name in ("input", "real")}
     return {name: {"quality": one.quality, **({"classes": one.classes} if one.classes else {})} for name, one in others.items()}
 
 
 def make_discriminator(name: str, options: dict[str, Any], in_channels: int, shape: Shape) -> nn.Module:
-    """A discriminator of that name for inputs of so many channels; one that judges a single size, for that of the images."""
-    return MODELS[name](**{"in_channels": in_channels, **known_by(name, size=shape[1]), **options}).build()
+    """A discriminator of that name for inputs of so many channels; one that scores a single size, for that of the images."""
+    return MODELS[name](**{"in_channels": in_channels, **accepted_kwargs(name, size=shape[1]), **options}).build()
 
 
-def known_by(name: str, **options: Any) -> dict[str, Any]:
+def accepted_kwargs(name: str, **options: Any) -> dict[str, Any]:
     """Those of the options that the maker of the network of that name has."""
     known = signature(MODELS[name]).parameters
     return {option: value for option, value in options.items() if option in known}
 
 
-def resolved_steps(fit: FitConfig, length: int) -> FitConfig:
+def resolved_steps(fit: TrainingConfig, length: int) -> TrainingConfig:
     """``fit`` with its epochs, if it counts in those, turned into steps of ``length`` images an epoch.
 
     Raises ``ValueError`` if its batch cannot be shared equally by the processes.
@@ -187,7 +188,7 @@ def machine(device: torch.device) -> dict[str, object]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     facts = {"device": device.type, "name": name, "threads": torch.get_num_threads(), "system": platform.platform()}
     world = processes()
-    return facts | {"processes": world.count} if world.several else facts
+    return facts | {"processes": world.count} if world.is_distributed else facts
 
 
 def processor() -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from pocketgan.core.config import override
-from pocketgan.core.progress import Reporter
 from pocketgan.core.run import Run
 from pocketgan.pipeline.compress import compress
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.sources import load
+from pocketgan.pipeline.load_generator import load
 from pocketgan.report import write_report
-from pocketgan.train.processes import processes
+from pocketgan.training.distributed import processes
+from pocketgan.utils.progress import Reporter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def compare(
     ``report.html`` is written anew after every run. A run that fails for a reason of its own (a budget below its method's
     floor, a loss that diverges) is told at the end and does not stop the others.
     """
-    if processes().several:
+    if processes().is_distributed:
         raise ValueError("a comparison runs in one process: a run of it that fails in some would leave the others waiting")
     runs = plan(config)
     teacher = load(config.base.teacher, config.base.foreign, config.base.data.shape)

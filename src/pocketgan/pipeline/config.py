@@ -10,19 +10,15 @@ from typing import Any, Literal, get_args
 from torch import nn
 
 from pocketgan.core.config import override
-from pocketgan.core.errors import unknown
-from pocketgan.data.config import DataConfig, Pairing
-from pocketgan.evaluate import JudgeConfig
-from pocketgan.interop.foreign import Pictures
+from pocketgan.data.config import DataConfig, TaskName
+from pocketgan.evaluation import EvaluationConfig
+from pocketgan.foreign.spec import PixelFormat
 from pocketgan.losses import GanMode
 from pocketgan.methods import METHODS
 from pocketgan.pipeline.published import published
-from pocketgan.train.config import FitConfig
-from pocketgan.train.latents import LatentConfig
-
-TaskName = Literal["paired", "unpaired", "labels", "unconditional", "multimodal"]
-StudentTask = Pairing
-
+from pocketgan.tasks.unconditional import LatentConfig
+from pocketgan.training.config import TrainingConfig
+from pocketgan.utils.errors import unknown
 
 Recovery = Literal["inherit", "fresh"]
 RECOVERY: tuple[str, ...] = get_args(Recovery)
@@ -34,7 +30,7 @@ class TrainConfig:
 
     task: TaskName
     """``paired``: pix2pix; ``unpaired``: CycleGAN, both directions; ``labels``: GauGAN, from label maps; ``unconditional``:
-    pictures from numbers; ``multimodal``: MUNIT, both directions, each picture in many styles."""
+    images from numbers; ``multimodal``: MUNIT, both directions, each image in many styles."""
     data: DataConfig
     arch: str = "resnet"
     """A name of ``pocketgan models``."""
@@ -47,12 +43,12 @@ class TrainConfig:
     gan: GanMode | None = None
     """The adversarial loss; None is the published one: lsgan for unpaired and multimodal, vanilla for StyleGAN2, else hinge."""
     latents: LatentConfig | None = None
-    """What an unconditional game adds (R1, path length, mixing, running mean, augmentation); None is as published."""
+    """What an unconditional task adds (R1, path length, mixing, running mean, augmentation); None is as published."""
     perceptual: str = "vgg19"
-    """What else label maps' pictures are compared with the real ones by: ``vgg19`` (its published weights are downloaded
+    """What else label maps' images are compared with the real ones by: ``vgg19`` (its published weights are downloaded
     once), ``vgg19:FILE``, ``pixels`` (L1), or ``none``."""
-    fit: FitConfig = field(default_factory=FitConfig)
-    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     seed: int = 0
     device: str = "auto"
 
@@ -65,13 +61,13 @@ class FullConfig:
     """Of the mobile teacher; None is the given teacher's own (published: 64, and 96 for cityscapes and maps)."""
     discriminator_options: dict[str, Any] = field(default_factory=dict)
     """``ndf``, ``layers``, ``norm`` of the discriminator that the mobile teacher plays against."""
-    teacher: FitConfig = field(default_factory=FitConfig)
+    teacher: TrainingConfig = field(default_factory=TrainingConfig)
     """The training of the mobile teacher."""
     width: float = 0.5
     """The part of its widths that the distilled network keeps (published: 1/2, and 3/4 for edges2shoes)."""
     importance: Literal["contribution", "l1"] = "contribution"
     """By what those channels are chosen (published: the filters' L1 norm)."""
-    distill: FitConfig = field(default_factory=FitConfig)
+    distill: TrainingConfig = field(default_factory=TrainingConfig)
     """The training of the distilled network."""
 
     def __post_init__(self) -> None:
@@ -79,10 +75,10 @@ class FullConfig:
             raise ValueError(f"full.width={self.width}: a part of the mobile teacher's widths, above 0 and below 1")
 
 
-def fits_of(task: str, arch: str | None = None) -> dict[str, Any]:
-    """The trainings of a compression, with the optimisers that its task, or that architecture, was published with."""
-    own = published(task, arch).fit
-    return {"fit": own, "search": own, "full": FullConfig(teacher=own, distill=own)}
+def training_configs_of(task: str, arch: str | None = None) -> dict[str, Any]:
+    """The trainings of a compression, with the optimizers that its task, or that architecture, was published with."""
+    own = published(task, arch).training
+    return {"recovery": own, "search": own, "full": FullConfig(teacher=own, distill=own)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +88,12 @@ class ForeignConfig:
     keep: tuple[str, ...] = ()
     """Layers (``net.3``, ``decoder``, ``*.attention``) whose channels all stay."""
     range: str = "-1..1"
-    """The values that it reads and paints for black and white, such as 0..255."""
+    """The values that it reads and generates for black and white, such as 0..255."""
     bgr: bool = False
-    """Whether it reads and paints blue first."""
+    """Whether it reads and generates blue first."""
 
     def __post_init__(self) -> None:
-        Pictures.of(self.range, self.bgr)
+        PixelFormat.of(self.range, self.bgr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +106,10 @@ class CompressConfig:
     data: DataConfig
     budget: str = "10x"
     """``2.6G`` exact MACs, ``2.6Gpaper``, ``0.5Mparams`` or ``12x`` fewer exact MACs."""
-    task: StudentTask = "paired"
-    """``paired``: the truth is the target; ``labels``: so it is, and the source is a label map; ``unpaired``, ``unconditional``
-    (of the same numbers), ``multimodal`` (in the same style) and ``inputs``: the truth is the teacher's picture; ``inputs``
+    task: TaskName = "paired"
+    """``paired``: the target is the target; ``labels``: so it is, and the source is a label map; ``unpaired``,
+    ``unconditional``
+    (of the same numbers), ``multimodal`` (in the same style) and ``inputs``: the target is the teacher's image; ``inputs``
     knows sources only and plays without a discriminator."""
     method: str = "magnitude"
     """A name of ``pocketgan methods``."""
@@ -135,8 +132,8 @@ class CompressConfig:
     full: FullConfig = field(default_factory=FullConfig)
     """The stages of the full pipeline that the fast one does not have."""
     two_way: bool = False
-    """Unpaired search as published: both generators in one CycleGAN, a budget each, without the teacher's pictures. The one
-    back is written to ``back/selected.safetensors``, from where ``compress --out RUN/back`` of the other teacher goes on."""
+    """Unpaired search as published: both generators in one CycleGAN, a budget each, without the teacher's images. The one
+    back is written to ``back/pruned.safetensors``, from where ``compress --out RUN/back`` of the other teacher goes on."""
     budget_back: str | None = None
     """The budget of the generator back in a two-way search; None is the same."""
     weights: Recovery = "inherit"
@@ -151,14 +148,14 @@ class CompressConfig:
     gan: GanMode | None = None
     """The adversarial loss; None is the published one: lsgan for unpaired and multimodal, vanilla for StyleGAN2, else hinge."""
     latents: LatentConfig | None = None
-    """What an unconditional game adds: R1, a running mean, augmentation; None is as published."""
+    """What an unconditional task adds: R1, a running mean, augmentation; None is as published."""
     perceptual: str = "vgg19"
     """As for the teacher: ``vgg19``, ``vgg19:FILE``, ``pixels`` or ``none``; for labels only."""
-    fit: FitConfig = field(default_factory=FitConfig)
+    recovery: TrainingConfig = field(default_factory=TrainingConfig)
     """The recovery."""
-    search: FitConfig = field(default_factory=FitConfig)
+    search: TrainingConfig = field(default_factory=TrainingConfig)
     """The first fit of methods that learn where to cut."""
-    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     variant: str = ""
     """What tells this run from the others of a comparison, in a word or two; changes nothing."""
     seed: int = 0

@@ -9,20 +9,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from pocketgan.compress.selection import prefix, shrink
+from pocketgan.checkpoints import load_checkpoint, to_published
 from pocketgan.core.artifact import read_header, save_artifact
-from pocketgan.core.files import atomic
 from pocketgan.core.shape import said, shape_of
 from pocketgan.core.spec import spec_of
-from pocketgan.interop import load_checkpoint, to_published
-from pocketgan.interop.factory import parse_reference
+from pocketgan.foreign.factory import parse_reference
 from pocketgan.models import assembled
 from pocketgan.models.spectral import folded
 from pocketgan.pipeline.common import versions
 from pocketgan.pipeline.config import ForeignConfig
+from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, load
 from pocketgan.pipeline.measure import shape
-from pocketgan.pipeline.sources import PUBLISHED, Source, load
+from pocketgan.pruning.selection import prefix, shrink
 from pocketgan.search.published import parse_configuration
+from pocketgan.utils.files import atomic
 
 ARTIFACT, CHECKPOINT = ".safetensors", ".pth"
 
@@ -93,12 +93,12 @@ def convert(
         return Converted(out, out.stat().st_size, f"{message}; written under the published names")
     meant = shape(source, size, aspect)
     named = source.file.name if source.file is not None else str(file)
-    provenance = source.provenance | {"converted": {"file": named, "recognised": message}, "versions": versions()}
+    provenance = source.provenance | {"converted": {"file": named, "recognized": message}, "versions": versions()}
     save_artifact(out, model, size=meant, provenance=provenance)
     return Converted(out, out.stat().st_size, f"{message}; written as an artifact for {said(meant)}")
 
 
-def _read(file: Path, network: str | None, upsamplings: int | None, *, keep: bool) -> Source:
+def _read(file: Path, network: str | None, upsamplings: int | None, *, keep: bool) -> LoadedGenerator:
     """The network; with the spectral norm that it has if ``keep``, else as it is shipped."""
     if file.suffix == ARTIFACT and file.is_file() and read_header(file) is not None:
         if network is not None or upsamplings is not None:
@@ -106,12 +106,12 @@ def _read(file: Path, network: str | None, upsamplings: int | None, *, keep: boo
                 f"{file} is an artifact of pocketgan, which says all of itself: leave --network and --upsamplings away"
             )
         return load(file)
-    recognised = load_checkpoint(file, network=network, upsamplings=upsamplings)
-    provenance: dict[str, Any] = {"family": recognised.family, "role": recognised.role}
-    model = recognised.model if keep else recognised.shipped()
-    kept = spec_of(model) == spec_of(recognised.model)
-    message = recognised.message if kept else f"{recognised.message}; spectral norm folded into the weights"
-    return Source(model, None, message, provenance, file)
+    recognized = load_checkpoint(file, network=network, upsamplings=upsamplings)
+    provenance: dict[str, Any] = {"family": recognized.family, "role": recognized.role}
+    model = recognized.model if keep else recognized.for_export()
+    kept = spec_of(model) == spec_of(recognized.model)
+    message = recognized.message if kept else f"{recognized.message}; spectral norm folded into the weights"
+    return LoadedGenerator(model, None, message, provenance, file)
 
 
 def _cut(model: nn.Module, config: str) -> nn.Module:

@@ -14,30 +14,30 @@ from typing import Any
 import torch
 from torch import nn
 
-from pocketgan.compress.fit_budget import scaled_widths
-from pocketgan.compress.selection import prefix, shrink
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Preset, spec_of
 from pocketgan.data.config import crosses
 from pocketgan.models.spectral import plain
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
-from pocketgan.pipeline.sources import Source, load
+from pocketgan.pipeline.load_generator import LoadedGenerator, load
+from pocketgan.pruning.fit_budget import scaled_widths
+from pocketgan.pruning.selection import prefix, shrink
 
 NOT_ASKED: dict[str, Any] = dict.fromkeys(("metrics", "features", "stats", "segmenter", "table", "table_root"))
 """What takes networks of other people to measure is asked of the student and its teacher, not of the mobile one."""
 
 
 @dataclass(frozen=True)
-class Cast:
+class Networks:
     """Who is who in a compression; in the fast pipeline all three are what the user gave."""
 
-    reference: Source
+    reference: LoadedGenerator
     """What the user gave: the student is measured beside it, and a budget may be a ratio to it."""
-    teacher: Source
-    """Whose pictures and features are imitated."""
-    start: Source
+    teacher: LoadedGenerator
+    """Whose images and features are imitated."""
+    start: LoadedGenerator
     """What is cut."""
-    game: CompressConfig
+    task: CompressConfig
     """The run's configuration with the teacher's own file: its discriminator lies beside that."""
     opponent: Path | None = None
     """The discriminator that the first fit goes on with, where it is not the teacher's."""
@@ -45,23 +45,23 @@ class Cast:
     """False before the stages of the full pipeline have made its networks: others stand for them then."""
 
 
-def fast(config: CompressConfig, reference: Source) -> Cast:
+def fast(config: CompressConfig, reference: LoadedGenerator) -> Networks:
     """The fast pipeline's: the teacher is cut, or its mobile form, whose fresh weights come from the seed.
 
     Raises ``ValueError`` for ``start=mobile`` where the teacher has no mobile form.
     """
     if config.start == "teacher":
-        return Cast(reference, reference, reference, config)
+        return Networks(reference, reference, reference, config)
     form = mobile_form(config, reference.model)
     if form is None:
         raise ValueError(f"start=mobile: {reference.message} has no mobile form, or is it already; take start=teacher")
-    return Cast(reference, reference, _untrained(form, config.seed), config)
+    return Networks(reference, reference, _untrained(form, config.seed), config)
 
 
-def rehearsal(config: CompressConfig, reference: Source) -> Cast:
+def placeholder_networks(config: CompressConfig, reference: LoadedGenerator) -> Networks:
     """The full pipeline's before any work is done: untrained networks of the right kinds and widths.
 
-    Raises ``ValueError`` for a task that has no truth but the teacher's pictures, and for settings without effect.
+    Raises ``ValueError`` for a task that has no target but the teacher's images, and for settings without effect.
     """
     if config.task == "inputs":
         raise ValueError("pipeline=full trains a mobile teacher on real targets, and task=inputs has none: take pipeline=fast")
@@ -74,19 +74,19 @@ def rehearsal(config: CompressConfig, reference: Source) -> Cast:
     widths = scaled_widths(teacher.model, config.full.width, multiple=config.multiple)
     if widths == widths_of(teacher.model):
         raise ValueError(f"full.width={config.full.width} with multiple={config.multiple} cuts nothing: give a smaller one")
-    return Cast(reference, teacher, replace(teacher, model=shrink(teacher.model, prefix(widths))), config, trained=False)
+    return Networks(reference, teacher, replace(teacher, model=shrink(teacher.model, prefix(widths))), config, trained=False)
 
 
-def trained(config: CompressConfig, reference: Source, out: Path) -> Cast:
+def trained(config: CompressConfig, reference: LoadedGenerator, out: Path) -> Networks:
     """The full pipeline's, from the files of its two stages."""
     file = mobile_file(config, reference.model, out)
-    game = replace(config, teacher=str(file), teacher_discriminator=None) if file is not None else config
+    task = replace(config, teacher=str(file), teacher_discriminator=None) if file is not None else config
     opponent = out / "distilled" / "student_discriminator.safetensors"
-    return Cast(
+    return Networks(
         reference,
         load(file) if file is not None else reference,
         load(out / "distilled" / "student.safetensors"),
-        game,
+        task,
         opponent if opponent.exists() else None,
     )
 
@@ -104,7 +104,7 @@ def mobile_file(config: CompressConfig, reference: nn.Module, out: Path) -> Path
 
 
 def mobile_config(config: CompressConfig, form: Preset) -> TrainConfig:
-    """The training of the mobile teacher: the teacher's own game on the run's own data."""
+    """The training of the mobile teacher: the teacher's own task on the run's own data."""
     assert config.task != "inputs"
     return TrainConfig(
         task=config.task,
@@ -114,8 +114,8 @@ def mobile_config(config: CompressConfig, form: Preset) -> TrainConfig:
         discriminator_options=config.full.discriminator_options,
         gan=config.gan,
         perceptual=config.perceptual,
-        fit=config.full.teacher,
-        judge=replace(config.judge, runtimes=("torch",), **NOT_ASKED),
+        training=config.full.teacher,
+        evaluation=replace(config.evaluation, runtimes=("torch",), **NOT_ASKED),
         seed=config.seed,
         device=config.device,
     )
@@ -132,13 +132,13 @@ def distill_config(config: CompressConfig, file: Path | None) -> CompressConfig:
         budget="1.0001x",  # any that the factor meets: the factor decides
         weights="inherit",
         teacher_discriminator=None if file is not None else config.teacher_discriminator,
-        fit=config.full.distill,
+        recovery=config.full.distill,
     )
 
 
-def _untrained(form: Preset, seed: int) -> Source:
+def _untrained(form: Preset, seed: int) -> LoadedGenerator:
     """The mobile form with fresh weights; the random state of the caller stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = plain(form.spec()).build()
-    return Source(model.eval(), None, "the teacher's mobile form", {})
+    return LoadedGenerator(model.eval(), None, "the teacher's mobile form", {})

@@ -1,4 +1,4 @@
-"""Pictures of generators that read numbers: sheets, folders, strips and videos."""
+"""Images of generators that read numbers: sheets, folders, strips and videos."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from pocketgan.core.progress import Reporter
-from pocketgan.pipeline.painter import Painter
-from pocketgan.pipeline.painters import painters_of
-from pocketgan.train.samples import save_picture, save_sheet, save_video, sheet
+from pocketgan.pipeline.latent_sampler import LatentSampler
+from pocketgan.pipeline.latent_samplers import generators_of
+from pocketgan.utils.image_files import save_image, save_sheet, save_video, sheet
+from pocketgan.utils.progress import Reporter
 
 Rows = list[list[Tensor]]
-"""Pictures, C x H x W in [-1, 1]."""
+"""Images, C x H x W in [-1, 1]."""
 Kind = Literal["sheet", "video", "folder"]
 KINDS: dict[str, Kind] = {".png": "sheet", ".gif": "video", ".webp": "video", "": "folder"}
 """What an ending asks for."""
@@ -25,29 +25,29 @@ KINDS: dict[str, Kind] = {".png": "sheet", ".gif": "video", ".webp": "video", ""
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
-    """What is painted. Raises ``ValueError`` for what is not allowed, or says two things at once."""
+    """What is generated. Raises ``ValueError`` for what is not allowed, or says two things at once."""
 
     seeds: tuple[int, ...] | None = None
-    """One picture each; None is 0 to 7."""
+    """One image each; None is 0 to 7."""
     columns: int = 8
     """Seeds in a row of a sheet."""
     truncation: float | None = None
-    """psi, for networks with a mapping network: 0 is the average picture, 1 changes nothing."""
+    """psi, for networks with a mapping network: 0 is the average image, 1 changes nothing."""
     interpolate: tuple[int, ...] | None = None
     """The way from one of these seeds to the next, in the place of seeds."""
     frames: int = 24
-    """Pictures from one seed to the next, both included."""
+    """Images from one seed to the next, both included."""
     fps: int = 12
     """Of a video."""
     source: str | None = None
-    """An image or a folder, for a generator that paints images in styles."""
+    """An image or a folder, for a generator that generates images in styles."""
     reference: str | None = None
-    """A picture whose style is taken, in the place of seeds."""
+    """An image whose style is taken, in the place of seeds."""
 
     def __post_init__(self) -> None:
         chosen = [name for name in ("seeds", "interpolate", "reference") if getattr(self, name) is not None]
         if len(chosen) > 1:
-            raise ValueError(f"--{chosen[0]} and --{chosen[1]} each say what is painted: give one of them")
+            raise ValueError(f"--{chosen[0]} and --{chosen[1]} each say what is generated: give one of them")
         if self.interpolate is not None and len(self.interpolate) < 2:
             raise ValueError("--interpolate goes from seed to seed: give two or more, such as 0,1,2")
         for name, least in (("columns", 1), ("frames", 2), ("fps", 1)):
@@ -56,35 +56,35 @@ class GenerateConfig:
 
 
 def generate(artifacts: Sequence[str], out: Path, config: GenerateConfig, *, reporter: Reporter | None = None) -> int:
-    """Paint what ``config`` says into ``out``; how many pictures it paints for that.
+    """Generate what ``config`` says into ``out``; how many images it generates for that.
 
     A ``.png`` holds them all: each artifact (and each source) has a row, the same seeds one below the other; of an
     interpolation, a row from one seed to the next. ``.gif`` and ``.webp`` show an interpolation as a video. A name without an
-    ending is a folder of one PNG a seed. Nothing is written before all is painted. Raises ``ValueError`` for generators that
+    ending is a folder of one PNG a seed. Nothing is written before all is generated. Raises ``ValueError`` for generators that
     read no numbers, and for what does not go together.
     """
     kind = _kind(out, config)
-    painters = painters_of(artifacts, source=config.source, reference=config.reference, psi=config.truncation)
-    if kind == "folder" and len(painters) > 1:
+    generators = generators_of(artifacts, source=config.source, reference=config.reference, psi=config.truncation)
+    if kind == "folder" and len(generators) > 1:
         raise ValueError(
-            f"--out {out} has no ending: a folder holds one PNG a seed, and these are {len(painters)} rows of pictures; give "
-            f"one artifact and one picture, or --out {out}.png for all of them"
+            f"--out {out} has no ending: a folder holds one PNG a seed, and these are {len(generators)} rows of images; give "
+            f"one artifact and one image, or --out {out}.png for all of them"
         )
-    painted: list[Rows] = []
-    with (reporter or Reporter()).task("generate", len(painters)) as tick:
-        for painter in painters:
-            painted.append(_rows(painter, config))
-            tick(len(painted))
-    heads = [painter.shown for painter in painters]
+    generated: list[Rows] = []
+    with (reporter or Reporter()).task("generate", len(generators)) as tick:
+        for generator in generators:
+            generated.append(_rows(generator, config))
+            tick(len(generated))
+    heads = [generator.shown for generator in generators]
     match kind:
         case "folder":
-            _save_folder(out, config, painted[0])
+            _save_folder(out, config, generated[0])
         case "sheet":
-            parts = zip(*painted, strict=True)
+            parts = zip(*generated, strict=True)
             save_sheet(out, [[*head, *row] for part in parts for head, row in zip(heads, part, strict=True)])
         case "video":
-            save_video(out, _frames(heads, painted), fps=config.fps)
-    return sum(len(row) for rows in painted for row in rows)
+            save_video(out, _frames(heads, generated), fps=config.fps)
+    return sum(len(row) for rows in generated for row in rows)
 
 
 def _kind(out: Path, config: GenerateConfig) -> Kind:
@@ -96,38 +96,38 @@ def _kind(out: Path, config: GenerateConfig) -> Kind:
     if kind == "video" and config.interpolate is None:
         raise ValueError(f"--out {out} is a video, of the way between seeds: say which with --interpolate 0,1,2, or take .png")
     if kind == "folder" and config.interpolate is not None:
-        raise ValueError(f"--out {out} is a folder, of one picture a seed: for --interpolate take .png, .gif or .webp")
+        raise ValueError(f"--out {out} is a folder, of one image a seed: for --interpolate take .png, .gif or .webp")
     return kind
 
 
-def _rows(painter: Painter, config: GenerateConfig) -> Rows:
+def _rows(generator: LatentSampler, config: GenerateConfig) -> Rows:
     """As a sheet has them."""
     if config.interpolate is not None:
-        return [_way(painter, *ends, config.frames) for ends in pairwise(config.interpolate)]
-    codes = [painter.code_of_reference()] if config.reference is not None else map(painter.code, _seeds(config))
-    pictures = [painter.picture(code) for code in codes]
-    return [pictures[first : first + config.columns] for first in range(0, len(pictures), config.columns)]
+        return [_way(generator, *ends, config.frames) for ends in pairwise(config.interpolate)]
+    codes = [generator.code_of_reference()] if config.reference is not None else map(generator.code, _seeds(config))
+    images = [generator.image(code) for code in codes]
+    return [images[first : first + config.columns] for first in range(0, len(images), config.columns)]
 
 
-def _way(painter: Painter, first: int, last: int, frames: int) -> list[Tensor]:
-    ends = painter.code(first), painter.code(last)
-    return [painter.picture(painter.between(*ends, k / (frames - 1))) for k in range(frames)]
+def _way(generator: LatentSampler, first: int, last: int, frames: int) -> list[Tensor]:
+    ends = generator.code(first), generator.code(last)
+    return [generator.image(generator.between(*ends, k / (frames - 1))) for k in range(frames)]
 
 
-def _frames(heads: Sequence[Sequence[Tensor]], painted: Sequence[Rows]) -> list[np.ndarray]:
-    """The painters one below the other; where one way ends and the next begins there is one frame, not two."""
-    films = [[*rows[0], *(picture for row in rows[1:] for picture in row[1:])] for rows in painted]
+def _frames(heads: Sequence[Sequence[Tensor]], generated: Sequence[Rows]) -> list[np.ndarray]:
+    """The generators one below the other; where one way ends and the next begins there is one frame, not two."""
+    films = [[*rows[0], *(image for row in rows[1:] for image in row[1:])] for rows in generated]
     gap = 0 if len(films) == 1 and not heads[0] else 2
     return [
-        sheet([[*head, picture] for head, picture in zip(heads, moment, strict=True)], gap=gap)
+        sheet([[*head, image] for head, image in zip(heads, moment, strict=True)], gap=gap)
         for moment in zip(*films, strict=True)
     ]
 
 
 def _save_folder(out: Path, config: GenerateConfig, rows: Rows) -> None:
     names = [Path(config.reference).stem] if config.reference else [f"seed{seed:04d}" for seed in _seeds(config)]
-    for name, picture in zip(names, (picture for row in rows for picture in row), strict=True):
-        save_picture(out / f"{name}.png", picture)
+    for name, image in zip(names, (image for row in rows for image in row), strict=True):
+        save_image(out / f"{name}.png", image)
 
 
 def _seeds(config: GenerateConfig) -> tuple[int, ...]:

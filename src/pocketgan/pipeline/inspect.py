@@ -6,15 +6,15 @@ from typing import Any
 
 from torch import nn
 
-from pocketgan.compress.fit_budget import floor_widths
 from pocketgan.core.dims import layers_of, widths_of
 from pocketgan.core.shape import plain, shape_of
 from pocketgan.core.spec import MODELS, spec_of
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models.spectral import folded
 from pocketgan.pipeline.config import ForeignConfig
+from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, as_generator
 from pocketgan.pipeline.measure import shape
-from pocketgan.pipeline.sources import PUBLISHED, Source, as_source
+from pocketgan.pruning.fit_budget import floor_widths
 
 
 def inspect(
@@ -33,9 +33,9 @@ def inspect(
     else, and for a foreign generator that cannot be cut.
     """
     if isinstance(model, str) and model in MODELS:
-        source = Source(MODELS[model]().build(device="meta"), None, f"{model}, as published", {})
+        source = LoadedGenerator(MODELS[model]().build(device="meta"), None, f"{model}, as published", {})
     else:
-        source = as_source(model, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
+        source = as_generator(model, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
     network = folded(source.model)  # what it is shipped as, and what can be cut
     cost = CostModel(network, shape(source, size, aspect))
     widths, shares, layers = widths_of(network), cost.by_group(), layers_of(network)

@@ -9,23 +9,22 @@ from typing import Any
 
 from torch import nn
 
-from pocketgan.core.inputs import drawn_by
-from pocketgan.core.progress import Reporter
+from pocketgan.core.inputs import latent_inputs
 from pocketgan.core.shape import Shape, said, shape_of
 from pocketgan.core.spec import spec_of
-from pocketgan.data.config import DataConfig, Split, has_pairs
+from pocketgan.data.config import DataConfig, Split, TaskName, has_pairs
 from pocketgan.data.images import open_data
-from pocketgan.evaluate import SAMPLED, JudgeConfig, Result, cost_result, evaluate, latencies, real_moments
+from pocketgan.evaluation import SAMPLED, EvaluationConfig, Result, cost_result, evaluate, latencies, real_moments
 from pocketgan.export import FORMATS, Exported
-from pocketgan.extractors import make_extractor
 from pocketgan.models.munit import without_style_encoder
 from pocketgan.pipeline.common import check_channels, check_stride
-from pocketgan.pipeline.config import StudentTask
-from pocketgan.pipeline.sources import Source, load
-from pocketgan.train.loop import choose_device
+from pocketgan.pipeline.load_generator import LoadedGenerator, load
+from pocketgan.pretrained.extractors import make_extractor
+from pocketgan.training.loop import choose_device
+from pocketgan.utils.progress import Reporter
 
 
-def shape(source: Source, size: int | None, aspect: float | None) -> Shape:
+def shape(source: LoadedGenerator, size: int | None, aspect: float | None) -> Shape:
     """Height and width to work at, as `Source.images`. Raises ``ValueError`` for an aspect that is none."""
     return shape_of(*source.images(size, aspect))
 
@@ -33,9 +32,9 @@ def shape(source: Source, size: int | None, aspect: float | None) -> Shape:
 def measure(
     artifact: str,
     data: DataConfig,
-    config: JudgeConfig,
+    config: EvaluationConfig,
     *,
-    task: StudentTask | None = None,
+    task: TaskName | None = None,
     size: int | None = None,
     aspect: float | None = None,
     teacher: str | None = None,
@@ -47,8 +46,8 @@ def measure(
     ``task``: by default what the generator is made for if it reads numbers, else paired.
     """
     source = load(artifact)
-    task = task or (source.task(data) if drawn_by(source.model) else "paired")
-    generators = {"picture": source.model}
+    task = task or (source.task(data) if latent_inputs(source.model) else "paired")
+    generators = {"image": source.model}
     if teacher is not None:
         generators["teacher"] = load(teacher).model
     _check_comparable(config, task, teacher)
@@ -68,18 +67,18 @@ def measure(
         reporter=reporter,
     )
     result = cost_result(source.model, data.shape)
-    result.add(quality["picture"])
+    result.add(quality["image"])
     if source.file is not None:
         result.bytes = source.file.stat().st_size
     return result
 
 
-def _check_comparable(config: JudgeConfig, task: StudentTask, teacher: str | None) -> None:
-    """Raise ``ValueError`` if the pictures have nothing to be compared with."""
+def _check_comparable(config: EvaluationConfig, task: TaskName, teacher: str | None) -> None:
+    """Raise ``ValueError`` if the images have nothing to be compared with."""
     if has_pairs(task) or teacher is not None:
         return
     if config.features is None:
-        raise ValueError(f"with {task} data there is no truth to compare with: give --features, or a --teacher")
+        raise ValueError(f"with {task} data there is no target to compare with: give --features, or a --teacher")
     if task == "inputs" and (config.stats is None or any(map(config.wants, SAMPLED))):
         raise ValueError(
             "inputs alone have no real targets to compare with: give a --teacher, or --stats with --metrics frechet"
@@ -87,7 +86,7 @@ def _check_comparable(config: JudgeConfig, task: StudentTask, teacher: str | Non
 
 
 def measure_latency_of(
-    artifacts: Sequence[str], config: JudgeConfig, *, size: int | None = None, aspect: float | None = None, batch: int = 1
+    artifacts: Sequence[str], config: EvaluationConfig, *, size: int | None = None, aspect: float | None = None, batch: int = 1
 ) -> dict[str, dict[str, Any]]:
     """``{artifact: {runtime: milliseconds}}`` for ``batch`` images, all interleaved in one run at one size."""
     if not artifacts:
@@ -114,7 +113,7 @@ def export(
 ) -> Exported:
     """Write an artifact in a format of `FORMATS`, verified against eager PyTorch.
 
-    ``drop_style`` leaves out what reads a style off a picture. Raises ``ValueError`` for a generator that reads no style.
+    ``drop_style`` leaves out what reads a style off an image. Raises ``ValueError`` for a generator that reads no style.
     """
     source = load(artifact)
     model = _without_reader(artifact, source.model) if drop_style else source.model
@@ -122,7 +121,7 @@ def export(
 
 
 def _without_reader(artifact: str, model: nn.Module) -> nn.Module:
-    if "style" not in drawn_by(model):
+    if "style" not in latent_inputs(model):
         raise ValueError(f"{artifact} is a {spec_of(model).name}, which reads no style: leave --drop-style out")
     return without_style_encoder(model)
 

@@ -1,4 +1,4 @@
-"""What the pictures of label maps are compared with the real ones by, beside a discriminator."""
+"""What the images of label maps are compared with the real ones by, beside a discriminator."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.errors import unknown
-from pocketgan.perception.vgg import load_vgg19
-from pocketgan.train.labels import Perception
+from pocketgan.pretrained.vgg import load_vgg19
+from pocketgan.tasks.spade import Perception
+from pocketgan.utils.errors import unknown
 
 KINDS = ("vgg19", "pixels", "none")
 
 
 class Perceptual(NamedTuple):
-    """What `pocketgan.train.labels` is told of it."""
+    """What `pocketgan.tasks.spade` is told of it."""
 
     perception: Perception | None
     pixels: bool
@@ -47,10 +47,10 @@ def _vgg19(file: str) -> nn.Module:
 
 
 class _On:
-    """The network, on the device of the pictures; no module of a game, as nobody trains or saves it."""
+    """The network, on the device of the images; no module of a task, as nobody trains or saves it."""
 
     def __init__(self, network: nn.Module):
         self.network = network
 
-    def __call__(self, pictures: Tensor) -> Any:
-        return self.network(pictures)
+    def __call__(self, images: Tensor) -> Any:
+        return self.network(images)

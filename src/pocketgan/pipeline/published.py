@@ -1,12 +1,12 @@
-"""What a task was published with: its networks, its adversarial loss, its optimisers."""
+"""What a task was published with: its networks, its adversarial loss, its optimizers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from pocketgan.losses import GanMode
-from pocketgan.train.config import GAUGAN, MUNIT, SAGAN, STYLEGAN2, FitConfig
-from pocketgan.train.latents import LatentConfig
+from pocketgan.tasks.unconditional import LatentConfig
+from pocketgan.training.config import GAUGAN, MUNIT, SAGAN, STYLEGAN2, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -16,16 +16,16 @@ class Published:
     arch: str
     discriminator: str
     gan: GanMode
-    fit: FitConfig
+    training: TrainingConfig
     latents: LatentConfig = field(default_factory=LatentConfig)
-    """What else a game from latents does."""
+    """What else a task from latents does."""
 
 
-_IMAGES = Published("resnet", "patchgan", "hinge", FitConfig())
+_IMAGES = Published("resnet", "patchgan", "hinge", TrainingConfig())
 
 TASKS: dict[str, Published] = {
     "paired": _IMAGES,
-    "unpaired": Published("resnet", "patchgan", "lsgan", FitConfig()),
+    "unpaired": Published("resnet", "patchgan", "lsgan", TrainingConfig()),
     "inputs": _IMAGES,
     "labels": Published("spade", "multiscale", "hinge", GAUGAN),
     "unconditional": Published("sagan", "sagan-discriminator", "hinge", SAGAN),

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 from pocketgan.methods import Method
 from pocketgan.pipeline.config import CompressConfig
 
-StageName = Literal["mobile", "distill", "fit", "select", "recover", "export", "evaluate", "report"]
+StageName = Literal["mobile", "distill", "search", "prune", "recover", "export", "evaluate", "report"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 
 
@@ -31,25 +31,25 @@ class Made(NamedTuple):
 MADE: dict[StageName, Made] = {
     "mobile": Made(("mobile/result.json",), ("mobile",)),
     "distill": Made(("distilled/student.safetensors",), ("distilled",)),
-    "fit": Made(("fitted.safetensors",), log="search"),
-    "select": Made(
-        ("selected.safetensors",), ("back/selected.safetensors", "back/candidates.jsonl", "candidates.jsonl", "search.json")
+    "search": Made(("searched.safetensors",), log="search"),
+    "prune": Made(
+        ("pruned.safetensors",), ("back/pruned.safetensors", "back/candidates.jsonl", "candidates.jsonl", "search.json")
     ),
     "recover": Made(("student.safetensors",), ("student_discriminator.safetensors",), log="recover"),
     "export": Made(("student.onnx", "export.json")),
-    "evaluate": Made(("result.json",), ("pictures",)),
+    "evaluate": Made(("result.json",), ("images",)),
     "report": Made(("report.html",)),
 }
 
 
-def stages_of(config: CompressConfig, *, fits: bool, mobile: bool) -> tuple[StageName, ...]:
+def stages_of(config: CompressConfig, *, searches: bool, mobile: bool) -> tuple[StageName, ...]:
     """Those that the run goes through.
 
-    ``fits``: the method learns where to cut this network. ``mobile``: the teacher has a mobile form, which the full pipeline
-    trains first.
+    ``searches``: the method learns where to cut this network. ``mobile``: the teacher has a mobile form, which the full
+    pipeline trains first.
     """
     full = config.pipeline == "full"
-    goes = {"mobile": full and mobile, "distill": full, "fit": fits}
+    goes = {"mobile": full and mobile, "distill": full, "search": searches}
     return tuple(stage for stage in STAGES if goes.get(stage, True))
 
 
@@ -60,7 +60,7 @@ def to_do(plan: Sequence[StageName], missing: Collection[StageName]) -> Sequence
     """
     start = len(plan)
     for index in reversed(range(len(plan))):
-        lasting = STAGES.index(plan[index]) >= STAGES.index("select")
+        lasting = STAGES.index(plan[index]) >= STAGES.index("prune")
         needed = index + 1 == start or index + 1 == len(plan)
         if plan[index] == "report" or (plan[index] in missing and (lasting or needed)):
             start = index
@@ -120,13 +120,13 @@ def nothing_made(out: Path, stage: StageName, plan: tuple[StageName, ...]) -> bo
     return True
 
 
-_SCORING = tuple(f"judge.{name}" for name in ("features", "segmenter", "table", "table_root", "repeats", "threads"))
-"""Of the judge's settings, those by which a search scores its candidates."""
+_SCORING = tuple(f"evaluate.{name}" for name in ("features", "segmenter", "table", "table_root", "repeats", "threads"))
+"""Of the evaluate's settings, those by which a search scores its candidates."""
 
 
 def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> StageName | None:
     """The first stage to which that field of the configuration says something; None for what changes no result."""
-    full, choosing = "distill" in plan, "fit" if "fit" in plan else "select"
+    full, choosing = "distill" in plan, "search" if "search" in plan else "prune"
     readers: Mapping[str, str | None] = {
         "full": "mobile" if full else None,
         "full.distill": "distill" if full else None,
@@ -136,13 +136,13 @@ def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> Sta
             ("objective", "objective_options", "layers", "discriminator_options", "multiple", "perceptual"), "distill"
         ),
         **dict.fromkeys(("method", "method_options", "search_objective", "start"), choosing),
-        "search": "fit" if "fit" in plan else None,
-        **dict.fromkeys(("budget", "budget_back"), "select" if method.once_for_all else choosing),
-        **{f"method_options.{option}": "select" for option in method.select_options},
-        "weights": "select",
-        "fit": "recover",
-        "judge": "evaluate",
-        **dict.fromkeys(_SCORING, "select" if method.once_for_all else "evaluate"),
+        "search": "search" if "search" in plan else None,
+        **dict.fromkeys(("budget", "budget_back"), "prune" if method.is_supernet else choosing),
+        **{f"method_options.{option}": "prune" for option in method.select_options},
+        "weights": "prune",
+        "recovery": "recover",
+        "evaluation": "evaluate",
+        **dict.fromkeys(_SCORING, "prune" if method.is_supernet else "evaluate"),
         "variant": "evaluate",
         "data.workers": None,
     }

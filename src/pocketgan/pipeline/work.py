@@ -10,50 +10,50 @@ from torch import nn
 
 from pocketgan.core.run import Run
 from pocketgan.data.images import ImageData
-from pocketgan.methods import Method, Setting
+from pocketgan.methods import Method, MethodContext
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.full import Cast
-from pocketgan.pipeline.sides import Side
+from pocketgan.pipeline.full import Networks
+from pocketgan.pipeline.search_targets import SearchTarget
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Splits:
     """The images of a compression."""
 
     train: ImageData
     searched: ImageData
-    """What the first fit trains on: without the images that its result is judged on."""
+    """What the first fit trains on: without the images that its result is evaluated on."""
     held: ImageData | None
     """Those."""
     test: ImageData
 
 
 @dataclass
-class Work:
+class CompressionState:
     """What its stages share."""
 
     config: CompressConfig
     run: Run
-    cast: Cast
+    networks: Networks
     method: Method
-    sides: dict[str, Side]
-    """By the name of the player in the search; the first is the generator that the run is about."""
-    pictures: Pictures
+    targets: dict[str, SearchTarget]
+    """By the name of the network in the search; the first is the generator that the run is about."""
+    splits: Splits
     device: torch.device
     seconds: dict[str, float]
     """By stage."""
     models: dict[str, nn.Module] | None = None
-    """What the first fit has made, by player, where it was made in this process."""
+    """What the first fit has made, by network, where it was made in this process."""
 
     @property
-    def setting(self) -> Setting:
+    def context(self) -> MethodContext:
         """Budget and costs of the generator that the run is about."""
-        return next(iter(self.sides.values())).setting
+        return next(iter(self.targets.values())).context
 
     @property
     def test(self) -> ImageData:
-        """The images to judge on."""
-        return self.pictures.test
+        """The images to evaluate on."""
+        return self.splits.test
 
     def file(self, name: str) -> Path:
         """A file of the run."""

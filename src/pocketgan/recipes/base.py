@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pocketgan.core.progress import Reporter
 from pocketgan.core.registry import Registry
 from pocketgan.pipeline.compare import CompareConfig, compare
 from pocketgan.pipeline.compress import run_stages
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.pipeline.stages import StageName
 from pocketgan.pipeline.train import train
+from pocketgan.utils.progress import Reporter
 
 Config = TrainConfig | CompressConfig | CompareConfig
 """What a recipe may describe."""
@@ -23,7 +23,7 @@ RECIPES: Registry[Recipe] = Registry("recipe")
 """By name; ``pocketgan recipes NAME --out RUN`` runs one."""
 
 
-def cook(
+def run_recipe(
     config: Config,
     out: Path,
     *,

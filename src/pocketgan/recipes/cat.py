@@ -5,7 +5,7 @@ pocketgan recipes cat-horse2zebra --out runs/cat-horse2zebra
 
 A recipe's `teacher` is what its teacher's recipe writes: runs/NAME of NAME-teacher. zebra2horse is the way back of the same
 data, from a CycleGAN of its own: generator_B of the teacher's run, direction BtoA. Label maps are in gaugan.py's folders, and
-so are the networks that judge them: `judge.segmenter=drn-d-105` adds mIoU.
+so are the networks that evaluate them: `evaluation.segmenter=drn-d-105` adds mIoU.
 
 | teacher | parameters (M) | exact MACs (G) | the literature's count (G) |
 |---|---|---|---|
@@ -34,13 +34,13 @@ Settings: the released scripts. Adam 2e-4 (0.5, 0.999); load size 286, mirrored;
 What was published, and what is here:
 - Weights. The architecture is the teacher's, pruned; the released code then begins it anew, but for affine instance norms,
   whose scales stay the teacher's. Here all weights are fresh; `weights=inherit` keeps those that were not cut.
-- Kernel alignment. Each of four GPUs compared the 20 pictures that it had and the results were added up, so that the
-  effective weight is four times the script's: 4, 0.4, 5.2 and 2. Those are the weights here, and 80 pictures are compared.
+- Kernel alignment. Each of four GPUs compared the 20 images that it had and the results were added up, so that the
+  effective weight is four times the script's: 4, 0.4, 5.2 and 2. Those are the weights here, and 80 images are compared.
   GauGAN's scripts take the mean over GPUs: 0.5.
 - Batches of 80 are the scripts', for four GPUs. Batch norm was each GPU's own; here it is the whole batch's. With fewer
-  pictures (`fit.batch=16`) the alignment says less; the least is 2.
-- zebra2horse's norm has no running statistics, and paints with those of the batch that it is given. Here they are tracked, so
-  that a picture depends on itself alone and the network can be exported.
+  images (`recovery.batch=16`) the alignment says less; the least is 2.
+- zebra2horse's norm has no running statistics, and generates with those of the batch that it is given. Here they are tracked,
+  so that an image depends on itself alone and the network can be exported.
 - The SPADE teacher was trained with leaky ReLUs (0.01) and taught with plain ones. Here they are plain in both.
 - map -> aerial: the weight of L1 is 10 for the teacher and 100 for the student, as in the scripts.
 - The least width of what cannot vanish is 16, and 256 for the trunk of SPADE (16 in units of ngf). The threshold is exact,
@@ -58,10 +58,10 @@ from pocketgan.models.layers import Norm
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.recipes.base import RECIPES
 from pocketgan.recipes.gaugan import DISCRIMINATOR, STREETS, schedule
-from pocketgan.train.config import FitConfig
+from pocketgan.training.config import TrainingConfig
 
 GPUS = 4
-"""Of the scripts: what each made of its pictures was added up."""
+"""Of the scripts: what each made of its images was added up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class _Task:
     """In G."""
     alignment: float
     """The script's weight of the kernel alignment."""
-    recon: tuple[float | None, float] = (100.0, 100.0)
+    l1: tuple[float | None, float] = (100.0, 100.0)
     """The weights of the L1 of the teacher, where it has one, and of the student."""
     norm: Norm = "batch"
     """Of generators and discriminators."""
@@ -96,15 +96,15 @@ class _Task:
         """The adversarial loss."""
         return "hinge" if self.paired else "lsgan"
 
-    def fit(self, batch: int, **weights: float) -> FitConfig:
+    def fit(self, batch: int, **weights: float) -> TrainingConfig:
         """A training."""
         constant, decaying = self.epochs
         epochs = constant + decaying
-        return FitConfig(epochs=epochs, batch=batch, decay_start=constant / epochs, weights=weights, checkpoint_every=2000)
+        return TrainingConfig(epochs=epochs, batch=batch, decay_start=constant / epochs, weights=weights, checkpoint_every=2000)
 
     def teacher(self) -> TrainConfig:
         """A CycleGAN learns both ways, so its data has one direction."""
-        recon = self.recon[0]
+        l1 = self.l1[0]
         return TrainConfig(
             task="paired" if self.paired else "unpaired",
             data=self.data if self.paired else replace(self.data, direction="AtoB"),
@@ -112,7 +112,7 @@ class _Task:
             arch_options={"ngf": 64, "norm": self.norm},
             discriminator_options={"ndf": 128 if self.paired else 64, "norm": self.norm},
             gan=self.gan,
-            fit=self.fit(32) if recon is None else self.fit(32, recon=recon),
+            training=self.fit(32) if l1 is None else self.fit(32, l1=l1),
         )
 
     def student(self, name: str) -> CompressConfig:
@@ -126,7 +126,7 @@ class _Task:
             objective="kernel-alignment",
             weights="fresh",
             gan=self.gan,
-            fit=self.fit(80, recon=self.recon[1], **{"kernel-alignment": GPUS * self.alignment}),
+            recovery=self.fit(80, l1=self.l1[1], **{"kernel-alignment": GPUS * self.alignment}),
         )
 
 
@@ -137,7 +137,7 @@ _TASKS = {
         epochs=(500, 500),
         budget="2.6",
         alignment=1.0,
-        recon=(None, 5.0),
+        l1=(None, 5.0),
         norm="instance_affine",
         paired=False,
         side="_A",
@@ -148,7 +148,7 @@ _TASKS = {
         epochs=(500, 500),
         budget="2.6",
         alignment=0.1,
-        recon=(None, 5.0),
+        l1=(None, 5.0),
         paired=False,
         direction="BtoA",
         side="_B",
@@ -159,7 +159,7 @@ _TASKS = {
         epochs=(500, 1000),
         budget="4.6",
         alignment=1.3,
-        recon=(10.0, 100.0),
+        l1=(10.0, 100.0),
         direction="BtoA",
     ),
     "cityscapes": _Task(
@@ -201,7 +201,7 @@ def gaugan_teacher() -> TrainConfig:
         arch="inception-spade",
         arch_options={"ngf": 64, "upsamplings": 6},
         discriminator_options=DISCRIMINATOR,
-        fit=schedule(100, 100, 16),
+        training=schedule(100, 100, 16),
     )
 
 
@@ -217,7 +217,7 @@ def gaugan() -> CompressConfig:
         method_options={"lower_bound": 256},
         objective="kernel-alignment",
         weights="fresh",
-        fit=schedule(100, 100, 16, **{"kernel-alignment": 0.5}),
+        recovery=schedule(100, 100, 16, **{"kernel-alignment": 0.5}),
     )
 
 

@@ -34,16 +34,16 @@ What else is doubtful in them:
 - Rows are not comparable across protocols. These FIDs are the best of many evaluations on the test set, against statistics
   of unknown images; GAN Compression and CAT measure 61 to 66 for the original CycleGAN on horse2zebra.
 - 200 epochs of edges2shoes are 2.5 million steps of batch 4 (mobile: 10 million of batch 1), search and recovery each. GAN
-  Compression takes 20 epochs: search.epochs=20 fit.epochs=20.
+  Compression takes 20 epochs: search.epochs=20 recovery.epochs=20.
 
 Settings: section IV-A and the released scripts. Adam 2e-4 (0.5, 0.999), linear to 0 in the second half; CycleGAN load size
 286, mirrored, lsgan; pix2pix at its size, not mirrored, hinge. Loss weights: L1 100 for paired data; 10, the published
-cycle weight, for unpaired data, where the student learns one way and L1 is to the teacher's picture in the place of the
+cycle weight, for unpaired data, where the student learns one way and L1 is to the teacher's image in the place of the
 cycle. The method and what the student imitates are ours: the defaults of `dmad` and of `compress`. The published ones are
 presets of the method, which `compress` takes for the same run: `--preset paper`, or, both ways in one search, a budget each,
 
 pocketgan compress runs/horse2zebra/generator_A.safetensors --data datasets/horse2zebra --task unpaired --budget 3.97Gpaper \
---method dmad --preset release --epochs 200 --batch 1 --out runs/release budget_back=3.50Gpaper fit.weights.recon=10 \
+--method dmad --preset release --epochs 200 --batch 1 --out runs/release budget_back=3.50Gpaper recovery.weights.l1=10 \
 data.load_size=286 data.flip=true
 """
 
@@ -54,7 +54,7 @@ from dataclasses import dataclass
 from pocketgan.data.config import DataConfig, Direction
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.recipes.base import RECIPES
-from pocketgan.train.config import FitConfig
+from pocketgan.training.config import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +77,10 @@ class _Task:
         """The configuration; see the header."""
         run = self.teacher + ("-mobile" if mobile else "-unet" if self.paired else "")
         side = "" if self.paired else "_A" if self.direction == "AtoB" else "_B"
-        fit = FitConfig(
+        fit = TrainingConfig(
             epochs=200,
             batch=1 if mobile else self.batch,
-            weights={"recon": 100.0 if self.paired else 10.0},
+            weights={"l1": 100.0 if self.paired else 10.0},
             checkpoint_every=2000,
         )
         return CompressConfig(
@@ -95,7 +95,7 @@ class _Task:
             task="paired" if self.paired else "unpaired",
             method="dmad",
             gan="hinge" if self.paired else "lsgan",
-            fit=fit,
+            recovery=fit,
             search=fit,
         )
 

@@ -26,14 +26,14 @@ Published figures, not reproduced here. Theirs are of other data and sizes (hors
 | | multiplication | `product` | h2z FID 71.05; z2h not readable |
 | | 1x1 convolution | `convolution` | h2z FID 73.45; z2h 141.3 |
 | VI layers of the teacher's discriminator | 1 | `all` | cityscapes mIoU 40.53 |
-| | 2, 3, 4 | `critics 2`, `critics 3`, `critics 4` | cityscapes mIoU 37.33, 37.18, 39.09 |
+| | 2, 3, 4 | `layers 2`, `layers 3`, `layers 4` | cityscapes mIoU 37.33, 37.18, 39.09 |
 | VII width of the student's discriminator | 128, 64 | `ndf 128`, `ndf 64` | cityscapes mIoU 38.94, 39.88 |
 | | 32, 16 | `ndf 32`, `ndf 16` | cityscapes mIoU 37.39, 36.64 |
 
 What is doubtful in them: table III "on" (66.23) and IV "inherited weights" (67.26) are the same setting by their text. III
 and VII are without distillation there; which layers VI adds is not said (here: conv2, then 3, 1 and 4).
 
-What differs here. All runs meet the same budget exactly, so II and III tell by the pictures what they tell by MACs there. II
+What differs here. All runs meet the same budget exactly, so II and III tell by the images what they tell by MACs there. II
 and III recover with our own objective. All search with it, so that IV to VI recover the same cut network and differ in
 nothing but the recovery; VII is another discriminator in the search, too. A row that would be the same run as another is run
 once. Attention weighs what it does by default (10), not 50: the L1 weight is a tenth of the published one.
@@ -45,11 +45,11 @@ import json
 from dataclasses import replace
 
 from pocketgan.data.config import DataConfig
-from pocketgan.evaluate import JudgeConfig
+from pocketgan.evaluation import EvaluationConfig
 from pocketgan.pipeline.compare import CompareConfig
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.recipes.base import RECIPES
-from pocketgan.train.config import FitConfig
+from pocketgan.training.config import TrainingConfig
 
 OURS, THEIRS = "output+features", "coattention+discriminator"
 
@@ -59,7 +59,7 @@ def _all(**options: object) -> tuple[str, ...]:
     return (f"objective={THEIRS}", *(f"objective_options.coattention.{name}={json.dumps(v)}" for name, v in options.items()))
 
 
-def _critic(ndf: int) -> tuple[str, ...]:
+def _discriminator(ndf: int) -> tuple[str, ...]:
     """No teacher, and a new discriminator of that width."""
     return ("objective=none", f"discriminator_options={json.dumps({'ndf': ndf})}")
 
@@ -77,13 +77,13 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "all": _all(),
     "product": _all(fusion="product"),
     "convolution": _all(fusion="conv"),
-    "critics 2": _all(critics=["conv2", "conv3"]),
-    "critics 3": _all(critics=["conv1", "conv2", "conv3"]),
-    "critics 4": _all(critics=["conv1", "conv2", "conv3", "conv4"]),
-    "ndf 128": _critic(128),
-    "ndf 64": _critic(64),
-    "ndf 32": _critic(32),
-    "ndf 16": _critic(16),
+    "layers 2": _all(discriminator_layers=["conv2", "conv3"]),
+    "layers 3": _all(discriminator_layers=["conv1", "conv2", "conv3"]),
+    "layers 4": _all(discriminator_layers=["conv1", "conv2", "conv3", "conv4"]),
+    "ndf 128": _discriminator(128),
+    "ndf 64": _discriminator(64),
+    "ndf 32": _discriminator(32),
+    "ndf 16": _discriminator(16),
 }
 """In the order in which they are run: what a kill leaves undone matters least."""
 
@@ -91,7 +91,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 @RECIPES.register("dmad-ablations")
 def dmad_ablations() -> CompareConfig:
     """DMAD's tables II to VII in one comparison: mask, group rule, objectives, fusion, discriminators; 64 x 64, 10x."""
-    fit = FitConfig(steps=4000, batch=4, weights={"recon": 10.0}, sample_every=0)
+    fit = TrainingConfig(steps=4000, batch=4, weights={"l1": 10.0}, sample_every=0)
     base = CompressConfig(
         teacher="runs/maps64/generator.safetensors",
         data=DataConfig(path="datasets/maps", direction="BtoA", size=64, workers=1),
@@ -99,8 +99,8 @@ def dmad_ablations() -> CompareConfig:
         method="dmad",
         objective=OURS,
         search_objective=OURS,
-        fit=fit,
+        recovery=fit,
         search=replace(fit, steps=2000),
-        judge=JudgeConfig(batch=20),
+        evaluation=EvaluationConfig(batch=20),
     )
     return CompareConfig(base=base, methods=("dmad",), budgets=("10x",), variants=dict(VARIANTS))

@@ -7,14 +7,14 @@ pocketgan recipes gan-compression-horse2zebra-fast --out runs/gan-compression-ho
 A recipe's `teacher` is what the teacher's recipe of published.py writes: runs/NAME of NAME-teacher. The full pipeline trains
 a mobile teacher, distils a narrower one from it, makes the supernet of that and tries everything that the budget allows; in
 the fast one (`-fast`) the dense teacher teaches a supernet that begins with fresh weights, and an evolution searches. The
-same by `compress`, which can stop after a stage (`--to`) and do one again (`--from select` with another `--budget` searches the
+same by `compress`, which can stop after a stage (`--to`) and do one again (`--from prune` with another `--budget` searches the
 same supernet for another network):
 
 pocketgan compress runs/horse2zebra/generator_A.safetensors --data datasets/horse2zebra --task unpaired --budget 2.6Gpaper \
 --pipeline full --method gan-compression --objective features --gan lsgan --epochs 200 --batch 1 --out runs/full \
 data.load_size=286 data.flip=true full.discriminator_options.ndf=64 full.importance=l1 \
-search.epochs=400 fit.epochs=null fit.steps=0 \
-'search.weights={"recon":10,"features":0.01}' 'full.distill.weights={"recon":10,"features":0.01}' \
+search.epochs=400 recovery.epochs=null recovery.steps=0 \
+'search.weights={"l1":10,"features":0.01}' 'full.distill.weights={"l1":10,"features":0.01}' \
 'method_options={"space":"channels-32","importance":"l1","strategy":"brute-force","candidates":6561,"images":120}' \
 method_options.use=0 method_options.halving=false method_options.evaluate_every=20000
 
@@ -45,13 +45,13 @@ What was published, and what is here:
 - Budgets: the evolution's are the scripts'. The brute force had none: here it is the retrained network's MACs, rounded up.
 - `candidates`: brute force is everything within the budget: 2235 networks on horse2zebra, 1111, 2060 and 704 on the others.
   The evolution ran for 500 generations of 100 and was seen to converge after about 8; here it is ten, 1000 candidates. All are
-  scored on all images; `method_options.halving=true` takes a fifth of the pictures. `use` is 0, as published: with the default,
+  scored on all images; `method_options.halving=true` takes a fifth of the images. `use` is 0, as published: with the default,
   0.9, the fast pipeline's network of horse2zebra would not be a candidate.
 - The criterion: FID, on cityscapes mIoU, of networks with inherited weights on images held out from training, as many as
-  here. Here it is the distance to the teacher's pictures, which needs no weights of others; `judge.features=inception:legacy
-  method_options.fitness=frechet` is the published criterion. On cityscapes `judge.segmenter=drn-d-105
-  judge.table=datasets/cityscapes/val_table.txt judge.table_root=datasets/cityscapes` measures the mIoU of what was found
-  (docs/cat.md says how to have its weights); the recipes of gaugan.py search by it.
+  here. Here it is the distance to the teacher's images, which needs no weights of others; `evaluation.features=inception:legacy
+  method_options.fitness=frechet` is the published criterion. On cityscapes `evaluation.segmenter=drn-d-105
+  evaluation.table=datasets/cityscapes/val_table.txt evaluation.table_root=datasets/cityscapes` measures the mIoU of what was
+  found (docs/cat.md says how to have its weights); the recipes of gaugan.py search by it.
 - Order of the channels: the full pipeline's mobile teacher was cut by filter L1 norms, and their order stayed. Here it is cut
   by them, too, and the channels of what was distilled are sorted by them anew. In the fast one nothing is sorted.
 - The rate decays by steps, not by epochs; discriminator and generator take turns, where the published supernet's gradients
@@ -67,7 +67,7 @@ from pocketgan.data.config import DataConfig, Direction
 from pocketgan.losses import GanMode
 from pocketgan.pipeline.config import CompressConfig, FullConfig
 from pocketgan.recipes.base import RECIPES
-from pocketgan.train.config import FitConfig
+from pocketgan.training.config import TrainingConfig
 
 SIZES = {"channels-32": 6561, "channels-48": 5184}
 """Of the spaces that are searched by brute force: as many candidates are all that a budget allows."""
@@ -82,8 +82,8 @@ class _Task:
     """Of the data."""
     epochs: tuple[int, int]
     """At the full learning rate, and of its decay; the supernet trains for twice as many."""
-    recon: float = 100.0
-    """The weight of the L1 to the truth or the teacher's picture."""
+    l1: float = 100.0
+    """The weight of the L1 to the target or the teacher's image."""
     distil: float = 1.0
     """The weight of the features."""
     batch: int = 1
@@ -116,14 +116,14 @@ class _Task:
         """The options of every new one."""
         return {"ndf": 128 if self.paired else 64}
 
-    def fit(self, times: int = 1) -> FitConfig:
+    def fit(self, times: int = 1) -> TrainingConfig:
         """A training against a teacher, so many times as long as the first."""
         constant, decaying = self.epochs
-        return FitConfig(
+        return TrainingConfig(
             epochs=times * (constant + decaying),
             batch=self.batch,
             decay_start=constant / (constant + decaying),
-            weights={"recon": self.recon, "features": self.distil},
+            weights={"l1": self.l1, "features": self.distil},
             checkpoint_every=2000,
         )
 
@@ -142,7 +142,7 @@ class _Task:
             discriminator_options=self.discriminator if fast else None,
             gan=self.gan,
             search=self.fit(times=2),
-            fit=self.fit() if self.tuned[fast] else FitConfig(steps=0, batch=self.batch),
+            recovery=self.fit() if self.tuned[fast] else TrainingConfig(steps=0, batch=self.batch),
         )
 
     @property
@@ -157,8 +157,8 @@ class _Task:
         return {"importance": "l1", "strategy": "brute-force", "candidates": SIZES[self.spaces[0]]}
 
     def full(self, name: str) -> CompressConfig:
-        """With the stages before the supernet: CycleGAN's or pix2pix's own game, then that of the student."""
-        weights = {"recon": self.recon} if self.paired else {}
+        """With the stages before the supernet: CycleGAN's or pix2pix's own task, then that of the student."""
+        weights = {"l1": self.l1} if self.paired else {}
         stages = FullConfig(
             ngf=self.ngf,
             discriminator_options=self.discriminator,
@@ -180,7 +180,7 @@ _TASKS = {
         title="horses -> zebras",
         folder="horse2zebra",
         epochs=(100, 100),
-        recon=10.0,
+        l1=10.0,
         distil=0.01,
         spaces=("channels-32", "channels-64-cycleGAN"),
         budgets=("2.6", "3.0"),
@@ -215,7 +215,7 @@ _TASKS = {
         title="map -> aerial photo",
         folder="maps",
         epochs=(100, 200),
-        recon=10.0,
+        l1=10.0,
         distil=0.01,
         ngf=96,
         budgets=("4.7", "4.6"),

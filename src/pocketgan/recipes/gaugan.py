@@ -7,8 +7,8 @@ pocketgan recipes gaugan-coco-teacher --out runs/gaugan-coco
 pocketgan recipes gan-compression-gaugan-coco-fast --out runs/gan-compression-gaugan-coco-fast
 
 Cityscapes as its site gives it out goes to datasets/cityscapes-origin, COCO-Stuff to datasets/coco-stuff (docs/data.md has
-the folders). The weights of DRN-D-105, which judges streets, are to be fetched by hand (the error says from where), those of
-VGG19 and DeepLabV2 come by themselves. Without them: `judge.segmenter=null method_options.fitness=teacher`, and
+the folders). The weights of DRN-D-105, which scores streets, are to be fetched by hand (the error says from where), those of
+VGG19 and DeepLabV2 come by themselves. Without them: `evaluation.segmenter=null method_options.fitness=teacher`, and
 `perceptual=pixels`.
 
 | generator | for | parameters (M) | exact MACs (G) | the literature's count (G) |
@@ -33,13 +33,13 @@ What was published, and what is here:
 - Budgets: those of the scripts' evolutions. The brute force scored all of at most 35 G; what was chosen has 31.2 to 31.7 G,
   so here it is 32 G, too: 372 networks. The evolution is ten generations of 100, where the scripts have 500.
 - Candidates were scored on the first 200 (COCO: 500) images: of training where Cityscapes is searched by the fast pipeline,
-  else of those that the networks are judged on. Here they are always held out from the training of the supernet.
+  else of those that the networks are evaluated on. Here they are always held out from the training of the supernet.
 - Batch norm was calibrated anew for every candidate on 512 images; a slip kept the last batch's statistics alone. Here it is
   16 images and the mean over them. Exported networks had the statistics of all channels; here those that they have.
 - Order of the channels: as in the recipes of gan_compression.py.
 - Spectral norm was on the convolutions of the teachers, dense and mobile, and taken away before anything learnt from them; so
   it is here. Discriminators keep theirs.
-- The discriminator is shown the picture that the generator has just learnt from; the released code paints it anew.
+- The discriminator is shown the image that the generator has just learnt from; the released code generates it anew.
 - The published generators of a training were those of its last epoch; so they are here.
 """
 
@@ -49,10 +49,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pocketgan.data.config import DataConfig
-from pocketgan.evaluate import JudgeConfig
+from pocketgan.evaluation import EvaluationConfig
 from pocketgan.pipeline.config import CompressConfig, FullConfig, TrainConfig
 from pocketgan.recipes.base import RECIPES
-from pocketgan.train.config import GAUGAN, FitConfig
+from pocketgan.training.config import GAUGAN, TrainingConfig
 
 STREETS = DataConfig(
     path="datasets/cityscapes-origin", size=512, aspect=2.0, preprocess="scale_width", flip=True, classes="cityscapes"
@@ -64,7 +64,7 @@ DISCRIMINATOR = {"ndf": 64}
 """The options of every new one: two scales, four layers."""
 
 
-def schedule(constant: int, decaying: int, batch: int, **weights: float) -> FitConfig:
+def schedule(constant: int, decaying: int, batch: int, **weights: float) -> TrainingConfig:
     """GauGAN's training for so many epochs at the full learning rates, and of their decay."""
     epochs = constant + decaying
     return replace(
@@ -104,7 +104,7 @@ class _Task:
             arch="spade",
             arch_options={"ngf": 64, "upsamplings": self.upsamplings},
             discriminator_options=DISCRIMINATOR,
-            fit=schedule(*self.epochs, self.batch),
+            training=schedule(*self.epochs, self.batch),
         )
 
     def student(self, name: str, fast: bool) -> CompressConfig:
@@ -120,11 +120,11 @@ class _Task:
             start="mobile" if fast else "teacher",
             discriminator_options=DISCRIMINATOR if fast else None,
             search=self.taught(*(self.fast_epochs if fast else self.epochs)),
-            fit=self.taught(*self.epochs),
-            judge=JudgeConfig(segmenter=self.segmenter),
+            recovery=self.taught(*self.epochs),
+            evaluation=EvaluationConfig(segmenter=self.segmenter),
         )
 
-    def taught(self, constant: int, decaying: int) -> FitConfig:
+    def taught(self, constant: int, decaying: int) -> TrainingConfig:
         """A training against a teacher."""
         return schedule(constant, decaying, self.batch, features=10.0)
 
@@ -141,7 +141,7 @@ class _Task:
         return {"importance": "l1", "strategy": "brute-force", "candidates": 15_552}
 
     def full(self, name: str) -> CompressConfig:
-        """With the stages before the supernet: GauGAN's own game, then that of the student."""
+        """With the stages before the supernet: GauGAN's own task, then that of the student."""
         stages = FullConfig(
             discriminator_options=DISCRIMINATOR,
             teacher=schedule(*self.epochs, self.batch),

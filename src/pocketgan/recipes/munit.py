@@ -18,17 +18,18 @@ Published figures (README of the authors' code), not reproduced here; MACs in th
 |---|---|---|---|---|---|---|
 | gan-compression-edges2shoes-munit-fast | fast | 16_16_16_24_56_16_40_40_32_24 | 2.63 | 1.10 | 30.53 | 30.13 |
 
-Settings: the released scripts. Batch 1, Adam 1e-4 (0.5, 0.999) with a weight decay of 1e-4; pictures at 256, mirrored; lsgan,
+Settings: the released scripts. Batch 1, Adam 1e-4 (0.5, 0.999) with a weight decay of 1e-4; images at 256, mirrored; lsgan,
 three discriminators of ndf 64. The teacher learns for a million steps (21 epochs), its rate halved every 100,000, the supernet
 for two million (42), halved every 200,000; there is no fine-tuning. What is cut is the teacher's generator_A, edges to shoes.
 
 What was published, and what is here:
 - Data: the released set is that of pix2pix, its sides apart. `multimodal` reads the pairs so: any shoe goes with any edges.
 - The content code was held to the teacher's by L1 after an adaptor. Here it is the objective `features`, their mean squared
-  error, with the same weight of 1. L1 of the pictures (10) and of the styles that are read (1) are the game's own.
+  error, with the same weight of 1. L1 of the images (10) and of the styles that are read (1) are the task's own.
 - The criterion: FID, in styles drawn anew for every candidate, which blurs the order. Here it is the distance to the
-  teacher's pictures in the same styles; `judge.features=inception:legacy method_options.fitness=frechet` is the published one.
-- The evolution had 500 generations of 100, here ten; candidates are scored on 2,048 held-out pictures, as many as for pix2pix
+  teacher's images in the same styles; `evaluation.features=inception:legacy method_options.fitness=frechet` is the published
+  one.
+- The evolution had 500 generations of 100, here ten; candidates are scored on 2,048 held-out images, as many as for pix2pix
   on these data: the list of this set was not at hand.
 - Both gradients of a supernet's step were of the networks before it; here discriminator and generator take turns.
 """
@@ -40,7 +41,7 @@ from dataclasses import replace
 from pocketgan.data.config import DataConfig
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.recipes.base import RECIPES
-from pocketgan.train.config import MUNIT
+from pocketgan.training.config import MUNIT
 
 SHOES = DataConfig(path="datasets/edges2shoes-r", flip=True)
 DISCRIMINATOR = {"ndf": 64}
@@ -56,7 +57,7 @@ def teacher() -> TrainConfig:
         arch="munit",
         arch_options={"ngf": 64},
         discriminator_options=DISCRIMINATOR,
-        fit=replace(MUNIT, steps=1_000_000, checkpoint_every=2000),
+        training=replace(MUNIT, steps=1_000_000, checkpoint_every=2000),
     )
 
 
@@ -84,7 +85,7 @@ def student() -> CompressConfig:
         start="mobile",
         discriminator_options=DISCRIMINATOR,
         search=replace(
-            MUNIT, steps=2_000_000, halve_every=200_000, weights={"recon": 10.0, "features": 1.0}, checkpoint_every=2000
+            MUNIT, steps=2_000_000, halve_every=200_000, weights={"l1": 10.0, "features": 1.0}, checkpoint_every=2000
         ),
-        fit=replace(MUNIT, steps=0),
+        recovery=replace(MUNIT, steps=0),
     )

@@ -19,7 +19,7 @@ mIoU 42.06. DMAD, table I, by another protocol: horse2zebra 74.04, zebra2horse 1
 Of DMAD's teachers neither weights nor scripts were released; by its author they are "train.sh without --mask", with ngf 64.
 So the U-Net and mobile recipes have the settings of its search: 100 + 100 epochs, on edges2shoes too, where that is 2.5
 million steps of batch 4, and 10 million of the mobile script's batch 1 (GAN Compression: 20 epochs of batch 4; here
-fit.epochs=20 fit.batch=4). For a mobile CycleGAN on summer2winter there is no script: it is as on horse2zebra.
+fit.epochs=20 training.batch=4). For a mobile CycleGAN on summer2winter there is no script: it is as on horse2zebra.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from dataclasses import replace
 from pocketgan.data.config import DataConfig, Direction
 from pocketgan.pipeline.config import TrainConfig
 from pocketgan.recipes.base import RECIPES
-from pocketgan.train.config import FitConfig
+from pocketgan.training.config import TrainingConfig
 
 
 @RECIPES.register("maps-teacher")
 def maps_teacher() -> TrainConfig:
     """pix2pix, map -> aerial photo: batch 1, 100 + 200 epochs, L1 weight 10, hinge, ndf 128."""
-    return _pix2pix("maps", 100, 200, direction="BtoA", recon=10.0)
+    return _pix2pix("maps", 100, 200, direction="BtoA", l1=10.0)
 
 
 @RECIPES.register("edges2shoes-teacher")
@@ -60,7 +60,7 @@ def facades_teacher() -> TrainConfig:
         arch_options={"ngf": 64, "depth": 8},
         discriminator_options={"ndf": 64, "norm": "batch"},
         gan="vanilla",
-        fit=FitConfig(epochs=200, batch=1, checkpoint_every=2000),
+        training=TrainingConfig(epochs=200, batch=1, checkpoint_every=2000),
     )
 
 
@@ -113,7 +113,7 @@ def cityscapes_mobile_teacher() -> TrainConfig:
 
 
 def _pix2pix(
-    folder: str, constant: int, decaying: int, *, direction: Direction = "AtoB", batch: int = 1, recon: float = 100.0
+    folder: str, constant: int, decaying: int, *, direction: Direction = "AtoB", batch: int = 1, l1: float = 100.0
 ) -> TrainConfig:
     """GAN Compression's dense teachers: so many epochs at the full learning rate, and of its decay."""
     epochs = constant + decaying
@@ -122,20 +122,20 @@ def _pix2pix(
         data=DataConfig(path=f"datasets/{folder}", direction=direction, load_size=286, flip=True),
         arch_options={"ngf": 64, "blocks": 9},
         discriminator_options={"ndf": 128},
-        fit=FitConfig(
-            epochs=epochs, batch=batch, decay_start=constant / epochs, weights={"recon": recon}, checkpoint_every=2000
+        training=TrainingConfig(
+            epochs=epochs, batch=batch, decay_start=constant / epochs, weights={"l1": l1}, checkpoint_every=2000
         ),
     )
 
 
 def _cyclegan(folder: str, *, arch: str = "resnet") -> TrainConfig:
-    """Zhu et al. 2017, sections 4 and 7; its published loss weights are the game's own."""
+    """Zhu et al. 2017, sections 4 and 7; its published loss weights are the task's own."""
     return TrainConfig(
         task="unpaired",
         data=DataConfig(path=f"datasets/{folder}", load_size=286, flip=True),
         arch=arch,
         arch_options={"ngf": 64, "blocks": 9},
-        fit=FitConfig(epochs=200, batch=1, checkpoint_every=2000),
+        training=TrainingConfig(epochs=200, batch=1, checkpoint_every=2000),
     )
 
 
@@ -147,7 +147,7 @@ def _unet(folder: str, *, direction: Direction = "AtoB", batch: int = 1) -> Trai
         arch="unet",
         arch_options={"ngf": 64, "depth": 8},
         discriminator_options={"ndf": 128, "norm": "batch"},
-        fit=replace(plain.fit, batch=batch),
+        training=replace(plain.training, batch=batch),
     )
 
 
@@ -160,5 +160,5 @@ def _mobile_pix2pix(folder: str, *, direction: Direction = "AtoB") -> TrainConfi
         arch_options={"ngf": 64, "blocks": 9},
         discriminator_options={"ndf": 128, "norm": "instance"},
         gan="hinge",
-        fit=FitConfig(epochs=200, batch=1, weights={"recon": 100.0}, checkpoint_every=2000),
+        training=TrainingConfig(epochs=200, batch=1, weights={"l1": 100.0}, checkpoint_every=2000),
     )

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pocketgan.core.progress import Reporter
 from pocketgan.data.config import DataConfig
 from pocketgan.pipeline.compress import Compressed, compress
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.pipeline.train import train
 from pocketgan.recipes.base import RECIPES
-from pocketgan.train.config import FitConfig
+from pocketgan.training.config import TrainingConfig
+from pocketgan.utils.progress import Reporter
 
 DATA = DataConfig(path="shapes", size=64, workers=1)
 
@@ -28,7 +28,7 @@ def teacher() -> TrainConfig:
         arch="unet",
         arch_options={"ngf": 32, "depth": 6, "dropout": 0.0},
         discriminator_options={"ndf": 16},
-        fit=FitConfig(steps=900, batch=8, lr=1e-3, weights={"gan": 0.3}),
+        training=TrainingConfig(steps=900, batch=8, lr=1e-3, weights={"gan": 0.3}),
     )
 
 
@@ -40,8 +40,8 @@ def student() -> CompressConfig:
         data=DATA,
         budget="12x",
         method="dmad",
-        search=FitConfig(steps=250, batch=8, lr=1e-3, weights={"gan": 0.3}),
-        fit=FitConfig(steps=450, batch=8, lr=1e-3, weights={"gan": 0.3}),
+        search=TrainingConfig(steps=250, batch=8, lr=1e-3, weights={"gan": 0.3}),
+        recovery=TrainingConfig(steps=450, batch=8, lr=1e-3, weights={"gan": 0.3}),
     )
 
 

@@ -53,7 +53,7 @@ def scored(run: RunFiles) -> list[Scored]:
 
 
 def candidates_view(run: RunFiles, *, name: str) -> CandidatesView | None:
-    """Points coloured by generation, a star on the one whose widths the student has; None where nothing was scored."""
+    """Points colored by generation, a star on the one whose widths the student has; None where nothing was scored."""
     found = scored(run)
     if not found:
         return None
@@ -69,7 +69,7 @@ def candidates_view(run: RunFiles, *, name: str) -> CandidatesView | None:
         name=name,
     )
     words = (
-        f"{len(found)} candidates scored with the shared weights on held-out images, lower is better; a colour for each "
+        f"{len(found)} candidates scored with the shared weights on held-out images, lower is better; a color for each "
         "generation, dashed the front" + ("; the star is the chosen one." if chosen is not None else ".")
     )
     if len(whole) < len(found):

@@ -1,4 +1,4 @@
-"""Curves out of ``log.jsonl``: one series for each stage and name, smoothed, and thinned to what a picture can show."""
+"""Curves out of ``log.jsonl``: one series for each stage and name, smoothed, and thinned to what an image can show."""
 
 from __future__ import annotations
 

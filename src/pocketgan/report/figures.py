@@ -13,7 +13,7 @@ from pocketgan.report.curves import Series, smooth, thin, wide
 from pocketgan.report.history import Spread
 from pocketgan.report.measures import finite
 from pocketgan.report.numbers import tick
-from pocketgan.report.svg import COLOURS, INK, LINES, svg
+from pocketgan.report.svg import COLORS, INK, LINES, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,11 +38,11 @@ class Panel:
 
 @dataclass(frozen=True)
 class Point:
-    """One network in a Pareto plot; ``colour`` counts the page's line colours."""
+    """One network in a Pareto plot; ``color`` counts the page's line colors."""
 
     cost: float
     value: float
-    colour: int
+    color: int
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Mark:
 
     step: int
     value: float
-    colour: int
+    color: int
 
 
 def curve_figure(
@@ -66,7 +66,7 @@ def curve_figure(
 ) -> str:
     """Curves by step. A single noisy one is drawn pale under its smoothed self; of several, the smoothed alone.
 
-    ``lines`` are series with their colours; ``name`` tells this figure's ids from those of the page's others. ``levels``
+    ``lines`` are series with their colors; ``name`` tells this figure's ids from those of the page's others. ``levels``
     are dashed across, ``moment`` is ruled down. The axis is logarithmic where values and levels span more than ``ratio``.
     """
 
@@ -77,16 +77,16 @@ def curve_figure(
             _logarithmic(axes, "y", tick, subs=_subs(max(shown) / min(shown)))
         else:
             axes.yaxis.set_major_formatter(lambda value, _: tick(value))
-        for series, values, colour in drawn:
+        for series, values, color in drawn:
             if series.dense and len(lines) == 1:
-                _line(axes, series.steps, series.values, colour, linewidth=0.8, alpha=0.25)
+                _line(axes, series.steps, series.values, color, linewidth=0.8, alpha=0.25)
             few = len(values) <= 25
-            _line(axes, series.steps, values, colour, linewidth=1.6, marker="o" if few else "", markersize=3)
+            _line(axes, series.steps, values, color, linewidth=1.6, marker="o" if few else "", markersize=3)
         for level in levels:
             axes.axhline(level, **RULE)
         _by_step(axes, moment)
         for mark in marks:
-            axes.plot([mark.step], [mark.value], "o", color=LINES[mark.colour % COLOURS], markersize=7)
+            axes.plot([mark.step], [mark.value], "o", color=LINES[mark.color % COLORS], markersize=7)
         # What is smoothed sets the limits: one early spike of a batch must not flatten the rest.
         if shown and axes.get_yscale() == "linear":
             margin = 0.25 * (max(shown) - min(shown)) or 0.1 * abs(max(shown)) or 1.0
@@ -122,8 +122,8 @@ def pareto_figure(
         corners = [students[i] for i in front]
         axes.step([p.cost for p in corners], [p.value for p in corners], where="post", **RULE)
         for points, look in ((pale, {"s": 26, "alpha": 0.3}), (students, {"s": 52}), (teachers, {"s": 130, "marker": "*"})):
-            colours = [INK if points is teachers else LINES[p.colour % COLOURS] for p in points]
-            axes.scatter([p.cost for p in points], [p.value for p in points], c=colours, zorder=2, **look)
+            colors = [INK if points is teachers else LINES[p.color % COLORS] for p in points]
+            axes.scatter([p.cost for p in points], [p.value for p in points], c=colors, zorder=2, **look)
         axes.margins(0.09, 0.14)
         axes.locator_params(axis="y", nbins=6)
         if not higher_is_better:
@@ -132,13 +132,13 @@ def pareto_figure(
     return svg(draw, LARGE, name)
 
 
-def spread_figure(spread: Spread, *, colour: int, moment: int | None, name: str) -> str:
-    """A heat map, steps across and values up, with its scale beside it: the stronger the colour, the larger the share."""
+def spread_figure(spread: Spread, *, color: int, moment: int | None, name: str) -> str:
+    """A heat map, steps across and values up, with its scale beside it: the stronger the color, the larger the share."""
 
     def draw(axes: Axes) -> None:
         axes.grid(False)
         columns = [[shade(share) for share in column] for column in spread.shares]
-        _shade(axes, _edges(spread.steps), spread.top, columns, colour, "map")
+        _shade(axes, _edges(spread.steps), spread.top, columns, color, "map")
         axes.yaxis.set_major_formatter(lambda value, _: tick(value))
         axes.locator_params(axis="y", nbins=4)
         _by_step(axes, moment)
@@ -146,7 +146,7 @@ def spread_figure(spread: Spread, *, colour: int, moment: int | None, name: str)
         scale = axes.inset_axes((1.03, 0, 0.04, 1))
         scale.grid(False)
         scale.set_frame_on(False)
-        _shade(scale, [0.0, 1.0], 1.0, [list(range(1, SHADES + 1))], colour, "scale")
+        _shade(scale, [0.0, 1.0], 1.0, [list(range(1, SHADES + 1))], color, "scale")
         scale.yaxis.tick_right()
         scale.set_yticks([share**0.5 for share in SHARES], [f"{100 * share:g} %" for share in SHARES])
         scale.set_xticks([])
@@ -159,7 +159,7 @@ def shade(share: float) -> int:
     return math.ceil(SHADES * math.sqrt(share))
 
 
-def _shade(axes: Axes, edges: Sequence[float], top: float, columns: Sequence[Sequence[int]], colour: int, name: str) -> None:
+def _shade(axes: Axes, edges: Sequence[float], top: float, columns: Sequence[Sequence[int]], color: int, name: str) -> None:
     """Fill the cells of a grid with their shades: a path for each shade, and in it a box for each run of equal cells."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
@@ -174,7 +174,7 @@ def _shade(axes: Axes, edges: Sequence[float], top: float, columns: Sequence[Seq
             start = end
     for strength in sorted(boxes.keys() - {0}):
         path = Path.make_compound_path(*boxes[strength])
-        look = {"facecolor": LINES[colour % COLOURS], "linewidth": 0, "alpha": strength / SHADES}
+        look = {"facecolor": LINES[color % COLORS], "linewidth": 0, "alpha": strength / SHADES}
         axes.add_patch(PathPatch(path, gid=f"{name}-shade{strength}", **look))
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, top)
@@ -195,9 +195,9 @@ def _by_step(axes: Axes, moment: int | None) -> None:
         axes.axvline(moment, **RULE | {"linestyle": (0, (1, 2))})
 
 
-def _line(axes: Axes, steps: Sequence[int], values: Sequence[float], colour: int, **style: Any) -> None:
+def _line(axes: Axes, steps: Sequence[int], values: Sequence[float], color: int, **style: Any) -> None:
     kept = thin(len(values))
-    axes.plot([steps[i] for i in kept], [values[i] for i in kept], color=LINES[colour % COLOURS], **style)
+    axes.plot([steps[i] for i in kept], [values[i] for i in kept], color=LINES[color % COLORS], **style)
 
 
 def _subs(span: float) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The page's first sentence: what became smaller and faster, and what the pictures lost."""
+"""The page's first sentence: what became smaller and faster, and what the images lost."""
 
 from __future__ import annotations
 

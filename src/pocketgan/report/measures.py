@@ -26,7 +26,7 @@ HIGHER = {
     **dict.fromkeys(("psnr", "ssim", "miou", "accuracy", "precision", "recall"), True),
     **dict.fromkeys(("fid", "kid", "frechet", "kernel"), False),
 }
-# The order in which metrics are offered where there is room for one: what a reader can judge without a protocol first.
+# The order in which metrics are offered where there is room for one: what a reader can evaluate without a protocol first.
 PREFERRED = ("psnr", "fid", "miou", "frechet", "kid", "kernel", "precision", "recall", "accuracy", "ssim")
 
 
@@ -92,7 +92,7 @@ def quality_text(metric: str, value: float, *, digits: int = 4) -> str:
 
 
 def by_preference(metrics: list[str]) -> list[str]:
-    """Metrics whose direction is known: against the truth before any other reference, best known first."""
+    """Metrics whose direction is known: against the target before any other reference, best known first."""
     known = [metric for metric in metrics if base(metric) in PREFERRED]
     return sorted(known, key=lambda metric: ("_to_" in metric.partition("[")[0], PREFERRED.index(base(metric))))
 

@@ -1,5 +1,5 @@
 "use strict";
-// The enlarged view: left and right go along a row, up and down keep the column, so that two pictures can be flicked.
+// The enlarged view: left and right go along a row, up and down keep the column, so that two images can be flicked.
 const rows = [...document.querySelectorAll(".row")].map((row) => [...row.querySelectorAll("figure")]);
 const [viewer, over, under] = ["viewer", "over", "under"].map((id) => document.getElementById(id));
 const stage = under.parentElement;
@@ -14,7 +14,7 @@ const teacherOf = (row) => row.find((figure) => imageOf(figure) && roleOf(figure
 function fit(image) {
   const [w, h] = [image.naturalWidth, image.naturalHeight];
   const scale = Math.min((innerWidth - 40) / w, (innerHeight - 150) / h);
-  // Whole multiples keep the pixels of small pictures square.
+  // Whole multiples keep the pixels of small images square.
   const whole = scale > 2 && w < 160 ? Math.floor(scale) : Math.min(scale, 4);
   stage.classList.toggle("pixels", w < 160);
   for (const one of [over, under]) {

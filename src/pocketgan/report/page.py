@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pocketgan.core.files import atomic
 from pocketgan.report.comparison import compare, experiments, folded, over_seeds
+from pocketgan.report.gallery import SAMPLE_BYTES, gallery
 from pocketgan.report.headline import headline, tiles
-from pocketgan.report.pictures import SAMPLE_BYTES, gallery
 from pocketgan.report.read import RunFiles, read_runs
 from pocketgan.report.searches import shared_costs
-from pocketgan.report.views import curve_panels, pareto_panels, run_colours, run_view
+from pocketgan.report.views import curve_panels, pareto_panels, run_colors, run_view
+from pocketgan.utils.files import atomic
 
 HERE = Path(__file__).parent
 FEW = 6
@@ -20,8 +20,8 @@ FEW = 6
 def write_report(runs: Sequence[Path], out: Path) -> Path:
     """Write the page of one run, or of several side by side, to ``out`` and return ``out``.
 
-    Reads ``config.json``, ``log.jsonl``, ``result.json``, ``pictures/`` and ``samples/`` of each run. Any of them may
-    be missing or half-written: the page says so and shows the rest. The page holds everything it needs (pictures as
+    Reads ``config.json``, ``log.jsonl``, ``result.json``, ``images/`` and ``samples/`` of each run. Any of them may
+    be missing or half-written: the page says so and shows the rest. The page holds everything it needs (images as
     data, plots as SVG), stays below about 10 MB, and follows the reader's light or dark scheme.
 
     Raises ``ValueError`` for no runs, for a path that is no run directory, and for an ``out`` that cannot be written.
@@ -48,28 +48,28 @@ def render(runs: Sequence[RunFiles]) -> str:
     )
     page.filters["drawn"] = Markup  # for our own SVG, which holds no foreign text
     several = len(runs) > 1
-    painted = _painted(runs)
-    colours, legend = run_colours(runs)
+    generated = _generated(runs)
+    colors, legend = run_colors(runs)
     return page.get_template("page.html").render(
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         js=Markup((HERE / "page.js").read_text(encoding="utf-8")),
         headline=headline(runs),
         tiles=[] if several else tiles(runs[0]),
         runs=[
-            run_view(run, sample_bytes=SAMPLE_BYTES // len(runs), colour=colour, name=f"r{i}")
-            for i, (run, colour) in enumerate(zip(runs, colours, strict=True))
+            run_view(run, sample_bytes=SAMPLE_BYTES // len(runs), color=color, name=f"r{i}")
+            for i, (run, color) in enumerate(zip(runs, colors, strict=True))
         ],
-        gallery=gallery(painted),
-        unpainted=len(runs) - len(painted),
+        gallery=gallery(generated),
+        without_images=len(runs) - len(generated),
         comparison=folded(compare(runs)) if several else None,
         seeds=over_seeds(runs) if several else None,
-        pareto=pareto_panels(runs, colours) if several else [],
-        costs=shared_costs(runs, colours) if several else [],
-        stages=curve_panels(runs, colours),
+        pareto=pareto_panels(runs, colors) if several else [],
+        costs=shared_costs(runs, colors) if several else [],
+        stages=curve_panels(runs, colors),
         legend=legend if several else [],
     )
 
 
-def _painted(runs: Sequence[RunFiles]) -> Sequence[RunFiles]:
-    """The runs whose pictures are shown: all of a few; of many, the first of each experiment, not every seed."""
+def _generated(runs: Sequence[RunFiles]) -> Sequence[RunFiles]:
+    """The runs whose images are shown: all of a few; of many, the first of each experiment, not every seed."""
     return [group[0] for group in experiments(runs)] or runs if len(runs) > FEW else runs

@@ -14,8 +14,8 @@ from typing import Any
 
 LARGEST = 1e300
 """Beyond it an axis overflows."""
-PICTURE = re.compile(r"(\d+)_(.+)\.png")
-FILES = ("config.json", "log.jsonl", "result.json", "pictures", "samples", "student.safetensors")
+IMAGE = re.compile(r"(\d+)_(.+)\.png")
+FILES = ("config.json", "log.jsonl", "result.json", "images", "samples", "student.safetensors")
 ABSENT = {
     "result.json": "costs, latency and quality will follow when the run ends",
     "config.json": "the configuration cannot be shown",
@@ -36,7 +36,7 @@ class RunFiles:
     search: dict[str, Any]
     """How far the best of them can be told apart."""
     result: dict[str, Any]
-    pictures: dict[str, dict[str, Path]]
+    images: dict[str, dict[str, Path]]
     samples: tuple[Path, ...]
     missing: tuple[str, ...]
 
@@ -61,11 +61,11 @@ def read_run(path: Path) -> RunFiles:
     result, result_fault = _read_object(path / "result.json")
     log, log_fault = _read_log(path / "log.jsonl")
     search, search_fault = _read_object(path / "search.json") if (path / "search.json").exists() else ({}, "")
-    pictures = _pictures(path / "pictures")
+    images = _images(path / "images")
     compressing = "student" in result or "budget" in config
     faults = [result_fault, log_fault, config_fault, search_fault]
-    if compressing and not pictures:
-        faults.append("pictures/ is not there yet: the pictures side by side are made when the run ends.")
+    if compressing and not images:
+        faults.append("images/ is not there yet: the images side by side are made when the run ends.")
     if compressing and not (path / "student.safetensors").exists():
         faults.append("student.safetensors is not there yet.")
     return RunFiles(
@@ -76,7 +76,7 @@ def read_run(path: Path) -> RunFiles:
         candidates=_read_lines(path / "candidates.jsonl")[0],
         search=search,
         result=result,
-        pictures=pictures,
+        images=images,
         samples=tuple(sorted((path / "samples").glob("*.png"))),
         missing=tuple(fault for fault in faults if fault),
     )
@@ -134,11 +134,11 @@ def _entry(line: str) -> dict[str, Any]:
         return {}
 
 
-def _pictures(folder: Path) -> dict[str, dict[str, Path]]:
-    """``{"000": {"source": path, "teacher": path, ...}, ...}`` in the order of the numbers."""
+def _images(folder: Path) -> dict[str, dict[str, Path]]:
+    """``{"000": {"input": path, "teacher": path, ...}, ...}`` in the order of the numbers."""
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.glob("*.png")):
-        if match := PICTURE.fullmatch(path.name):
+        if match := IMAGE.fullmatch(path.name):
             found.setdefault(match[1], {})[match[2]] = path
     return found
 

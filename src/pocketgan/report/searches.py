@@ -1,4 +1,4 @@
-"""The search of a run as the page shows it: pictures with their words, and the pruning rate of every layer."""
+"""The search of a run as the page shows it: images with their words, and the pruning rate of every layer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL = {
     "boundary": ("Boundary", "The half-width of the band in which a mask is neither open nor closed."),
     "strength": ("Strength", "How hard channels are pushed to close."),
     "zeros": ("Zeros", "The part of all scales that is exactly 0."),
-    "largest": ("Largest", "How far the largest network of the space is from what it shall paint, on held-out images."),
+    "largest": ("Largest", "How far the largest network of the space is from what it shall generate, on held-out images."),
     "smallest": ("Smallest", "The same of the smallest: what serves one may harm the other."),
 }
 SPREADS = {
@@ -47,27 +47,27 @@ class SearchView:
     rates: tuple[Rate, ...]
 
 
-def search_views(run: RunFiles, *, colour: int, name: str) -> list[SearchView]:
+def search_views(run: RunFiles, *, color: int, name: str) -> list[SearchView]:
     """A view for each generator that was searched, titled where there are several; ``name`` begins the plots' ids."""
     found, groups = histories(run.log), mapping(mapping(run.result.get("widths")).get("teacher"))
     return [
         SearchView(
             title=history.generator if len(found) > 1 else "",
-            large=tuple(_large(history, colour, f"{name}g{i}")),
-            small=tuple(_small(history, colour, f"{name}g{i}")),
+            large=tuple(_large(history, color, f"{name}g{i}")),
+            small=tuple(_small(history, color, f"{name}g{i}")),
             rates=tuple(pruning_rates(history.closed, groups)),
         )
         for i, history in enumerate(found)
     ]
 
 
-def shared_costs(runs: Sequence[RunFiles], colours: Sequence[int]) -> list[Panel]:
+def shared_costs(runs: Sequence[RunFiles], colors: Sequence[int]) -> list[Panel]:
     """One plot for each generator and count that several runs searched by."""
     groups: dict[tuple[str, str], list[tuple[History, int]]] = {}
-    for run, colour in zip(runs, colours, strict=True):
+    for run, color in zip(runs, colors, strict=True):
         for history in histories(run.log):
             if "cost" in history.curves:
-                groups.setdefault((history.kind, history.generator), []).append((history, colour))
+                groups.setdefault((history.kind, history.generator), []).append((history, color))
     generators = {generator for _, generator in groups}
     shared = {key: lines for key, lines in groups.items() if len(lines) > 1}
     return [
@@ -93,20 +93,20 @@ def _short(layer: str) -> str:
     return next((layer.removesuffix(end) for end in SUFFIXES if layer.endswith(end)), layer) or layer
 
 
-def _large(history: History, colour: int, name: str) -> list[Panel]:
+def _large(history: History, color: int, name: str) -> list[Panel]:
     panels = []
     if "cost" in history.curves:
-        panels.append(Panel(_cost_title(history.kind), _cost_words(history), _cost_svg([(history, colour)], f"{name}c")))
+        panels.append(Panel(_cost_title(history.kind), _cost_words(history), _cost_svg([(history, color)], f"{name}c")))
     if spread := history.spread:
         title, words = SPREADS[spread.of]
-        panels.append(Panel(title, words, spread_figure(spread, colour=colour, moment=history.met, name=f"{name}d")))
+        panels.append(Panel(title, words, spread_figure(spread, color=color, moment=history.met, name=f"{name}d")))
     return panels
 
 
-def _small(history: History, colour: int, name: str) -> list[Panel]:
+def _small(history: History, color: int, name: str) -> list[Panel]:
     known = [(key, history.curves[key]) for key in SMALL if key in history.curves]
     return [
-        Panel(*SMALL[key], curve_figure([(series, colour)], name=f"{name}{key}", moment=history.met, ratio=10.0))
+        Panel(*SMALL[key], curve_figure([(series, color)], name=f"{name}{key}", moment=history.met, ratio=10.0))
         for key, series in known
     ]
 
@@ -131,16 +131,16 @@ def _cost_svg(lines: Sequence[tuple[History, int]], name: str) -> str:
     budgets = dict.fromkeys(history.budget for history, _ in lines if history.budget is not None)
     met = [history.met for history, _ in lines]
     return curve_figure(
-        [(history.curves["cost"], colour) for history, colour in lines],
+        [(history.curves["cost"], color) for history, color in lines],
         name=name,
         levels=list(budgets),
-        marks=[_mark(history, colour, step) for (history, colour), step in zip(lines, met, strict=True) if step is not None],
+        marks=[_mark(history, color, step) for (history, color), step in zip(lines, met, strict=True) if step is not None],
         moment=met[0] if len(met) == 1 else None,
         ratio=FACTOR,
         inches=TALL if len(lines) == 1 else LARGE,
     )
 
 
-def _mark(history: History, colour: int, step: int) -> Mark:
+def _mark(history: History, color: int, step: int) -> Mark:
     cost = history.curves["cost"]
-    return Mark(step, cost.values[cost.steps.index(step)], colour)
+    return Mark(step, cost.values[cost.steps.index(step)], color)

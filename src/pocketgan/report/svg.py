@@ -1,6 +1,6 @@
-"""Plots as inline SVG whose colours are the page's own, so that one picture serves the light and the dark scheme.
+"""Plots as inline SVG whose colors are the page's own, so that one image serves the light and the dark scheme.
 
-Matplotlib draws with stand-in colours; they are then replaced by CSS variables. Text stays text in the page's font.
+Matplotlib draws with stand-in colors; they are then replaced by CSS variables. Text stays text in the page's font.
 All names (of losses, runs, layers, metrics) stand in the page around a plot, where they are escaped, and never in it.
 """
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = 8
+COLORS = 8
 INK, FAINT = "#010203", "#010204"
-LINES = tuple(f"#0a0b{index:02x}" for index in range(COLOURS))
-VARIABLES = {INK: "var(--muted)", FAINT: "var(--line)"} | {colour: f"var(--c{index})" for index, colour in enumerate(LINES)}
+LINES = tuple(f"#0a0b{index:02x}" for index in range(COLORS))
+VARIABLES = {INK: "var(--muted)", FAINT: "var(--line)"} | {color: f"var(--c{index})" for index, color in enumerate(LINES)}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "pocketgan",
@@ -52,7 +52,7 @@ def svg(draw: Callable[[Axes], None], inches: tuple[float, float], name: str) ->
 
     with rc_context(STYLE):
         figure = Figure(figsize=inches)
-        # Fixed margins: quicker than a layout engine, and the axes of neighbouring panels are aligned.
+        # Fixed margins: quicker than a layout engine, and the axes of neighboring panels are aligned.
         width, height = inches
         figure.subplots_adjust(left=0.45 / width, right=1 - 0.12 / width, bottom=0.26 / height, top=1 - 0.08 / height)
         draw(figure.add_subplot())
@@ -60,7 +60,7 @@ def svg(draw: Callable[[Axes], None], inches: tuple[float, float], name: str) ->
 
 
 def _inline(figure: Figure, name: str) -> str:
-    """The figure as an element of the page: no file header, no addresses, the page's colours, ids of its own."""
+    """The figure as an element of the page: no file header, no addresses, the page's colors, ids of its own."""
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata=_anonymous())
     text = file.getvalue()
@@ -69,8 +69,8 @@ def _inline(figure: Figure, name: str) -> str:
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
     text = re.sub(r'^<svg([^>]*?) width="[^"]*"', r"<svg\1", text)
     text = re.sub(r'^<svg([^>]*?) height="[^"]*"', r"<svg\1", text)
-    for colour, variable in VARIABLES.items():
-        text = text.replace(colour, variable)
+    for color, variable in VARIABLES.items():
+        text = text.replace(color, variable)
     return text
 
 

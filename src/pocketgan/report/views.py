@@ -12,6 +12,7 @@ from pocketgan.report.candidates import CandidatesView, candidates_view
 from pocketgan.report.comparison import asked, measured, small, teacher_of
 from pocketgan.report.curves import Series, curves
 from pocketgan.report.figures import Panel, Point, curve_figure, pareto_figure
+from pocketgan.report.gallery import Gallery, samples
 from pocketgan.report.measures import (
     by_preference,
     finite,
@@ -23,10 +24,9 @@ from pocketgan.report.measures import (
     runtime_name,
 )
 from pocketgan.report.numbers import duration, milliseconds, pixels, plain, si, tick
-from pocketgan.report.pictures import Gallery, samples
 from pocketgan.report.read import RunFiles, mapping, number
 from pocketgan.report.searches import SearchView, search_views
-from pocketgan.report.svg import COLOURS
+from pocketgan.report.svg import COLORS
 from pocketgan.report.tables import Table, direction, facts_tables
 
 MOST_METRICS = 3
@@ -64,8 +64,8 @@ class RunView:
     footer: tuple[tuple[str, str], ...]
 
 
-def run_view(run: RunFiles, *, sample_bytes: int, colour: int, name: str) -> RunView:
-    """Everything about one run but its pictures and curves, which runs may share. ``name`` begins the ids of its plots."""
+def run_view(run: RunFiles, *, sample_bytes: int, color: int, name: str) -> RunView:
+    """Everything about one run but its images and curves, which runs may share. ``name`` begins the ids of its plots."""
     result, found = run.result, networks(run.result)
     shown = samples(run, most_bytes=sample_bytes)
     size = next((one["size"] for one in found.values() if "size" in one), None)
@@ -78,7 +78,7 @@ def run_view(run: RunFiles, *, sample_bytes: int, colour: int, name: str) -> Run
         size="" if size is None else pixels(size),
         tables=facts_tables(found),
         bars=tuple(width_bars(mapping(result.get("widths")))),
-        searches=tuple(search_views(run, colour=colour, name=name)),
+        searches=tuple(search_views(run, color=color, name=name)),
         candidates=candidates_view(run, name=f"{name}k"),
         budget=tuple(_budget(mapping(result.get("budget")))),
         exports={name: tuple(_leaves(facts)) for name, facts in mapping(result.get("export")).items()},
@@ -98,22 +98,22 @@ def width_bars(widths: dict[str, Any]) -> list[Bar]:
     return [Bar(group, wide, slim, 100 * wide / widest, 100 * slim / widest) for group, wide, slim in known]
 
 
-def curve_panels(runs: Sequence[RunFiles], colours: Sequence[int]) -> dict[str, list[Panel]]:
+def curve_panels(runs: Sequence[RunFiles], colors: Sequence[int]) -> dict[str, list[Panel]]:
     """A panel for each stage and name, with a line for each run."""
     lines: dict[str, dict[str, list[tuple[Series, int]]]] = {}
-    for run, colour in zip(runs, colours, strict=True):
+    for run, color in zip(runs, colors, strict=True):
         for stage, names in curves(run.log).items():
             for name, series in names.items():
-                lines.setdefault(stage, {}).setdefault(name, []).append((series, colour))
+                lines.setdefault(stage, {}).setdefault(name, []).append((series, color))
     return {
         stage: [Panel(name, "", curve_figure(names[name], name=f"s{i}c{j}")) for j, name in enumerate(names)]
         for i, (stage, names) in enumerate(lines.items())
     }
 
 
-def pareto_panels(runs: Sequence[RunFiles], colours: Sequence[int]) -> list[Panel]:
+def pareto_panels(runs: Sequence[RunFiles], colors: Sequence[int]) -> list[Panel]:
     """Quality against exact MACs, and against latency where it was measured, for the best known metrics."""
-    done = [(run, colour) for run, colour in zip(runs, colours, strict=True) if small(run)]
+    done = [(run, color) for run, color in zip(runs, colors, strict=True) if small(run)]
     runtimes, metrics = measured([run for run, _ in done])
     runtime = "onnxruntime" if "onnxruntime" in runtimes else next(iter(runtimes), None)
     panels = []
@@ -127,10 +127,10 @@ def _pareto_panel(done: list[tuple[RunFiles, int]], metric: str, runtime: str | 
     """No panel where fewer than two runs have both figures."""
 
     def points(facts: list[tuple[dict[str, Any], int]]) -> list[Point]:
-        pairs = [(_cost(one, runtime), quality(one, metric), colour) for one, colour in facts]
-        return [Point(c, v, colour) for c, v, colour in pairs if c and v is not None and finite(c) and finite(v)]
+        pairs = [(_cost(one, runtime), quality(one, metric), color) for one, color in facts]
+        return [Point(c, v, color) for c, v, color in pairs if c and v is not None and finite(c) and finite(v)]
 
-    students = points([(small(run), colour) for run, colour in done])
+    students = points([(small(run), color) for run, color in done])
     if len(students) < 2:
         return []
     # One star for one teacher: where many runs share it, its first measurement stands for all.
@@ -150,14 +150,14 @@ def _cost(facts: dict[str, Any], runtime: str | None) -> float | None:
     return median(facts, runtime) if runtime else number(facts.get("macs"))
 
 
-def run_colours(runs: Sequence[RunFiles]) -> tuple[list[int], list[tuple[str, int]]]:
-    """A colour for each run and their legend: by run while colours last, else by method."""
+def run_colors(runs: Sequence[RunFiles]) -> tuple[list[int], list[tuple[str, int]]]:
+    """A color for each run and their legend: by run while colors last, else by method."""
     names = [run.label for run in runs]
-    if len(runs) > COLOURS:
+    if len(runs) > COLORS:
         names = [str(run.result.get("method", run.label)) for run in runs]
     distinct = list(dict.fromkeys(names))
-    colours = {name: i % COLOURS for i, name in enumerate(distinct)}
-    return [colours[name] for name in names], list(colours.items())
+    colors = {name: i % COLORS for i, name in enumerate(distinct)}
+    return [colors[name] for name in names], list(colors.items())
 
 
 def _said(result: dict[str, Any]) -> list[str]:

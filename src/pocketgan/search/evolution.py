@@ -11,8 +11,8 @@ import numpy.typing as npt
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
-from pocketgan.search.proposals import BATCHES, ByNumber, Proposer
-from pocketgan.search.space import Space, Table, Within
+from pocketgan.search.proposals import BATCHES, ByTrialNumber, Proposer
+from pocketgan.search.space import BudgetedSpace, Space, Table
 
 Weighting = Literal["arithmetic", "geometric"]
 
@@ -53,17 +53,17 @@ class Evolution:
         """The population."""
         return self.population
 
-    def sampler(self, within: Within, seed: int) -> EvolutionSampler:
+    def sampler(self, within: BudgetedSpace, seed: int) -> EvolutionSampler:
         """The Optuna sampler."""
         return EvolutionSampler(self, within, seed)
 
 
-class EvolutionSampler(Proposer, ByNumber):
+class EvolutionSampler(Proposer, ByTrialNumber):
     """`Evolution` on Optuna's base for genetic algorithms; for studies of one objective."""
 
-    def __init__(self, plan: Evolution, within: Within, seed: int):
+    def __init__(self, plan: Evolution, within: BudgetedSpace, seed: int):
         Proposer.__init__(self, within, seed)
-        ByNumber.__init__(self, plan.population, {})
+        ByTrialNumber.__init__(self, plan.population, {})
         self.plan = plan
         self.weights = {g.name: weights(len(g.choices), plan.weight, plan.weighting) for g in within.space.genes}
         self._table: tuple[int, Table] | None = None

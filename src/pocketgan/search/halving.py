@@ -49,11 +49,11 @@ class Halving:
 WHOLE = Halving(first=1)
 
 
-class Round:
+class HalvingBracket:
     """Candidates that are compared with one another, on their way over the rungs."""
 
-    def __init__(self, numbers: range, rungs: int, plan: Halving, maximise: Sequence[bool]):
-        self.numbers, self.rungs, self.plan, self.maximise = numbers, rungs, plan, maximise
+    def __init__(self, numbers: range, rungs: int, plan: Halving, maximize: Sequence[bool]):
+        self.numbers, self.rungs, self.plan, self.maximize = numbers, rungs, plan, maximize
         self.members: Sequence[int] = numbers
         """Who is scored on the rung."""
         self.rung = 0
@@ -84,7 +84,7 @@ class Round:
 
     def _leaders(self, scored: Scored) -> list[int]:
         scores = [scored[number, self.rung - 1] for number in self.members]
-        order = ranked(scores, self.maximise)[: self.plan.members(len(scores))]
+        order = ranked(scores, self.maximize)[: self.plan.members(len(scores))]
         return sorted(self.members[place] for place in order)
 
     def final(self, scored: Scored) -> dict[int, tuple[float, ...]]:
@@ -113,17 +113,17 @@ def _finite_mean(whole: npt.NDArray[np.float64], part: Iterable[Sequence[float]]
     return found
 
 
-def ranked(scores: Sequence[Sequence[float]], maximise: Sequence[bool]) -> list[int]:
+def ranked(scores: Sequence[Sequence[float]], maximize: Sequence[bool]) -> list[int]:
     """Indices, best first; of equals the earlier ones.
 
     By one score; of several, front after front, and within a front the loneliest first (NSGA-II, Deb et al. 2002): the best
     by quality alone would all be large.
     """
-    if len(maximise) == 1:
-        sign = -1 if maximise[0] else 1
+    if len(maximize) == 1:
+        sign = -1 if maximize[0] else 1
         return sorted(range(len(scores)), key=lambda place: sign * scores[place][0])
     order, left = list[int](), list(range(len(scores)))
-    while front := sorted(left[place] for place in pareto_front([scores[i] for i in left], higher_is_better=maximise)):
+    while front := sorted(left[place] for place in pareto_front([scores[i] for i in left], higher_is_better=maximize)):
         distances = dict(zip(front, crowding([scores[i] for i in front]).tolist(), strict=True))
         order += sorted(front, key=lambda i: -distances[i])
         left = [i for i in left if i not in distances]
@@ -131,7 +131,7 @@ def ranked(scores: Sequence[Sequence[float]], maximise: Sequence[bool]) -> list[
 
 
 def crowding(scores: Sequence[Sequence[float]]) -> npt.NDArray[np.float64]:
-    """How far apart each one's neighbours are, summed over the scores in parts of their span; infinite at either end."""
+    """How far apart each one's neighbors are, summed over the scores in parts of their span; infinite at either end."""
     table, found = np.array(scores, np.float64), np.zeros(len(scores))
     for column in table.T:
         order = np.argsort(column, kind="stable")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketgan.core.files import write_json
 from pocketgan.metrics.statistics import F64
 from pocketgan.search.result import Candidate, SearchResult
 from pocketgan.search.scoring import ByImages
+from pocketgan.utils.files import write_json
 
 RIVALS, GROUPS, ERRORS = 10, 10, 2.0
 """How many of the best are compared, in how many groups images are left out, how many standard errors are no difference."""
@@ -66,7 +66,7 @@ def measure_noise(found: SearchResult, fitness: ByImages) -> Noise | None:
     groups = leave_out(fitness.images)
     if fitness.images - max(map(len, groups)) < fitness.least:
         return None
-    best, sign = found.ranking[:RIVALS], -1.0 if found.maximise[0] else 1.0
+    best, sign = found.ranking[:RIVALS], -1.0 if found.maximize[0] else 1.0
     rows = [fitness.rows(candidate.widths, range(fitness.images)) for candidate in best]
     without = [sign * np.array([scored_without(fitness, own, group) for group in groups]) for own in rows]
     gaps = [sign * (candidate.scores[0] - best[0].scores[0]) for candidate in best]
@@ -80,7 +80,7 @@ def _rival(candidate: Candidate, behind: float, own: F64, first: F64) -> Rival:
 
 
 def leave_out(images: int) -> list[range]:
-    """The groups: neighbours together, as they may be alike (tiles of one map, frames of one film)."""
+    """The groups: neighbors together, as they may be alike (tiles of one map, frames of one film)."""
     groups = min(GROUPS, images)
     return [range(start, stop) for start, stop in pairwise(images * k // groups for k in range(groups + 1))]
 

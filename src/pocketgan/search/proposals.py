@@ -12,7 +12,7 @@ from optuna.samplers import BaseGASampler, BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from pocketgan.search.space import Configuration, Space, Table, Within
+from pocketgan.search.space import BudgetedSpace, Configuration, Space, Table
 
 BATCHES = (256, 1024, 4096)
 """How many draws are costed at a time, one batch after the other: a cost model takes as long for one as for some hundreds."""
@@ -29,7 +29,7 @@ class Strategy(Protocol):
     def generation(self) -> int | None:
         """How many candidates do not depend on one another's scores; None for all of them."""
 
-    def sampler(self, within: Within, seed: int) -> Proposer:
+    def sampler(self, within: BudgetedSpace, seed: int) -> Proposer:
         """The Optuna sampler that proposes the candidates."""
 
 
@@ -40,7 +40,7 @@ class Proposer(BaseSampler, ABC):
     alike. To cost a draw is to evaluate a polynomial, so rejecting it is free. Raises `Exhausted` when nothing is left.
     """
 
-    def __init__(self, within: Within, seed: int):
+    def __init__(self, within: BudgetedSpace, seed: int):
         self.within = within
         self.seed = seed
         self._seen: set[Configuration] = set()
@@ -93,7 +93,7 @@ class Proposer(BaseSampler, ABC):
             yield self.within.space.rows(rng.permutation(indices))
 
 
-class ByNumber(BaseGASampler, ABC):
+class ByTrialNumber(BaseGASampler, ABC):
     """A genetic algorithm in which a trial's number decides its generation, not who finished when.
 
     The library counts finished trials, so the generation of a trial would depend on how many workers there are. Parents
@@ -128,7 +128,7 @@ def distributions(space: Space) -> dict[str, CategoricalDistribution]:
     return {gene.name: CategoricalDistribution(gene.choices) for gene in space.genes}
 
 
-def uniform(within: Within, rng: np.random.Generator) -> Iterator[Table]:
+def uniform(within: BudgetedSpace, rng: np.random.Generator) -> Iterator[Table]:
     """Batches of uniform draws."""
     for count in BATCHES:
         yield within.space.sample(rng, count)

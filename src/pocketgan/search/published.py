@@ -9,11 +9,11 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from pocketgan.core.dims import removable_groups, widths_of
-from pocketgan.core.errors import unknown
 from pocketgan.core.registry import Registry
 from pocketgan.core.spec import Spec
-from pocketgan.search.families import Number, family_of, published_numbers
-from pocketgan.search.space import Gene, Space, format_numbers, parse_numbers
+from pocketgan.search.families import GeneTemplate, family_of, published_genes
+from pocketgan.search.space import Gene, Space, format_widths, parse_widths
+from pocketgan.utils.errors import unknown
 
 SPACES: Registry[Callable[[Mapping[str, int]], tuple[Gene, ...]]] = Registry("search space")
 """Functions from a network's widths to the genes of a published space."""
@@ -24,7 +24,7 @@ def _published(name: str, **families: Sequence[tuple[int, ...]]) -> None:
 
     @SPACES.register(name)
     def genes(widths: Mapping[str, int]) -> tuple[Gene, ...]:
-        numbers, family = published_numbers(tuple(widths)), family_of(tuple(widths)).name
+        numbers, family = published_genes(tuple(widths)), family_of(tuple(widths)).name
         if family not in families:
             raise ValueError(f"{name} is a space of {' and '.join(families)} generators, this is a {family} generator")
         choices = families[family][-len(numbers) :]  # a MUNIT without style encoder lacks the first number
@@ -55,7 +55,7 @@ def parts(widths: Mapping[str, int]) -> tuple[Gene, ...]:
     """From the whole to an eighth of any network: the numbers of its family (`FAMILIES`), or a number a group."""
     genes = []
     for name, factors in family_of(tuple(widths)).numbers:
-        there = Number(name, {group: times for group, times in factors.items() if widths[group]})
+        there = GeneTemplate(name, {group: times for group, times in factors.items() if widths[group]})
         unit = min((widths[group] // times for group, times in there.factors.items()), default=0)
         if unit:
             genes.append(there.gene(max(1, round(part * unit)) for part in PARTS))
@@ -82,16 +82,16 @@ def parse_configuration(text: str, network: nn.Module | Spec, *, legacy: bool = 
     Raises ``ValueError`` for another form, and for widths that the network has no room for.
     """
     widths, optional = _described(network)
-    configuration = parse_numbers(text)
-    numbers = published_numbers(tuple(widths), numbers=len(configuration), legacy=legacy)
+    configuration = parse_widths(text)
+    numbers = published_genes(tuple(widths), numbers=len(configuration), legacy=legacy)
     genes = (number.gene((own,)) for number, own in zip(numbers, configuration, strict=True))
     return Space(tuple(genes), widths, optional).widths(configuration)
 
 
 def format_configuration(widths: Mapping[str, int], *, numbers: int | None = None, legacy: bool = False) -> str:
     """The published configuration of those widths; ``ValueError`` where none has that form."""
-    meant = published_numbers(tuple(widths), numbers=numbers, legacy=legacy)
-    return format_numbers(tuple(number.gene((1,)).read(widths) for number in meant))
+    meant = published_genes(tuple(widths), numbers=numbers, legacy=legacy)
+    return format_widths(tuple(number.gene((1,)).read(widths) for number in meant))
 
 
 def _described(network: nn.Module | Spec) -> tuple[dict[str, int], frozenset[str]]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pocketgan.core.files import atomic
 from pocketgan.metrics.cost import Cost
 from pocketgan.metrics.pareto import pareto_front
+from pocketgan.utils.files import atomic
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class SearchResult:
     """All scored candidates, by number."""
 
     candidates: tuple[Candidate, ...]
-    maximise: tuple[bool, ...]
+    maximize: tuple[bool, ...]
 
     @property
     def whole(self) -> tuple[Candidate, ...]:
@@ -44,7 +44,7 @@ class SearchResult:
     @property
     def ranking(self) -> tuple[Candidate, ...]:
         """`whole` by the first score, the best first; of equals the ones with fewer MACs."""
-        sign = -1 if self.maximise[0] else 1
+        sign = -1 if self.maximize[0] else 1
         return tuple(sorted(self.whole, key=lambda c: (sign * c.scores[0], c.cost.macs, c.number)))
 
     @property
@@ -55,11 +55,11 @@ class SearchResult:
     @property
     def front(self) -> tuple[Candidate, ...]:
         """Those of `whole` that no other of them beats: in score and MACs, or in all scores where there are several."""
-        if len(self.maximise) == 1:
+        if len(self.maximize) == 1:
             points = [(c.cost.macs, c.scores[0]) for c in self.whole]
-            chosen = pareto_front(points, higher_is_better=self.maximise[0])
+            chosen = pareto_front(points, higher_is_better=self.maximize[0])
         else:
-            chosen = pareto_front([c.scores for c in self.whole], higher_is_better=self.maximise)
+            chosen = pareto_front([c.scores for c in self.whole], higher_is_better=self.maximize)
         return tuple(self.whole[i] for i in chosen)
 
     def summary(self) -> str:

@@ -37,7 +37,7 @@ class ByImages(Protocol):
         """What the network makes of these images, N x D, a row an image: its own score, or its features."""
 
     def score(self, rows: F64, without: range = NONE) -> float:
-        """One number of some images' rows. Of the images ``without`` nothing counts, no real picture either."""
+        """One number of some images' rows. Of the images ``without`` nothing counts, no real image either."""
 
 
 def on_all(fitness: ByImages, widths: Mapping[str, int]) -> float:
@@ -65,8 +65,8 @@ class Plain:
 class Scorer:
     """Scores candidates on more and more images, each of which a candidate is given once."""
 
-    def __init__(self, fitness: ByImages, against: Sequence[Score], rungs: tuple[int, ...], maximise: tuple[bool, ...]):
-        self.fitness, self.against, self.rungs, self.maximise = fitness, against, rungs, maximise
+    def __init__(self, fitness: ByImages, against: Sequence[Score], rungs: tuple[int, ...], maximize: tuple[bool, ...]):
+        self.fitness, self.against, self.rungs, self.maximize = fitness, against, rungs, maximize
         self._parts = [range(start, stop) for start, stop in pairwise((0, *rungs))]
         self._rows: dict[int, list[F64]] = {}
 
@@ -89,5 +89,5 @@ class Scorer:
             self._rows[number] = rows
         exact = before[1:] if before is not None else [float(score(widths)) for score in self.against]
         scores = [self.fitness.score(np.concatenate(rows)), *exact]
-        worst = (-math.inf if up else math.inf for up in self.maximise)
+        worst = (-math.inf if up else math.inf for up in self.maximize)
         return [bad if math.isnan(score) else score for score, bad in zip(scores, worst, strict=True)]

@@ -15,9 +15,9 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from pocketgan.compress.budget import Budget, check_floor
-from pocketgan.core.errors import unknown
 from pocketgan.metrics.cost import Cost, CostModel
+from pocketgan.pruning.budget import Budget, check_floor
+from pocketgan.utils.errors import unknown
 
 Configuration = tuple[int, ...]
 Table = npt.NDArray[np.int64]
@@ -125,7 +125,7 @@ class Space:
     def check(self, configuration: Configuration) -> Configuration:
         """The configuration itself. Raises ``ValueError`` for a wrong count of numbers or one that is no choice."""
         if len(configuration) != len(self.genes):
-            raise ValueError(f"{format_numbers(configuration)} has {len(configuration)} numbers, the space has {self._form}")
+            raise ValueError(f"{format_widths(configuration)} has {len(configuration)} numbers, the space has {self._form}")
         for gene, number in zip(self.genes, configuration, strict=True):
             if number not in gene.choices:
                 raise ValueError(f"{gene.name}={number} is not in the space; choices: {', '.join(map(str, gene.choices))}")
@@ -137,11 +137,11 @@ class Space:
 
     def parse(self, text: str) -> Configuration:
         """The configuration that `format` wrote. Raises ``ValueError`` if it is not one of this space."""
-        return self.check(parse_numbers(text))
+        return self.check(parse_widths(text))
 
     def format(self, configuration: Configuration) -> str:
         """The configuration as published: ``32_32_48_32_48_48_16_16``."""
-        return format_numbers(self.check(configuration))
+        return format_widths(self.check(configuration))
 
     def widths(self, configuration: Configuration) -> dict[str, int]:
         """``{group: width}`` of every group of the network."""
@@ -193,7 +193,7 @@ class Space:
 
 
 @dataclass(frozen=True)
-class Within:
+class BudgetedSpace:
     """The part of a space that a budget allows.
 
     Raises ``ValueError`` that names the floor where that is nothing, and for a small space that has nothing between ``use``
@@ -245,7 +245,7 @@ class Within:
         return np.concatenate(found)
 
 
-def parse_numbers(text: str) -> Configuration:
+def parse_widths(text: str) -> Configuration:
     """``32_48_16`` as a tuple. Raises ``ValueError`` for anything but integers joined by ``_``."""
     parts = text.strip().split("_")
     if not all(part.isdecimal() for part in parts):
@@ -253,6 +253,6 @@ def parse_numbers(text: str) -> Configuration:
     return tuple(map(int, parts))
 
 
-def format_numbers(configuration: Configuration) -> str:
+def format_widths(configuration: Configuration) -> str:
     """The tuple as ``32_48_16``."""
     return "_".join(map(str, configuration))

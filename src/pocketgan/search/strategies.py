@@ -16,8 +16,8 @@ from optuna.trial import FrozenTrial
 
 from pocketgan.core.registry import Registry
 from pocketgan.search.evolution import Evolution
-from pocketgan.search.proposals import ByNumber, Proposer, Strategy, distributions, uniform
-from pocketgan.search.space import Table, Within
+from pocketgan.search.proposals import ByTrialNumber, Proposer, Strategy, distributions, uniform
+from pocketgan.search.space import BudgetedSpace, Table
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class BruteForce:
     def generation(self) -> None:
         """Candidates do not depend on scores."""
 
-    def sampler(self, within: Within, seed: int) -> BruteForceSampler:
+    def sampler(self, within: BudgetedSpace, seed: int) -> BruteForceSampler:
         """The Optuna sampler."""
         return BruteForceSampler(self, within, seed)
 
@@ -41,7 +41,7 @@ class BruteForce:
 class BruteForceSampler(Proposer):
     """Trial number n is the n-th configuration."""
 
-    def __init__(self, plan: BruteForce, within: Within, seed: int):
+    def __init__(self, plan: BruteForce, within: BudgetedSpace, seed: int):
         super().__init__(within, seed)
         self.plan = plan
 
@@ -71,7 +71,7 @@ class Random:
     def generation(self) -> None:
         """Candidates do not depend on scores."""
 
-    def sampler(self, within: Within, seed: int) -> RandomSampler:
+    def sampler(self, within: BudgetedSpace, seed: int) -> RandomSampler:
         """The Optuna sampler."""
         return RandomSampler(within, seed)
 
@@ -103,12 +103,12 @@ class NSGA2:
         """The population."""
         return self.population
 
-    def sampler(self, within: Within, seed: int) -> NSGA2Sampler:
+    def sampler(self, within: BudgetedSpace, seed: int) -> NSGA2Sampler:
         """The Optuna sampler."""
         return NSGA2Sampler(self, within, seed)
 
 
-class _Variation(ByNumber, NSGAIISampler):
+class _Variation(ByTrialNumber, NSGAIISampler):
     """Optuna's selection, crossover and choice of what to mutate."""
 
     def __init__(self, population: int, parents: dict[int, list[FrozenTrial]], seed: int):
@@ -121,7 +121,7 @@ class NSGA2Sampler(Proposer):
 
     BATCHES = (4, 16, 64, 256)
 
-    def __init__(self, plan: NSGA2, within: Within, seed: int):
+    def __init__(self, plan: NSGA2, within: BudgetedSpace, seed: int):
         super().__init__(within, seed)
         self.plan = plan
         self._parents: dict[int, list[FrozenTrial]] = {}

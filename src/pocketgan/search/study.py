@@ -17,18 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from pocketgan.compress.budget import Budget
-from pocketgan.core.progress import Reporter, Ticker
 from pocketgan.metrics.cost import Cost, CostModel
+from pocketgan.pruning.budget import Budget
 from pocketgan.search.evolution import Evolution
-from pocketgan.search.halving import WHOLE, Halving, Round
-from pocketgan.search.ledger import Ledger
+from pocketgan.search.halving import WHOLE, Halving, HalvingBracket
+from pocketgan.search.local_study import LocalStudy
 from pocketgan.search.proposals import Exhausted, Strategy
-from pocketgan.search.replay import Replay
 from pocketgan.search.result import Candidate, SearchResult
 from pocketgan.search.scoring import ByImages, Plain, Score, Scorer
-from pocketgan.search.space import Space, Within
+from pocketgan.search.shared_trials import SharedTrials
+from pocketgan.search.space import BudgetedSpace, Space
 from pocketgan.search.storage import Place, open_storage
+from pocketgan.utils.progress import Reporter, Ticker
 
 POLL = 0.05
 """Seconds between two looks at the storage while there is nothing to score."""
@@ -46,7 +46,7 @@ def search(
     strategy: Strategy | None = None,
     halving: Halving = WHOLE,
     candidates: int = 1000,
-    maximise: bool | Sequence[bool] = False,
+    maximize: bool | Sequence[bool] = False,
     seed: int = 0,
     lease: float = 60.0,
     name: str = "search",
@@ -62,19 +62,19 @@ def search(
     Start it again to resume, with more ``candidates`` to go on, several times to share the work; each call returns when all
     are scored. A worker that has been silent for ``lease`` seconds is taken for dead, and what it held is scored by another.
     A score that is no number counts as the worst. Raises ``ValueError`` for a budget below the space's floor, for another
-    number of scores than of flags in ``maximise``, and for a storage that holds a search for something else.
+    number of scores than of flags in ``maximize``, and for a storage that holds a search for something else.
     """
     by_images = fitness if isinstance(fitness, ByImages) else Plain(fitness)
-    directions = (maximise,) * (1 + len(against)) if isinstance(maximise, bool) else tuple(maximise)
+    directions = (maximize,) * (1 + len(against)) if isinstance(maximize, bool) else tuple(maximize)
     if len(directions) != 1 + len(against):
         raise ValueError(
-            f"maximise has {len(directions)} flags for {1 + len(against)} scores: one for the fitness, one for each against"
+            f"maximize has {len(directions)} flags for {1 + len(against)} scores: one for the fitness, one for each against"
         )
     plan, rungs = strategy or Evolution(), halving.rungs(by_images.images, by_images.least)
-    within = Within(space, cost, budget, use)
+    within = BudgetedSpace(space, cost, budget, use)
     facts = _facts(within, plan, seed, directions) | {"rungs": rungs, "keep": halving.keep}
-    ledger = Ledger(open_storage(storage), name, space=space, maximise=directions, facts=facts, lease=lease)
-    replay = Replay(plan.sampler(within, seed), ledger, directions)
+    ledger = SharedTrials(open_storage(storage), name, space=space, maximize=directions, facts=facts, lease=lease)
+    replay = LocalStudy(plan.sampler(within, seed), ledger, directions)
     scorer = Scorer(by_images, against, rungs, directions)
     worker = Worker(within, scorer, ledger, replay, plan.generation, candidates, halving)
     ledger.refresh()
@@ -84,7 +84,7 @@ def search(
     return worker.result()
 
 
-def _facts(within: Within, plan: Strategy, seed: int, maximise: Sequence[bool]) -> dict[str, Any]:
+def _facts(within: BudgetedSpace, plan: Strategy, seed: int, maximize: Sequence[bool]) -> dict[str, Any]:
     """What two calls must agree on to be the same search."""
     return {
         "space": {gene.name: [gene.choices, gene.groups, gene.times] for gene in within.space.genes},
@@ -94,7 +94,7 @@ def _facts(within: Within, plan: Strategy, seed: int, maximise: Sequence[bool]) 
         "use": within.use,
         "strategy": [type(plan).__name__, dataclasses.asdict(plan)],  # type: ignore[call-overload]
         "seed": seed,
-        "maximise": maximise,
+        "maximize": maximize,
     }
 
 
@@ -103,10 +103,10 @@ class Worker:
 
     def __init__(
         self,
-        within: Within,
+        within: BudgetedSpace,
         scorer: Scorer,
-        ledger: Ledger,
-        replay: Replay,
+        ledger: SharedTrials,
+        replay: LocalStudy,
         generation: int | None,
         candidates: int,
         halving: Halving,
@@ -158,9 +158,9 @@ class Worker:
         """How many images a rung adds."""
         return self.scorer.rungs[rung] - (self.scorer.rungs[rung - 1] if rung else 0)
 
-    def _round(self, first: int) -> Round:
+    def _round(self, first: int) -> HalvingBracket:
         last = self.candidates if self.generation is None else min(self.candidates, first + self.generation)
-        return Round(range(first, last), len(self.scorer.rungs), self.halving, self.scorer.maximise)
+        return HalvingBracket(range(first, last), len(self.scorer.rungs), self.halving, self.scorer.maximize)
 
     def _follow(self) -> None:
         """Move past what is scored, and tell the strategy of every generation that is over."""
@@ -202,7 +202,7 @@ class Worker:
         if claim is None:
             return
         try:
-            with self.ledger.beating(claim):
+            with self.ledger.heartbeat(claim):
                 widths = self.within.space.widths(configuration)
                 scores = self.scorer(number, widths, rung, self.ledger.scored.get((number, 0)))
         except BaseException:
@@ -217,7 +217,7 @@ class Worker:
         """Everything of the rounds that are over, by candidate number."""
         table = np.array([self.ledger.known[number] for number in range(len(self._final))], np.int64)
         costs = self.within.space.costs(table, self.within.cost).tolist()
-        return SearchResult(tuple(self._candidate(n, Cost(*cost)) for n, cost in enumerate(costs)), self.scorer.maximise)
+        return SearchResult(tuple(self._candidate(n, Cost(*cost)) for n, cost in enumerate(costs)), self.scorer.maximize)
 
     def _candidate(self, number: int, cost: Cost) -> Candidate:
         space, configuration = self.within.space, self.ledger.known[number]

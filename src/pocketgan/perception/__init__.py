@@ -1,1 +1,0 @@
-"""Networks that other people trained and that judge pictures."""

@@ -1,0 +1,1 @@
+"""Files, downloads, archives, progress and image conversion. Knows no network."""

@@ -1,0 +1,188 @@
+"""A file from the web: it goes on where it stopped, is verified, and has its name only when it is whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from pocketgan.utils.files import digest
+from pocketgan.utils.progress import Reporter
+
+PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between attempts that bring nothing new; after the last one it is given up."""
+
+_SILENCE = 30.0  # seconds without a byte after which a connection counts as broken
+_BLOCK = 1 << 20
+_MEGABYTE = 10**6
+_PASSING = {408, 425, 429, 500, 502, 503, 504}  # answers that may be another one in a moment
+
+
+def download(url: str, path: Path, *, size: int | None = None, sha256: str = "", reporter: Reporter | None = None) -> None:
+    """Fetch ``url`` to ``path``; ``size`` in bytes and ``sha256`` (or its first digits) are what its publisher states.
+
+    What has come lies in ``path`` + ``.part``. A broken connection is taken up again by itself, a killed process by the next
+    call, each from the byte where it stopped if the server can (HTTP ranges, RFC 9110 section 14), else from the start.
+    Callers keep others away from that file (`pocketgan.utils.lock.alone`).
+
+    Raises ``ValueError`` for an address without a file, a server that cannot be reached, a full disk, another size and
+    another checksum. Only what is wrong is deleted; the rest waits in the ``.part``.
+    """
+    reporter, part = reporter or Reporter(), path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if size is None or _length(part) != size:
+            _fill(url, part, size, reporter)
+        _verify(url, part, size, sha256)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:  # those of the connection are told apart where they come from
+        raise ValueError(f"cannot write {part}: {error.strerror or error}; make room, and the same call goes on") from error
+
+
+class _Broken(Exception):
+    """A connection that may work at another attempt."""
+
+
+class _Body(NamedTuple):
+    """What a server sends: from which byte on, and how many the whole file has (None: it does not say)."""
+
+    stream: IO[bytes]
+    begin: int
+    total: int | None
+
+
+def _fill(url: str, part: Path, size: int | None, reporter: Reporter) -> None:
+    """Bring the ``.part`` to its full length, by as many attempts as lead anywhere."""
+    furthest, failures = _length(part), 0
+    while True:
+        try:
+            return _attempt(url, part, size, reporter)
+        except _Broken as error:
+            have = _length(part)
+            failures = 0 if have > furthest else failures + 1
+            furthest = max(furthest, have)
+            if failures > len(PAUSES):
+                kept = f"; {have / _MEGABYTE:.1f} MB wait in {part}, and the same call goes on" if have else ""
+                raise ValueError(f"{url}: {error}; given up after {failures} attempts without a new byte{kept}") from error
+            pause = PAUSES[max(failures - 1, 0)]
+            reporter.say(f"{url}: {error}; another attempt in {pause:g} s")
+            time.sleep(pause)
+
+
+def _attempt(url: str, part: Path, size: int | None, reporter: Reporter) -> None:
+    with _request(url, part, _length(part)) as body:
+        if body is None:
+            return
+        if size is not None and body.total not in (None, size):
+            raise ValueError(f"{url}: the server has a file of {body.total:,} bytes, the published one has {size:,}")
+        if _length(part) and body.begin == 0:
+            reporter.say(f"{url}: the server cannot go on in the middle; from the start")
+        _store(body, part, reporter)
+        if body.total is not None and _length(part) < body.total:
+            raise _Broken(f"the connection ended after {_length(part):,} of {body.total:,} bytes")
+
+
+def _store(body: _Body, part: Path, reporter: Reporter) -> None:
+    done, total = body.begin, body.total
+    free = shutil.disk_usage(part.parent).free + (_length(part) if done == 0 else 0)
+    if total is not None and total - done > free:
+        raise ValueError(f"{part} needs {(total - done) / _MEGABYTE:,.0f} MB more, and the disk has {free / _MEGABYTE:,.0f}")
+    shown = reporter if total is not None else Reporter()
+    name, whole = part.name.removesuffix(".part"), -(-(total or 0) // _MEGABYTE)
+    with shown.task(f"{name} (MB)", whole, done // _MEGABYTE) as tick, part.open("ab" if done else "wb") as file:
+        for block in _blocks(body.stream):
+            file.write(block)
+            done += len(block)
+            tick(whole if done == total else done // _MEGABYTE)
+
+
+def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
+    while True:
+        try:
+            block = stream.read1(_BLOCK)  # type: ignore[attr-defined]  # what has come, without waiting for a full block
+        except (OSError, HTTPException) as error:
+            raise _Broken(f"the connection broke ({error})") from error
+        if not block:
+            return
+        yield block
+
+
+@contextmanager
+def _request(url: str, part: Path, have: int) -> Iterator[_Body | None]:
+    """Ask for all that comes after the first ``have`` bytes; None where that is nothing."""
+    headers = {"User-Agent": "pocketgan"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_SILENCE)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == 416 and error.headers.get("Content-Range", "").strip() == f"bytes */{have}":
+                yield None
+                return
+            if error.code == 416:  # the .part is longer than the file: it was another one
+                part.unlink()
+                raise _Broken("the file has changed on the server") from error
+            if error.code in _PASSING:
+                raise _Broken(f"the server says {error.code} {error.reason}") from error
+            raise ValueError(f"{url}: the server says {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise _Broken(f"no connection ({error.reason})") from error
+    except (OSError, HTTPException) as error:
+        raise _Broken(f"no connection ({error})") from error
+    with answer:
+        begin, total = _extent(url, answer.status, answer.headers)
+        if begin not in (0, have):
+            raise ValueError(f"{url}: asked for the bytes from {have:,} on, the server sends those from {begin:,} on")
+        if begin and _newer(answer.headers, part):
+            part.unlink()
+            raise _Broken("the file has changed on the server")
+        yield _Body(answer, begin, total)
+
+
+def _extent(url: str, status: int | None, headers: Message) -> tuple[int, int | None]:
+    """The first byte of an answer and the length of the whole file."""
+    if status == 206:
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", "").strip())
+        if match is None:
+            raise ValueError(f"{url}: the server sends a part without saying which")
+        return int(match[1]), None if match[2] == "*" else int(match[2])
+    length = headers.get("Content-Length", "")
+    return 0, int(length) if length.isdigit() else None
+
+
+def _newer(headers: Message, part: Path) -> bool:
+    """Whether the file on the server was written after our last byte of it came."""
+    try:
+        return parsedate_to_datetime(headers.get("Last-Modified", "")).timestamp() > part.stat().st_mtime
+    except ValueError:  # no date, or none that anyone can read
+        return False
+
+
+def _verify(url: str, part: Path, size: int | None, sha256: str) -> None:
+    """Wrong bytes do not become right by more of them: they are deleted."""
+    length = _length(part)
+    if size is not None and length != size:
+        part.unlink()
+        raise ValueError(f"{url}: {length:,} bytes came, the published file has {size:,}; they are deleted, try again")
+    found = digest(part) if sha256 else ""
+    if not found.startswith(sha256):
+        part.unlink()
+        raise ValueError(
+            f"{url}: the SHA-256 of what came begins with {found[:8]}, the published one with {sha256[:8]}; it is deleted. "
+            "Try again; if it stays so, the file has changed since it was published"
+        )
+
+
+def _length(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0

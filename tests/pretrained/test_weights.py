@@ -1,0 +1,98 @@
+"""Published weights are found, fetched and verified."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from loopback import Web, serve
+from pocketgan.pretrained.weights import Published, cache, find, load_state
+
+CONTENT = b"weights"
+# sha256 of the seven bytes above: `printf weights | sha256sum`
+SHA = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("POCKETGAN_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def published(url: str | None, sha256: str = SHA[:8]) -> Published:
+    return Published(name="the weights", file="net.pth", url=url, sha256=sha256, page="https://example.org/page")
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serve() as server:
+        server.files["web.pth"] = CONTENT
+        yield server
+
+
+def test_the_cache_is_where_the_environment_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache() == home
+    monkeypatch.delenv("POCKETGAN_HOME")
+    assert cache() == Path.home() / ".cache" / "pocketgan"
+
+
+def test_fetched_once_and_kept(web: Web, home: Path) -> None:
+    weights = published(web.url("web.pth"))
+    path = find(weights)
+    assert path == home / "net.pth"
+    assert path.read_bytes() == CONTENT
+    assert find(weights) == path
+    assert web.asked == [("web.pth", None)]
+
+
+def test_a_download_that_was_cut_is_taken_up(web: Web, home: Path) -> None:
+    home.mkdir()
+    (home / "net.pth.part").write_bytes(CONTENT[:3])
+    assert find(published(web.url("web.pth"))).read_bytes() == CONTENT
+    assert web.asked == [("web.pth", "bytes=3-")]
+
+
+def test_what_is_wrong_on_the_web_does_not_reach_the_cache(web: Web, home: Path) -> None:
+    with pytest.raises(ValueError, match=r"cannot fetch the weights .*web\.pth, and save it as .*home/net\.pth"):
+        find(published(web.url("web.pth"), "12345678"))
+    assert [path.name for path in home.iterdir()] == [".lock"]
+
+
+def test_a_file_that_is_nowhere_is_told_with_all_that_is_needed(web: Web, home: Path) -> None:
+    url = web.url("absent.pth")
+    with pytest.raises(ValueError, match=rf"(?s){url}.*404.*{home / 'net.pth'}.*POCKETGAN_HOME.*by its path"):
+        find(published(url))
+    with pytest.raises(ValueError, match=r"by itself: take it from https://example\.org/page, and save it as"):
+        find(published(None))
+
+
+def test_a_wrong_file_in_the_cache_is_refused(home: Path) -> None:
+    home.mkdir()
+    (home / "net.pth").write_bytes(b"else")
+    with pytest.raises(ValueError, match=rf"net\.pth is not the weights.*{SHA[:8]}; delete it"):
+        find(published(None))
+    assert find(published(None, "")) == home / "net.pth"  # nothing to compare with was published
+
+
+def test_a_given_file_comes_first_and_may_be_another(web: Web, tmp_path: Path) -> None:
+    own = tmp_path / "own.pth"
+    own.write_bytes(b"else")
+    assert find(published(web.url("web.pth")), own) == own
+    assert find(published(web.url("web.pth")), str(own)) == own
+    assert not published(web.url("web.pth")).is_met_by(own)
+    assert not published(web.url("web.pth"), "").is_met_by(own)
+    assert published(web.url("web.pth")).is_met_by(find(published(web.url("web.pth"))))
+    with pytest.raises(ValueError, match=r"no file .*absent"):
+        find(published(web.url("web.pth")), tmp_path / "absent.pth")
+
+
+def test_states_of_both_kinds_are_read(tmp_path: Path) -> None:
+    state = {"conv.weight": torch.arange(6.0).reshape(2, 3)}
+    torch.save(state, tmp_path / "a.pth")
+    save_file(state, tmp_path / "a.safetensors")
+    for name in ("a.pth", "a.safetensors"):
+        read = load_state(tmp_path / name)
+        assert list(read) == ["conv.weight"]
+        assert torch.equal(read["conv.weight"], state["conv.weight"])

@@ -1,0 +1,86 @@
+"""Tiny networks, batches and runs that the tests of training share."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pocketgan.core.run import Run
+from pocketgan.models import patchgan, resnet
+from pocketgan.training.config import TrainingConfig
+from pocketgan.training.loop import fit
+from pocketgan.training.task import Task
+
+CPU = torch.device("cpu")
+
+
+def generator(ngf: int = 4, seed: int = 0, **choices: object) -> nn.Module:
+    torch.manual_seed(seed)
+    return resnet(ngf, blocks=1, **choices).build()
+
+
+def make_discriminator(in_channels: int = 3, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed + 100)
+    return patchgan(4, 1, in_channels=in_channels).build()
+
+
+def batch(step: int = 0, count: int = 2) -> dict[str, Tensor]:
+    source = torch.Generator().manual_seed(step)
+    return {role: torch.rand(count, 3, 16, 16, generator=source) * 2 - 1 for role in ("input", "target")}
+
+
+def batches(start: int) -> Iterator[Mapping[str, Tensor]]:
+    step = start
+    while True:
+        yield batch(step)
+        step += 1
+
+
+def run_fit(task: Task, config: TrainingConfig, path: Path, **options: object) -> Run:
+    path.mkdir(exist_ok=True)
+    run = Run(path)
+    fit(task, batches, config, run, stage="fit", device=CPU, **options)
+    return run
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of all tensors."""
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def at_once_and_interrupted(
+    make: Callable[[], Task], made: Callable[[int], Mapping[str, Tensor]], config: TrainingConfig, path: Path, *, dies: int
+) -> list[dict[str, Tensor]]:
+    """All that is saved at the end of two fits of the same task, the second of which died before a step and was resumed.
+
+    ``make`` seeds the generator of random numbers.
+    """
+
+    def stream(last: int | None) -> Callable[[int], Iterator[Mapping[str, Tensor]]]:
+        def steps(start: int) -> Iterator[Mapping[str, Tensor]]:
+            for step in range(start, config.steps):
+                if step == last:
+                    raise KeyboardInterrupt
+                yield made(step)
+
+        return steps
+
+    ends = []
+    for deaths in ([None], [dies, None]):
+        run = Run(path / str(len(deaths)))
+        run.path.mkdir()
+        for last in deaths:
+            try:
+                fit(make(), stream(last), config, run, stage="train", device=CPU)
+            except KeyboardInterrupt:
+                assert last is not None
+        saved = run.load_checkpoint("train")
+        assert saved is not None
+        assert saved[0] == config.steps
+        ends.append(saved[1])
+    return ends

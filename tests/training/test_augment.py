@@ -1,0 +1,165 @@
+"""Adaptive augmentation: closed forms of what it does to images, and how its probability moves."""
+
+from math import pi
+
+import pytest
+import torch
+from torch import Tensor
+
+from pocketgan.training.augment import Augment
+from pocketgan.training.transforms import blits, colors, geometries, recolor, rotation, scaling, translation, warp
+
+ONE = torch.tensor(1.0)
+
+
+def images(*shape: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def vector(*values: float) -> Tensor:
+    return torch.tensor(values)
+
+
+def test_at_zero_it_is_the_identity_bit_for_bit() -> None:
+    x = images(6, 3, 16, 12)
+    assert torch.equal(Augment()(x), x)
+
+
+def test_it_draws_from_the_global_generator_alone() -> None:
+    x, augment = images(4, 3, 16, 16), Augment(p=0.7)
+    torch.manual_seed(3)
+    first = augment(x)
+    torch.manual_seed(3)
+    assert torch.equal(augment(x), first)
+    assert not torch.equal(augment(x), first)
+
+
+def test_images_that_are_spared_stay_bit_for_bit() -> None:
+    torch.manual_seed(0)
+    x = images(1, 3, 8, 8).expand(400, -1, -1, -1)
+    spared = (Augment(p=0.1, geometry=False, color=False)(x) == x).flatten(1).all(1).float().mean().item()
+    # Flip, turn and step each happen once in ten times, and then do nothing one in 2, in 4 and in 9 times or so.
+    assert spared == pytest.approx((1 - 0.05) * (1 - 0.075) * (1 - 0.1 * 8 / 9), abs=0.06)
+
+
+def test_a_flip_is_a_flip_and_a_turn_a_turn() -> None:
+    x = images(2, 3, 8, 8)
+    torch.testing.assert_close(warp(x, scaling(vector(-1, -1), vector(1, 1))), x.flip(-1), atol=1e-5, rtol=0)
+    for turns in (1, 2, 3):
+        turned = warp(x, rotation(vector(turns * pi / 2, turns * pi / 2)))
+        torch.testing.assert_close(turned, torch.rot90(x, turns, (-2, -1)), atol=1e-5, rtol=0)
+
+
+def test_a_step_mirrors_what_is_beyond_the_border() -> None:
+    x = images(1, 1, 6, 9)
+    moved = warp(x, translation(vector(2), vector(1)))
+    torch.testing.assert_close(moved[..., :5, :7], x[..., 1:, 2:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(moved[..., :5, 7:], x[..., 1:, 7:].flip(-1), atol=1e-5, rtol=0)
+
+
+def test_half_a_step_is_the_mean_of_neighbors_and_a_scale_about_the_center() -> None:
+    x = torch.arange(8.0).expand(1, 1, 8, 8)
+    torch.testing.assert_close(warp(x, translation(vector(0.5), vector(0)))[..., :7], x[..., :7] + 0.5)
+    narrower = warp(x, scaling(vector(0.5), vector(1.0)))
+    torch.testing.assert_close(narrower, 3.5 + (x - 3.5) / 2)
+
+
+def test_blits_leave_every_pixel_what_it_is() -> None:
+    """Flips and quarter turns are permutations of a square; steps are whole and of an eighth at most."""
+    torch.manual_seed(0)
+    found = blits(200, ONE, (16, 16))
+    assert (found[:, :2, :2].abs().sort(-1).values - torch.tensor([0.0, 1.0])).abs().max() < 1e-6
+    steps = torch.linalg.solve(found[:, :2, :2], found[:, :2, 2:])
+    assert (steps - steps.round()).abs().max() < 1e-5
+    assert steps.abs().max().round() == 2
+    torch.testing.assert_close(found[:, :2, :2].det().sign().mean(), torch.tensor(0.0), atol=0.2, rtol=0)
+
+
+@pytest.mark.parametrize("p", [0.3, 1.0])
+def test_every_matrix_can_be_inverted(p: float) -> None:
+    torch.manual_seed(0)
+    for matrices in (blits(100, torch.tensor(p), (32, 32)), geometries(100, torch.tensor(p), (32, 32))):
+        assert (matrices.det().abs() > 0.05).all()
+        assert torch.equal(matrices[:, 2], torch.tensor([0.0, 0.0, 1.0]).expand(100, -1))
+    assert (colors(100, torch.tensor(p)).det().abs() > 1e-4).all()
+
+
+def test_geometry_has_the_published_spread() -> None:
+    """Areas change by the square of the isotropic factor alone, whose logarithm in base 2 has a deviation of 0.2."""
+    torch.manual_seed(0)
+    matrices = geometries(4000, ONE, (32, 32))
+    logs = matrices[:, :2, :2].det().log2() / 2
+    assert logs.mean().item() == pytest.approx(0, abs=0.02)
+    assert logs.std().item() == pytest.approx(0.2, abs=0.01)
+    angles = torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0])
+    assert angles.std().item() == pytest.approx(2 * pi / 12**0.5, rel=0.05)
+
+
+def test_rotations_happen_as_often_as_one_of_two_does() -> None:
+    torch.manual_seed(0)
+    matrices = geometries(4000, torch.tensor(0.36), (32, 32))
+    assert (matrices[:, 0, 1] != 0).float().mean().item() == pytest.approx(0.36, abs=0.03)
+
+
+def test_colors_by_their_axis_of_grays() -> None:
+    """Hue and saturation leave grays alone; what contrast, flip and brightness do to them is a line."""
+    torch.manual_seed(0)
+    matrices = colors(3000, ONE)
+    gray = torch.ones(3) / 3**0.5
+    along = matrices[:, :3, :3] @ gray
+    assert (along - (along @ gray)[:, None] * gray).abs().max() < 1e-5  # grays stay grays
+    slope = along @ gray
+    assert (slope < 0).float().mean().item() == pytest.approx(0.5, abs=0.05)  # luma flipped
+    assert slope.abs().log2().std().item() == pytest.approx(0.5, abs=0.03)  # contrast
+    brightness = matrices[:, :3, 3] @ gray / slope / 3**0.5
+    assert brightness.std().item() == pytest.approx(0.2, abs=0.01)
+    other = torch.tensor([1.0, -1.0, 0.0]) / 2**0.5
+    saturation = (matrices[:, :3, :3] @ other).norm(dim=1) / slope.abs()
+    assert saturation.log2().std().item() == pytest.approx(1.0, abs=0.05)
+
+
+def test_recoloring_is_the_matrix_at_every_pixel() -> None:
+    x, matrices = images(5, 3, 4, 6), colors(5, ONE)
+    homogeneous = torch.cat([x, torch.ones(5, 1, 4, 6)], 1)
+    torch.testing.assert_close(recolor(x, matrices), torch.einsum("nij,njhw->nihw", matrices, homogeneous)[:, :3])
+
+
+def test_images_without_three_colors() -> None:
+    x = images(2, 1, 8, 8)
+    assert Augment(p=1.0, color=False)(x).shape == x.shape
+    with pytest.raises(ValueError, match="1 channels: give Augment color=False"):
+        Augment(p=1.0)(x)
+
+
+def test_sampling_can_be_differentiated_twice() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, 5, 6, dtype=torch.float64, requires_grad=True)
+    matrices = geometries(2, ONE, (5, 6)).double()
+    assert torch.autograd.gradcheck(lambda t: warp(t, matrices), (x,))
+    assert torch.autograd.gradgradcheck(lambda t: warp(t, matrices).pow(2), (x,))
+
+
+def test_p_follows_r_t() -> None:
+    """From 0 to 1 in 500,000 images, down likewise, never out of bounds."""
+    augment = Augment()
+    for _ in range(500_000 // 2500):
+        augment.update(torch.ones(2500))
+    assert augment.p.item() == pytest.approx(1.0, abs=1e-4)
+    augment.update(torch.ones(25_000))
+    assert augment.p.item() == 1
+    augment.update(torch.tensor([1.0, -1.0]).repeat(12_500))
+    assert augment.p.item() == pytest.approx(0.95)
+    augment.update(torch.tensor([1.0, 1.0, 1.0, 1.0, -1.0]).repeat(5_000))  # r_t is 0.6, its target
+    assert augment.p.item() == pytest.approx(0.95)
+    for _ in range(30):
+        augment.update(-torch.ones(25_000))
+    assert augment.p.item() == 0
+
+
+def test_p_is_part_of_the_state() -> None:
+    augment = Augment(p=0.25)
+    other = Augment()
+    other.load_state_dict(augment.state_dict())
+    assert other.p.item() == 0.25
+    with pytest.raises(ValueError, match=r"p=1\.5: a probability, allowed are 0 to 1"):
+        Augment(p=1.5)

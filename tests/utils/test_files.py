@@ -1,0 +1,81 @@
+"""A file is the old one or the new one, never half of one, and a disk that refuses is told in one line."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pocketgan.utils.files import atomic, digest, read_json, write_json
+from small_disk import small_disk
+
+
+def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "sub" / "facts.json"
+    write_json(file, {"a": 1})
+
+    def write_half() -> None:
+        with atomic(file) as temporary:
+            temporary.write_text("half")
+            raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        write_half()
+    assert read_json(file) == {"a": 1}
+    assert os.listdir(file.parent) == ["facts.json"]
+
+
+def test_the_temporary_file_keeps_the_ending(tmp_path: Path) -> None:
+    """Libraries choose the format by it."""
+    with atomic(tmp_path / "image.png") as temporary:
+        assert temporary.suffix == ".png"
+        assert temporary.parent == tmp_path
+        temporary.write_bytes(b"x")
+    assert (tmp_path / "image.png").read_bytes() == b"x"
+
+
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "facts.json"
+    write_json(file, {"a": 1})
+    with small_disk(1000), pytest.raises(ValueError, match=r"cannot write .*facts\.json: .*; what stood there before is kept"):
+        write_json(file, {"a": "x" * 5000})
+    assert read_json(file) == {"a": 1}
+    assert os.listdir(tmp_path) == ["facts.json"]
+
+
+def test_a_full_disk_while_tensors_are_written(tmp_path: Path) -> None:
+    """The library for tensors has an error class of its own."""
+    file = tmp_path / "weights.safetensors"
+    save_file({"a": torch.ones(3)}, file)
+    before = file.read_bytes()
+    with small_disk(1000), pytest.raises(ValueError, match=r"cannot write .*weights\.safetensors"), atomic(file) as temporary:
+        save_file({"a": torch.ones(5000)}, temporary)
+    assert file.read_bytes() == before
+    assert os.listdir(tmp_path) == ["weights.safetensors"]
+
+
+def test_the_cause_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(ValueError, match="No space left on device"):
+        write_json(tmp_path / "facts.json", {})
+    assert os.listdir(tmp_path) == []
+
+
+def test_json_that_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "facts.json"
+    file.write_text('{"a": ')
+    with pytest.raises(ValueError, match=r"facts\.json is not JSON"):
+        read_json(file)
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"facts\.json is not JSON"):
+        read_json(file)
+
+
+def test_the_checksum(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-4, its first example
+    assert digest(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
