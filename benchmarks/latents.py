@@ -23,7 +23,7 @@ from pocketgan.methods import METHODS
 from pocketgan.pipeline.compare import CompareConfig, compare
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.pipeline.train import train
-from pocketgan.tasks.unconditional import LatentConfig
+from pocketgan.tasks import LatentConfig
 from pocketgan.training.config import SAGAN, STYLEGAN2
 from pocketgan.utils.files import read_json
 from pocketgan.utils.progress import ConsoleReporter

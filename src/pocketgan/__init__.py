@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-    from pocketgan.data.config import TaskName
+    from pocketgan.core.tasks import TaskName
     from pocketgan.pipeline.compress import Compressed
 
 __all__ = ["compress", "inspect", "load"]
@@ -57,29 +57,14 @@ def compress(
     Raises:
         ValueError: before any work, for data, names, budgets and sizes that do not fit.
     """
-    from pocketgan.core.config import override
-    from pocketgan.core.shape import shape_of
-    from pocketgan.core.spec import spec_of
-    from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compress import compress as run
-    from pocketgan.pipeline.config import CompressConfig, ForeignConfig, assignments, training_configs_of, with_preset
-    from pocketgan.pipeline.load_generator import PUBLISHED, as_generator
+    from pocketgan.pipeline.resolve import resolve_config
     from pocketgan.utils.progress import ConsoleReporter, Reporter
 
-    given = {key.replace("__", "."): value for key, value in fields.items()}
-    own = {key.removeprefix("foreign."): value for key, value in given.items() if key.startswith("foreign.")}
-    foreign = override(ForeignConfig(), assignments(own))
-    source = as_generator(model, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
-    width, proportion = source.images(size, aspect)
-    name = str(model) if isinstance(model, str | Path) else type(model).__name__
-    images = DataConfig(path=str(data), size=width, aspect=proportion)
-    task = task or source.task(images)
-    fits = training_configs_of(task, spec_of(source.model).name)
-    config = CompressConfig(teacher=name, data=images, budget=budget, method=method, task=task, **fits)
-    config = with_preset(config, preset, source.model)
-    config = override(config, assignments(given))
+    given = {"budget": budget, "method": method} | {key.replace("__", "."): value for key, value in fields.items()}
+    config, loaded = resolve_config(model, str(data), given, preset=preset, task=task, size=size, aspect=aspect)
     reporter = ConsoleReporter() if progress else Reporter()
-    return run(config, Path(out), resume=resume, reporter=reporter, teacher=source)
+    return run(config, Path(out), resume=resume, reporter=reporter, teacher=loaded)
 
 
 def load(path: str | Path, *, factory: Callable[[], nn.Module] | None = None) -> nn.Module:

@@ -13,8 +13,9 @@ from made import flat, noise, numbers
 from PIL import Image
 from torch import Tensor
 
+from pocketgan.core.tasks import TaskName
 from pocketgan.data import DataConfig, eval_batches, open_data, train_batches
-from pocketgan.data.config import Split, TaskName
+from pocketgan.data.config import Split
 from pocketgan.data.images import ImageData
 from pocketgan.data.part import hold_out
 

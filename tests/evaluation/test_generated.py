@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from pocketgan.data.config import DataConfig, TaskName
+from pocketgan.core.tasks import TaskName
+from pocketgan.data.config import DataConfig
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.loader import eval_batches
 from pocketgan.evaluation import EvaluationConfig, evaluate

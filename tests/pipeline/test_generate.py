@@ -17,8 +17,8 @@ from pocketgan.core.artifact import save_artifact
 from pocketgan.core.inputs import latent_from_seed
 from pocketgan.data.first import first_images
 from pocketgan.models.munit import without_style_encoder
+from pocketgan.pipeline.generate import parse_seeds
 from pocketgan.pipeline.latent_sampler import LatentSampler, spherical
-from pocketgan.pipeline.seeds import parse_seeds
 from pocketgan.utils.image_files import to_uint8
 from zoo import randomized, tiny
 

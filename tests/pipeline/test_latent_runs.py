@@ -12,15 +12,12 @@ from safetensors.torch import load_file
 from pocketgan.cli import main
 from pocketgan.core.artifact import load_artifact
 from pocketgan.core.spec import spec_of
-from pocketgan.data.config import DataConfig
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import stylegan2
-from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.networks import latents_of
-from pocketgan.pipeline.published import ARCHITECTURES
+from pocketgan.pipeline.student_tasks import latents_for
 from pocketgan.pruning.elastic import Elastic
 from pocketgan.pruning.gate import add_gates_
-from pocketgan.tasks.unconditional import LatentConfig
+from pocketgan.tasks import TASKS
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
@@ -139,18 +136,18 @@ def test_its_student_by_gan_compression(stylist: Path, features: Path, tmp_path:
     [
         (
             ["--task", "unconditional", "--arch", "resnet"],
-            "task=unconditional: the generator generates from images; take task=",
+            "task=unconditional: the generator reads images alone; take task=",
         ),
-        (["--task", "paired", "--data", "shapes", "--arch", "munit"], "task=paired: the generator reads style as numbers"),
-        (["--task", "labels", "--data", "shapes", "--arch", "sagan"], "reads input as numbers; take task=unconditional"),
-        (["--task", "multimodal", 'arch_options={"style_encoder":false}'], "this munit reads no styles off images"),
+        (["--task", "paired", "--data", "shapes", "--arch", "munit"], "task=paired: the generator reads style as latents"),
+        (["--task", "labels", "--data", "shapes", "--arch", "sagan"], "reads input as latents; take task=unconditional"),
+        (["--task", "multimodal", 'arch_options={"style_encoder":false}'], "the generator has no style encoder"),
         (["--task", "unconditional", "--size", "48"], "sagan size=48: allowed are powers of two from 32"),
         (["--task", "unconditional", 'arch_options={"size":64}'], "this network knows images of 64x64 only; take size=64"),
         (
             ["--task", "unconditional", "evaluation.generated=1"],
             "generated=1: the least that a distance can be measured on is 2",
         ),
-        (["--task", "unconditional", 'latents={"mixing":2}'], "mixing=2.0: a part, from 0 to 1"),
+        (["--task", "unconditional", 'latents={"mixing":2}'], "mixing=2.0: a fraction from 0 to 1"),
     ],
 )
 def test_what_does_not_fit_is_told_before_a_teacher_is_trained(
@@ -165,8 +162,8 @@ def test_what_does_not_fit_is_told_before_a_teacher_is_trained(
 @pytest.mark.parametrize(
     ("task", "size", "said"),
     [
-        ("paired", "32", "task=paired: the generator reads input as numbers; take task=unconditional"),
-        ("multimodal", "32", "task=multimodal: the generator reads input as numbers; take task=unconditional"),
+        ("paired", "32", "task=paired: the generator reads input as latents; take task=unconditional"),
+        ("multimodal", "32", "task=multimodal: the generator reads input as latents; take task=unconditional"),
         ("unconditional", "64", "size=64: this network knows images of 32x32 only; take size=32"),
     ],
 )
@@ -181,11 +178,9 @@ def test_what_does_not_fit_is_told_before_a_student_is_cut(
 
 def test_no_mean_runs_along_what_changes_its_widths_or_is_masked() -> None:
     teacher = stylegan2(8, channel_max=4, latent=4, style=4, mapping=1).build()
-    config = CompressConfig(teacher="t", data=DataConfig(path="textures", size=8), task="unconditional")
     student, masked = copy.deepcopy(teacher), copy.deepcopy(teacher)
     add_gates_(masked)
-    assert latents_of(config, student, teacher) == ARCHITECTURES["stylegan2"].latents
+    defaults = TASKS["unconditional"].defaults_for("stylegan2").latents
+    assert latents_for(defaults, student) == defaults
     for changing in (Elastic(student), masked):
-        assert latents_of(config, changing, teacher) == replace(ARCHITECTURES["stylegan2"].latents, average=0.0)
-    own = replace(config, latents=LatentConfig(average=3.0))
-    assert [latents_of(own, one, teacher).average for one in (student, masked)] == [3.0, 0.0]
+        assert latents_for(defaults, changing) == replace(defaults, average=0.0)

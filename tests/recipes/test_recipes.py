@@ -18,10 +18,10 @@ from pocketgan.models import resnet
 from pocketgan.models.spectral import plain
 from pocketgan.pipeline.common import check_size, check_stride, make_discriminator
 from pocketgan.pipeline.config import TrainConfig
-from pocketgan.pipeline.published import published as published_with
 from pocketgan.recipes import RECIPES, published
 from pocketgan.recipes.base import run_recipe
 from pocketgan.recipes.quickstart import quickstart
+from pocketgan.tasks import TASKS
 
 TEACHERS = [name for name, recipe in RECIPES.items() if isinstance(recipe(), TrainConfig)]
 RESNET, MOBILE, UNET = (11_378_179, 49.55e9, 56.83e9), (1_987_075, 11.07e9, 18.37e9), (54_413_955, 6.05e9, 18.14e9)
@@ -64,7 +64,7 @@ def test_a_teacher_builds_and_costs_what_is_stated(name: str) -> None:
     assert cost.macs == pytest.approx(macs, rel=1e-3)
     assert cost.macs_paper == pytest.approx(macs_paper, rel=1e-3)
     channels = 3 + ((labels or 3) if has_pairs(config.task) else 0)
-    name = config.discriminator or published_with(config.task, config.arch).discriminator
+    name = config.discriminator or TASKS[config.task].defaults_for(config.arch).discriminator
     discriminator = make_discriminator(name, config.discriminator_options, channels, config.data.shape)
     check_size("discriminator", discriminator, config.data.shape)
     check_stride(generator, config.data.shape)

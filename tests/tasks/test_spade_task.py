@@ -14,8 +14,8 @@ from pocketgan.core.run import Run
 from pocketgan.data.labels import numbered
 from pocketgan.losses import discriminator_loss, generator_loss, perceptual_distance
 from pocketgan.models import inception_spade, multiscale
-from pocketgan.pipeline import perceptual
-from pocketgan.pipeline.perceptual import make_perceptual
+from pocketgan.pipeline import student_tasks
+from pocketgan.pipeline.student_tasks import perceptual_losses
 from pocketgan.tasks.spade import SpadeTask
 from pocketgan.training.config import GAUGAN, TrainingConfig, lr_factor
 from pocketgan.training.loop import Fit, fit
@@ -85,7 +85,7 @@ def test_a_step_is_the_published_one() -> None:
         loss_d = torch.stack([(1 - r).relu().mean() + (1 + f).relu().mean() for r, f in zip(real, fake, strict=True)]).mean()
         loss_d.backward()
         optimizer_d.step()
-        wanted = {"G/gan": gan, "G/feature_matching": match, "G/perceptual": vgg, "D/d_adv": loss_d / 2}
+        wanted = {"G/gan": gan, "G/feature_matching": match, "G/perceptual": vgg, "D/d_adv": loss_d}
         assert {name: value.item() for name, value in found.items()} == pytest.approx(
             {name: value.item() for name, value in wanted.items()}, rel=1e-9
         )
@@ -102,7 +102,7 @@ def test_a_step_is_the_published_one() -> None:
 def test_phases_losses_and_weights(options: dict[str, object], more: dict[str, float]) -> None:
     task = SpadeTask(generator(), evaluation(), **options)
     assert [(phase.name, phase.networks) for phase in task.phases] == [("G", ("G",)), ("D", ("D",))]
-    assert task.weights == {"gan": 1.0, "feature_matching": 10.0, "d_adv": 2.0, **more}
+    assert task.weights == {"gan": 1.0, "feature_matching": 10.0, "d_adv": 1.0, **more}
     found = Fit(task, TrainingConfig(steps=1), CPU).advance(street())
     assert set(found) == {"G/gan", "G/feature_matching", "D/d_adv", *(f"G/{name}" for name in more)}
     if "l1" in more:
@@ -221,23 +221,23 @@ def test_without_the_weights_of_vgg19_both_ways_out_are_named(tmp_path: Path, mo
     monkeypatch.setattr("pocketgan.pretrained.weights.download", offline)
     ways = r"or train without: perceptual=pixels compares pixels \(L1\), perceptual=none leaves it to the discriminator$"
     with pytest.raises(ValueError, match=f"cannot fetch the VGG19 of torchvision .*no route to host.*; {ways}"):
-        make_perceptual("vgg19", CPU)
+        perceptual_losses("vgg19", CPU)
     with pytest.raises(ValueError, match=f"no file {tmp_path}/mine.pth.*; {ways}"):
-        make_perceptual(f"vgg19:{tmp_path}/mine.pth", CPU)
+        perceptual_losses(f"vgg19:{tmp_path}/mine.pth", CPU)
 
 
 def test_what_images_are_compared_by(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(perceptual, "_vgg19", lambda file: asked.append(file) or nn.Identity())
-    assert make_perceptual("pixels", CPU) == (None, True)
-    assert make_perceptual("none", CPU) == (None, False)
+    monkeypatch.setattr(student_tasks, "_vgg19", lambda file: asked.append(file) or nn.Identity())
+    assert perceptual_losses("pixels", CPU) == {"perception": None, "pixels": True}
+    assert perceptual_losses("none", CPU) == {"perception": None, "pixels": False}
     assert asked == []
     for text, file in (("vgg19", ""), ("vgg19:own.pth", "own.pth")):
-        perception, pixels = make_perceptual(text, CPU)
+        perception, pixels = perceptual_losses(text, CPU).values()
         assert perception is not None
         assert not pixels
         assert torch.equal(perception(torch.ones(1)), torch.ones(1))
         assert asked.pop() == file
     for text in ("vgg", "pixels:own.pth", "none:0"):
         with pytest.raises(ValueError, match=f"no perceptual loss named '{text}'"):
-            make_perceptual(text, CPU)
+            perceptual_losses(text, CPU)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from pocketgan.losses import path_lengths
 from pocketgan.models import multiscale, sagan, sagan_discriminator, stylegan2, stylegan2_discriminator
-from pocketgan.tasks.unconditional import CALIBRATED, CENTERED, SMOOTHED, LatentConfig, UnconditionalTask
+from pocketgan.tasks import LatentConfig
+from pocketgan.tasks.unconditional import AVERAGED_LATENTS, CALIBRATION_LATENTS, PATH_LENGTH_MOMENTUM, UnconditionalTask
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.loop import Fit
 from toy_tasks import CPU, at_once_and_interrupted, weights
@@ -55,7 +56,7 @@ def student(generator: Any, teacher: nn.Module, **settings: Any) -> Unconditiona
 def test_losses_of_a_teacher_and_their_weights(settings: dict[str, float], more: dict[str, float]) -> None:
     task = make_task(**settings)
     assert [(phase.name, phase.networks) for phase in task.phases] == [("D", ("D",)), ("G", ("G",))]
-    assert task.weights == {"gan": 1.0, "d_adv": 2.0, **more}
+    assert task.weights == {"gan": 1.0, "d_adv": 1.0, **more}
     assert ("augment" in task.networks) == ("augment" in settings)
     found = Fit(task, TrainingConfig(steps=1), CPU).advance(drawn())
     assert {name.partition("/")[2] for name in found} == set(task.weights)
@@ -109,7 +110,7 @@ def test_path_lengths_are_held_to_their_running_mean() -> None:
         torch.manual_seed(5)
         w = generator.mapping(batch["input"][:2])[:, None].repeat(1, generator.layers_of_style, 1)
         lengths = path_lengths(generator.synthesis(w, batch["noise"][:2]), w)
-        mean = (1 - SMOOTHED) * mean + SMOOTHED * lengths.mean()
+        mean = (1 - PATH_LENGTH_MOMENTUM) * mean + PATH_LENGTH_MOMENTUM * lengths.mean()
         torch.testing.assert_close(found, 4 * (lengths - mean.detach()).square().mean())
         torch.testing.assert_close(task.mean_path, mean)
     found.backward()
@@ -130,7 +131,7 @@ def test_teacher_and_student_generate_the_same_numbers() -> None:
     losses = task.losses("G", batch, outputs)
     torch.testing.assert_close(losses["l1"], F.l1_loss(outputs["image"], big(batch["input"], batch["noise"])))
     assert set(losses) == {"gan", "l1"}
-    assert task.weights == {"gan": 1.0, "d_adv": 2.0, "l1": 10.0}
+    assert task.weights == {"gan": 1.0, "d_adv": 1.0, "l1": 10.0}
 
 
 def test_a_student_has_no_path_lengths_and_no_mixing() -> None:
@@ -223,7 +224,7 @@ def test_batch_statistics_of_what_is_kept_are_those_of_the_mean_weights() -> Non
             parameter.add_(1)
     task.stepped(500)
     kept: Any = task.final_network("G")
-    latents = torch.randn(CENTERED, LATENT, generator=torch.Generator().manual_seed(0))[:CALIBRATED]
+    latents = torch.randn(AVERAGED_LATENTS, LATENT, generator=torch.Generator().manual_seed(0))[:CALIBRATION_LATENTS]
     with torch.no_grad():
         read = kept.map4.conv(latents[:, :, None, None]).transpose(0, 1).flatten(1)
     torch.testing.assert_close(kept.map4.norm.running_mean, read.mean(1))
@@ -242,7 +243,7 @@ def test_what_is_kept_is_the_mean_about_its_own_average_style() -> None:
     assert torch.equal(torch.get_rng_state(), state)
     assert kept is task.mean
     assert task.final_network("D") is task.networks["D"]
-    latents = torch.randn(CENTERED, LATENT, generator=torch.Generator().manual_seed(0))
+    latents = torch.randn(AVERAGED_LATENTS, LATENT, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(kept.w_avg, kept.mapping(latents).mean(0))
     assert torch.equal(kept.truncated(torch.ones(2, 5), 0.0), kept.w_avg.expand(2, -1))
@@ -336,8 +337,8 @@ def test_what_a_state_holds_is_taken_back() -> None:
         ({"r1": -1.0}, r"r1=-1\.0: 0 for none, or more"),
         ({"path_length": -0.5}, r"path_length=-0\.5: 0 for none"),
         ({"average": -2}, r"average=-2: 0 for none"),
-        ({"mixing": 1.1}, r"mixing=1\.1: a part, from 0 to 1"),
-        ({"augment": -0.1}, r"augment=-0\.1: a part"),
+        ({"mixing": 1.1}, r"mixing=1\.1: a fraction from 0 to 1"),
+        ({"augment": -0.1}, r"augment=-0\.1: a fraction"),
         ({"r1_every": 0}, r"r1_every=0: the least is 1"),
         ({"path_length_every": 0}, r"path_length_every=0: the least is 1"),
     ],

@@ -39,7 +39,7 @@ def tapped(model: torch.nn.Module, count: int = 2) -> dict[str, torch.Tensor]:
 
 def test_output_is_the_distance_to_the_teachers_image() -> None:
     task = pupil("output")
-    expected = F.l1_loss(task.networks["G"](batch()["input"]), task.teacher.generator(batch()["input"]))
+    expected = F.l1_loss(task.networks["G"](batch()["input"]), task.distillation.teacher.generator(batch()["input"]))
     torch.testing.assert_close(losses(task)["output"], expected)
     assert task.weights["output"] == 100
 
@@ -48,14 +48,14 @@ def test_features_go_through_an_adaptor_of_the_students() -> None:
     task = pupil("features")
     adaptors = task.networks["objective"]["features"].adaptors
     assert [(a.in_channels, a.out_channels, a.kernel_size) for a in adaptors] == [(16, 24, (1, 1))] * 2
-    student, teacher = tapped(task.networks["G"]), tapped(task.teacher.generator)
+    student, teacher = tapped(task.networks["G"]), tapped(task.distillation.teacher.generator)
     expected = sum(F.mse_loss(a(student[n]), teacher[n]) for a, n in zip(adaptors, LAYERS, strict=True))
     torch.testing.assert_close(losses(task)["features"], expected)
 
 
 def test_attention_needs_no_adaptor() -> None:
     task = pupil("attention")
-    student, teacher = tapped(task.networks["G"]), tapped(task.teacher.generator)
+    student, teacher = tapped(task.networks["G"]), tapped(task.distillation.teacher.generator)
     torch.testing.assert_close(losses(task)["attention"], sum(attention_transfer(student[n], teacher[n]) for n in LAYERS))
     assert not list(task.networks["objective"].parameters())
 
@@ -76,7 +76,7 @@ def test_none_imitates_nothing_and_keeps_no_hooks() -> None:
     task = pupil("none")
     assert set(losses(task)) == {"gan", "l1"}
     assert "objective" not in task.networks
-    for model in (task.networks["G"], task.teacher.generator):
+    for model in (task.networks["G"], task.distillation.teacher.generator):
         assert not any(module._forward_hooks for module in model.modules())
 
 
@@ -84,7 +84,7 @@ def test_images_alone_keep_no_hooks_either() -> None:
     task = pupil("output")
     losses(task)
     assert not any(module._forward_hooks for module in task.networks["G"].modules())
-    assert not any(module._forward_hooks for module in task.teacher.generator.modules())
+    assert not any(module._forward_hooks for module in task.distillation.teacher.generator.modules())
 
 
 def test_adaptors_are_trained_with_the_student_and_the_teacher_is_not() -> None:
@@ -147,9 +147,9 @@ def teacher_discriminator(seed: int = 9) -> torch.nn.Module:
 def shown(task: Pix2PixTask) -> tuple[dict[str, torch.Tensor], ...]:
     """The student's and the teacher's features, and what the teacher_discriminator makes of each image."""
     source = batch()["input"]
-    student, teacher = tapped(task.networks["G"]), tapped(task.teacher.generator)
-    images = task.networks["G"](source), task.teacher.generator(source)
-    return student, teacher, *(task.teacher_discriminator(source, image) for image in images)
+    student, teacher = tapped(task.networks["G"]), tapped(task.distillation.teacher.generator)
+    images = task.networks["G"](source), task.distillation.teacher.generator(source)
+    return student, teacher, *(task.distillation.discriminator(source, image) for image in images)
 
 
 def test_coattention_is_equations_7_to_9_on_the_second_layer_of_the_discriminator() -> None:
@@ -275,7 +275,7 @@ def test_alignment_is_minus_the_sum_over_layers_and_needs_no_adaptor(centered: b
     options = {"kernel-alignment": {"centered": centered}}
     task = pupil("kernel-alignment", objective_options=options)  # of one example, which says nothing yet
     found = task.losses("G", batch(count=4), task.forward(batch(count=4)))["kernel-alignment"]
-    student, teacher = (tapped(model, 4) for model in (task.networks["G"], task.teacher.generator))
+    student, teacher = (tapped(model, 4) for model in (task.networks["G"], task.distillation.teacher.generator))
     expected = -sum(kernel_alignment(student[n], teacher[n], centered=centered) for n in LAYERS)
     torch.testing.assert_close(found, expected)
     assert task.weights["kernel-alignment"] == 1

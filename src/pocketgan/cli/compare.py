@@ -11,8 +11,6 @@ from pocketgan.cli.console import (
     Overrides,
     Switch,
     TaskName,
-    configured,
-    inside,
     of_all_trainings,
     say,
     show_config,
@@ -70,32 +68,19 @@ def run(
         resume: do what is not yet done; methods, budgets, objectives and seeds may have been added.
         dry_run: print the resolved configuration and stop.
     """
-    from pocketgan.core.shape import shape_of
-    from pocketgan.core.spec import spec_of
-    from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.compare import CompareConfig, compare, varied
-    from pocketgan.pipeline.config import CompressConfig, ForeignConfig, training_configs_of
-    from pocketgan.pipeline.load_generator import PUBLISHED, load
+    from pocketgan.pipeline.resolve import resolve_config
     from pocketgan.report import comparison_table
     from pocketgan.utils.progress import ConsoleReporter
 
-    foreign = configured(ForeignConfig(), {}, inside("foreign", overrides))
-    source = load(teacher, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
-    width, proportion = source.images(size, aspect)
-    task = task or source.task(DataConfig(path=data, size=width, aspect=proportion))
-    fits = training_configs_of(task, spec_of(source.model).name)
-    base = configured(
-        CompressConfig(teacher=teacher, data=DataConfig(path=data), task=task, device=device, **fits),
-        {
-            "data.size": width,
-            "data.aspect": proportion,
-            "data.direction": direction,
-            **of_all_trainings(steps=steps, batch=batch),
-            "evaluation.features": features,
-            "seed": seed,
-        },
-        overrides,
-    )
+    fields = {
+        "device": device,
+        "data.direction": direction,
+        **of_all_trainings(steps=steps, batch=batch),
+        "evaluation.features": features,
+        "seed": seed,
+    }
+    base, loaded = resolve_config(teacher, data, fields, overrides, task=task, size=size, aspect=aspect)
     config = CompareConfig(
         base=base,
         methods=tuple(methods.split(",")),
@@ -108,7 +93,7 @@ def run(
     if dry_run:
         show_config(config)
         return
-    runs, failures = compare(config, out, resume=resume, reporter=ConsoleReporter())
+    runs, failures = compare(config, out, resume=resume, reporter=ConsoleReporter(), teacher=loaded)
     if runs:
         table = comparison_table(runs)
         show_table("", table.columns, [[cell.text for cell in row] for row in table.rows])

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Overrides, StageName, Switch, TaskName, configured, inside, of_all_trainings, say, show_config
+from pocketgan.cli.console import Overrides, StageName, Switch, TaskName, of_all_trainings, say, show_config
 
 
 def run(
@@ -82,50 +82,34 @@ def run(
             one process works, the others share its search if the method is gan-compression, and take over if it dies.
         dry_run: print the resolved configuration and stop.
     """
-    from pocketgan.core.shape import shape_of
-    from pocketgan.core.spec import spec_of
-    from pocketgan.data.config import DataConfig
     from pocketgan.foreign.factory import joined
     from pocketgan.pipeline.compress import run_stages
-    from pocketgan.pipeline.config import RECOVERY, CompressConfig, ForeignConfig, training_configs_of, with_preset
-    from pocketgan.pipeline.load_generator import PUBLISHED, load
+    from pocketgan.pipeline.config import RECOVERY
+    from pocketgan.pipeline.resolve import resolve_config
     from pocketgan.utils.progress import ConsoleReporter
 
+    fields = {
+        "foreign.keep": keep or None,
+        "foreign.range": range,
+        "foreign.bgr": bgr,
+        "budget": budget,
+        "method": method,
+        "device": device,
+        "pipeline": pipeline,
+        "objective": objective,
+        "data.direction": direction,
+        **of_all_trainings(steps=steps, epochs=epochs, batch=batch),
+        "multiple": multiple,
+        "weights": weights if weights in RECOVERY else None,
+        "teacher_discriminator": teacher_discriminator,
+        "gan": gan,
+        "evaluation.features": features,
+        "seed": seed,
+    }
     reference = joined(teacher, weights if weights not in RECOVERY else None)
-    foreign = configured(ForeignConfig(keep=keep, range=range, bgr=bgr), {}, inside("foreign", overrides))
-    source = load(reference, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
-    width, proportion = source.images(size, aspect)
-    task = task or source.task(DataConfig(path=data, size=width, aspect=proportion))
-    base = CompressConfig(
-        teacher=reference,
-        foreign=foreign,
-        data=DataConfig(path=data),
-        budget=budget,
-        method=method,
-        task=task,
-        device=device,
-        **training_configs_of(task, spec_of(source.model).name),
-    )
-    config = configured(
-        with_preset(base, preset, source.model),
-        {
-            "pipeline": pipeline,
-            "objective": objective,
-            "data.size": width,
-            "data.aspect": proportion,
-            "data.direction": direction,
-            **of_all_trainings(steps=steps, epochs=epochs, batch=batch),
-            "multiple": multiple,
-            "weights": weights if weights in RECOVERY else None,
-            "teacher_discriminator": teacher_discriminator,
-            "gan": gan,
-            "evaluation.features": features,
-            "seed": seed,
-        },
-        overrides,
-    )
+    config, loaded = resolve_config(reference, data, fields, overrides, preset=preset, task=task, size=size, aspect=aspect)
     if dry_run:
         show_config(config)
         return
-    run_stages(config, out, resume=resume, reporter=ConsoleReporter(), teacher=source, first=from_, last=to)
+    run_stages(config, out, resume=resume, reporter=ConsoleReporter(), teacher=loaded, first=from_, last=to)
     say(f"{out / 'report.html' if to == 'report' else out}")

@@ -41,8 +41,7 @@ def run(
         source: an image or a folder, whose first images are generated in the style of each seed (munit).
         reference: an image whose style is taken in the place of seeds (munit).
     """
-    from pocketgan.pipeline.generate import GenerateConfig, generate
-    from pocketgan.pipeline.seeds import parse_seeds
+    from pocketgan.pipeline.generate import GenerateConfig, generate, parse_seeds
     from pocketgan.utils.progress import ConsoleReporter
 
     config = GenerateConfig(

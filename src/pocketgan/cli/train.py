@@ -53,11 +53,11 @@ def run(
     """
     from pocketgan.data.config import DataConfig
     from pocketgan.pipeline.config import TrainConfig
-    from pocketgan.pipeline.published import published
     from pocketgan.pipeline.train import train
+    from pocketgan.tasks import TASKS
     from pocketgan.utils.progress import ConsoleReporter
 
-    own = published(task, arch)
+    own = TASKS[task].defaults_for(arch)
     config = configured(
         TrainConfig(
             task=task,

@@ -1,8 +1,9 @@
 """From files on disk to batches of tensors: NCHW, float32, RGB, in [-1, 1]."""
 
+from pocketgan.core.tasks import TaskName
 from pocketgan.data.builtin import BUILTIN
 from pocketgan.data.check import Problem, Report, check
-from pocketgan.data.config import DataConfig, Direction, Preprocess, Split, TaskName
+from pocketgan.data.config import DataConfig, Direction, Preprocess, Split
 from pocketgan.data.decode import BadImage
 from pocketgan.data.guess import guess_task
 from pocketgan.data.images import ImageData, open_data

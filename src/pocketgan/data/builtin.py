@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from pocketgan.data.config import DataConfig, Split, TaskName, has_pairs
+from pocketgan.core.tasks import TaskName
+from pocketgan.data.config import DataConfig, Split, has_pairs
 from pocketgan.data.geometry import Geometry, Size
 from pocketgan.data.image_source import Opened, Role, Values, packed, prepared
 from pocketgan.data.labels import Labels, palette

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pocketgan.data.config import DataConfig, Split, TaskName, has_pairs
+from pocketgan.core.tasks import TaskName
+from pocketgan.data.config import DataConfig, Split, has_pairs
 from pocketgan.data.decode import BadImage, ImageFile, MapFile
 from pocketgan.data.folders import shortened
 from pocketgan.data.geometry import whole

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pocketgan.core.shape import Shape, shape_of
+from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.utils.errors import unknown
 
 Direction = Literal["AtoB", "BtoA"]
 Preprocess = Literal["resize", "scale_shorter", "scale_width", "crop", "none"]
-TaskName = Literal["paired", "unpaired", "labels", "unconditional", "multimodal", "inputs"]
 Split = Literal["train", "test"]
 
 _SCALES_TO_LOAD_SIZE = ("resize", "scale_shorter")
@@ -105,12 +105,12 @@ class DataConfig:
 
 def has_pairs(task: TaskName) -> bool:
     """Whether source and target at the same index show the same."""
-    return task in ("paired", "labels")
+    return traits_of(task).has_pairs
 
 
 def crosses(task: TaskName) -> bool:
     """Whether any target goes with any source."""
-    return task in ("unpaired", "multimodal")
+    return traits_of(task).any_target
 
 
 def _known(kind: str, value: str, allowed: tuple[str, ...]) -> None:

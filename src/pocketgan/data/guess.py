@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
+from pocketgan.core.tasks import TaskName
 from pocketgan.data.builtin import BUILTIN
-from pocketgan.data.config import DataConfig, Split, TaskName
+from pocketgan.data.config import DataConfig, Split
 from pocketgan.data.label_layout import locate_labels
 from pocketgan.data.layout import Place, locate
 from pocketgan.data.listing import is_aligned, keys_of

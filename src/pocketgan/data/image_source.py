@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pocketgan.data.config import TaskName
+from pocketgan.core.tasks import TaskName
 from pocketgan.data.decode import BadImage, ImageFile, half_of
 from pocketgan.data.geometry import Geometry, Size, apply
 from pocketgan.data.labels import Labels

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pocketgan.core.tasks import TaskName
 from pocketgan.data.builtin import BUILTIN, SyntheticImages
-from pocketgan.data.config import DataConfig, Split, TaskName, crosses, has_pairs
+from pocketgan.data.config import DataConfig, Split, crosses, has_pairs
 from pocketgan.data.decode import BadImage
 from pocketgan.data.geometry import Geometry, plan, whole
 from pocketgan.data.image_source import FileImages, ImageSource, Opened, OpenedFiles, Role, Values, check_pair, leading_role

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pocketgan.data.config import DataConfig, Split, TaskName
+from pocketgan.core.tasks import TaskName
+from pocketgan.data.config import DataConfig, Split
 from pocketgan.data.decode import BadImage, Half, ImageFile
 from pocketgan.data.folders import shortened, stems
 from pocketgan.data.label_layout import locate_labels

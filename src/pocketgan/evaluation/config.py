@@ -9,7 +9,8 @@ from typing import Literal
 
 import torch
 
-from pocketgan.data.config import DataConfig, TaskName
+from pocketgan.core.tasks import TaskName
+from pocketgan.data.config import DataConfig
 from pocketgan.data.images import open_data
 from pocketgan.evaluation.label_targets import check_label_targets
 from pocketgan.export import RUNTIMES

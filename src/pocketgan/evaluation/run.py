@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.core.inputs import latent_from_seed, latent_inputs, select_inputs
-from pocketgan.data.config import DataConfig, Direction, Split, TaskName, has_pairs
+from pocketgan.core.tasks import TaskName
+from pocketgan.data.config import DataConfig, Direction, Split, has_pairs
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.loader import eval_batches
 from pocketgan.evaluation.accumulator import MetricAccumulator, Scores

@@ -32,11 +32,11 @@ def generator_loss(mode: GanMode, fake: Logits) -> Tensor:
 def _discriminator_loss(mode: GanMode, real: Tensor, fake: Tensor) -> Tensor:
     match mode:
         case "lsgan":
-            return 0.5 * ((real - 1).square().mean() + fake.square().mean())
+            return (real - 1).square().mean() + fake.square().mean()
         case "hinge":
-            return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
+            return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
         case "vanilla":
-            return 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())
+            return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
 def _generator_loss(mode: GanMode, fake: Tensor) -> Tensor:

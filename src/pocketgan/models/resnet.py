@@ -116,15 +116,15 @@ class Trunk(Protocol):
     """What a description of a network says of everything but its blocks."""
 
     @property
-    def widths(self) -> Mapping[str, int]: ...  # noqa: D102
+    def widths(self) -> Mapping[str, int]: ...
     @property
-    def blocks(self) -> int: ...  # noqa: D102
+    def blocks(self) -> int: ...
     @property
-    def in_channels(self) -> int: ...  # noqa: D102
+    def in_channels(self) -> int: ...
     @property
-    def out_channels(self) -> int: ...  # noqa: D102
+    def out_channels(self) -> int: ...
     @property
-    def norm(self) -> Norm: ...  # noqa: D102
+    def norm(self) -> Norm: ...
 
 
 class ResnetGenerator(nn.Module):

@@ -17,8 +17,9 @@ from pocketgan.core.inputs import image_channels, latent_inputs
 from pocketgan.core.run import Run
 from pocketgan.core.shape import Shape
 from pocketgan.core.spec import MODELS, stride_of
+from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.check import check
-from pocketgan.data.config import DataConfig, TaskName
+from pocketgan.data.config import DataConfig
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.loader import eval_batches, places, train_batches
 from pocketgan.evaluation import Scores
@@ -95,7 +96,7 @@ def check_stride(model: nn.Module, shape: Shape) -> None:
 
 def check_channels(model: nn.Module, data: ImageData) -> None:
     """Raise ``ValueError`` if the generator reads other label maps than these, or something else than images."""
-    check_drawn(model, data.task)
+    check_latents(model, data.task)
     if latent_inputs(model):
         return
     if data.labels is None and image_channels(model) != 3:
@@ -112,13 +113,14 @@ def check_channels(model: nn.Module, data: ImageData) -> None:
     )
 
 
-def check_drawn(model: nn.Module, task: TaskName) -> None:
-    """Raise ``ValueError`` if the task has no numbers for a generator that reads some, or the other way round."""
-    drawn = set(latent_inputs(model))
-    fitting = "unconditional" if "input" in drawn else "multimodal" if drawn else "paired, unpaired, labels or inputs"
-    if task not in fitting:
-        reads = f"reads {' and '.join(sorted(drawn))} as numbers" if drawn else "generates from images"
-        raise ValueError(f"task={task}: the generator {reads}; take task={fitting}")
+def check_latents(model: nn.Module, task: TaskName) -> None:
+    """Raise ``ValueError`` if the task has no latents for a generator that reads some, or the other way round."""
+    latents, traits = set(latent_inputs(model)), traits_of(task)
+    if ("input" in latents, bool(latents)) == (traits.reads_latents, traits.reads_latents or traits.has_styles):
+        return
+    fitting = "unconditional" if "input" in latents else "multimodal" if latents else "paired, unpaired, labels or inputs"
+    reads = f"reads {' and '.join(sorted(latents))} as latents" if latents else "reads images alone"
+    raise ValueError(f"task={task}: the generator {reads}; take task={fitting}")
 
 
 def check_size(what: str, model: nn.Module, shape: Shape) -> None:
@@ -143,9 +145,10 @@ def _asked(shape: Shape) -> str:
     return f"size={width}" if height == width else f"size={width}, aspect={width / height:.4g}"
 
 
-def identity_baseline(task: str) -> dict[str, nn.Module]:
-    """The source as it is, to be measured beside the images; a label map is no image, nor are numbers."""
-    return {} if task in ("labels", "unconditional") else {"input": nn.Identity()}
+def input_baseline(task: TaskName) -> dict[str, nn.Module]:
+    """The input itself, to be measured beside the images; label maps and latents are no images."""
+    traits = traits_of(task)
+    return {} if traits.reads_labels or traits.reads_latents else {"input": nn.Identity()}
 
 
 def baseline_results(found: Mapping[str, Scores]) -> dict[str, Any]:

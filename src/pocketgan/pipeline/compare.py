@@ -11,7 +11,7 @@ from pocketgan.core.config import override
 from pocketgan.core.run import Run
 from pocketgan.pipeline.compress import compress
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.load_generator import load
+from pocketgan.pipeline.load_generator import LoadedGenerator, load
 from pocketgan.report import write_report
 from pocketgan.training.distributed import processes
 from pocketgan.utils.progress import Reporter
@@ -87,17 +87,22 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def compare(
-    config: CompareConfig, out: Path, *, resume: bool = False, reporter: Reporter | None = None
+    config: CompareConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    teacher: LoadedGenerator | None = None,
 ) -> tuple[list[Path], list[str]]:
     """Run what is not yet done; the run directories that are whole, and what went wrong in the others.
 
     ``report.html`` is written anew after every run. A run that fails for a reason of its own (a budget below its method's
-    floor, a loss that diverges) is told at the end and does not stop the others.
+    floor, a loss that diverges) is reported at the end and does not stop the others. ``teacher`` replaces loading it.
     """
     if processes().is_distributed:
         raise ValueError("a comparison runs in one process: a run of it that fails in some would leave the others waiting")
     runs = plan(config)
-    teacher = load(config.base.teacher, config.base.foreign, config.base.data.shape)
+    teacher = teacher or load(config.base.teacher, config.base.foreign, config.base.data.shape)
     # What the runs share may not change; methods, budgets, objectives and seeds may be added.
     done: list[Path] = []
     failures: list[str] = []

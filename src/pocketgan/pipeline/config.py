@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,13 +11,14 @@ from typing import Any, Literal, get_args
 from torch import nn
 
 from pocketgan.core.config import override
-from pocketgan.data.config import DataConfig, TaskName
+from pocketgan.core.tasks import TaskName
+from pocketgan.data.config import DataConfig
 from pocketgan.evaluation import EvaluationConfig
 from pocketgan.foreign.spec import PixelFormat
 from pocketgan.losses import GanMode
 from pocketgan.methods import METHODS
-from pocketgan.pipeline.published import published
-from pocketgan.tasks.unconditional import LatentConfig
+from pocketgan.pipeline.common import resolved_steps
+from pocketgan.tasks import TASKS, LatentConfig
 from pocketgan.training.config import TrainingConfig
 from pocketgan.utils.errors import unknown
 
@@ -75,9 +77,9 @@ class FullConfig:
             raise ValueError(f"full.width={self.width}: a part of the mobile teacher's widths, above 0 and below 1")
 
 
-def training_configs_of(task: str, arch: str | None = None) -> dict[str, Any]:
+def training_configs_of(task: TaskName, arch: str | None = None) -> dict[str, Any]:
     """The trainings of a compression, with the optimizers that its task, or that architecture, was published with."""
-    own = published(task, arch).training
+    own = TASKS[task].defaults_for(arch).training
     return {"recovery": own, "search": own, "full": FullConfig(teacher=own, distill=own)}
 
 
@@ -170,6 +172,19 @@ class CompressConfig:
             raise ValueError("two_way=true searches the teachers themselves: take pipeline=fast and start=teacher")
         if self.pipeline == "full" and self.start != "teacher":
             raise ValueError("start=mobile is for pipeline=fast: pipeline=full begins with a trained mobile network")
+
+    def in_steps(self, images: int, search_images: int) -> CompressConfig:
+        """The same with all lengths in steps; an epoch of the search has the images without the held-out ones.
+
+        Raises ``ValueError`` for a batch that the processes cannot share equally.
+        """
+        full = dataclasses.replace(
+            self.full,
+            teacher=resolved_steps(self.full.teacher, images),
+            distill=resolved_steps(self.full.distill, images),
+        )
+        recovery, search = resolved_steps(self.recovery, images), resolved_steps(self.search, search_images)
+        return dataclasses.replace(self, recovery=recovery, search=search, full=full)
 
 
 def with_preset(config: CompressConfig, preset: str | None, teacher: nn.Module) -> CompressConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,8 +12,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from pocketgan.pipeline.latent_sampler import LatentSampler
-from pocketgan.pipeline.latent_samplers import generators_of
+from pocketgan.pipeline.latent_sampler import LatentSampler, generators_of
 from pocketgan.utils.image_files import save_image, save_sheet, save_video, sheet
 from pocketgan.utils.progress import Reporter
 
@@ -132,3 +132,15 @@ def _save_folder(out: Path, config: GenerateConfig, rows: Rows) -> None:
 
 def _seeds(config: GenerateConfig) -> tuple[int, ...]:
     return tuple(range(8)) if config.seeds is None else config.seeds
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """``0-15`` (both ends are in), ``0,3,7``, or both, in that order. Raises ``ValueError`` for anything else."""
+    seeds: list[int] = []
+    for part in text.replace(" ", "").split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if last < first:
+            raise ValueError(f"seeds '{text}': '{part}' is no seed and no range; write 0-15, or 0,3,7")
+        seeds += range(first, last + 1)
+    return tuple(seeds)

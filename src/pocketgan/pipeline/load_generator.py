@@ -16,7 +16,8 @@ from pocketgan.core.artifact import load_artifact, read_header
 from pocketgan.core.inputs import latent_inputs
 from pocketgan.core.shape import Shape, Size, as_shape, said
 from pocketgan.core.spec import Spec, spec_of
-from pocketgan.data.config import DataConfig, TaskName
+from pocketgan.core.tasks import TaskName
+from pocketgan.data.config import DataConfig
 from pocketgan.data.guess import guess_task
 from pocketgan.foreign.factory import (
     NotGiven,

@@ -12,7 +12,8 @@ from torch import nn
 from pocketgan.core.inputs import latent_inputs
 from pocketgan.core.shape import Shape, said, shape_of
 from pocketgan.core.spec import spec_of
-from pocketgan.data.config import DataConfig, Split, TaskName, has_pairs
+from pocketgan.core.tasks import TaskName
+from pocketgan.data.config import DataConfig, Split, has_pairs
 from pocketgan.data.images import open_data
 from pocketgan.evaluation import SAMPLED, EvaluationConfig, Result, cost_result, evaluate, latencies, real_moments
 from pocketgan.export import FORMATS, Exported

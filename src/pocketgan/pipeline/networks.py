@@ -1,160 +1,137 @@
-"""Who plays in the student's task: its discriminator, its teacher, and the teacher's discriminator."""
+"""Networks of a compression: the generator that the user gave, the teacher, and the generator that is pruned.
+
+GAN Compression's two pipelines (Li et al. 2020, sections 3.2 and 4.1). Full: the convolutions of the given generator are
+decomposed (`Spec.mobile`), that mobile teacher is trained from scratch, its most important channels are distilled from it, and
+the search begins with those. Fast: the given generator is the teacher, with no network in between.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from pocketgan.core.inputs import image_channels
-from pocketgan.core.spec import spec_of
-from pocketgan.data.config import has_pairs
-from pocketgan.data.images import ImageData
-from pocketgan.data.labels import Labels
-from pocketgan.foreign.probe import range_note
-from pocketgan.foreign.spec import ForeignSpec
-from pocketgan.losses import GanMode
-from pocketgan.pipeline.common import first_batch, make_discriminator
-from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.load_generator import discriminator_beside, load, reverse_of
-from pocketgan.pipeline.perceptual import make_perceptual
-from pocketgan.pipeline.published import published
-from pocketgan.pruning.elastic import Elastic
-from pocketgan.pruning.gate import Gate
-from pocketgan.tasks.cyclegan import CycleGANTask
-from pocketgan.tasks.munit import MunitStudentTask
-from pocketgan.tasks.pix2pix import Pix2PixTask, structure
-from pocketgan.tasks.spade import SpadeTask
-from pocketgan.tasks.unconditional import LatentConfig, UnconditionalTask
-from pocketgan.training.objectives import check_objectives
-from pocketgan.training.task import Task
+from pocketgan.core.dims import widths_of
+from pocketgan.core.spec import Preset, spec_of
+from pocketgan.core.tasks import traits_of
+from pocketgan.models.spectral import plain
+from pocketgan.pipeline.config import CompressConfig, TrainConfig
+from pocketgan.pipeline.load_generator import LoadedGenerator, load
+from pocketgan.pruning.fit_budget import scaled_widths
+from pocketgan.pruning.selection import prefix, shrink
+
+PRETRAINED_METRICS: dict[str, Any] = dict.fromkeys(("metrics", "features", "stats", "segmenter", "table", "table_root"))
+"""Settings of metrics on pretrained networks, unset: student and given generator are measured so, the mobile teacher is not."""
 
 
-def build_student_task(
-    config: CompressConfig, student: nn.Module, teacher: nn.Module, data: ImageData, device: torch.device
-) -> Task:
-    """The student's task: the data's own target where it is paired, the teacher's images where it is not."""
-    paired = has_pairs(config.task)
-    teacher_image = config.objective != "none" or not paired
-    teacher_discriminator = load_teacher_discriminator(config) if teacher_image else None
-    task: dict[str, Any] = {
-        "gan": gan_of(config, teacher),
-        "conditional": paired,
-        "l1_target": "target" if paired else "teacher",
-        "teacher": teacher.to(device) if teacher_image else None,
-        "teacher_discriminator": teacher_discriminator.to(device) if teacher_discriminator is not None else None,
-        "objective": config.objective,
-        "objective_options": config.objective_options,
-        "layers": config.layers or _shared_layers(student, teacher),
-        "example": {name: tensor.to(device) for name, tensor in first_batch(data, 1).items()},
-    }
-    discriminator = None if config.task == "inputs" else student_discriminator(config, teacher)
-    if config.task == "labels":
-        assert discriminator is not None
-        return build_spade_task(student.to(device), discriminator, data.labels, config.perceptual, device, **task)
-    if config.task == "unconditional":
-        assert discriminator is not None
-        return UnconditionalTask(student.to(device), discriminator, settings=latents_of(config, student, teacher), **task)
-    if config.task == "multimodal":
-        return MunitStudentTask(student.to(device), discriminator, **task)
-    return Pix2PixTask(student.to(device), discriminator, **task)
+@dataclass(frozen=True)
+class Networks:
+    """Generators of a compression; in the fast pipeline all three are what the user gave."""
+
+    original: LoadedGenerator
+    """As the user gave it: the student is measured beside it, and a budget may be a ratio to it."""
+    teacher: LoadedGenerator
+    """Its images and features are imitated."""
+    initial: LoadedGenerator
+    """The generator that is pruned."""
+    initial_discriminator: Path | None = None
+    """Discriminator that the search begins with, where it is not the teacher's."""
+    are_placeholders: bool = False
+    """True while the stages of the full pipeline have not made its networks: untrained ones of the same widths stand in."""
 
 
-def gan_of(config: CompressConfig, teacher: nn.Module) -> GanMode:
-    """The adversarial loss: as asked for, else as published."""
-    return config.gan or published(config.task, spec_of(teacher).name).gan
+def fast_networks(original: LoadedGenerator, start: str, ngf: int | None, seed: int) -> Networks:
+    """Networks of the fast pipeline: ``start`` is ``teacher``, or ``mobile`` for its mobile form with fresh weights.
 
-
-def latents_of(config: CompressConfig, student: nn.Module, teacher: nn.Module) -> LatentConfig:
-    """What the student's task adds; no mean runs along a network that changes its widths from step to step, or is masked."""
-    settings = config.latents or published(config.task, spec_of(teacher).name).latents
-    changing = isinstance(student, Elastic) or any(isinstance(module, Gate) for module in student.modules())
-    return replace(settings, average=0.0) if changing else settings
-
-
-def build_spade_task(
-    generator: nn.Module, discriminator: nn.Module, labels: Labels | None, perceptual: str, device: torch.device, **task: Any
-) -> Task:
-    """GauGAN's task, as teachers and students play it."""
-    assert labels is not None
-    perception, pixels = make_perceptual(perceptual, device)
-    return SpadeTask(generator, discriminator, perception=perception, pixels=pixels, colored=labels.colored, **task)
-
-
-def discriminator_channels(config: CompressConfig, generator: nn.Module) -> int:
-    """How many channels the student's discriminator is shown: the image, and what it was generated from if they are pairs."""
-    return 3 + (image_channels(generator) if has_pairs(config.task) else 0)
-
-
-def build_cyclegan_search_task(config: CompressConfig, forward: nn.Module, back: nn.Module, device: torch.device) -> Task:
-    """CycleGAN with both searched generators, each against a copy of its teacher's discriminator, or a new one."""
-    reverse = replace(config, teacher=str(reverse_of(Path(config.teacher))), teacher_discriminator=None)
-    discriminators = (student_discriminator(config, forward), student_discriminator(reverse, back))
-    return CycleGANTask((forward.to(device), back.to(device)), discriminators, gan=config.gan or published(config.task).gan)
-
-
-def _shared_layers(student: nn.Module, teacher: nn.Module) -> tuple[str, ...]:
-    """The teacher's own layers to distil that the student still has (a U-Net may have lost a level).
-
-    A residual block that is gone is still there by name: it passes on the stream after the last one that is left.
+    Raises ``ValueError`` for ``start=mobile`` where the generator has no mobile form.
     """
-    present = dict(structure(student).named_modules())
-    return tuple(name for name in spec_of(teacher).taps if name in present)
+    if start == "teacher":
+        return Networks(original, original, original)
+    form = mobile_form(original.model, ngf)
+    if form is None:
+        raise ValueError(f"start=mobile: {original.message} has no mobile form, or is one already; take start=teacher")
+    return Networks(original, original, _untrained(form, seed))
 
 
-def student_discriminator(config: CompressConfig, teacher: nn.Module) -> nn.Module:
-    """A copy of the teacher's (GAN Compression, section 3.1), or a new one where there is none that fits, or if asked for."""
-    channels, name = discriminator_channels(config, teacher), published(config.task, spec_of(teacher).name).discriminator
-    options = config.discriminator_options
-    copied = _teachers_discriminator(config, channels) if options is None else None
-    return copied or make_discriminator(name, options or {}, channels, config.data.shape)
+def placeholder_networks(config: CompressConfig, original: LoadedGenerator) -> Networks:
+    """Networks of the full pipeline before any work: untrained, of the right kinds and widths.
 
-
-def _teachers_discriminator(config: CompressConfig, channels: int) -> nn.Module | None:
-    """The one that was named, which must fit, or the one beside the teacher if it does."""
-    model = load_teacher_discriminator(config)
-    if model is not None and image_channels(model) == channels:
-        return model.requires_grad_(True)
-    if config.teacher_discriminator:
-        assert model is not None
+    Raises ``ValueError`` for a task without real targets, and for settings without effect.
+    """
+    if not traits_of(config.task).has_targets:
+        raise ValueError("pipeline=full trains a mobile teacher on real targets, and task=inputs has none: take pipeline=fast")
+    form = mobile_form(original.model, config.full.ngf)
+    if form is not None and config.teacher_discriminator:
         raise ValueError(
-            f"{config.teacher_discriminator} scores {image_channels(model)} channels, a {config.task} task needs {channels}: "
-            "give another, or leave it out"
+            "pipeline=full: the mobile teacher is trained with a discriminator of its own, leave teacher_discriminator out"
         )
-    return None
+    teacher = original if form is None else _untrained(form, config.seed)
+    widths = scaled_widths(teacher.model, config.full.width, multiple=config.multiple)
+    if widths == widths_of(teacher.model):
+        raise ValueError(f"full.width={config.full.width} with multiple={config.multiple} cuts nothing: give a smaller one")
+    initial = replace(teacher, model=shrink(teacher.model, prefix(widths)))
+    return Networks(original, teacher, initial, are_placeholders=True)
 
 
-def load_teacher_discriminator(config: CompressConfig) -> nn.Module | None:
-    """The teacher's discriminator as it is: the one that was named, or the one beside the teacher."""
-    given = config.teacher_discriminator
-    file = Path(given) if given else discriminator_beside(Path(config.teacher))
-    return load(file).model if file is not None else None
+def trained_networks(original: LoadedGenerator, mobile_teacher: Path | None, run: Path) -> Networks:
+    """Networks of the full pipeline from the files of its first two stages."""
+    discriminator = run / "distilled" / "student_discriminator.safetensors"
+    return Networks(
+        original,
+        load(mobile_teacher) if mobile_teacher is not None else original,
+        load(run / "distilled" / "student.safetensors"),
+        discriminator if discriminator.exists() else None,
+    )
 
 
-def range_warnings(teacher: nn.Module, data: ImageData) -> list[str]:
-    """Whether a foreign teacher generates in the range that it is said to, seen on a few real images."""
-    spec = spec_of(teacher)
-    if not isinstance(spec, ForeignSpec):
-        return []
-    with torch.inference_mode():
-        image = teacher(first_batch(data)["input"])
-    return [range_note(image, *spec.images.range)]
+def mobile_form(generator: nn.Module, ngf: int | None) -> Preset | None:
+    """Mobile form of a generator; None where it has none, or is one: then the generator itself is the teacher."""
+    return spec_of(generator).mobile(ngf)
 
 
-def training_notes(config: CompressConfig, teacher: nn.Module) -> list[str]:
-    """What a reader of the figures must know of how the student learnt."""
-    teacher_discriminator, notes = load_teacher_discriminator(config), []
-    fits = config.task != "inputs" and _teachers_discriminator(config, discriminator_channels(config, teacher)) is not None
-    if config.task == "labels" and not config.perceptual.startswith("vgg19"):
-        notes.append(f"trained without VGG19's perceptual loss: perceptual={config.perceptual}")
-    if config.task != "inputs" and config.discriminator_options is None and not fits:
-        notes.append("no discriminator that fits lies beside the teacher: the student's was begun anew")
-    for name, (kind, _) in check_objectives(config.objective, config.objective_options).items():
-        if kind.teacher_discriminator and teacher_discriminator is None:
-            notes.append(
-                f"there is no teacher's discriminator: the objective {name} {kind.without_discriminator or 'is left out'}"
-            )
-    return notes
+def mobile_file(config: CompressConfig, run: Path) -> Path:
+    """File of the mobile teacher in a run."""
+    return run / "mobile" / ("generator_A.safetensors" if traits_of(config.task).any_target else "generator.safetensors")
+
+
+def mobile_config(config: CompressConfig, form: Preset) -> TrainConfig:
+    """Training of the mobile teacher: the teacher's own task on the run's own data."""
+    return TrainConfig(
+        task=config.task,
+        data=config.data,
+        arch=form.name,
+        arch_options=form.options,
+        discriminator_options=config.full.discriminator_options,
+        gan=config.gan,
+        perceptual=config.perceptual,
+        training=config.full.teacher,
+        evaluation=replace(config.evaluation, runtimes=("torch",), **PRETRAINED_METRICS),
+        seed=config.seed,
+        device=config.device,
+    )
+
+
+def distill_config(config: CompressConfig, teacher: Path | None) -> CompressConfig:
+    """First distillation: every width of the mobile teacher scaled by one factor; ``teacher`` None is the given generator."""
+    return replace(
+        config,
+        teacher=str(teacher) if teacher is not None else config.teacher,
+        pipeline="fast",
+        method="uniform",
+        method_options={"factor": config.full.width, "importance": config.full.importance},
+        budget="1.0001x",  # any that the factor meets: the factor decides
+        weights="inherit",
+        teacher_discriminator=None if teacher is not None else config.teacher_discriminator,
+        recovery=config.full.distill,
+    )
+
+
+def _untrained(form: Preset, seed: int) -> LoadedGenerator:
+    """Mobile form with fresh weights; the caller's random state stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = plain(form.spec()).build()
+    return LoadedGenerator(model.eval(), None, "the teacher's mobile form", {})

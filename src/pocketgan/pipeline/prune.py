@@ -1,4 +1,4 @@
-"""The stages that make the small network: the first fit, the selection, the recovery."""
+"""Stages that make the student: the search, the pruning, the recovery."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.spec import spec_of
 from pocketgan.metrics.cost import CostModel
 from pocketgan.pipeline.common import batches_of, first_batch, versions
-from pocketgan.pipeline.networks import build_student_task
-from pocketgan.pipeline.search_targets import build_search_task
-from pocketgan.pipeline.work import CompressionState
+from pocketgan.pipeline.plan import CompressionState
 from pocketgan.pruning.selection import shrink
-from pocketgan.training.loop import Learners, fit
+from pocketgan.training.loop import fit
 from pocketgan.training.task import Task
 from pocketgan.utils.files import atomic
 
@@ -26,16 +24,25 @@ SEARCHED = "searched.safetensors"
 
 
 def train_search(state: CompressionState) -> None:
-    """Prepare, and fit what learns where to cut; both generators in a two-way search."""
-    config, method = state.config, state.method
+    """Train the networks that a method searches in; both generators of a two-way search together."""
+    plan, method = state.plan, state.plan.method
+    training = plan.config.search
     models = _prepared(state)
-    learners = {
-        name: method.learner(models[name], target.context, config.search.steps) for name, target in state.targets.items()
-    }
-    task = build_search_task(state.networks.task, models, state.networks.teacher.model, state.splits.train, state.device)
-    if state.networks.opponent is not None and "D" in task.networks:
-        task.networks["D"].load_state_dict(load_artifact(state.networks.opponent).model.state_dict())
-    _fit(state, task, "search", {name: own for name, own in learners.items() if own is not None})
+    learners = {name: method.learner(models[name], target.context, training.steps) for name, target in plan.targets.items()}
+    task = plan.tasks.search(models, plan.device)
+    if plan.networks.initial_discriminator is not None and "D" in task.networks:
+        task.networks["D"].load_state_dict(load_artifact(plan.networks.initial_discriminator).model.state_dict())
+    fit(
+        task,
+        batches_of(plan.splits.search, training, plan.config.seed),
+        training,
+        state.run,
+        stage="search",
+        device=plan.device,
+        show=first_batch(plan.splits.test),
+        learners={name: learner for name, learner in learners.items() if learner is not None},
+    )
+    task.close()
     if state.run.writes:
         discriminators = {name: network for name, network in task.networks.items() if name.startswith("D")}
         _save(state.file(SEARCHED), models | discriminators)
@@ -43,72 +50,83 @@ def train_search(state: CompressionState) -> None:
 
 
 def prune(state: CompressionState) -> None:
-    """Select and shrink; the one that the run is about last, as where its file is, the stage is done.
+    """Select channels and shrink; the generator that the run is about last: with its file the stage is done.
 
-    Of several processes the first selects; the others share a search that can be shared.
+    Of several processes the main one selects; the others share a search that can be shared.
     """
     if not state.run.writes:
-        if state.method.is_supernet:
+        if state.plan.method.is_supernet:
             join_search(state)
         return
-    config, method, models = state.config, state.method, _searched(state)
-    for name, target in reversed(state.targets.items()):
-        selection = method.select(models[name].cpu(), target.context)
-        student = shrink(method.network(models[name]), selection)
-        assert target.context.budget.allows(CostModel(student, config.data.shape)())
-        if config.weights == "fresh":
+    plan, models = state.plan, _searched(state)
+    for name, target in reversed(plan.targets.items()):
+        selection = plan.method.select(models[name].cpu(), target.context)
+        student = shrink(plan.method.network(models[name]), selection)
+        assert target.context.budget.allows(CostModel(student, plan.config.data.shape)())
+        if plan.config.weights == "fresh":
             student = spec_of(student).build()
-        save_artifact(state.file(target.selected), student, size=config.data.shape)
+        save_artifact(state.file(target.file), student, size=plan.config.data.shape)
     state.models = None
 
 
 def join_search(state: CompressionState) -> None:
     """Share the work of a selection that another process does."""
     models = _searched(state)
-    for name, target in reversed(state.targets.items()):
-        state.method.join_search(models[name].cpu(), target.context)
+    for name, target in reversed(state.plan.targets.items()):
+        state.plan.method.join_search(models[name].cpu(), target.context)
 
 
 def recover(state: CompressionState) -> None:
-    """Train the cut network against the teacher."""
-    torch.manual_seed(state.config.seed)
-    student = load_artifact(state.file("pruned.safetensors")).model
-    budget, cost = state.context.budget, CostModel(student, state.config.data.shape)()
+    """Train the pruned generator against the teacher."""
+    plan, config = state.plan, state.plan.config
+    torch.manual_seed(config.seed)
+    file = state.file("pruned.safetensors")
+    student = load_artifact(file).model
+    budget, cost = plan.context.budget, CostModel(student, config.data.shape)()
     if not budget.allows(cost):
         raise ValueError(
-            f"{state.file('pruned.safetensors')} was cut to {budget.of(cost):,} {budget.kind}, budget '{budget.asked}' allows "
-            f"{budget.limit:,}: give the budget that it was cut to, or begin in another --out"
+            f"{file} was cut to {budget.of(cost):,} {budget.kind}, budget '{budget.asked}' allows {budget.limit:,}: give the "
+            "budget that it was cut to, or begin in another --out"
         )
-    task = build_student_task(state.networks.task, student, state.networks.teacher.model, state.splits.train, state.device)
-    if state.method.is_supernet and "D" in task.networks:  # as published: the one that has seen all widths goes on
+    task = plan.tasks.recovery(student, plan.device)
+    if plan.method.is_supernet and "D" in task.networks:  # as published: the discriminator of all widths goes on
         task.networks["D"].load_state_dict(_part(state.file(SEARCHED), "D"))
-    _fit(state, task, "recover")
+    fit(
+        task,
+        batches_of(plan.splits.train, config.recovery, config.seed),
+        config.recovery,
+        state.run,
+        stage="recover",
+        device=plan.device,
+        show=first_batch(plan.splits.test),
+    )
+    task.close()
     if state.run.writes:
-        _save_student(state, task, task.final_network("G"))
+        _save_student(state, task)
 
 
 def _prepared(state: CompressionState) -> dict[str, nn.Module]:
-    """What the first fit begins with, or what a method without one cuts."""
-    torch.manual_seed(state.config.seed)
+    """Networks that the search begins with, or that a method without one cuts."""
+    torch.manual_seed(state.plan.config.seed)
     return {
-        name: state.method.prepare(copy.deepcopy(target.start.model).requires_grad_(True), target.context)
-        for name, target in state.targets.items()
+        name: state.plan.method.prepare(copy.deepcopy(target.initial.model).requires_grad_(True), target.context)
+        for name, target in state.plan.targets.items()
     }
 
 
 def _searched(state: CompressionState) -> dict[str, nn.Module]:
-    """What there is to select from: as it was fitted here, or from the file."""
+    """Networks to select from: as trained in this process, or from the file."""
     if state.models is not None:
         return state.models
     models = _prepared(state)
     for name, model in models.items():
-        if state.method.needs_search(state.targets[name].start.model):
+        if state.plan.method.needs_search(state.plan.targets[name].initial.model):
             model.load_state_dict(_part(state.file(SEARCHED), name))
     return models
 
 
 def _save(path: Path, models: Mapping[str, nn.Module]) -> None:
-    """``{network/tensor}`` of all of them, atomically."""
+    """Write ``{network/tensor}`` of all of them, atomically."""
     tensors = {
         f"{name}/{key}": tensor.detach().cpu().contiguous().clone()
         for name, model in models.items()
@@ -119,38 +137,23 @@ def _save(path: Path, models: Mapping[str, nn.Module]) -> None:
 
 
 def _part(path: Path, name: str) -> dict[str, Tensor]:
-    """The tensors of one of them. Raises ``ValueError`` where the file is gone."""
+    """Tensors of one of them. Raises ``ValueError`` where the file is gone."""
     if not path.exists():
         raise ValueError(f"there is no {path}: --from search makes it again")
     head = f"{name}/"
     return {key.removeprefix(head): tensor for key, tensor in load_file(path).items() if key.startswith(head)}
 
 
-def _fit(state: CompressionState, task: Task, stage: str, learners: Learners | None = None) -> None:
-    searching = stage == "search"
-    settings = state.config.search if searching else state.config.recovery
-    fit(
-        task,
-        batches_of(state.splits.searched if searching else state.splits.train, settings, state.config.seed),
-        settings,
-        state.run,
-        stage=stage,
-        device=state.device,
-        show=first_batch(state.test),
-        learners=learners,
-    )
-    task.close()
-
-
-def _save_student(state: CompressionState, task: Task, student: nn.Module) -> None:
+def _save_student(state: CompressionState, task: Task) -> None:
+    config = state.plan.config
     provenance = {
-        "method": state.config.method,
-        "objective": state.config.objective,
-        "budget": state.config.budget,
-        "seed": state.config.seed,
-        "teacher": state.config.teacher,
+        "method": config.method,
+        "objective": config.objective,
+        "budget": config.budget,
+        "seed": config.seed,
+        "teacher": config.teacher,
         "versions": versions(),
     }
     if "D" in task.networks:
-        save_artifact(state.file("student_discriminator.safetensors"), task.networks["D"], size=state.config.data.shape)
-    save_artifact(state.file("student.safetensors"), student, size=state.config.data.shape, provenance=provenance)
+        save_artifact(state.file("student_discriminator.safetensors"), task.networks["D"], size=config.data.shape)
+    save_artifact(state.file("student.safetensors"), task.final_network("G"), size=config.data.shape, provenance=provenance)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from pocketgan.methods import Method
-from pocketgan.pipeline.config import CompressConfig
 
 StageName = Literal["mobile", "distill", "search", "prune", "recover", "export", "evaluate", "report"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
@@ -42,13 +41,13 @@ MADE: dict[StageName, Made] = {
 }
 
 
-def stages_of(config: CompressConfig, *, searches: bool, mobile: bool) -> tuple[StageName, ...]:
+def stages_of(pipeline: str, *, searches: bool, mobile: bool) -> tuple[StageName, ...]:
     """Those that the run goes through.
 
     ``searches``: the method learns where to cut this network. ``mobile``: the teacher has a mobile form, which the full
     pipeline trains first.
     """
-    full = config.pipeline == "full"
+    full = pipeline == "full"
     goes = {"mobile": full and mobile, "distill": full, "search": searches}
     return tuple(stage for stage in STAGES if goes.get(stage, True))
 
@@ -120,8 +119,8 @@ def nothing_made(out: Path, stage: StageName, plan: tuple[StageName, ...]) -> bo
     return True
 
 
-_SCORING = tuple(f"evaluate.{name}" for name in ("features", "segmenter", "table", "table_root", "repeats", "threads"))
-"""Of the evaluate's settings, those by which a search scores its candidates."""
+_SCORING = tuple(f"evaluation.{name}" for name in ("features", "segmenter", "table", "table_root", "repeats", "threads"))
+"""Settings of the evaluation by which a search scores its candidates."""
 
 
 def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> StageName | None:

@@ -10,32 +10,30 @@ from torch import nn
 
 from pocketgan.core.spec import spec_of
 from pocketgan.evaluation import Result, cost_result, evaluate, latencies
-from pocketgan.pipeline.common import baseline_results, identity_baseline, machine, versions
-from pocketgan.pipeline.networks import range_warnings, training_notes
-from pocketgan.pipeline.work import CompressionState
+from pocketgan.pipeline.common import baseline_results, input_baseline, machine, versions
+from pocketgan.pipeline.plan import CompressionState
 from pocketgan.pruning.fit_budget import floor_widths
 from pocketgan.utils.files import write_json
 
 
 def write_student_result(state: CompressionState, student: nn.Module, exported: Mapping[str, object]) -> None:
-    """Costs, quality on the test images, latency; budget, widths, seconds, machine."""
+    """Measure costs, quality on the test images and latency; add budget, widths, seconds and machine."""
     began = monotonic()
-    config, shape, context = state.config, state.config.data.shape, state.context
-    teacher = state.networks.reference.model
-    notes = [state.test.note] if state.test.note else []
+    plan, config, context = state.plan, state.plan.config, state.plan.context
+    shape, teacher, test = config.data.shape, plan.networks.original.model, plan.splits.test
+    notes = [test.note] if test.note else []
     if config.start == "mobile":
-        notes.append("what was cut is the teacher's mobile form, begun with fresh weights")
-    if state.networks.teacher is not state.networks.reference:
+        notes.append("the student was pruned from the teacher's mobile form, which began with fresh weights")
+    if plan.networks.teacher is not plan.networks.original:
         notes.append(
-            "the student was taught by the mobile teacher in mobile/, and is measured beside the teacher that was given"
+            "the student was distilled from the mobile teacher in mobile/, and is measured beside the teacher that was given"
         )
-    notes.extend((*training_notes(state.networks.task, teacher), *range_warnings(teacher, state.test)))
-    notes.extend(config.evaluation.check(config.data, config.task))
+    notes.extend(plan.notes)
     quality = evaluate(
-        {"teacher": teacher, "student": student, **identity_baseline(config.task)},
-        state.test,
+        {"teacher": teacher, "student": student, **input_baseline(config.task)},
+        test,
         config.evaluation,
-        device=state.device,
+        device=plan.device,
         teacher="teacher",
         keep=state.file("images"),
         reporter=state.run.reporter,
@@ -48,7 +46,7 @@ def write_student_result(state: CompressionState, student: nn.Module, exported: 
         results[name].latency_ms = speed[name]
     results["student"].bytes = state.file("student.safetensors").stat().st_size
     results["teacher"].bytes = _bytes(Path(config.teacher), teacher)
-    floor = context.cost(floor_widths(state.networks.start.model, multiple=config.multiple))
+    floor = context.cost(floor_widths(plan.networks.initial.model, multiple=config.multiple))
     write_json(
         state.file("result.json"),
         {
@@ -70,7 +68,7 @@ def write_student_result(state: CompressionState, student: nn.Module, exported: 
             "export": {"onnx": exported},
             "seconds": {**state.seconds, "evaluate": monotonic() - began},
             "versions": versions(),
-            "machine": machine(state.device),
+            "machine": machine(plan.device),
             "notes": notes,
         },
     )

@@ -57,7 +57,7 @@ from pocketgan.data.config import DataConfig
 from pocketgan.evaluation import EvaluationConfig
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.recipes.base import RECIPES
-from pocketgan.tasks.unconditional import LatentConfig
+from pocketgan.tasks import LatentConfig
 from pocketgan.training.config import SAGAN, STYLEGAN2
 
 FACES = 202_599

@@ -1,4 +1,4 @@
-"""The unpaired task in both directions: CycleGAN."""
+"""Two generators, one a direction, on unpaired images: CycleGAN."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketgan.losses import GanMode, discriminator_loss, generator_loss
+from pocketgan.tasks.base import TASKS, Defaults, StudentParts, TaskDefinition, TeacherParts
+from pocketgan.tasks.pix2pix import Pix2PixTask
 from pocketgan.training.pool import ImagePool
 from pocketgan.training.task import Batch, Phase, Task
 
 
 class CycleGANTask(Task):
-    """G_A generates source -> target, G_B back; D_A scores targets, D_B sources (Zhu et al. 2017, eq. 1-4, section 5.2).
+    """G_A from input to target, G_B back; D_A scores targets, D_B inputs (Zhu et al. 2017, eq. 1-4, section 5.2).
 
-    One optimizer for both generators and one for both discriminators; generators first; discriminators are shown a pool
-    of earlier images. Identity losses as published for generateings and kept by every later system.
+    One optimizer for both generators and one for both discriminators; generators first; discriminators score a pool of
+    earlier images. Identity losses as published for paintings and kept by every later system.
     """
 
     def __init__(
@@ -30,67 +32,78 @@ class CycleGANTask(Task):
         pool: int = 50,
         weights: Mapping[str, float] | None = None,
     ):
+        """``weights`` of losses by name, in place of the published ones."""
         names = ("G_A", "G_B", "D_A", "D_B")
         networks = dict(zip(names, (*generators, *discriminators), strict=True))
-        super().__init__(networks, (Phase("G", names[:2]), Phase("D", names[2:])))
-        self.weights = {"gan": 1.0, "cycle": 10.0, "identity": 5.0, "d_adv": 1.0}
+        losses = {"gan": 1.0, "cycle": 10.0, "identity": 5.0, "d_adv": 0.5}
+        super().__init__(networks, (Phase("G", names[:2]), Phase("D", names[2:])), losses | dict(weights or {}))
         self.gan = gan
         self.pools = {"A": ImagePool(pool), "B": ImagePool(pool)}
-        self.weights.update(weights or {})
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """Both images and both ways back."""
-        there, back = self.networks["G_A"], self.networks["G_B"]
-        fake_target, fake_source = there(batch["input"]), back(batch["target"])
+        """``A``: G_A's image of the input; ``B``: G_B's of the target; ``cycled_input``, ``cycled_target``: both ways back."""
+        to_target, to_input = self.networks["G_A"], self.networks["G_B"]
+        fake_target, fake_input = to_target(batch["input"]), to_input(batch["target"])
         return {
             "A": fake_target,
-            "B": fake_source,
-            "cycled_source": back(fake_target),
-            "cycled_target": there(fake_source),
+            "B": fake_input,
+            "cycled_input": to_input(fake_target),
+            "cycled_target": to_target(fake_input),
         }
 
     def losses(self, phase: str, batch: Batch, outputs: dict[str, Any]) -> dict[str, Tensor]:
         """``G``: gan, cycle, identity, each the sum of both directions; ``D``: d_adv, likewise."""
-        source, target = batch["input"], batch["target"]
+        image, target = batch["input"], batch["target"]
         if phase == "D":
-            return {
-                "d_adv": self._discriminator_losses("A", target, outputs) + self._discriminator_losses("B", source, outputs)
-            }
+            return {"d_adv": self._d_adv("A", target, outputs) + self._d_adv("B", image, outputs)}
         losses = {
             "gan": generator_loss(self.gan, self.networks["D_A"](outputs["A"]))
             + generator_loss(self.gan, self.networks["D_B"](outputs["B"])),
-            "cycle": F.l1_loss(outputs["cycled_source"], source) + F.l1_loss(outputs["cycled_target"], target),
+            "cycle": F.l1_loss(outputs["cycled_input"], image) + F.l1_loss(outputs["cycled_target"], target),
         }
         if self.weights["identity"] != 0:  # two forwards that would count for nothing
             losses["identity"] = F.l1_loss(self.networks["G_A"](target), target)
-            losses["identity"] = losses["identity"] + F.l1_loss(self.networks["G_B"](source), source)
+            losses["identity"] = losses["identity"] + F.l1_loss(self.networks["G_B"](image), image)
         return losses
 
-    def _discriminator_losses(self, side: str, real: Tensor, outputs: dict[str, Any]) -> Tensor:
-        teacher_discriminator = self.networks[f"D_{side}"]
-        return discriminator_loss(
-            self.gan, teacher_discriminator(real), teacher_discriminator(self.pools[side].exchange(outputs[side]))
-        )
+    def _d_adv(self, direction: str, real: Tensor, outputs: dict[str, Any]) -> Tensor:
+        discriminator = self.networks[f"D_{direction}"]
+        fake = self.pools[direction].exchange(outputs[direction])
+        return discriminator_loss(self.gan, discriminator(real), discriminator(fake))
 
     def images(self, batch: Batch) -> dict[str, Tensor]:
-        """Source, its image and the way back; target, its image."""
-        there, back = self.networks["G_A"], self.networks["G_B"]
-        image = there(batch["input"])
+        to_target, to_input = self.networks["G_A"], self.networks["G_B"]
+        image = to_target(batch["input"])
         return {
             "input": batch["input"],
             "image": image,
-            "cycled": back(image),
+            "cycled": to_input(image),
             "target": batch["target"],
-            "back": back(batch["target"]),
+            "back": to_input(batch["target"]),
         }
 
     def state(self) -> dict[str, Tensor]:
-        """The pools."""
-        return {f"{side}.{key}": value for side, pool in self.pools.items() for key, value in pool.state().items()}
+        return {f"{name}.{key}": value for name, pool in self.pools.items() for key, value in pool.state().items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take the pools back."""
         device = next(self.networks["G_A"].parameters()).device
-        for side, pool in self.pools.items():
-            own = {key.partition(".")[2]: value for key, value in state.items() if key.startswith(f"{side}.")}
+        for name, pool in self.pools.items():
+            own = {key.partition(".")[2]: value for key, value in state.items() if key.startswith(f"{name}.")}
             pool.load_state(own, torch.device(device))
+
+
+class Unpaired(TaskDefinition):
+    """CycleGAN; its students imitate one direction."""
+
+    name = "unpaired"
+    defaults = Defaults(gan="lsgan")
+
+    def teacher(self, parts: TeacherParts) -> Task:
+        generators = (parts.generator(), parts.generator())
+        return CycleGANTask(generators, (parts.discriminator(3), parts.discriminator(3)), gan=parts.gan)
+
+    def student(self, parts: StudentParts) -> Task:
+        return Pix2PixTask(parts.generator, parts.discriminator, **parts.common)
+
+
+TASKS.register("unpaired")(Unpaired())

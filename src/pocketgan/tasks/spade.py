@@ -1,4 +1,4 @@
-"""The task of label maps: GauGAN teachers, and every student of one."""
+"""Label maps to images: GauGAN teachers, and every student of one."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pocketgan.losses import discriminator_loss, feature_matching, generator_loss, perceptual_distance
-from pocketgan.tasks.pix2pix import Pix2PixTask
+from pocketgan.core.inputs import image_channels
+from pocketgan.losses import feature_matching, generator_loss, perceptual_distance
+from pocketgan.tasks.base import TASKS, Defaults, GeneratorTask, L1Target, StudentParts, TaskDefinition, TeacherParts
+from pocketgan.training.config import GAUGAN
 from pocketgan.training.taps import Taps
-from pocketgan.training.task import Batch
+from pocketgan.training.task import Batch, Task
 
 Perception = Callable[[Tensor], Sequence[Tensor]]
-"""What a network that classifies makes of images, layer by layer."""
+"""Features of images, layer by layer: a frozen classification network."""
 
 
-class SpadeTask(Pix2PixTask):
-    """G generates a street from its label map; D, at several scales, is shown the map with the image.
+class SpadeTask(GeneratorTask):
+    """Training of G from label maps to images; D, at several scales, reads the label map beside the image.
 
     Park et al. 2019 (SPADE), section 3 and appendix A: hinge, feature matching and a perceptual loss against the real image;
-    G first, then D. Two deviations: D scores the image that G learnt from, where the released code generates it anew after G's
-    step; and without a ``perception`` there may be an L1 to the real image in its place (``pixels``).
+    G first, then D. Two deviations: D scores the image that G learned from, where the released code generates another after
+    G's step; and in place of a ``perception`` there may be an L1 to the real image (``pixels``).
     """
 
     def __init__(
@@ -33,55 +35,86 @@ class SpadeTask(Pix2PixTask):
         *,
         perception: Perception | None = None,
         pixels: bool = False,
-        colored: Callable[[Tensor], Tensor] = lambda source: source[:, :3],
+        colored: Callable[[Tensor], Tensor] = lambda maps: maps[:, :3],
+        conditional: bool = True,
+        l1_target: L1Target = "target",
         **options: Any,
     ):
-        """``colored`` shows label maps to people; ``task`` is what `Translation` takes."""
-        super().__init__(generator, discriminator, **options)
+        """``colored`` makes RGB images of label maps; ``options`` are those of `GeneratorTask`."""
+        # The released GauGAN adds D's losses on real and generated images, without a half.
+        losses = {"d_adv": 1.0, "feature_matching": 10.0}
+        losses |= {"perceptual": 10.0} if perception is not None else {}
+        losses |= {"l1": 10.0} if pixels else {}
+        super().__init__(
+            generator,
+            discriminator,
+            losses=losses,
+            conditional=conditional,
+            l1_target=l1_target,
+            generator_first=True,
+            **options,
+        )
         self.perception, self.pixels, self.colored = perception, pixels, colored
         self.scales: tuple[tuple[str, ...], ...] = discriminator.layers  # type: ignore[assignment]
-        self._seen = Taps(discriminator, [name for scale in self.scales for name in scale[:-1]])
-        (evaluating,) = (phase for phase in self.phases if phase.name == "D")
-        self.phases = (*(phase for phase in self.phases if phase.name == "G"), evaluating)
-        # Whole, not half: the released GauGAN adds up what D makes of the real and of the generated ones.
-        self.weights |= {"feature_matching": 10.0, "d_adv": 2.0}
-        if perception is not None:
-            self.weights["perceptual"] = 10.0
-        if pixels:
-            self.weights["l1"] = 10.0
-        else:
-            del self.weights["l1"]
+        self._discriminator_taps = Taps(discriminator, [name for scale in self.scales for name in scale[:-1]])
 
     def losses(self, phase: str, batch: Batch, outputs: dict[str, Any]) -> dict[str, Tensor]:
-        """``G``: gan, match, perceptual or l1, and one loss an objective; ``D``: d_adv."""
+        """``G``: gan, feature_matching, perceptual or l1, and one an objective; ``D``: d_adv."""
         image, target = outputs["image"], batch["target"]
         if phase == "D":
-            real, fake = self._discriminate(batch, target), self._discriminate(batch, image.detach())
-            self._seen.take()
-            return {"d_adv": discriminator_loss(self.gan, real, fake)}
-        fake, shown = self._discriminate(batch, image), self._hidden()
+            losses = self.discriminator_losses(batch, image.detach())
+            self._discriminator_taps.take()
+            return losses
+        logits, fake_features = self.discriminate(batch, image), self._discriminator_features()
         with torch.no_grad():
-            self._discriminate(batch, target)
-        losses = {"gan": generator_loss(self.gan, fake), "feature_matching": feature_matching(shown, self._hidden())}
+            self.discriminate(batch, target)
+        matching = feature_matching(fake_features, self._discriminator_features())
+        losses = {"gan": generator_loss(self.gan, logits), "feature_matching": matching}
         if self.perception is not None:
             with torch.no_grad():
-                wanted = self.perception(target)
-            losses["perceptual"] = perceptual_distance(self.perception(image), wanted)
+                target_features = self.perception(target)
+            losses["perceptual"] = perceptual_distance(self.perception(image), target_features)
         if self.pixels:
             losses["l1"] = F.l1_loss(image, target)
-        return losses | self._distillation_losses(outputs)
+        if "distillation" in outputs and self.distillation is not None:
+            losses |= self.distillation.losses(outputs["distillation"])
+        return losses
 
-    def _hidden(self) -> list[list[Tensor]]:
-        """What the discriminator's layers have just made, scale by scale, without the logits."""
-        caught = self._seen.take()
-        return [[caught[name] for name in scale[:-1]] for scale in self.scales]
+    def _discriminator_features(self) -> list[list[Tensor]]:
+        """Features of D's last forward, scale by scale, without the logits."""
+        features = self._discriminator_taps.take()
+        return [[features[name] for name in scale[:-1]] for scale in self.scales]
 
     def images(self, batch: Batch) -> dict[str, Tensor]:
-        """Label maps in the colors of their classes, target, teacher, student."""
         columns = super().images(batch)
         return columns | {"input": self.colored(columns["input"])}
 
     def close(self) -> None:
-        """Take all taps off."""
         super().close()
-        self._seen.close()
+        self._discriminator_taps.close()
+
+
+class Labels(TaskDefinition):
+    """GauGAN."""
+
+    name = "labels"
+    defaults = Defaults("spade", "multiscale", "hinge", GAUGAN)
+
+    def teacher(self, parts: TeacherParts) -> Task:
+        assert parts.labels is not None, "the data of this task are label maps"
+        channels = parts.labels.channels
+        generator, discriminator = parts.generator(in_channels=channels), parts.discriminator(channels + 3)
+        if image_channels(generator) != channels:
+            raise ValueError(
+                f"arch_options.in_channels={image_channels(generator)}: the label maps have {channels}; leave it out"
+            )
+        return SpadeTask(generator, discriminator, gan=parts.gan, colored=parts.labels.colored, **parts.perceptual())
+
+    def student(self, parts: StudentParts) -> Task:
+        assert parts.labels is not None, "the data of this task are label maps"
+        assert parts.discriminator is not None
+        colored = parts.labels.colored
+        return SpadeTask(parts.generator, parts.discriminator, colored=colored, **parts.perceptual(), **parts.common)
+
+
+TASKS.register("labels")(Labels())

@@ -1,0 +1,146 @@
+"""From what a user named to a complete configuration, and from that to a plan: everything is looked up and checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pocketgan.core.config import override
+from pocketgan.core.inputs import latent_inputs
+from pocketgan.core.shape import shape_of
+from pocketgan.core.spec import spec_of
+from pocketgan.core.tasks import TaskName
+from pocketgan.data.config import DataConfig
+from pocketgan.data.part import hold_out
+from pocketgan.methods import make_method
+from pocketgan.pipeline.common import check_channels, check_size, check_stride, open_splits
+from pocketgan.pipeline.config import CompressConfig, ForeignConfig, assignments, training_configs_of, with_preset
+from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, as_generator, load
+from pocketgan.pipeline.networks import (
+    fast_networks,
+    mobile_config,
+    mobile_file,
+    mobile_form,
+    placeholder_networks,
+    trained_networks,
+)
+from pocketgan.pipeline.plan import Plan, Splits
+from pocketgan.pipeline.search_targets import make_search_targets
+from pocketgan.pipeline.stages import StageName, check_range, stages_of
+from pocketgan.pipeline.student_tasks import StudentTasks, range_notes
+from pocketgan.pipeline.train import check_teacher_task
+from pocketgan.training.loop import choose_device
+from pocketgan.training.objectives import check_objectives
+
+
+def resolve_config(
+    teacher: str | Path | nn.Module,
+    data: str,
+    fields: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    preset: str | None = None,
+    task: TaskName | None = None,
+    size: int | None = None,
+    aspect: float | None = None,
+) -> tuple[CompressConfig, LoadedGenerator]:
+    """Complete configuration of a compression, and its teacher; for the command line, for Python and for comparisons.
+
+    Args:
+        teacher: artifact, published checkpoint, ``file.py:factory@WEIGHTS``, or a network in memory.
+        data: folder or built-in set.
+        fields: ``{dotted field: value}`` of `CompressConfig`; None leaves the default.
+        overrides: ``field=value`` as on the command line, over everything else.
+        preset: published settings of the method, under everything given.
+        task, size, aspect: by default what the teacher's file and the data say.
+
+    Raises:
+        ValueError: for a teacher that cannot be read or cut, and for unknown fields, methods and presets.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    foreign_given = assignments({name: value for name, value in given.items() if name.startswith("foreign.")})
+    foreign_overrides = [text for text in (*foreign_given, *overrides) if text.startswith("foreign.")]
+    foreign = override(ForeignConfig(), [text.removeprefix("foreign.") for text in foreign_overrides])
+    loaded = as_generator(teacher, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
+    width, proportion = loaded.images(size, aspect)
+    images = DataConfig(path=data, size=width, aspect=proportion)
+    task = task or loaded.task(images)
+    config = CompressConfig(
+        teacher=type(teacher).__name__ if isinstance(teacher, nn.Module) else str(teacher),
+        foreign=foreign,
+        data=images,
+        task=task,
+        **training_configs_of(task, spec_of(loaded.model).name),
+    )
+    config = override(config, assignments({name: given[name] for name in ("method",) if name in given}))
+    config = with_preset(config, preset, loaded.model)
+    return override(config, [*assignments(given), *overrides]), loaded
+
+
+def resolve(
+    config: CompressConfig,
+    out: Path,
+    *,
+    teacher: LoadedGenerator | None = None,
+    first: StageName | None = None,
+    last: StageName = "report",
+) -> Plan:
+    """Plan of a run in ``out`` from stage ``first`` to ``last``: every object made, everything that can be refused refused.
+
+    ``teacher`` replaces loading ``config.teacher``. Nothing is written. Raises ``ValueError`` for data, names, budgets, sizes
+    and stages that do not fit.
+    """
+    method = make_method(config.method, config.method_options)
+    for names in (config.objective, config.search_objective or "none"):
+        check_objectives(names, config.objective_options)
+    evaluation_notes = config.evaluation.check(config.data, config.task)
+    original = teacher or load(config.teacher, config.foreign, config.data.shape)
+    mobile = mobile_form(original.model, config.full.ngf)
+    stages = stages_of(config.pipeline, searches=method.needs_search(original.model), mobile=mobile is not None)
+    check_range(first, last, stages, out)
+    check_stride(original.model, config.data.shape)
+    data, test = (split.drawing(latent_inputs(original.model)) for split in open_splits(config.data, config.task))
+    check_channels(original.model, data)
+    searched, held_out = hold_out(data, method.holdout_size) if method.holdout_size else (data, None)
+    splits = Splits(data, searched, held_out, test)
+    if method.needs_segmenter and config.evaluation.segmenter is None:
+        raise ValueError(f"{config.method} is to segment images into label maps: name a network with evaluation.segmenter")
+    if method.needs_segmenter and config.evaluation.table is not None:
+        raise ValueError(
+            "a search by mIoU scores training images, evaluation.table names the maps of test images: take task=labels"
+        )
+    device = choose_device(config.device)
+    full = config.pipeline == "full"
+    networks = (
+        placeholder_networks(config, original) if full else fast_networks(original, config.start, config.full.ngf, config.seed)
+    )
+    targets = make_search_targets(config, networks, splits, method, out, device)
+    for target in targets.values():
+        method.check(target.initial.model, target.context, features=config.evaluation.features is not None)
+    config = config.in_steps(len(data), len(searched))
+    if "search" in stages and not method.is_supernet and config.search.steps == 0:
+        raise ValueError(f"search.steps=0: {config.method} learns where to cut in its search; the least is 1")
+    tasks = StudentTasks.of(config, original.model, None, data)
+    discriminator = tasks.discriminator()
+    if discriminator is not None:
+        check_size("discriminator", discriminator, config.data.shape)
+    if full and mobile is not None:
+        check_teacher_task(mobile_config(config, mobile), data.labels)
+    models = {name: target.initial.model for name, target in targets.items()} if "search" in stages else None
+    recoveries = [config.recovery, config.full.distill] if full else [config.recovery]
+    replacement = StudentTasks.of(config, networks.teacher.model, None, data) if full else tasks
+    replacement.dry_build(networks.initial.model, models, recoveries, config.search)
+    notes = (*range_notes(original.model, test), *evaluation_notes)
+    return Plan(config, stages, method, networks, targets, tasks, splits, device, notes)
+
+
+def resolve_trained(plan: Plan, out: Path) -> None:
+    """Put the full pipeline's own networks, read from the run, in the place of the untrained ones, in place."""
+    config, original = plan.config, plan.networks.original
+    file = mobile_file(config, out) if mobile_form(original.model, config.full.ngf) is not None else None
+    plan.networks = trained_networks(original, file, out)
+    plan.targets = make_search_targets(config, plan.networks, plan.splits, plan.method, out, plan.device)
+    plan.tasks = StudentTasks.of(config, plan.networks.teacher.model, file, plan.splits.train)
