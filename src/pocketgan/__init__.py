@@ -88,6 +88,6 @@ def inspect(model: str | Path | nn.Module, *, size: int | None = None, aspect: f
     """
     from torch import nn
 
-    from pocketgan.pipeline.inspect import inspect as look
+    from pocketgan.pipeline.measure import inspect as look
 
     return look(model if isinstance(model, nn.Module) else str(model), size=size, aspect=aspect)

@@ -39,7 +39,7 @@ def run(
     from pocketgan.core.shape import as_shape, said
     from pocketgan.foreign.factory import joined
     from pocketgan.pipeline.config import ForeignConfig
-    from pocketgan.pipeline.inspect import inspect
+    from pocketgan.pipeline.measure import inspect
 
     foreign = ForeignConfig(keep=keep, range=range, bgr=bgr)
     facts = inspect(joined(model, weights), size=size, aspect=aspect, multiple=multiple, foreign=foreign)

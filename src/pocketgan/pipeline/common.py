@@ -1,11 +1,10 @@
-"""What the pipelines share."""
+"""Data, checks and facts that training, compression and measurement share."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -30,23 +29,19 @@ from pocketgan.training.distributed import processes
 from pocketgan.utils.progress import Reporter
 
 Batches = Callable[[int], Iterator[dict[str, Tensor]]]
-SHOWN = 4  # rows of a sample grid
+SAMPLE_ROWS = 4
 
 
-def batches_of(data: ImageData, fit: TrainingConfig, seed: int) -> Batches:
-    """The training batches from any step on; in several processes, this one's slices of them."""
-    world = processes()
-    return partial(_batches, data, fit.batch, seed, (world.rank, world.count))
-
-
-def _batches(data: ImageData, batch: int, seed: int, slice_of: tuple[int, int], start: int) -> Iterator[dict[str, Tensor]]:
-    return train_batches(data, batch=batch, seed=seed, start=start, slice_of=slice_of)
+def batches_of(data: ImageData, training: TrainingConfig, seed: int) -> Batches:
+    """Training batches from any step on; of several processes, this one's slices of them."""
+    slice_of = (processes().rank, processes().count)
+    return lambda start: train_batches(data, batch=training.batch, seed=seed, start=start, slice_of=slice_of)
 
 
 def open_run(
     path: Path, config: Any, *, resume: bool, reporter: Reporter | None, changed: bool = False, joins: bool = False
 ) -> Run:
-    """`Run.open` in the first process; in the others, once that is done, the same directory for reading."""
+    """`Run.open` in the main process; in the others, once that is done, the same directory for reading."""
     world = processes()
     if world.is_main:
         run = Run.open(path, config, resume=resume, reporter=reporter, changed=changed, joins=joins)
@@ -57,17 +52,17 @@ def open_run(
 
 
 def exists_on_main(file: Path) -> bool:
-    """Whether the first process sees ``file``: where a stage may be skipped, all skip it or none."""
+    """True if the main process sees ``file``: where a stage may be skipped, all processes skip it or none."""
     return bool(processes().broadcast_int(int(file.exists())))
 
 
-def first_batch(data: ImageData, count: int = SHOWN) -> dict[str, Tensor]:
-    """The first few images, unaugmented."""
+def first_batch(data: ImageData, count: int = SAMPLE_ROWS) -> dict[str, Tensor]:
+    """First few images, unaugmented."""
     return dict(next(iter(eval_batches(data, batch=min(count, len(data)), workers=0))).images)
 
 
 def open_splits(config: DataConfig, task: TaskName) -> tuple[ImageData, ImageData]:
-    """The training images and the images to evaluate on; their headers are read first.
+    """Training and test images; the headers of their files are read first.
 
     Raises one ``ValueError`` that names the first files that cannot be used, and why.
     """
@@ -76,12 +71,11 @@ def open_splits(config: DataConfig, task: TaskName) -> tuple[ImageData, ImageDat
 
 
 def check_stride(model: nn.Module, shape: Shape) -> None:
-    """Raise ``ValueError`` if images of that height and width do not fit the network's stride, or the size that it
-    generates."""
+    """Raise ``ValueError`` if height and width do not fit the network's stride, or its fixed output size."""
     generated = getattr(getattr(model, "spec", None), "output_shape", None)
     if generated is not None and generated != shape:
         height, width = generated
-        raise ValueError(f"{_asked(shape)}: this network knows images of {width}x{height} only; take size={width}")
+        raise ValueError(f"{_asked(shape)}: this network generates images of {width}x{height} only; take size={width}")
     stride, (height, width) = stride_of(model), shape
     if width % stride:
         below, above = _multiples(width, stride)
@@ -95,14 +89,14 @@ def check_stride(model: nn.Module, shape: Shape) -> None:
 
 
 def check_channels(model: nn.Module, data: ImageData) -> None:
-    """Raise ``ValueError`` if the generator reads other label maps than these, or something else than images."""
+    """Raise ``ValueError`` if the generator's input channels are not those of the data."""
     check_latents(model, data.task)
     if latent_inputs(model):
         return
     if data.labels is None and image_channels(model) != 3:
         raise ValueError(
             f"the generator reads {image_channels(model)} channels, the images in {data.config.path} have 3: let its factory "
-            "return a module that makes what it reads out of RGB"
+            "return a module that converts RGB to its input"
         )
     if data.labels is None or image_channels(model) == data.labels.channels:
         return
@@ -135,59 +129,63 @@ def check_size(what: str, model: nn.Module, shape: Shape) -> None:
 
 
 def _multiples(length: int, stride: int) -> tuple[int, int]:
-    """The multiples of ``stride`` on both sides of ``length``."""
+    """Multiples of ``stride`` on both sides of ``length``."""
     return length // stride * stride or stride, -(-length // stride) * stride
 
 
 def _asked(shape: Shape) -> str:
-    """The settings that make that height and width."""
+    """Settings that make that height and width."""
     height, width = shape
     return f"size={width}" if height == width else f"size={width}, aspect={width / height:.4g}"
 
 
 def input_baseline(task: TaskName) -> dict[str, nn.Module]:
-    """The input itself, to be measured beside the images; label maps and latents are no images."""
+    """Identity, to measure the unchanged input beside the images; none for label maps and latents."""
     traits = traits_of(task)
     return {} if traits.reads_labels or traits.reads_latents else {"input": nn.Identity()}
 
 
 def baseline_results(found: Mapping[str, Scores]) -> dict[str, Any]:
-    """What is no network's but is to be compared with: the source as it is, and the real images in a segmenter's eyes."""
-    others = {name: scores for name, scores in found.items() if name in ("input", "real")}
-    return {name: {"quality": one.quality, **({"classes": one.classes} if one.classes else {})} for name, one in others.items()}
+    """Scores of the unchanged input, and of the real images under a segmenter."""
+    baselines = {name: found[name] for name in ("input", "real") if name in found}
+    return {
+        name: {"quality": scores.quality, **({"classes": scores.classes} if scores.classes else {})}
+        for name, scores in baselines.items()
+    }
 
 
 def make_discriminator(name: str, options: dict[str, Any], in_channels: int, shape: Shape) -> nn.Module:
-    """A discriminator of that name for inputs of so many channels; one that scores a single size, for that of the images."""
+    """Fresh discriminator for ``in_channels``; one that scores a single size is made for that of the images."""
     return MODELS[name](**{"in_channels": in_channels, **accepted_kwargs(name, size=shape[1]), **options}).build()
 
 
 def accepted_kwargs(name: str, **options: Any) -> dict[str, Any]:
-    """Those of the options that the maker of the network of that name has."""
+    """Options that the factory of the model of that name takes."""
     known = signature(MODELS[name]).parameters
     return {option: value for option, value in options.items() if option in known}
 
 
-def resolved_steps(fit: TrainingConfig, length: int) -> TrainingConfig:
-    """``fit`` with its epochs, if it counts in those, turned into steps of ``length`` images an epoch.
+def resolved_steps(training: TrainingConfig, length: int) -> TrainingConfig:
+    """Same training with epochs of ``length`` images turned into steps.
 
-    Raises ``ValueError`` if its batch cannot be shared equally by the processes.
+    Raises ``ValueError`` if the processes cannot share its batch equally.
     """
-    places(fit.batch, 0, processes().count)
-    if fit.epochs is None:
-        return fit
-    return replace(fit, epochs=None, steps=max(1 if fit.epochs else 0, round(fit.epochs * length / fit.batch)))
+    places(training.batch, 0, processes().count)
+    if training.epochs is None:
+        return training
+    steps = max(1 if training.epochs else 0, round(training.epochs * length / training.batch))
+    return replace(training, epochs=None, steps=steps)
 
 
 def versions() -> dict[str, str]:
-    """What the figures were made with."""
+    """Versions of the libraries that the figures depend on."""
     from importlib.metadata import version
 
     return {name: version(name) for name in ("pocketgan", "torch", "numpy", "onnxruntime")}
 
 
 def machine(device: torch.device) -> dict[str, object]:
-    """Where the figures were made."""
+    """Device, processor, threads and system of this process."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     facts = {"device": device.type, "name": name, "threads": torch.get_num_threads(), "system": platform.platform()}
     world = processes()
@@ -195,7 +193,7 @@ def machine(device: torch.device) -> dict[str, object]:
 
 
 def processor() -> str:
-    """The processor's own name where the system tells it."""
+    """Processor's model name where the system has it."""
     try:
         with open("/proc/cpuinfo") as file:
             return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))

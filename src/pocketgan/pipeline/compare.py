@@ -1,4 +1,4 @@
-"""Methods x objectives x budgets x seeds on one teacher and one data set: resumable, one table, one page."""
+"""Comparison of methods, objectives, budgets and seeds on one teacher and one data set: resumable, one table, one page."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pocketgan.utils.progress import Reporter
 
 @dataclass(frozen=True, kw_only=True)
 class CompareConfig:
-    """What is compared."""
+    """Runs of a comparison: every combination of the given settings."""
 
     base: CompressConfig
-    """Everything that the runs share."""
+    """Settings that the runs share."""
     methods: tuple[str, ...]
     budgets: tuple[str, ...]
     objectives: tuple[str, ...] = ()
@@ -32,13 +32,13 @@ class CompareConfig:
     variants: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """``{name: overrides}`` of any other fields: ``{"linear": ("method_options.mask=linear",)}``; empty for the base alone."""
     seeds: int = 1
-    """How many, from the base's seed on."""
+    """Number of seeds, from the base's on."""
 
 
 def plan(config: CompareConfig) -> dict[str, CompressConfig]:
-    """``{run name: its configuration}``, seeds innermost last, so that every comparison is whole as early as can be.
+    """``{run name: configuration}``; seeds vary slowest, so that a first whole comparison is there early.
 
-    Raises ``ValueError`` for a variant that overrides what there is not.
+    Raises ``ValueError`` for a variant of an unknown field.
     """
     base, runs = config.base, {}
     objectives, weights = config.objectives or (base.objective,), config.weights or (base.weights,)
@@ -65,7 +65,7 @@ def varied(text: str) -> dict[str, tuple[str, ...]]:
     for part in filter(None, _split(text, ";")):
         field_, equals, values = part.partition("=")
         if not (field_.strip() and equals and values):
-            raise ValueError(f"'{part}' does not say what to vary: write FIELD=a,b, several of them separated by ;")
+            raise ValueError(f"'{part}' names no values to vary: write FIELD=a,b, several of them separated by ;")
         choices.append([(field_.strip(), value) for value in _split(values, ",")])
     return {
         " ".join(f"{field_.rpartition('.')[2]} {value}" for field_, value in chosen): tuple(f"{f}={v}" for f, v in chosen)
@@ -94,7 +94,7 @@ def compare(
     reporter: Reporter | None = None,
     teacher: LoadedGenerator | None = None,
 ) -> tuple[list[Path], list[str]]:
-    """Run what is not yet done; the run directories that are whole, and what went wrong in the others.
+    """Run all that is not yet done; returns the finished run directories, and the errors of the others.
 
     ``report.html`` is written anew after every run. A run that fails for a reason of its own (a budget below its method's
     floor, a loss that diverges) is reported at the end and does not stop the others. ``teacher`` replaces loading it.

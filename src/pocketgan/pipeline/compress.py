@@ -20,7 +20,7 @@ from pocketgan.pipeline.networks import distill_config, mobile_config, mobile_fi
 from pocketgan.pipeline.plan import CompressionState
 from pocketgan.pipeline.prune import join_search, prune, recover, train_search
 from pocketgan.pipeline.resolve import resolve, resolve_trained
-from pocketgan.pipeline.stages import MADE, StageName, check_changed, forget, to_do
+from pocketgan.pipeline.stages import FILES, StageName, check_changed, forget, to_do
 from pocketgan.pipeline.student_result import write_student_result
 from pocketgan.pipeline.train import train
 from pocketgan.report import write_report
@@ -92,11 +92,11 @@ def run_stages(
         if run.writes:
             _prepare_files(state, first)
         processes().barrier()
-        missing = {stage for stage in plan.stages if not all(exists_on_main(state.file(name)) for name in MADE[stage].files)}
+        missing = {stage for stage in plan.stages if not all(exists_on_main(state.file(name)) for name in FILES[stage].files)}
         for stage in to_do(plan.stages[: plan.stages.index(last) + 1], missing):
             _use_trained_networks(state, stage)
             began = monotonic()
-            STAGES[stage](state)
+            JOBS[stage](state)
             if run.writes and stage not in ("evaluate", "report"):
                 state.seconds[stage] = state.seconds.get(stage, 0.0) + monotonic() - began
                 write_json(state.file("seconds.json"), state.seconds)
@@ -127,14 +127,14 @@ def _has_lock(state: CompressionState, last: StageName) -> bool:
 def _wait_for_lock(state: CompressionState, last: StageName) -> bool:
     """Wait for the run's lock, and share until then the search that can be shared; False once the last stage is done."""
     reported, path, joined = False, state.run.path, 0.0
-    searched = state.file(MADE["search"].files[0])
+    searched = state.file(FILES["search"].files[0])
     while not state.run.turn.take():
-        if MADE[last].missing(path) is None:
+        if FILES[last].missing(path) is None:
             return False
         if not reported:
             state.run.reporter.say(f"another process works on {path}: this one shares its search, and goes on if that one dies")
             reported = True
-        if searched.exists() and MADE["prune"].missing(path) is not None and searched.stat().st_mtime != joined:
+        if searched.exists() and FILES["prune"].missing(path) is not None and searched.stat().st_mtime != joined:
             joined = searched.stat().st_mtime
             _use_trained_networks(state, "prune")
             join_search(state)
@@ -163,7 +163,7 @@ def _distill(state: CompressionState) -> None:
     """Prune the mobile teacher by one factor and distill, in a run of its own."""
     out, original = state.file("distilled"), state.plan.networks.original
     has_form = mobile_form(original.model, state.plan.config.full.ngf) is not None
-    config = distill_config(state.plan.config, mobile_file(state.plan.config, state.run.path) if has_form else None)
+    config = distill_config(state.plan.config, mobile_file(state.plan.config.task, state.run.path) if has_form else None)
     begun = (out / "config.json").exists()
     teacher = None if has_form else original
     run_stages(config, out, resume=begun, reporter=state.run.reporter, teacher=teacher, last="recover")
@@ -199,7 +199,7 @@ def _student(state: CompressionState) -> nn.Module:
     return load_artifact(state.file("student.safetensors")).model
 
 
-STAGES: dict[StageName, Callable[[CompressionState], None]] = {
+JOBS: dict[StageName, Callable[[CompressionState], None]] = {
     "mobile": _mobile,
     "distill": _distill,
     "search": train_search,

@@ -1,4 +1,4 @@
-"""What a run is: the complete configurations of `train` and `compress`."""
+"""Complete configurations of `train` and `compress`."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ class TrainConfig:
 
     task: TaskName
     """``paired``: pix2pix; ``unpaired``: CycleGAN, both directions; ``labels``: GauGAN, from label maps; ``unconditional``:
-    images from numbers; ``multimodal``: MUNIT, both directions, each image in many styles."""
+    images from latents; ``multimodal``: MUNIT, both directions, each image in many styles."""
     data: DataConfig
     arch: str = "resnet"
     """A name of ``pocketgan models``."""
     arch_options: dict[str, Any] = field(default_factory=dict)
-    """Its numbers: ``ngf``, ``blocks``, ``norm``, ..."""
+    """Options of its factory: ``ngf``, ``blocks``, ``norm``, ..."""
     discriminator: str | None = None
-    """A name of ``pocketgan models``; None is the published one (`pipeline.published`)."""
+    """A name of ``pocketgan models``; None is the published one of the task."""
     discriminator_options: dict[str, Any] = field(default_factory=dict)
-    """Its numbers: ``ndf``, ``layers``, ``norm``."""
+    """Options of its factory: ``ndf``, ``layers``, ``norm``."""
     gan: GanMode | None = None
-    """The adversarial loss; None is the published one: lsgan for unpaired and multimodal, vanilla for StyleGAN2, else hinge."""
+    """Adversarial loss; None is the published one: lsgan for unpaired and multimodal, vanilla for StyleGAN2, else hinge."""
     latents: LatentConfig | None = None
-    """What an unconditional task adds (R1, path length, mixing, running mean, augmentation); None is as published."""
+    """Regularization of an unconditional task (R1, path length, mixing, averaged weights, augmentation); None is published."""
     perceptual: str = "vgg19"
-    """What else label maps' images are compared with the real ones by: ``vgg19`` (its published weights are downloaded
+    """Perceptual loss of the label task: ``vgg19`` (its published weights are downloaded
     once), ``vgg19:FILE``, ``pixels`` (L1), or ``none``."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -57,42 +57,42 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FullConfig:
-    """The two stages that ``pipeline=full`` puts before the first fit (GAN Compression, section 3.2)."""
+    """The two stages that ``pipeline=full`` puts before the search (GAN Compression, section 3.2)."""
 
     ngf: int | None = None
-    """Of the mobile teacher; None is the given teacher's own (published: 64, and 96 for cityscapes and maps)."""
+    """Width of the mobile teacher; None is the given teacher's own (published: 64, and 96 for cityscapes and maps)."""
     discriminator_options: dict[str, Any] = field(default_factory=dict)
-    """``ndf``, ``layers``, ``norm`` of the discriminator that the mobile teacher plays against."""
+    """``ndf``, ``layers``, ``norm`` of the mobile teacher's discriminator."""
     teacher: TrainingConfig = field(default_factory=TrainingConfig)
-    """The training of the mobile teacher."""
+    """Training of the mobile teacher."""
     width: float = 0.5
-    """The part of its widths that the distilled network keeps (published: 1/2, and 3/4 for edges2shoes)."""
+    """Fraction of the mobile teacher's widths that the distilled network keeps (published: 1/2, and 3/4 for edges2shoes)."""
     importance: Literal["contribution", "l1"] = "contribution"
-    """By what those channels are chosen (published: the filters' L1 norm)."""
+    """Importance of the channels that stay (published: the filters' L1 norm)."""
     distill: TrainingConfig = field(default_factory=TrainingConfig)
-    """The training of the distilled network."""
+    """Training of the distilled network."""
 
     def __post_init__(self) -> None:
         if not 0 < self.width < 1:
-            raise ValueError(f"full.width={self.width}: a part of the mobile teacher's widths, above 0 and below 1")
+            raise ValueError(f"full.width={self.width}: a fraction of the mobile teacher's widths, above 0 and below 1")
 
 
 def training_configs_of(task: TaskName, arch: str | None = None) -> dict[str, Any]:
-    """The trainings of a compression, with the optimizers that its task, or that architecture, was published with."""
+    """Trainings of a compression, with the published optimizers of its task and architecture."""
     own = TASKS[task].defaults_for(arch).training
     return {"recovery": own, "search": own, "full": FullConfig(teacher=own, distill=own)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignConfig:
-    """What is to be known of a generator that is given as file.py:factory. Raises ``ValueError`` for a range that is none."""
+    """Facts of a generator given as file.py:factory. Raises ``ValueError`` for an impossible range."""
 
     keep: tuple[str, ...] = ()
     """Layers (``net.3``, ``decoder``, ``*.attention``) whose channels all stay."""
     range: str = "-1..1"
-    """The values that it reads and generates for black and white, such as 0..255."""
+    """Values of black and white in its input and output, such as 0..255."""
     bgr: bool = False
-    """Whether it reads and generates blue first."""
+    """True if its channels are in the order blue, green, red."""
 
     def __post_init__(self) -> None:
         PixelFormat.of(self.range, self.bgr)
@@ -109,57 +109,54 @@ class CompressConfig:
     budget: str = "10x"
     """``2.6G`` exact MACs, ``2.6Gpaper``, ``0.5Mparams`` or ``12x`` fewer exact MACs."""
     task: TaskName = "paired"
-    """``paired``: the target is the target; ``labels``: so it is, and the source is a label map; ``unpaired``,
-    ``unconditional``
-    (of the same numbers), ``multimodal`` (in the same style) and ``inputs``: the target is the teacher's image; ``inputs``
-    knows sources only and plays without a discriminator."""
+    """``paired`` and ``labels`` (from label maps): targets are the data's own. ``unpaired``, ``unconditional`` (from the same
+    latent), ``multimodal`` (in the same style) and ``inputs`` (no real targets, no discriminator): targets are the teacher's
+    images."""
     method: str = "magnitude"
     """A name of ``pocketgan methods``."""
     method_options: dict[str, Any] = field(default_factory=dict)
-    """Its options."""
+    """Options of the method."""
     objective: str = "output+features"
-    """What the student imitates: names of ``pocketgan methods``, joined with ``+``; or none."""
+    """Objectives of the distillation: names of ``pocketgan methods``, joined with ``+``; or none."""
     objective_options: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Their options, by name: ``objective_options.coattention.fusion=product``."""
+    """Options of the objectives, by name: ``objective_options.coattention.fusion=product``."""
     search_objective: str | None = None
-    """What the network imitates in the first fit; None is the same as in the recovery."""
+    """Objectives of the search; None is the same as in the recovery."""
     layers: tuple[str, ...] = ()
     """Names of the layers to distil; empty for the architecture's own."""
     pipeline: Literal["fast", "full"] = "fast"
-    """What is cut: the teacher itself, or, in GAN Compression's ``full`` pipeline, a narrower copy, distilled, of a mobile
-    teacher that is trained first. Any method goes on from it."""
+    """``fast`` prunes the teacher itself; ``full``, as in GAN Compression, trains a mobile teacher and distills a narrower copy
+    of it first, and prunes that. Any method works on either."""
     start: Literal["teacher", "mobile"] = "teacher"
-    """What the fast pipeline cuts: the teacher itself, or its mobile form with fresh weights, as published for GAN
-    Compression: the teacher then teaches another network from scratch."""
+    """Network that the fast pipeline prunes: the teacher itself, or its mobile form with fresh weights (published for GAN
+    Compression)."""
     full: FullConfig = field(default_factory=FullConfig)
-    """The stages of the full pipeline that the fast one does not have."""
+    """Stages of the full pipeline that the fast one does not have."""
     two_way: bool = False
-    """Unpaired search as published: both generators in one CycleGAN, a budget each, without the teacher's images. The one
-    back is written to ``back/pruned.safetensors``, from where ``compress --out RUN/back`` of the other teacher goes on."""
+    """Unpaired search as published for DMAD: both generators in one CycleGAN, a budget each, without the teacher's images. The
+    generator B to A is written to ``back/pruned.safetensors``, and ``compress --out RUN/back`` of the other teacher goes on."""
     budget_back: str | None = None
-    """The budget of the generator back in a two-way search; None is the same."""
+    """Budget of the generator B to A in a two-way search; None is the same."""
     weights: Recovery = "inherit"
-    """Whether recovery starts from the kept weights or from new ones."""
+    """Weights that the recovery begins with: those that were kept (``inherit``), or new ones (``fresh``)."""
     multiple: int = 1
     """Widths are multiples of this where they can be (8 suits most processors)."""
     teacher_discriminator: str | None = None
-    """The teacher's discriminator; None looks beside the teacher, and where there is none begins a new one."""
+    """File of the teacher's discriminator; None takes the one beside the teacher's file, if there is one."""
     discriminator_options: dict[str, Any] | None = None
-    """``ndf``, ``layers``, ``norm`` of a new discriminator for the student, of the published kind; None goes on from a copy of
-    the teacher's."""
+    """``ndf``, ``layers``, ``norm`` of a new discriminator for the student; None begins with a copy of the teacher's."""
     gan: GanMode | None = None
-    """The adversarial loss; None is the published one: lsgan for unpaired and multimodal, vanilla for StyleGAN2, else hinge."""
+    """Adversarial loss; None is the published one: lsgan for unpaired and multimodal, vanilla for StyleGAN2, else hinge."""
     latents: LatentConfig | None = None
-    """What an unconditional task adds: R1, a running mean, augmentation; None is as published."""
+    """Regularization of an unconditional task: R1, averaged weights, augmentation; None is as published."""
     perceptual: str = "vgg19"
-    """As for the teacher: ``vgg19``, ``vgg19:FILE``, ``pixels`` or ``none``; for labels only."""
+    """Perceptual loss of the label task: ``vgg19``, ``vgg19:FILE``, ``pixels`` or ``none``."""
     recovery: TrainingConfig = field(default_factory=TrainingConfig)
-    """The recovery."""
     search: TrainingConfig = field(default_factory=TrainingConfig)
-    """The first fit of methods that learn where to cut."""
+    """Training of methods that learn where to cut."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     variant: str = ""
-    """What tells this run from the others of a comparison, in a word or two; changes nothing."""
+    """Name of this run within a comparison; changes no result."""
     seed: int = 0
     device: str = "auto"
 
@@ -174,7 +171,7 @@ class CompressConfig:
             raise ValueError("start=mobile is for pipeline=fast: pipeline=full begins with a trained mobile network")
 
     def in_steps(self, images: int, search_images: int) -> CompressConfig:
-        """The same with all lengths in steps; an epoch of the search has the images without the held-out ones.
+        """Same configuration with all lengths in steps; an epoch of the search is without the held-out images.
 
         Raises ``ValueError`` for a batch that the processes cannot share equally.
         """
@@ -188,7 +185,7 @@ class CompressConfig:
 
 
 def with_preset(config: CompressConfig, preset: str | None, teacher: nn.Module) -> CompressConfig:
-    """``config`` with the fields of a preset of its method; None changes nothing.
+    """Configuration with the fields of a preset of its method; None changes nothing.
 
     Raises ``ValueError`` for a preset that the method does not have.
     """

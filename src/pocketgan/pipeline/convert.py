@@ -19,7 +19,7 @@ from pocketgan.models.spectral import folded
 from pocketgan.pipeline.common import versions
 from pocketgan.pipeline.config import ForeignConfig
 from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, load
-from pocketgan.pipeline.measure import shape
+from pocketgan.pipeline.measure import working_shape
 from pocketgan.pruning.selection import prefix, shrink
 from pocketgan.search.published import parse_configuration
 from pocketgan.utils.files import atomic
@@ -29,12 +29,12 @@ ARTIFACT, CHECKPOINT = ".safetensors", ".pth"
 
 @dataclass(frozen=True)
 class Converted:
-    """A file that was written."""
+    """Converted file."""
 
     path: Path
     bytes: int
     message: str
-    """What was read, and what it was made into."""
+    """Kind of the network that was read, and of the file that was written."""
 
 
 def convert(
@@ -55,14 +55,14 @@ def convert(
     Args:
         file: a published checkpoint, an artifact of ours, or ``file.py:factory@WEIGHTS``.
         out: the file to write; its ending chooses.
-        foreign: what is to be known of a factory's generator; the artifact remembers it.
+        foreign: facts of a factory's generator, kept in the artifact.
         config: a published configuration, ``24_16_...``: of the network, a supernet, the leading channels at those widths.
-        network: the key of the network that is meant, in a file with several.
-        content: the MUNIT generator of the domain that is read, whose content encoder takes the place of ``file``'s own.
-        upsamplings: of a generator from label maps, 5 or 6, which its names do not tell.
+        network: key of one network in a file with several.
+        content: MUNIT generator of the input domain; its content encoder replaces that of ``file``.
+        upsamplings: 5 or 6, of a generator from label maps, whose names do not say.
         size: width of the images that an artifact is meant for; by default what the file says, else 256.
         aspect: width over height; by default what the file says, else 1.
-        replace: whether a file at ``out`` may be overwritten.
+        replace: overwrite a file at ``out``.
 
     Raises:
         ValueError: ``out`` exists or has another ending, the file or the configuration is not understood, or there are no
@@ -91,7 +91,7 @@ def convert(
         with atomic(out) as temporary:
             torch.save(to_published(model), temporary)
         return Converted(out, out.stat().st_size, f"{message}; written under the published names")
-    meant = shape(source, size, aspect)
+    meant = working_shape(source, size, aspect)
     named = source.file.name if source.file is not None else str(file)
     provenance = source.provenance | {"converted": {"file": named, "recognized": message}, "versions": versions()}
     save_artifact(out, model, size=meant, provenance=provenance)
@@ -99,12 +99,10 @@ def convert(
 
 
 def _read(file: Path, network: str | None, upsamplings: int | None, *, keep: bool) -> LoadedGenerator:
-    """The network; with the spectral norm that it has if ``keep``, else as it is shipped."""
+    """Network of a file; ``keep`` its spectral norm, else folded into the weights."""
     if file.suffix == ARTIFACT and file.is_file() and read_header(file) is not None:
         if network is not None or upsamplings is not None:
-            raise ValueError(
-                f"{file} is an artifact of pocketgan, which says all of itself: leave --network and --upsamplings away"
-            )
+            raise ValueError(f"{file} is an artifact of pocketgan, which needs neither --network nor --upsamplings")
         return load(file)
     recognized = load_checkpoint(file, network=network, upsamplings=upsamplings)
     provenance: dict[str, Any] = {"family": recognized.family, "role": recognized.role}
@@ -115,7 +113,7 @@ def _read(file: Path, network: str | None, upsamplings: int | None, *, keep: boo
 
 
 def _cut(model: nn.Module, config: str) -> nn.Module:
-    """The sub-network of a supernet: its leading channels (GAN Compression, section 3.2)."""
+    """Sub-network of a supernet: its leading channels (GAN Compression, section 3.2)."""
     return shrink(model, prefix(parse_configuration(config, model)))
 
 

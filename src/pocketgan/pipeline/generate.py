@@ -1,4 +1,4 @@
-"""Images of generators that read numbers: sheets, folders, strips and videos."""
+"""Images of generators that read latents: sheets, folders and videos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from pocketgan.pipeline.latent_sampler import LatentSampler, generators_of
+from pocketgan.pipeline.latent_sampler import LatentSampler, make_samplers
 from pocketgan.utils.image_files import save_image, save_sheet, save_video, sheet
 from pocketgan.utils.progress import Reporter
 
@@ -20,34 +20,34 @@ Rows = list[list[Tensor]]
 """Images, C x H x W in [-1, 1]."""
 Kind = Literal["sheet", "video", "folder"]
 KINDS: dict[str, Kind] = {".png": "sheet", ".gif": "video", ".webp": "video", "": "folder"}
-"""What an ending asks for."""
+"""Kind of output by the ending of its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
-    """What is generated. Raises ``ValueError`` for what is not allowed, or says two things at once."""
+    """Settings of a generation. Raises ``ValueError`` for values out of range, and for settings that exclude each other."""
 
     seeds: tuple[int, ...] | None = None
-    """One image each; None is 0 to 7."""
+    """One image a seed; None is 0 to 7."""
     columns: int = 8
     """Seeds in a row of a sheet."""
     truncation: float | None = None
-    """psi, for networks with a mapping network: 0 is the average image, 1 changes nothing."""
+    """psi of networks with a mapping network: 0 is the average style, 1 changes nothing."""
     interpolate: tuple[int, ...] | None = None
-    """The way from one of these seeds to the next, in the place of seeds."""
+    """Seeds to interpolate between, in place of ``seeds``."""
     frames: int = 24
     """Images from one seed to the next, both included."""
     fps: int = 12
-    """Of a video."""
+    """Frames a second of a video."""
     source: str | None = None
-    """An image or a folder, for a generator that generates images in styles."""
+    """Image or folder, for a generator of images in styles."""
     reference: str | None = None
-    """An image whose style is taken, in the place of seeds."""
+    """Image whose style is encoded, in place of ``seeds``."""
 
     def __post_init__(self) -> None:
         chosen = [name for name in ("seeds", "interpolate", "reference") if getattr(self, name) is not None]
         if len(chosen) > 1:
-            raise ValueError(f"--{chosen[0]} and --{chosen[1]} each say what is generated: give one of them")
+            raise ValueError(f"--{chosen[0]} and --{chosen[1]} exclude each other: give one of them")
         if self.interpolate is not None and len(self.interpolate) < 2:
             raise ValueError("--interpolate goes from seed to seed: give two or more, such as 0,1,2")
         for name, least in (("columns", 1), ("frames", 2), ("fps", 1)):
@@ -56,15 +56,15 @@ class GenerateConfig:
 
 
 def generate(artifacts: Sequence[str], out: Path, config: GenerateConfig, *, reporter: Reporter | None = None) -> int:
-    """Generate what ``config`` says into ``out``; how many images it generates for that.
+    """Generate images into ``out``; returns their number.
 
-    A ``.png`` holds them all: each artifact (and each source) has a row, the same seeds one below the other; of an
+    A ``.png`` holds them all: each artifact (and each input image) has a row, the same seeds one below the other; of an
     interpolation, a row from one seed to the next. ``.gif`` and ``.webp`` show an interpolation as a video. A name without an
     ending is a folder of one PNG a seed. Nothing is written before all is generated. Raises ``ValueError`` for generators that
-    read no numbers, and for what does not go together.
+    read no latents, and for settings that do not fit together.
     """
     kind = _kind(out, config)
-    generators = generators_of(artifacts, source=config.source, reference=config.reference, psi=config.truncation)
+    generators = make_samplers(artifacts, source=config.source, reference=config.reference, psi=config.truncation)
     if kind == "folder" and len(generators) > 1:
         raise ValueError(
             f"--out {out} has no ending: a folder holds one PNG a seed, and these are {len(generators)} rows of images; give "
@@ -75,7 +75,7 @@ def generate(artifacts: Sequence[str], out: Path, config: GenerateConfig, *, rep
         for generator in generators:
             generated.append(_rows(generator, config))
             tick(len(generated))
-    heads = [generator.shown for generator in generators]
+    heads = [generator.given for generator in generators]
     match kind:
         case "folder":
             _save_folder(out, config, generated[0])
@@ -101,7 +101,7 @@ def _kind(out: Path, config: GenerateConfig) -> Kind:
 
 
 def _rows(generator: LatentSampler, config: GenerateConfig) -> Rows:
-    """As a sheet has them."""
+    """Rows of a sheet."""
     if config.interpolate is not None:
         return [_way(generator, *ends, config.frames) for ends in pairwise(config.interpolate)]
     codes = [generator.code_of_reference()] if config.reference is not None else map(generator.code, _seeds(config))
@@ -115,7 +115,7 @@ def _way(generator: LatentSampler, first: int, last: int, frames: int) -> list[T
 
 
 def _frames(heads: Sequence[Sequence[Tensor]], generated: Sequence[Rows]) -> list[np.ndarray]:
-    """The generators one below the other; where one way ends and the next begins there is one frame, not two."""
+    """Generators one below the other; where one interpolation ends and the next begins there is one frame, not two."""
     films = [[*rows[0], *(image for row in rows[1:] for image in row[1:])] for rows in generated]
     gap = 0 if len(films) == 1 and not heads[0] else 2
     return [

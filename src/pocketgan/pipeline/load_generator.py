@@ -1,4 +1,4 @@
-"""From what a user names (an artifact, a published checkpoint, a factory) to a network."""
+"""Generators from artifacts, published checkpoints and factories."""
 
 from __future__ import annotations
 
@@ -36,44 +36,41 @@ from pocketgan.models.spectral import folded
 from pocketgan.pipeline.config import ForeignConfig
 
 PUBLISHED = 256
-"""Side of the images that nearly all published checkpoints were trained on."""
+"""Width of the images of nearly all published checkpoints."""
 
 
 @dataclass(frozen=True)
 class LoadedGenerator:
-    """A network from a file."""
+    """Generator, and what its file says of it."""
 
     model: nn.Module
     """On the CPU, in evaluation mode."""
     size: Size | None
-    """What its costs are stated for: the side of a square, or height and width; None where the file does not say."""
+    """Image size of its stated costs: the side of a square, or height and width; None where the file has none."""
     message: str
-    """What was recognized, in one line."""
+    """Kind of network and file, in one line."""
     provenance: dict[str, Any]
     file: Path | None = None
-    """Where its weights lie; None for a network in memory."""
+    """File of the weights; None for a network in memory."""
 
     def images(self, size: int | None = None, aspect: float | None = None) -> tuple[int, float]:
-        """Width, and width over height, to work at: each as asked for, else as the file says, else squares of 256.
-
-        A network that generates one size alone works at that.
-        """
+        """Width, and width over height: as given, else the network's fixed size, the file's, or squares of 256."""
         height, width = spec_of(self.model).output_shape or as_shape(self.size or PUBLISHED)
         return size or width, width / height if aspect is None else aspect
 
     def task(self, data: DataConfig) -> TaskName:
-        """What the generator is made for, if it reads numbers that are drawn; else what the data are."""
-        drawn = latent_inputs(self.model)
-        if not drawn:
+        """Task of a generator that reads latents; of another one, the task of the data."""
+        latents = latent_inputs(self.model)
+        if not latents:
             return guess_task(data, alone="inputs")
-        return "unconditional" if "input" in drawn else "multimodal"
+        return "unconditional" if "input" in latents else "multimodal"
 
 
 def load(path: str | Path, foreign: ForeignConfig | None = None, shape: Shape | None = None) -> LoadedGenerator:
-    """The network in an artifact of ours, in a published checkpoint, or of a ``file.py:factory@WEIGHTS``.
+    """Generator of an artifact, a published checkpoint, or a ``file.py:factory@WEIGHTS``.
 
-    What is ``foreign`` is looked at for images of height and width ``shape``, by default 256. Raises ``ValueError``, saying
-    what it found, for anything else, and for a foreign generator that cannot be cut.
+    A foreign generator is traced for images of height and width ``shape``, by default 256. Raises ``ValueError`` with what was
+    found for anything else, and for a foreign generator that cannot be cut.
     """
     reference = parse_reference(str(path))
     if reference is not None:
@@ -82,7 +79,7 @@ def load(path: str | Path, foreign: ForeignConfig | None = None, shape: Shape | 
     if not file.is_file():
         raise ValueError(f"there is no file {file}")
     if foreign is not None and foreign != ForeignConfig():
-        raise ValueError(f"keep, range and bgr are for a generator given as file.py:factory; {file} says itself what it is")
+        raise ValueError(f"keep, range and bgr are for a generator given as file.py:factory; {file} needs none of them")
     if file.suffix == ".safetensors" and read_header(file) is not None:
         return _artifact(file)
     recognized = load_checkpoint(file)
@@ -92,7 +89,7 @@ def load(path: str | Path, foreign: ForeignConfig | None = None, shape: Shape | 
 def as_generator(
     model: str | Path | nn.Module, foreign: ForeignConfig | None = None, shape: Shape | None = None
 ) -> LoadedGenerator:
-    """The network that is meant: one in memory, its spectral norm folded, else what `load` finds."""
+    """Generator in memory, its spectral norm folded; else that of `load`."""
     if not isinstance(model, nn.Module):
         return load(model, foreign, shape)
     if isinstance(getattr(model, "spec", None), Spec):
@@ -101,11 +98,11 @@ def as_generator(
     kind = type(model)
     name, original = free_name(f"{kind.__module__}:{kind.__qualname__}"), copied(model)
     give(name, partial(copy.deepcopy, original))
-    return _adopted(original, name, foreign, shape or as_shape(PUBLISHED), "given in memory", None)
+    return _wrapped(original, name, foreign, shape or as_shape(PUBLISHED), "given in memory", None)
 
 
 def load_cut(file: Path, factory: Callable[[], nn.Module]) -> LoadedGenerator:
-    """An artifact that was cut from what ``factory`` makes. Raises ``ValueError`` for one that needs no factory."""
+    """Generator of an artifact that was cut from a ``factory``'s. Raises ``ValueError`` for one that needs no factory."""
     header = read_header(file)
     if header is None or header["spec"].get("architecture") != ForeignSpec.name:
         raise ValueError(f"{file} is no artifact that was cut from a generator of a factory: give it alone")
@@ -123,7 +120,7 @@ def _artifact(file: Path) -> LoadedGenerator:
 
 
 def _made(reference: Reference, foreign: ForeignConfig | None, shape: Shape) -> LoadedGenerator:
-    """What the factory makes: filled from its own weights, or cut as an artifact says."""
+    """Generator of a factory: with its own weights, or cut as an artifact says."""
     name, factory = name_of(reference.factory), load_factory(reference.factory)
     file = Path(reference.weights) if reference.weights else None
     header = read_header(file) if file is not None and file.suffix == ".safetensors" else None
@@ -134,10 +131,10 @@ def _made(reference: Reference, foreign: ForeignConfig | None, shape: Shape) -> 
     model = made(factory, name)
     if file is not None:
         load_weights(model, file)
-    return _adopted(model, name, foreign, shape, f"weights {file.name}" if file else "weights as the factory leaves them", file)
+    return _wrapped(model, name, foreign, shape, f"weights {file.name}" if file else "weights as the factory leaves them", file)
 
 
-def _adopted(
+def _wrapped(
     model: nn.Module, name: str, foreign: ForeignConfig | None, shape: Shape, weights: str, file: Path | None
 ) -> LoadedGenerator:
     foreign = foreign or ForeignConfig()
@@ -155,7 +152,7 @@ def _adopted(
 
 
 def discriminator_beside(teacher: Path) -> Path | None:
-    """The teacher's discriminator by its name, if it lies beside: ours and the published names."""
+    """Discriminator in the teacher's folder, by our names or the published ones; None where there is none."""
     name = teacher.name
     if name.startswith("generator"):
         candidate = teacher.with_name(name.replace("generator", "discriminator", 1))
@@ -167,7 +164,7 @@ def discriminator_beside(teacher: Path) -> Path | None:
 
 
 def reverse_of(teacher: Path) -> Path:
-    """The generator of the other direction by its name: ``generator_A`` and ``generator_B``, ``net_G_A`` and ``net_G_B``.
+    """File of the generator of the other direction: ``generator_A`` and ``generator_B``, ``net_G_A`` and ``net_G_B``.
 
     Raises ``ValueError`` where there is none beside ``teacher``.
     """

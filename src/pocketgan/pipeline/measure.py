@@ -1,4 +1,4 @@
-"""Measuring artifacts that exist: quality, latency, export."""
+"""Measurement of artifacts: structure, costs, quality, latency, export."""
 
 from __future__ import annotations
 
@@ -9,25 +9,30 @@ from typing import Any
 
 from torch import nn
 
+from pocketgan.core.dims import layers_of, widths_of
 from pocketgan.core.inputs import latent_inputs
-from pocketgan.core.shape import Shape, said, shape_of
-from pocketgan.core.spec import spec_of
-from pocketgan.core.tasks import TaskName
-from pocketgan.data.config import DataConfig, Split, has_pairs
+from pocketgan.core.shape import Shape, plain, said, shape_of
+from pocketgan.core.spec import MODELS, spec_of
+from pocketgan.core.tasks import TaskName, traits_of
+from pocketgan.data.config import DataConfig, Split
 from pocketgan.data.images import open_data
 from pocketgan.evaluation import SAMPLED, EvaluationConfig, Result, cost_result, evaluate, latencies, real_moments
 from pocketgan.export import FORMATS, Exported
+from pocketgan.metrics.cost import CostModel
 from pocketgan.models.munit import without_style_encoder
+from pocketgan.models.spectral import folded
 from pocketgan.pipeline.common import check_channels, check_stride
-from pocketgan.pipeline.load_generator import LoadedGenerator, load
+from pocketgan.pipeline.config import ForeignConfig
+from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, as_generator, load
 from pocketgan.pretrained.extractors import make_extractor
+from pocketgan.pruning.fit_budget import floor_widths
 from pocketgan.training.loop import choose_device
 from pocketgan.utils.progress import Reporter
 
 
-def shape(source: LoadedGenerator, size: int | None, aspect: float | None) -> Shape:
-    """Height and width to work at, as `Source.images`. Raises ``ValueError`` for an aspect that is none."""
-    return shape_of(*source.images(size, aspect))
+def working_shape(generator: LoadedGenerator, size: int | None, aspect: float | None) -> Shape:
+    """Height and width as asked for, else as the file says. Raises ``ValueError`` for an impossible aspect."""
+    return shape_of(*generator.images(size, aspect))
 
 
 def measure(
@@ -44,7 +49,7 @@ def measure(
 ) -> Result:
     """Costs and quality of one artifact on the test images. Raises ``ValueError`` if nothing can be measured.
 
-    ``task``: by default what the generator is made for if it reads numbers, else paired.
+    ``task`` is by default that of a generator that reads latents, else paired.
     """
     source = load(artifact)
     task = task or (source.task(data) if latent_inputs(source.model) else "paired")
@@ -75,12 +80,12 @@ def measure(
 
 
 def _check_comparable(config: EvaluationConfig, task: TaskName, teacher: str | None) -> None:
-    """Raise ``ValueError`` if the images have nothing to be compared with."""
-    if has_pairs(task) or teacher is not None:
+    """Raise ``ValueError`` if there are neither targets nor features nor a teacher to compare images with."""
+    if traits_of(task).has_pairs or teacher is not None:
         return
     if config.features is None:
         raise ValueError(f"with {task} data there is no target to compare with: give --features, or a --teacher")
-    if task == "inputs" and (config.stats is None or any(map(config.wants, SAMPLED))):
+    if not traits_of(task).has_targets and (config.stats is None or any(map(config.wants, SAMPLED))):
         raise ValueError(
             "inputs alone have no real targets to compare with: give a --teacher, or --stats with --metrics frechet"
         )
@@ -93,9 +98,9 @@ def measure_latency_of(
     if not artifacts:
         raise ValueError("no artifact given: name at least one")
     sources = {artifact: load(artifact) for artifact in artifacts}
-    # Checkpoints of other people say no size: they are measured at that of the artifacts beside them.
+    # Published checkpoints have no size: they are measured at that of the artifacts beside them.
     sized = [source for source in sources.values() if source.size is not None] or [*sources.values()]
-    shapes = {shape(source, size, aspect) for source in sized}
+    shapes = {working_shape(source, size, aspect) for source in sized}
     if len(shapes) > 1:
         found = ", ".join(map(said, sorted(shapes)))
         raise ValueError(f"the artifacts are for different sizes ({found}): say which with --size and --aspect")
@@ -114,25 +119,60 @@ def export(
 ) -> Exported:
     """Write an artifact in a format of `FORMATS`, verified against eager PyTorch.
 
-    ``drop_style`` leaves out what reads a style off an image. Raises ``ValueError`` for a generator that reads no style.
+    ``drop_style`` leaves out the style encoder. Raises ``ValueError`` for a generator without a style.
     """
     source = load(artifact)
-    model = _without_reader(artifact, source.model) if drop_style else source.model
-    return FORMATS[format](model, out, size=shape(source, size, aspect), verify=verify)
-
-
-def _without_reader(artifact: str, model: nn.Module) -> nn.Module:
-    if "style" not in latent_inputs(model):
-        raise ValueError(f"{artifact} is a {spec_of(model).name}, which reads no style: leave --drop-style out")
-    return without_style_encoder(model)
+    model = source.model
+    if drop_style:
+        if "style" not in latent_inputs(model):
+            raise ValueError(f"{artifact} is a {spec_of(model).name}, which reads no style: leave --drop-style out")
+        model = without_style_encoder(model)
+    return FORMATS[format](model, out, size=working_shape(source, size, aspect), verify=verify)
 
 
 def save_statistics(
     data: DataConfig, out: Path, *, domain: str, splits: Sequence[Split], features: str, reporter: Reporter | None = None
 ) -> int:
-    """Write mean and covariance of the real images of one side (A or B) to an ``.npz``; how many images there were."""
+    """Write mean and covariance of the real images of one side (A or B) to an ``.npz``; returns the number of images."""
     config = replace(data, direction="AtoB" if domain == "A" else "BtoA")
     moments = real_moments(config, splits, make_extractor(features), reporter=reporter)
     moments.save(out)
     assert moments.n is not None
     return moments.n
+
+
+def inspect(
+    model: str | nn.Module,
+    *,
+    size: int | None = None,
+    aspect: float | None = None,
+    multiple: int = 1,
+    foreign: ForeignConfig | None = None,
+) -> dict[str, Any]:
+    """Channel groups with widths and costs, totals, and the smallest cost that a budget can ask for, for one image.
+
+    ``model`` is a file, a ``file.py:factory@WEIGHTS``, a name of `MODELS`, or a network; ``size`` is the image's width and
+    ``aspect`` its width over height, by default those of the file. Raises ``ValueError`` for anything else, and for a foreign
+    generator that cannot be cut.
+    """
+    if isinstance(model, str) and model in MODELS:
+        source = LoadedGenerator(MODELS[model]().build(device="meta"), None, f"{model}, as published", {})
+    else:
+        source = as_generator(model, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
+    network = folded(source.model)
+    cost = CostModel(network, working_shape(source, size, aspect))
+    widths, shares, layers = widths_of(network), cost.by_group(), layers_of(network)
+    spec = spec_of(network)
+    return {
+        "message": source.message,
+        "size": plain(cost.size),
+        "groups": {
+            group: {"width": widths.get(group), **share._asdict(), "layers": layers.get(group, [])}
+            for group, share in shares.items()
+        },
+        "total": cost()._asdict(),
+        "floor": cost(floor_widths(network, multiple=multiple))._asdict(),
+        "uncounted": list(cost.uncounted),
+        "kept": dict(getattr(spec, "kept", {})),
+        "distilled": list(spec.taps),
+    }

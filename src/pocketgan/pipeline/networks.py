@@ -16,9 +16,9 @@ from torch import nn
 
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Preset, spec_of
-from pocketgan.core.tasks import traits_of
+from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.models.spectral import plain
-from pocketgan.pipeline.config import CompressConfig, TrainConfig
+from pocketgan.pipeline.config import CompressConfig, FullConfig, TrainConfig
 from pocketgan.pipeline.load_generator import LoadedGenerator, load
 from pocketgan.pruning.fit_budget import scaled_widths
 from pocketgan.pruning.selection import prefix, shrink
@@ -56,22 +56,18 @@ def fast_networks(original: LoadedGenerator, start: str, ngf: int | None, seed: 
     return Networks(original, original, _untrained(form, seed))
 
 
-def placeholder_networks(config: CompressConfig, original: LoadedGenerator) -> Networks:
+def placeholder_networks(original: LoadedGenerator, full: FullConfig, task: TaskName, *, multiple: int, seed: int) -> Networks:
     """Networks of the full pipeline before any work: untrained, of the right kinds and widths.
 
-    Raises ``ValueError`` for a task without real targets, and for settings without effect.
+    Raises ``ValueError`` for a task without real targets, and for a width that cuts nothing.
     """
-    if not traits_of(config.task).has_targets:
+    if not traits_of(task).has_targets:
         raise ValueError("pipeline=full trains a mobile teacher on real targets, and task=inputs has none: take pipeline=fast")
-    form = mobile_form(original.model, config.full.ngf)
-    if form is not None and config.teacher_discriminator:
-        raise ValueError(
-            "pipeline=full: the mobile teacher is trained with a discriminator of its own, leave teacher_discriminator out"
-        )
-    teacher = original if form is None else _untrained(form, config.seed)
-    widths = scaled_widths(teacher.model, config.full.width, multiple=config.multiple)
+    form = mobile_form(original.model, full.ngf)
+    teacher = original if form is None else _untrained(form, seed)
+    widths = scaled_widths(teacher.model, full.width, multiple=multiple)
     if widths == widths_of(teacher.model):
-        raise ValueError(f"full.width={config.full.width} with multiple={config.multiple} cuts nothing: give a smaller one")
+        raise ValueError(f"full.width={full.width} with multiple={multiple} cuts nothing: give a smaller one")
     initial = replace(teacher, model=shrink(teacher.model, prefix(widths)))
     return Networks(original, teacher, initial, are_placeholders=True)
 
@@ -92,9 +88,9 @@ def mobile_form(generator: nn.Module, ngf: int | None) -> Preset | None:
     return spec_of(generator).mobile(ngf)
 
 
-def mobile_file(config: CompressConfig, run: Path) -> Path:
+def mobile_file(task: TaskName, run: Path) -> Path:
     """File of the mobile teacher in a run."""
-    return run / "mobile" / ("generator_A.safetensors" if traits_of(config.task).any_target else "generator.safetensors")
+    return run / "mobile" / ("generator_A.safetensors" if traits_of(task).any_target else "generator.safetensors")
 
 
 def mobile_config(config: CompressConfig, form: Preset) -> TrainConfig:

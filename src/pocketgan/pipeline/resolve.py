@@ -114,9 +114,14 @@ def resolve(
         )
     device = choose_device(config.device)
     full = config.pipeline == "full"
-    networks = (
-        placeholder_networks(config, original) if full else fast_networks(original, config.start, config.full.ngf, config.seed)
-    )
+    if full and mobile is not None and config.teacher_discriminator:
+        raise ValueError(
+            "pipeline=full: the mobile teacher is trained with a discriminator of its own, leave teacher_discriminator out"
+        )
+    if full:
+        networks = placeholder_networks(original, config.full, config.task, multiple=config.multiple, seed=config.seed)
+    else:
+        networks = fast_networks(original, config.start, config.full.ngf, config.seed)
     targets = make_search_targets(config, networks, splits, method, out, device)
     for target in targets.values():
         method.check(target.initial.model, target.context, features=config.evaluation.features is not None)
@@ -140,7 +145,7 @@ def resolve(
 def resolve_trained(plan: Plan, out: Path) -> None:
     """Put the full pipeline's own networks, read from the run, in the place of the untrained ones, in place."""
     config, original = plan.config, plan.networks.original
-    file = mobile_file(config, out) if mobile_form(original.model, config.full.ngf) is not None else None
+    file = mobile_file(config.task, out) if mobile_form(original.model, config.full.ngf) is not None else None
     plan.networks = trained_networks(original, file, out)
     plan.targets = make_search_targets(config, plan.networks, plan.splits, plan.method, out, plan.device)
     plan.tasks = StudentTasks.of(config, plan.networks.teacher.model, file, plan.splits.train)

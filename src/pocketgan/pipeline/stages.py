@@ -1,4 +1,4 @@
-"""The stages of a compression: their order, what each makes, and which settings matter from where on."""
+"""Stages of a compression: their order and files, and the first stage that depends on each setting."""
 
 from __future__ import annotations
 
@@ -13,49 +13,48 @@ StageName = Literal["mobile", "distill", "search", "prune", "recover", "export",
 STAGES: tuple[StageName, ...] = get_args(StageName)
 
 
-class Made(NamedTuple):
-    """What a stage leaves in the run directory."""
+class StageFiles(NamedTuple):
+    """Files of a stage in the run directory."""
 
     files: tuple[str, ...]
-    """Where all are, the stage is done."""
+    """With all of them the stage is done."""
     others: tuple[str, ...] = ()
     log: str = ""
-    """The name of its training in the log and the checkpoints."""
+    """Name of its training in the log and the checkpoints."""
 
     def missing(self, out: Path) -> str | None:
-        """The first of its files that is not there."""
+        """First of its files that is not there."""
         return next((name for name in self.files if not (out / name).exists()), None)
 
 
-MADE: dict[StageName, Made] = {
-    "mobile": Made(("mobile/result.json",), ("mobile",)),
-    "distill": Made(("distilled/student.safetensors",), ("distilled",)),
-    "search": Made(("searched.safetensors",), log="search"),
-    "prune": Made(
+FILES: dict[StageName, StageFiles] = {
+    "mobile": StageFiles(("mobile/result.json",), ("mobile",)),
+    "distill": StageFiles(("distilled/student.safetensors",), ("distilled",)),
+    "search": StageFiles(("searched.safetensors",), log="search"),
+    "prune": StageFiles(
         ("pruned.safetensors",), ("back/pruned.safetensors", "back/candidates.jsonl", "candidates.jsonl", "search.json")
     ),
-    "recover": Made(("student.safetensors",), ("student_discriminator.safetensors",), log="recover"),
-    "export": Made(("student.onnx", "export.json")),
-    "evaluate": Made(("result.json",), ("images",)),
-    "report": Made(("report.html",)),
+    "recover": StageFiles(("student.safetensors",), ("student_discriminator.safetensors",), log="recover"),
+    "export": StageFiles(("student.onnx", "export.json")),
+    "evaluate": StageFiles(("result.json",), ("images",)),
+    "report": StageFiles(("report.html",)),
 }
 
 
 def stages_of(pipeline: str, *, searches: bool, mobile: bool) -> tuple[StageName, ...]:
-    """Those that the run goes through.
+    """Stages of a run.
 
-    ``searches``: the method learns where to cut this network. ``mobile``: the teacher has a mobile form, which the full
-    pipeline trains first.
+    ``searches``: the method learns where to cut. ``mobile``: the generator has a mobile form, which the full pipeline trains.
     """
     full = pipeline == "full"
-    goes = {"mobile": full and mobile, "distill": full, "search": searches}
-    return tuple(stage for stage in STAGES if goes.get(stage, True))
+    included = {"mobile": full and mobile, "distill": full, "search": searches}
+    return tuple(stage for stage in STAGES if included.get(stage, True))
 
 
 def to_do(plan: Sequence[StageName], missing: Collection[StageName]) -> Sequence[StageName]:
-    """From the first stage on whose file is missing, and those before it that it needs; the report is always written anew.
+    """Stages from the first whose file is missing, with those before that it needs; the report is always written again.
 
-    What lies before the selection may be gone once that is there: a finished run keeps it only where it is of further use.
+    Files of stages before the pruning may be gone once that is done: a finished run keeps them only where they serve others.
     """
     start = len(plan)
     for index in reversed(range(len(plan))):
@@ -78,18 +77,18 @@ def check_range(first: StageName | None, last: StageName, plan: tuple[StageName,
     if not (out / "config.json").exists():
         raise ValueError(f"{out} holds no run that --from {first} could go on with; leave it out to begin one")
     for stage in plan[: plan.index(first)]:
-        file = MADE[stage].missing(out)
+        file = FILES[stage].missing(out)
         if file is not None:
             raise ValueError(f"there is no {out / file}, which the stage {stage} makes: give --from {stage}")
 
 
 def forget(out: Path, first: StageName, plan: tuple[StageName, ...]) -> None:
-    """Remove what ``first`` and the stages after it made, the last of it first, so that a kill leaves an earlier state.
+    """Remove the files of ``first`` and later stages, the last one's first, so that a kill leaves an earlier state.
 
-    The scores of a search stay: a search for something else is kept beside it, and the same one finds them.
+    Scores of a search stay: another search is kept beside them, and the same one finds them.
     """
     for stage in reversed(plan[plan.index(first) :]):
-        made = MADE[stage]
+        made = FILES[stage]
         for name in (*made.files, *made.others):
             _remove(out / name)
         if made.log:
@@ -98,7 +97,7 @@ def forget(out: Path, first: StageName, plan: tuple[StageName, ...]) -> None:
 
 
 def _remove(path: Path) -> None:
-    """A folder goes all at once, by a name that nobody looks for: half of one would be gone on with."""
+    """Remove a file, or a folder all at once by a rename: a resumed run would go on with half of one."""
     if path.is_dir():
         trash = path.with_name(f".{path.name}.removed")
         shutil.rmtree(trash, ignore_errors=True)
@@ -109,9 +108,9 @@ def _remove(path: Path) -> None:
 
 
 def nothing_made(out: Path, stage: StageName, plan: tuple[StageName, ...]) -> bool:
-    """Whether neither that stage nor one after it has left anything, not even the state of a training."""
+    """True if neither that stage nor a later one has left a file or a checkpoint."""
     for later in plan[plan.index(stage) :]:
-        made = MADE[later]
+        made = FILES[later]
         if any((out / name).exists() for name in (*made.files, *made.others)):
             return False
         if made.log and any((out / "checkpoints").glob(f"{made.log}-*")):
@@ -124,7 +123,7 @@ _SCORING = tuple(f"evaluation.{name}" for name in ("features", "segmenter", "tab
 
 
 def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> StageName | None:
-    """The first stage to which that field of the configuration says something; None for what changes no result."""
+    """First stage that depends on a field of the configuration; None for a field that changes no result."""
     full, choosing = "distill" in plan, "search" if "search" in plan else "prune"
     readers: Mapping[str, str | None] = {
         "full": "mobile" if full else None,
@@ -157,7 +156,7 @@ def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> Sta
 def check_changed(
     changed: Mapping[str, str], first: StageName | None, plan: tuple[StageName, ...], method: Method, out: Path
 ) -> None:
-    """Raise ``ValueError`` for fields that differ from those of the run and that a stage before ``first`` has read already."""
+    """Raise ``ValueError`` for changed fields that a finished stage before ``first`` depends on."""
     early = {}
     for field in changed:
         reader = first_reader(field, plan, method)
@@ -166,9 +165,9 @@ def check_changed(
             early[field] = reader
     if not early:
         return
-    told = "; ".join(f"{field}: {changed[field]}" for field in list(early)[:5])
+    changes = "; ".join(f"{field}: {changed[field]}" for field in list(early)[:5])
     redo = min(early.values(), key=STAGES.index)
     raise ValueError(
-        f"{out} was begun with another configuration; it differs in {told}; --from {redo} does again what depends on that, "
+        f"{out} was begun with another configuration; it differs in {changes}; --from {redo} does again what depends on that, "
         "another --out begins a new run"
     )
