@@ -46,26 +46,26 @@ def run(
     """Compress with every method, budget, objective and seed; one table and one page with the Pareto front.
 
     Args:
-        teacher: an artifact of ours (.safetensors), a published checkpoint, or any generator as file.py:factory@WEIGHTS.
-        data: a folder in one of the ecosystem's layouts, or a built-in set: shapes, textures.
-        out: a directory for the runs and the page.
-        methods: names of `pocketgan methods`, separated by commas.
+        teacher: artifact (.safetensors), published checkpoint, or your own generator as file.py:factory@WEIGHTS.
+        data: folder of images, or a built-in set: shapes, textures.
+        out: directory of the runs and the page.
+        methods: names from `pocketgan methods`, separated by commas.
         budgets: as in compress, separated by commas.
         objectives: as in compress, separated by commas.
         weights: inherit, fresh or both, separated by commas.
         vary: any other fields, every combination a run: method_options.mask=quadratic,linear;recovery.lr=1e-4,2e-4.
-        seeds: how many; mean and spread over them are shown.
-        seed: the first of them.
-        task: paired, labels (the target is the target), unpaired, inputs, unconditional or multimodal (the target is the
-            teacher's image); by default what generator and data are made for.
+        seeds: number of seeds; the page shows mean and spread.
+        seed: first seed.
+        task: paired or labels (targets are the data's), unpaired, inputs, unconditional or multimodal (targets are the
+            teacher's images); by default what generator and data are made for.
         size: width of the images; by default what the teacher's file says.
         aspect: width over height; by default what the teacher's file says, else 1.
-        direction: which side is the source.
-        steps: training steps of each fit.
-        batch: images a step.
+        direction: AtoB or BtoA: the first is the input; by default AtoB.
+        steps: optimizer steps of each training; by default 2000.
+        batch: images a step; by default as published for the task.
         features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
-        device: auto, cpu, cuda, ...
-        resume: do what is not yet done; methods, budgets, objectives and seeds may have been added.
+        device: auto, cpu, cuda, cuda:1, mps.
+        resume: run all that is not yet done; methods, budgets, objectives and seeds may have been added.
         dry_run: print the resolved configuration and stop.
     """
     from pocketgan.pipeline.compare import CompareConfig, compare, varied

@@ -47,39 +47,41 @@ def run(
     """Make a small generator from a trained one; measure, export and verify it; write a report.
 
     Args:
-        teacher: an artifact of ours (.safetensors), a published checkpoint (*_net_G*.pth), or any generator as file.py:factory
-            or package.module:factory, a function that makes it.
-        data: a folder in one of the ecosystem's layouts, or a built-in set: shapes, textures.
-        out: the run directory: student.safetensors, student.onnx, result.json, report.html.
+        teacher: artifact (.safetensors), published checkpoint (*_net_G*.pth), or your own generator as file.py:factory or
+            package.module:factory, a function that returns it.
+        data: folder of images, or a built-in set: shapes, textures.
+        out: run directory: student.safetensors, student.onnx, result.json, report.html.
         budget: 2.6G exact MACs, 2.6Gpaper (the literature's count), 0.5Mparams, or 12x fewer exact MACs.
-        method: a name of `pocketgan methods`; its options are method_options.importance=l1 and so on.
+        method: name from `pocketgan methods`; its options are method_options.importance=l1 and so on.
         preset: published settings of the method, under everything given here: dmad has paper and release.
-        pipeline: full trains a mobile teacher and distils a narrower one first, as GAN Compression did, and cuts that.
-        objective: what the student imitates: names of `pocketgan methods` joined with +; or none.
-        task: paired, labels (the target is the target), unpaired, inputs, unconditional or multimodal (the target is the
-            teacher's image); by default what generator and data are made for.
+        pipeline: fast (default) prunes the teacher; full, as in GAN Compression, trains a mobile teacher and distills a
+            narrower one first, and prunes that.
+        objective: objectives of the distillation, names from `pocketgan methods` joined with +, or none; by default
+            output+features.
+        task: paired or labels (targets are the data's), unpaired, inputs, unconditional or multimodal (targets are the
+            teacher's images); by default what generator and data are made for.
         size: width of the images; by default what the teacher's file says.
         aspect: width over height; by default what the teacher's file says, else 1.
-        direction: which side is the source.
-        steps: training steps of each fit.
+        direction: AtoB or BtoA: the first is the input; by default AtoB.
+        steps: optimizer steps of each training; by default 2000.
         epochs: passes over the data, instead of steps.
-        batch: images a step.
-        multiple: widths are multiples of this where they can be; 8 suits most processors.
-        weights: FILE of a factory's generator (.safetensors, .pth); or what recovery begins with: inherit (the kept weights) or
-            fresh.
-        keep: layers of a factory's generator that stay whole: names or patterns.
-        range: the values that it reads and generates for black and white, such as 0..255.
-        bgr: it reads and generates blue first.
-        teacher_discriminator: by default the one beside the teacher.
-        gan: the adversarial loss; by default lsgan for unpaired and multimodal, vanilla for stylegan2, else hinge.
+        batch: images a step; by default as published for the task.
+        multiple: widths are multiples of this where they can be; by default 1, 8 suits most processors.
+        weights: FILE of your own generator (.safetensors, .pth); or the weights that recovery begins with: inherit (default:
+            those that were kept) or fresh.
+        keep: layers of your own generator that are not pruned: names or patterns.
+        range: values of black and white in its input and output, such as 0..255.
+        bgr: its channels are blue, green, red.
+        teacher_discriminator: file; by default the discriminator beside the teacher.
+        gan: adversarial loss; by default lsgan for unpaired and multimodal, vanilla for stylegan2, else hinge.
         features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
-        device: auto, cpu, cuda, ...
-        seed: of all that is drawn.
-        from_: do this stage of the run in --out and those after it again: mobile, distill (both pipeline=full), fit (what
-            learns where to cut; the supernet), select (cutting; the search), recover, export, evaluate, report.
+        device: auto, cpu, cuda, cuda:1, mps.
+        seed: seed of weights, order of images and all else that is random.
+        from_: repeat this stage of the run in --out and all later ones: mobile, distill (both of --pipeline full), search
+            (training of masks or a supernet), prune, recover, export, evaluate, report.
         to: stop after this stage; the same command with --resume goes on.
-        resume: go on with the run in --out; ends in the same weights as an uninterrupted run. Given several times at once,
-            one process works, the others share its search if the method is gan-compression, and take over if it dies.
+        resume: go on with the run in --out; it ends in the same weights as an uninterrupted one. Of several such commands at
+            once, one works; the others share its search if the method is gan-compression, and take over if it dies.
         dry_run: print the resolved configuration and stop.
     """
     from pocketgan.foreign.factory import joined

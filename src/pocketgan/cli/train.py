@@ -33,22 +33,22 @@ def run(
 
     Args:
         task: paired (pix2pix), unpaired (CycleGAN, both directions), labels (GauGAN, from label maps), unconditional (SAGAN,
-            StyleGAN2: images from numbers) or multimodal (MUNIT, both directions, each image in many styles).
-        data: a folder in one of the ecosystem's layouts, or a built-in set: shapes (paired), textures (unpaired).
-        out: the run directory: generator and discriminator, samples, log, report.
+            StyleGAN2: images from latents) or multimodal (MUNIT, both directions, each image in many styles).
+        data: folder of images, or a built-in set: shapes (paired), textures (unpaired).
+        out: run directory: generator and discriminator, samples, log, report.
         arch: a name of `pocketgan models`, by default resnet, spade for labels, sagan for unconditional, munit for multimodal;
-            its numbers are arch_options.ngf=32 and so on.
+            its options are arch_options.ngf=32 and so on.
         size: width of the images that the networks see.
         aspect: their width over height: 2 for 512 x 256; by default 1.
-        direction: which side is the source.
-        steps: training steps.
+        direction: AtoB or BtoA: the first is the input; by default AtoB.
+        steps: optimizer steps; by default as published for the task.
         epochs: passes over the data, instead of steps.
-        batch: images a step.
-        gan: the adversarial loss; by default lsgan for unpaired and multimodal, vanilla for stylegan2, else hinge.
+        batch: images a step; by default as published for the task.
+        gan: adversarial loss; by default lsgan for unpaired and multimodal, vanilla for stylegan2, else hinge.
         features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
-        device: auto, cpu, cuda, ...
-        seed: of the weights, the order of the images and all else that is drawn.
-        resume: go on with the run in --out; ends in the same weights as an uninterrupted run.
+        device: auto, cpu, cuda, cuda:1, mps.
+        seed: seed of weights, order of images and all else that is random.
+        resume: go on with the run in --out; it ends in the same weights as an uninterrupted one.
         dry_run: print the resolved configuration and stop.
     """
     from pocketgan.data.config import DataConfig
