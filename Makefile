@@ -2,15 +2,37 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+SHELL := /bin/bash
 INSTALLED := $(VENV)/.installed
 
-.PHONY: quickstart test lint types format clean
+.PHONY: quickstart test test-processors lint types format clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/pocketgan quickstart
 
 test: lint types
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+# The suite on every kind of processor that this one can stand for, with one thread and with two, each time in another order.
+# torch's kernels and oneDNN's are named apart; a kind is CAPABILITY:ISA:FLAG, the flag as /proc/cpuinfo has it ("-": none).
+PROCESSORS ?= default:SSE41:- avx2:AVX2:avx2 avx512:AVX512_CORE:avx512bw
+THREADS ?= 1 2
+TESTS ?= tests
+
+test-processors: $(INSTALLED)
+	@set -e; for processor in $(PROCESSORS); do \
+	    IFS=: read -r capability isa flag <<< "$$processor"; \
+	    if [ "$$flag" != - ] && ! grep -qw "$$flag" /proc/cpuinfo; then \
+	        echo "$$capability: skipped, this processor lacks $$flag"; continue; \
+	    fi; \
+	    for threads in $(THREADS); do \
+	        seed=$${SEED:-$$RANDOM}; \
+	        echo "$$capability, threads: $$threads, order: SEED=$$seed"; \
+	        ATEN_CPU_CAPABILITY=$$capability ONEDNN_MAX_CPU_ISA=$$isa OMP_WAIT_POLICY=PASSIVE \
+	        POCKETGAN_TEST_THREADS=$$threads POCKETGAN_TEST_SHUFFLE=$$seed \
+	            $(BIN)/pytest -n 2 --dist loadgroup $(TESTS); \
+	    done; \
+	done
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,18 +1,17 @@
-"""What one candidate of a search costs, and where: here, and in the published way, side by side in one run.
+"""Seconds of one search candidate by stage, here and in the published way, in one run.
 
-    python benchmarks/candidate_cost.py FEATURES.onnx IMAGES [--images 300] [--candidates 2] [--out FILE]
+python benchmarks/candidate_cost.py FEATURES.onnx IMAGES [--images 300] [--candidates 2] [--out FILE]
 
-A mobile ResNet of ngf 64 at 256 x 256 and candidates of the published budget, scored by the Frechet distance on all images.
-Here: the shared weights generate, the extractor sees the images in memory, and all else is what it takes to propose, claim,
-resize, take statistics and a distance, and keep books. The published way: build the slim network, generate image by image, save
-every image as PNG, read it back, extract, and take scipy's matrix root for a distance of 2048 features. Those features are
-random rows of the right shape, as Inception is not at hand: the root's cost hangs on the shape alone, and the extractor is the
-given one in both ways. The weights are random, too: no cost hangs on them. One thread.
+About seven minutes on one core. A mobile ResNet of ngf 64 at 256 x 256 and candidates of the published budget, scored by the
+Fréchet distance on all images. Here, the supernet generates, the extractor sees the images in memory, and everything else is
+proposal, claim, resizing, statistics, distance and journal. The published way builds the slim network, generates image by
+image, writes every image as PNG and reads it again, extracts features, and computes scipy's matrix root for a distance of
+2048 features. Those features are random rows of the right shape, since the cost of the root depends on the shape alone; the
+extractor is the same in both ways. Weights are random: no cost depends on them.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections import defaultdict
@@ -21,12 +20,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import scipy.linalg
 import torch
 from PIL import Image
 from torch import Tensor
 
-from _common import publish
+from _common import parse, publish, sqrtm_distance
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import open_data
 from pocketgan.data.loader import eval_batches
@@ -36,11 +34,11 @@ from pocketgan.metrics.statistics import F64
 from pocketgan.models import mobile_resnet
 from pocketgan.pruning.budget import parse_budget
 from pocketgan.pruning.elastic import Elastic
-from pocketgan.search.fitness import HeldOut, make_fitness
+from pocketgan.search.fitness import HoldoutImages, make_fitness
 from pocketgan.search.published import make_space
 from pocketgan.search.strategies import Random
 from pocketgan.search.study import search
-from pocketgan.utils.image_files import to_uint8
+from pocketgan.utils.images import to_uint8
 
 SIZE, SPACE, BUDGET, INCEPTION = 256, "channels-64-pix2pix", "4.6Gpaper", 2048
 SECONDS: dict[str, float] = defaultdict(float)
@@ -54,16 +52,15 @@ def clocked(stage: str) -> Iterator[None]:
 
 
 class ClockedElastic(Elastic):
-    """Says how long it generates."""
+    """Elastic network with a clock."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """As the elastic view."""
         with clocked("generate"):
             return super().forward(*inputs)
 
 
 class ClockedFeatures(OnnxFeatures):
-    """Says how long the network of the features takes, without the scaling of images to its size."""
+    """Extractor with a clock for its network, without the scaling of images to its size."""
 
     def _run(self, images: Tensor) -> F64:
         with clocked("extract"):
@@ -71,9 +68,9 @@ class ClockedFeatures(OnnxFeatures):
 
 
 def here(model: ClockedElastic, images: Tensor, extractor: ClockedFeatures, candidates: int) -> dict[str, object]:
-    """Seconds a candidate of a search as it runs."""
+    """Seconds of a candidate in the search of this library."""
     cost = CostModel(model.model, SIZE)
-    fitness = make_fitness(model, HeldOut(images, images, None, extractor), "frechet", images.device)
+    fitness = make_fitness(model, HoldoutImages(images, images, None, extractor), "frechet", images.device)
     SECONDS.clear()
     with tempfile.TemporaryDirectory() as folder, clocked("all"):
         found = search(
@@ -85,18 +82,18 @@ def here(model: ClockedElastic, images: Tensor, extractor: ClockedFeatures, cand
             strategy=Random(),
             candidates=candidates,
         )
-    each = {stage: seconds / candidates for stage, seconds in SECONDS.items()}
-    rest = each["all"] - each["generate"] - each["extract"]
+    seconds = {stage: total / candidates for stage, total in SECONDS.items()}
+    rest = seconds["all"] - seconds["generate"] - seconds["extract"]
     return {
         "configurations": [candidate.configuration for candidate in found.candidates],
         "macs": [candidate.cost.macs for candidate in found.candidates],
-        "seconds": rounded(each | {"everything_else": rest}),
-        "everything_else_percent": round(100 * rest / each["all"], 2),
+        "seconds": rounded(seconds | {"everything_else": rest}),
+        "everything_else_percent": round(100 * rest / seconds["all"], 2),
     }
 
 
 def published(model: Elastic, widths: Mapping[str, int], images: Tensor, extractor: OnnxFeatures) -> dict[str, object]:
-    """Seconds of one candidate by files and a matrix root."""
+    """Seconds of one candidate by image files and a matrix root."""
     rng = np.random.default_rng(0)
     reals, fakes = (rng.standard_normal((len(images), INCEPTION)) for _ in range(2))
     SECONDS.clear()
@@ -115,15 +112,12 @@ def published(model: Elastic, widths: Mapping[str, int], images: Tensor, extract
             with clocked("extract_and_scale"):
                 extractor(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1)
         with clocked("distance"):
-            matrix_root_distance(fakes, reals)
+            sqrtm_distance(*moments(fakes), *moments(reals))
     return {"seconds": rounded(SECONDS)}
 
 
-def matrix_root_distance(fakes: F64, reals: F64) -> float:
-    """The Frechet distance as it is published: covariances, and the root of their product."""
-    (a, s), (b, t) = ((rows.mean(axis=0), np.cov(rows, rowvar=False)) for rows in (fakes, reals))
-    root = scipy.linalg.sqrtm(s @ t)
-    return float((a - b) @ (a - b) + np.trace(s) + np.trace(t) - 2 * np.trace(root.real))
+def moments(rows: F64) -> tuple[F64, F64]:
+    return rows.mean(axis=0), np.cov(rows, rowvar=False)
 
 
 def rounded(seconds: Mapping[str, float]) -> dict[str, float]:
@@ -131,19 +125,12 @@ def rounded(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("features")
-    parser.add_argument("data")
-    parser.add_argument("--images", type=int, default=300)
-    parser.add_argument("--candidates", type=int, default=2)
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    data = open_data(DataConfig(path=given.data, size=SIZE, limit=given.images, workers=0), "inputs", "train")
-    images = next(eval_batches(data, batch=given.images)).images["input"]
-    extractor = ClockedFeatures(given.features, threads=1)
+    arguments = parse(__doc__, "features", "data", images=300, candidates=2)
+    data = open_data(DataConfig(path=arguments.data, size=SIZE, limit=arguments.images, workers=0), "inputs", "train")
+    images = next(eval_batches(data, batch=arguments.images)).images["input"]
+    extractor = ClockedFeatures(arguments.features, threads=1)
     model = ClockedElastic(mobile_resnet(64).build().requires_grad_(False))
-    ours = here(model, images, extractor, given.candidates)
+    ours = here(model, images, extractor, arguments.candidates)
     space = make_space(SPACE, model.model)
     configurations = ours["configurations"]
     assert isinstance(configurations, list)
@@ -161,6 +148,7 @@ def main() -> None:
             "published_way_of_the_first": theirs,
             "note": "other processes shared the machine",
         },
+        arguments.out,
         packages=("torch", "numpy", "scipy", "onnxruntime", "optuna"),
     )
 

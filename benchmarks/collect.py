@@ -1,20 +1,21 @@
-"""The figures of runs that were made by hand, for benchmarks/results: no images, no paths.
+"""Figures of finished runs as one file for benchmarks/results, without images and paths.
 
 python benchmarks/collect.py NAME RUN... [--out FILE]
+
+A second.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from _common import figures, publish
+from _common import PACKAGES, figures, parse, publish
 
 
 def main() -> None:
-    named = sys.argv[1 : sys.argv.index("--out")] if "--out" in sys.argv else sys.argv[1:]
-    name, *runs = named
-    publish(name, {"runs": [figures(Path(run)) for run in runs]}, packages=("pocketgan", "torch", "numpy", "onnxruntime"))
+    arguments = parse(__doc__, "name", "runs...")
+    runs = [figures(Path(run)) for run in arguments.runs]
+    publish(arguments.name, {"runs": runs}, arguments.out, packages=PACKAGES)
 
 
 if __name__ == "__main__":

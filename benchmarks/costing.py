@@ -1,6 +1,8 @@
-"""Configurations costed per second on one core, beside building each and counting it with torch's own counter.
+"""Configurations per second of the cost model on one core, and of building each and counting with torch's FlopCounterMode.
 
 python benchmarks/costing.py [--out FILE]
+
+About half a minute.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from _common import publish
+from _common import parse, publish
 from pocketgan.core.spec import Spec
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet, resnet, unet
@@ -20,7 +22,7 @@ COUNT, BUILT = 1_000_000, 5
 
 
 def count_by_building(spec: Spec, widths: dict[str, int]) -> int:
-    """Build the configuration on the meta device and let torch count a forward."""
+    """MACs of a configuration: built on the meta device, counted by torch in a forward pass."""
     model = spec.resized(widths).build(device="meta")
     with FlopCounterMode(display=False) as counter:
         model(torch.empty(1, 3, 256, 256, device="meta"))
@@ -28,10 +30,10 @@ def count_by_building(spec: Spec, widths: dict[str, int]) -> int:
 
 
 def measure(name: str, spec: Spec) -> dict[str, object]:
-    """A million random configurations of one network."""
+    """Measure a million random configurations of one network."""
     cost = CostModel(spec.build(device="meta"), 256)
-    draw = np.random.default_rng(0)
-    table = np.stack([draw.integers(1, width + 1, COUNT) for width in cost.widths.values()], axis=1)
+    rng = np.random.default_rng(0)
+    table = np.stack([rng.integers(1, width + 1, COUNT) for width in cost.widths.values()], axis=1)
     start = time.perf_counter()
     counts = cost.many(table)
     seconds = time.perf_counter() - start
@@ -49,9 +51,9 @@ def measure(name: str, spec: Spec) -> dict[str, object]:
 
 
 def main() -> None:
-    torch.set_num_threads(1)
+    arguments = parse(__doc__)
     specs: dict[str, Spec] = {"resnet": resnet(), "mobile-resnet": mobile_resnet(), "unet": unet()}
-    publish("costing", {"rows": [measure(name, spec) for name, spec in specs.items()]})
+    publish("costing", {"rows": [measure(name, spec) for name, spec in specs.items()]}, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""Images a second: decoding aligned 512x256 JPEGs for training, against what a small training step consumes.
+"""Images per second of the data loader (aligned 512x256 JPEGs), and of a small training step that consumes them.
 
-Prints one JSON object; ``--out FILE`` writes it to a file as well.
+python benchmarks/data_loading.py [--threads 2] [--out FILE]
+
+About half a minute.
 """
 
 from __future__ import annotations
@@ -17,15 +19,15 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
-from _common import publish
+from _common import parse, publish
 from pocketgan.data import DataConfig, Images, open_data, train_batches
 
 FILES, BATCH, SIZE, LOAD_SIZE = 64, 4, 256, 286
-WARM_UP, SECONDS, REPEATS = 5, 1.0, 3  # steps before timing; length and number of the timed stretches
+WARM_UP, SECONDS, REPEATS = 5, 1.0, 3  # steps before timing; length and number of the timed intervals
 
 
 def write_pairs(folder: Path) -> None:
-    """Drawn pairs with noise, so that the files are as large as photographs (about 50 kB)."""
+    """Write synthetic pairs with noise, so that the files are as large as photographs (about 50 kB)."""
     pairs = open_data(DataConfig(path="shapes", size=SIZE, limit=FILES), "paired", "train")
     for index in range(len(pairs)):
         both = np.concatenate(list(pairs.load(index, None).values()), axis=1)
@@ -34,7 +36,7 @@ def write_pairs(folder: Path) -> None:
 
 
 def rate(steps: Iterator[Any]) -> dict[str, float]:
-    """Images a second over several stretches: median, least and most."""
+    """Images per second over several intervals: median, minimum and maximum."""
     for _ in range(WARM_UP):
         next(steps)
     rates = []
@@ -48,7 +50,7 @@ def rate(steps: Iterator[Any]) -> dict[str, float]:
 
 
 def training_steps(images: Images) -> Iterator[None]:
-    """Forward and backward of a six-layer stand-in for a small generator, on one batch again and again."""
+    """Forward and backward of six convolutions in place of a small generator, repeated on one batch."""
     widths = (3, 16, 32, 32, 32, 16, 3)
     convolutions = [nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths)]
     network = nn.Sequential(*(layer for conv in convolutions for layer in (conv, nn.ReLU())))
@@ -58,6 +60,7 @@ def training_steps(images: Images) -> Iterator[None]:
 
 
 def main() -> None:
+    arguments = parse(__doc__, threads=2)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "train").mkdir()
         write_pairs(Path(folder) / "train")
@@ -74,7 +77,7 @@ def main() -> None:
         "consumed_by_step": consumed,
         "ratio_loaded_to_consumed": {w: round(r["median"] / consumed["median"], 2) for w, r in loaded.items()},
     }
-    publish("data_loading", result, packages=("torch", "pillow"))
+    publish("data_loading", result, arguments.out, packages=("torch", "pillow"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""Our Frechet distance beside the usual one with scipy's square root of a matrix, in one run.
+"""Seconds and error of our Fréchet distance and of the usual one with scipy's matrix square root, in one run.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/frechet.py [--out FILE]. About a minute; scipy comes with the `dev` extra.
+OMP_NUM_THREADS=1 python benchmarks/frechet.py [--out FILE]
+
+About a minute; scipy comes with the `dev` extra.
 """
 
 import time
@@ -8,37 +10,29 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
-import torch
 
-from _common import publish
-from pocketgan.metrics.frechet import frechet_distance
+from _common import parse, publish, sqrtm_distance
+from pocketgan.metrics.distances import frechet_distance
 from pocketgan.metrics.statistics import F64, Moments
 
 
 def features(n: int, dim: int, seed: int) -> F64:
-    """Correlated, positive, with a decaying spectrum, as pooled activations are."""
-    draw = np.random.default_rng(seed)
+    """Features like pooled activations: correlated, positive, with a decaying spectrum."""
+    rng = np.random.default_rng(seed)
     mixing = np.random.default_rng(99).normal(size=(dim, dim)) * np.geomspace(1.0, 0.01, dim)[:, None] / np.sqrt(dim)
-    rows: F64 = draw.normal(size=(n, dim)) @ mixing + 0.02 * draw.random((n, dim)) + 0.05 * seed
+    rows: F64 = rng.normal(size=(n, dim)) @ mixing + 0.02 * rng.random((n, dim)) + 0.05 * seed
     return rows.clip(min=0.0)
 
 
-def with_sqrtm(a: Moments, b: Moments) -> float:
-    """The published evaluators' way: the square root of the product of two full covariances."""
-    root = scipy.linalg.sqrtm(a.sigma @ b.sigma).real
-    gap = a.mu - b.mu
-    return float(gap @ gap + np.trace(a.sigma) + np.trace(b.sigma) - 2 * np.trace(root))
-
-
 def by_eigenvalues(a: Moments, b: Moments) -> float:
-    """The reference value: square roots of the eigenvalues of the product."""
+    """Reference value, by square roots of the eigenvalues of the product."""
     values = scipy.linalg.eigvals(a.sigma @ b.sigma).real.clip(min=0)
     gap = a.mu - b.mu
     return float(gap @ gap + np.trace(a.sigma) + np.trace(b.sigma) - 2 * np.sqrt(values).sum())
 
 
 def seconds(run: Callable[[], float], repeats: int) -> tuple[float, float]:
-    """The value and the shortest time of `repeats` calls."""
+    """Value and shortest time of `repeats` calls."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -48,11 +42,11 @@ def seconds(run: Callable[[], float], repeats: int) -> tuple[float, float]:
 
 
 def compare(dim: int, fakes: int, reals: int) -> dict[str, float | int | str]:
-    """One row: `reals` beyond `dim` stand for a file with full (mu, sigma)."""
+    """Row of the table; `reals` above `dim` are those of a file with full (mu, sigma)."""
     a, b = Moments.of(features(fakes, dim, seed=1)), Moments.of(features(reals, dim, seed=2))
-    reference = by_eigenvalues(a, b)  # also forms both sigmas, so that neither side is charged for it
+    reference = by_eigenvalues(a, b)  # also computes both sigmas, outside of both timings
     ours, ours_seconds = seconds(lambda: frechet_distance(a, b), 5)
-    theirs, theirs_seconds = seconds(lambda: with_sqrtm(a, b), 1)
+    theirs, theirs_seconds = seconds(lambda: sqrtm_distance(a.mu, a.sigma, b.mu, b.sigma), 1)
     return {
         "dim": dim,
         "fakes": fakes,
@@ -69,9 +63,9 @@ def compare(dim: int, fakes: int, reals: int) -> dict[str, float | int | str]:
 
 
 def main() -> None:
-    torch.set_num_threads(1)
+    arguments = parse(__doc__)
     rows = [compare(dim, 300, reals) for dim in (768, 2048) for reals in (300, 5000)]
-    publish("frechet", {"rows": rows}, packages=("numpy", "scipy"))
+    publish("frechet", {"rows": rows}, arguments.out, packages=("numpy", "scipy"))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,14 @@
-"""Scoring all candidates on all images beside successive halving, on a trained supernet.
+"""Successive halving against scoring all candidates on all images, on a trained supernet: images, order, and result.
 
-    python benchmarks/halving.py RUN FEATURES.onnx [--candidates 64] [--images 300] [--threads 1] [--out FILE]
-        [--teacher TEACHER --data FOLDER --search 2000]
+python benchmarks/halving.py RUN FEATURES.onnx [--candidates 64] [--images 300] [--threads 1] [--out FILE]
+    [--teacher TEACHER --data FOLDER --search 2000]
 
-RUN is a `compress --method gan-compression` that has searched; where there is none, TEACHER and FOLDER (pairs, BtoA, 64 x 64,
-as in the maps64 protocol) make one by the fast pipeline with so many steps of search. Candidates are drawn at random within
-the run's budget, at least as near to it as the run's were, and scored with its shared weights on test images, which no step
-saw. Every image is generated once; the two searches then read its row, so that they differ in nothing but who is scored on
-what. Told for each fitness and several ways to halve: Spearman's correlation of the two searches' scores over all candidates,
-the stopped ones too, how many images halving generated, where the one that it found stands by the full scores, and how many of
-the best ten the images do not tell apart.
+RUN is a `compress --method gan-compression` that has searched; otherwise TEACHER and FOLDER (pairs, BtoA, 64 x 64, as in the
+maps64 protocol) make one by the fast pipeline with ``--search`` steps. Candidates are sampled within the run's budget and
+scored with its shared weights on test images. Every image is generated once, and both searches use its row, so that they
+differ in the images of each candidate alone. Published for each fitness and several ways to halve: Spearman's correlation of
+the scores of the two searches over all candidates (the stopped ones, too), the number of images of halving, the full rank of
+its best candidate, and the number of the best ten that do not differ significantly.
 """
 
 from __future__ import annotations
@@ -22,13 +21,12 @@ from typing import Any
 
 import torch
 from optuna.storages import InMemoryStorage
-from safetensors.torch import load_file
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from _common import publish
+from _common import load_supernet, parse, publish
 from pocketgan.core.config import from_json
-from pocketgan.core.shape import plain
+from pocketgan.core.inputs import as_size
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import open_data
 from pocketgan.data.loader import eval_batches
@@ -42,13 +40,18 @@ from pocketgan.pipeline.compress import run_stages
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.load_generator import load
 from pocketgan.pruning.budget import parse_budget
-from pocketgan.pruning.elastic import Elastic
-from pocketgan.search.fitness import BatchGenerator, FeatureDistanceFitness, HeldOut, TeacherL1Fitness
-from pocketgan.search.halving import WHOLE, Halving
-from pocketgan.search.noise import measure_noise
+from pocketgan.search.fitness import (
+    NO_IMAGES,
+    BatchGenerator,
+    FeatureDistanceFitness,
+    HoldoutImages,
+    ImageFitness,
+    Score,
+    TeacherL1Fitness,
+)
+from pocketgan.search.halving import NO_HALVING, Halving
 from pocketgan.search.published import make_space
-from pocketgan.search.result import SearchResult
-from pocketgan.search.scoring import NONE, ByImages, Score
+from pocketgan.search.result import SearchResult, measure_noise
 from pocketgan.search.space import Space
 from pocketgan.search.strategies import Random
 from pocketgan.search.study import search
@@ -56,74 +59,66 @@ from pocketgan.training.config import TrainingConfig
 from pocketgan.utils.progress import ConsoleReporter
 
 PLANS = (Halving(), Halving(first=0.32**2, keep=0.32), Halving(first=0.25**2, keep=0.25))
-"""The product's own first."""
+"""Ways to halve; the first is the default of the library."""
 
 
-class Once:
-    """Generates all sources for a network, and keeps the images until another network is asked for."""
+class CachedGenerator:
+    """Generator of all images of a network, which keeps them until the widths change."""
 
     def __init__(self, generator: BatchGenerator):
         self.generator = generator
-        self.kept: tuple[Mapping[str, int], list[tuple[slice, Tensor]]] = {}, []
+        self.cache: tuple[Mapping[str, int], list[tuple[slice, Tensor]]] = {}, []
 
     def __call__(self, widths: Mapping[str, int], images: range) -> Iterator[tuple[slice, Tensor]]:
-        """As `Generate`, for all images."""
-        if self.kept[0] != widths:
-            self.kept = widths, list(self.generator(widths, images))
-        return iter(self.kept[1])
+        """Images at ``widths``, in batches."""
+        if self.cache[0] != widths:
+            self.cache = widths, list(self.generator(widths, images))
+        return iter(self.cache[1])
 
 
-class Read:
-    """A fitness whose rows are there already."""
+class StoredFitness:
+    """Fitness with rows that are computed already."""
 
-    def __init__(self, fitness: ByImages, space: Space, known: Mapping[str, F64]):
+    def __init__(self, fitness: ImageFitness, space: Space, known: Mapping[str, F64]):
         self.fitness, self.space, self.known = fitness, space, known
         self.images, self.least = fitness.images, fitness.least
 
     def rows(self, widths: Mapping[str, int], images: range) -> F64:
-        """The rows of these images."""
+        """Rows of these images."""
         return self.known[self.space.format(self.space.configuration(widths))][images.start : images.stop]
 
-    def score(self, rows: F64, without: range = NONE) -> float:
-        """As the fitness."""
+    def score(self, rows: F64, without: range = NO_IMAGES) -> float:
+        """Score by the original fitness."""
         return self.fitness.score(rows, without)
 
 
 def trained(arguments: argparse.Namespace) -> CompressConfig:
-    """The run's configuration; the run is made where there is none."""
+    """Configuration of the run, which is made if there is none."""
     if not (arguments.run / "searched.safetensors").exists():
-        fit = TrainingConfig(steps=arguments.search, batch=4, weights={"l1": 10.0}, sample_every=0)
+        training = TrainingConfig(steps=arguments.search, batch=4, weights={"l1": 10.0}, sample_every=0)
         config = CompressConfig(
             teacher=arguments.teacher,
             data=DataConfig(path=arguments.data, direction="BtoA", size=64, workers=0),
             method="gan-compression",
             method_options={"candidates": 2},
-            search=fit,
+            search=training,
             evaluation=EvaluationConfig(features=arguments.features),
         )
         run_stages(config, arguments.run, resume=True, reporter=ConsoleReporter(), last="prune")
     return from_json(CompressConfig, json.loads((arguments.run / "config.json").read_text()))
 
 
-def supernet(run: Path, config: CompressConfig) -> Elastic:
-    """The shared weights."""
-    elastic = Elastic(load(config.teacher).model)
-    tensors = load_file(run / "searched.safetensors")
-    elastic.load_state_dict({key.removeprefix("G/"): value for key, value in tensors.items() if key.startswith("G/")})
-    return elastic.requires_grad_(False)
-
-
-def held_out(config: CompressConfig, images: int, features: str, threads: int) -> HeldOut:
-    """Test images, the teacher's images of them, and the real ones where there are pairs."""
-    found = next(eval_batches(open_data(config.data, config.task, "test"), batch=images, workers=0)).images
+def holdout(config: CompressConfig, images: int, features: str, threads: int) -> HoldoutImages:
+    """Test inputs, the teacher's images, and the targets of paired data."""
+    batch = next(eval_batches(open_data(config.data, config.task, "test"), batch=images, workers=0)).images
     teacher = load(config.teacher).model.eval()
     with torch.inference_mode():
-        teacher_images = torch.cat([teacher(part) for part in torch.split(found["input"], 8)])
-    return HeldOut(found["input"], teacher_images, found.get("target"), OnnxFeatures(features, threads=threads))
+        teacher_images = torch.cat([teacher(part) for part in torch.split(batch["input"], 8)])
+    return HoldoutImages(batch["input"], teacher_images, batch.get("target"), OnnxFeatures(features, threads=threads))
 
 
-def compared(full: SearchResult, halved: SearchResult, fitness: ByImages) -> dict[str, Any]:
-    """What halving spent, and how near it came."""
+def compare(full: SearchResult, halved: SearchResult, fitness: ImageFitness) -> dict[str, Any]:
+    """Number of images of both searches, and agreement of their scores."""
     scores = [[candidate.scores[0] for candidate in found.candidates] for found in (full, halved)]
     assert [c.configuration for c in full.candidates] == [c.configuration for c in halved.candidates]
     spent = [sum(candidate.images for candidate in found.candidates) for found in (full, halved)]
@@ -139,24 +134,15 @@ def compared(full: SearchResult, halved: SearchResult, fitness: ByImages) -> dic
 
 
 def main() -> None:
-    """Both searches for every fitness."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("features")
-    for name, number in (("candidates", 64), ("images", 300), ("threads", 1), ("search", 2000)):
-        parser.add_argument(f"--{name}", type=int, default=number)
-    for name in ("teacher", "data"):
-        parser.add_argument(f"--{name}")
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    arguments = parse(__doc__, "run", "features", candidates=64, images=300, search=2000, teacher=None, data=None)
+    arguments.run = Path(arguments.run)
     config = trained(arguments)
-    model, method = supernet(arguments.run, config), make_method(config.method, config.method_options)
+    model, method = load_supernet(arguments.run, config), make_method(config.method, config.method_options)
     assert isinstance(method, GanCompression)
     space, cost = make_space(method.space, model.model), CostModel(model.model, config.data.shape)
-    held = held_out(config, arguments.images, arguments.features, arguments.threads)
+    held = holdout(config, arguments.images, arguments.features, arguments.threads)
 
-    def drawn(fitness: Score | ByImages, halving: Halving = WHOLE) -> SearchResult:
+    def run(fitness: Score | ImageFitness, halving: Halving = NO_HALVING) -> SearchResult:
         return search(
             space,
             fitness,
@@ -170,39 +156,40 @@ def main() -> None:
         )
 
     assert held.extractor is not None
-    generator = Once(BatchGenerator(model, held.sources))
-    reals = held.teacher_images if held.reals is None else held.reals
+    generator = CachedGenerator(BatchGenerator(model, held.inputs))
+    reals = held.teacher_images if held.real_images is None else held.real_images
     to_teacher, kernel = (
         TeacherL1Fitness(generator, held.teacher_images),
         FeatureDistanceFitness(generator, held.extractor, reals, "kernel"),
     )
     frechet = FeatureDistanceFitness(generator, held.extractor, reals, "frechet")
     known: dict[str, list[F64]] = {}
-    chosen = drawn(lambda widths: 0.0).candidates
+    chosen = run(lambda widths: 0.0).candidates
     with ConsoleReporter().task("generated", len(chosen)) as tick:
         for candidate in chosen:
-            every = range(len(held.sources))
-            known[candidate.configuration] = [one.rows(candidate.widths, every) for one in (to_teacher, kernel)]
+            images = range(len(held.inputs))
+            known[candidate.configuration] = [fitness.rows(candidate.widths, images) for fitness in (to_teacher, kernel)]
             tick(len(known))
     rows = []
-    for name, fitness, place in (("teacher", to_teacher, 0), ("kernel", kernel, 1), ("frechet", frechet, 1)):
-        read = Read(fitness, space, {words: own[place] for words, own in known.items()})
-        full = drawn(read)
+    for name, original, place in (("teacher", to_teacher, 0), ("kernel", kernel, 1), ("frechet", frechet, 1)):
+        fitness = StoredFitness(original, space, {text: stored[place] for text, stored in known.items()})
+        full = run(fitness)
         for plan in PLANS:
-            rungs = plan.rungs(len(held.sources), read.least)
-            rows.append({"fitness": name, "keep": plan.keep, "rungs": rungs, **compared(full, drawn(read, plan), read)})
+            rungs = plan.rungs(len(held.inputs), fitness.least)
+            rows.append({"fitness": name, "keep": plan.keep, "rungs": rungs, **compare(full, run(fitness, plan), fitness)})
     publish(
         "halving",
         {
             "search_steps": config.search.steps,
             "budget": config.budget,
             "use": method.use,
-            "size": plain(config.data.shape),
+            "size": as_size(config.data.shape),
             "candidates": arguments.candidates,
-            "images": len(held.sources),
+            "images": len(held.inputs),
             "extractor": held.extractor.name if held.extractor is not None else None,
             "rows": rows,
         },
+        arguments.out,
         packages=("pocketgan", "torch", "numpy", "scipy", "onnxruntime", "optuna"),
     )
 

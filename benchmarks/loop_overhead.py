@@ -1,6 +1,8 @@
 """Microseconds that the training loop adds to a bare hand-written pix2pix step of the same networks.
 
 python benchmarks/loop_overhead.py [--out FILE]
+
+About half a minute.
 """
 
 from __future__ import annotations
@@ -9,15 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from _common import interleaved, publish
+from _common import interleaved, parse, publish
 from pocketgan.models import patchgan, resnet
 from pocketgan.tasks.pix2pix import Pix2PixTask
 from pocketgan.training.config import TrainingConfig
-from pocketgan.training.loop import Fit
+from pocketgan.training.loop import Trainer
 
 
 def bare_step(g: nn.Module, d: nn.Module, g_opt: torch.optim.Adam, d_opt: torch.optim.Adam, a: Tensor, b: Tensor) -> None:
-    """What one would write by hand: D, then G, hinge and L1."""
+    """Hand-written step: D, then G, hinge and L1."""
     fake = g(a)
     real_logits, fake_logits = d(torch.cat([a, b], 1)), d(torch.cat([a, fake.detach()], 1))
     (0.5 * (F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean())).backward()  # type: ignore[no-untyped-call]
@@ -31,9 +33,9 @@ def bare_step(g: nn.Module, d: nn.Module, g_opt: torch.optim.Adam, d_opt: torch.
 
 
 def compare(ngf: int, blocks: int, ndf: int, *, rounds: int) -> dict[str, float]:
-    """Both at one size of network: 64 x 64, batch 1."""
+    """Measure both for one size of network: 64 x 64, batch 1."""
     a, b = torch.randn(1, 3, 64, 64), torch.randn(1, 3, 64, 64)
-    fit = Fit(
+    fit = Trainer(
         Pix2PixTask(resnet(ngf, blocks).build(), patchgan(ndf, in_channels=6).build()), TrainingConfig(), torch.device("cpu")
     )
     g, d = resnet(ngf, blocks).build(), patchgan(ndf, in_channels=6).build()
@@ -55,9 +57,9 @@ def compare(ngf: int, blocks: int, ndf: int, *, rounds: int) -> dict[str, float]
 
 
 def main() -> None:
-    torch.set_num_threads(1)
+    arguments = parse(__doc__)
     rows = [compare(2, 1, 2, rounds=200), compare(16, 6, 32, rounds=30), compare(32, 9, 64, rounds=15)]
-    publish("loop_overhead", {"image": "1 x 3 x 64 x 64", "rows": rows})
+    publish("loop_overhead", {"image": "1 x 3 x 64 x 64", "rows": rows}, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
-"""Does the order in which shared weights put networks hold once each is trained on its own?
+"""Rank correlation of the scores of networks with shared weights and of the same networks after their recovery.
 
-    python benchmarks/rank_correlation.py RUN FOLDER [--configurations 12] [--window 0.9] [--threads 2] [--out FILE]
+python benchmarks/rank_correlation.py RUN FOLDER [--configurations 12] [--window 0.9] [--threads 2] [--out FILE]
 
 RUN is a `compress --method gan-compression` that has searched (``--to prune`` is enough). Of its candidates that use at
-least ``--window`` of the budget, so that cost does not explain the order, some are taken evenly from the best to the worst by
-their inherited score. Each is cut out of the supernet and recovered in FOLDER by the run's own recovery, then evaluated on the
-test images, as is what was cut out before its recovery. Resumable: the same command goes on.
+least ``--window`` of the budget, so that cost does not explain the order, some are selected evenly from the best to the worst
+score. Each is extracted from the supernet and recovered in FOLDER by the run's recovery, and evaluated on the test images
+before and after. The duration is that of ``--configurations`` recoveries. The same command resumes.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from collections.abc import Sequence
@@ -18,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from scipy.stats import bootstrap, spearmanr
 
-from _common import publish
+from _common import load_supernet, parse, publish
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.config import from_json
 from pocketgan.data.images import open_data
@@ -31,7 +29,6 @@ from pocketgan.pipeline.compress import run_stages
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.load_generator import load
 from pocketgan.pruning.budget import parse_budget
-from pocketgan.pruning.elastic import Elastic
 from pocketgan.pruning.selection import prefix, shrink
 from pocketgan.utils.progress import ConsoleReporter
 
@@ -39,21 +36,19 @@ LOWER_IS_BETTER = ("score", "kernel", "frechet")
 
 
 def spread(run: Path, limit: int, window: float, count: int) -> list[dict[str, Any]]:
-    """That many candidates, evenly from the best to the worst."""
+    """``count`` candidates, evenly from the best to the worst."""
     lines = [json.loads(line) for line in (run / "candidates.jsonl").read_text().splitlines()]
     full = max(line.get("images") or 0 for line in lines)
-    whole = [line for line in lines if (line.get("images") or 0) == full and line["cost"]["macs"] >= window * limit]
-    ranked = sorted(whole, key=lambda line: line["scores"][0])
+    complete = [line for line in lines if (line.get("images") or 0) == full and line["cost"]["macs"] >= window * limit]
+    ranked = sorted(complete, key=lambda line: line["scores"][0])
     return [ranked[round(k * (len(ranked) - 1) / (count - 1))] for k in range(count)]
 
 
 def recovered(config: CompressConfig, run: Path, candidate: dict[str, Any], out: Path) -> dict[str, Any]:
-    """One candidate: what it scored, what it is worth as it was cut out, and after its recovery."""
+    """Score of one candidate, and its quality before and after the recovery."""
     facts = out / "inherited.json"
     if not facts.exists():
-        elastic = Elastic(load(config.teacher).model)
-        tensors = load_file(run / "searched.safetensors")
-        elastic.load_state_dict({key[2:]: value for key, value in tensors.items() if key.startswith("G/")})
+        elastic = load_supernet(run, config)
         out.mkdir(parents=True, exist_ok=True)
         for name in ("config.json", "searched.safetensors"):
             shutil.copy(run / name, out / name)
@@ -76,7 +71,7 @@ def recovered(config: CompressConfig, run: Path, candidate: dict[str, Any], out:
 
 
 def correlation(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:
-    """Spearman's, with its 95 % interval by bootstrap over the networks."""
+    """Spearman's correlation, with its 95 % interval by bootstrap over the networks."""
 
     def rho(a: Any, b: Any) -> float:
         return float(spearmanr(a, b).statistic)
@@ -87,7 +82,7 @@ def correlation(before: Sequence[float], after: Sequence[float]) -> dict[str, fl
 
 
 def correlations(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """The inherited score, and every inherited measure, against every measure after recovery; 1 is the same order."""
+    """Inherited score, and every inherited metric, against every metric after recovery; 1 is the same order."""
 
     def sign(name: str) -> int:
         return -1 if name.split("[")[0] in LOWER_IS_BETTER else 1
@@ -102,23 +97,16 @@ def correlations(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """One network after the other."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--configurations", type=int, default=12)
-    parser.add_argument("--window", type=float, default=0.9)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    config = from_json(CompressConfig, json.loads((arguments.run / "config.json").read_text()))
+    arguments = parse(__doc__, "run", "folder", threads=2, configurations=12, window=0.9)
+    run, folder = Path(arguments.run), Path(arguments.folder)
+    config = from_json(CompressConfig, json.loads((run / "config.json").read_text()))
     teacher = CostModel(load(config.teacher).model, config.data.shape)()
-    chosen = spread(arguments.run, parse_budget(config.budget, teacher).limit, arguments.window, arguments.configurations)
-    rows = [recovered(config, arguments.run, one, arguments.folder / one["configuration"]) for one in chosen]
+    chosen = spread(run, parse_budget(config.budget, teacher).limit, arguments.window, arguments.configurations)
+    rows = [recovered(config, run, one, folder / one["configuration"]) for one in chosen]
     publish(
         "rank_correlation",
         {"search_steps": config.search.steps, "steps": config.recovery.steps, "rows": rows, "correlations": correlations(rows)},
+        arguments.out,
         packages=("pocketgan", "torch", "numpy", "scipy", "onnxruntime"),
     )
 

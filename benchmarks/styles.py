@@ -1,56 +1,43 @@
-"""Images in many styles: a small MUNIT from line drawings to generateings (the built-in shapes), and GAN Compression of it.
+"""Quality of images in many styles: a small MUNIT on the built-in shapes, and GAN Compression of it.
 
 python benchmarks/styles.py RUNS_FOLDER [--features FEATURES.onnx] [--size 32] [--teacher 1200] [--search 300] [--steps 400]
     [--threads 1] [--out FILE]
 
-The backgrounds of the generateings differ and no drawing says how: that is what styles are for. The fast pipeline: the
-teacher's own widths, searched by evolution. Resumable: the same command goes on.
+The teacher took 40 and two students 51 minutes on one core. The backgrounds of the target images differ and the input does not
+determine them: the style does. The fast pipeline searches in the teacher's widths by evolution. The same command resumes.
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-from _common import figures, publish
+from _common import PACKAGES, compare_runs, figures, parse, publish, train_run
 from pocketgan.data.config import DataConfig
 from pocketgan.evaluation import EvaluationConfig
-from pocketgan.pipeline.compare import CompareConfig, compare
+from pocketgan.pipeline.compare import CompareConfig
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
-from pocketgan.pipeline.train import train
 from pocketgan.training.config import MUNIT
 from pocketgan.utils.files import read_json
-from pocketgan.utils.progress import ConsoleReporter
 
 BUDGETS = ("4x", "10x")
 
 
 def main() -> None:
-    """Run what is not yet done, and publish all of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs")
-    for name, default in (("size", 32), ("teacher", 1200), ("search", 300), ("steps", 400), ("threads", 1)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--features")
-    parser.add_argument("--out")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    arguments = parse(__doc__, "runs", features=None, size=32, teacher=1200, search=300, steps=400)
     runs, data = Path(arguments.runs), DataConfig(path="shapes", size=arguments.size, workers=0)
     evaluation = EvaluationConfig(features=arguments.features, batch=50)
-    fit = replace(MUNIT, steps=arguments.teacher, batch=4, lr=4e-4, decay="linear")
+    training = replace(MUNIT, steps=arguments.teacher, batch=4, lr=4e-4, decay="linear")
     made = TrainConfig(
         task="multimodal",
         data=data,
         arch="munit",
         arch_options={"ngf": 16, "blocks": 2, "mlp": 64},
         discriminator_options={"ndf": 16, "scales": 2, "layers": 3},
-        training=fit,
+        training=training,
         evaluation=evaluation,
     )
-    train(made, runs / "teacher", resume=(runs / "teacher" / "config.json").exists(), reporter=ConsoleReporter())
+    train_run(made, runs / "teacher")
     base = CompressConfig(
         teacher=str(runs / "teacher" / "generator_A.safetensors"),
         data=data,
@@ -58,13 +45,12 @@ def main() -> None:
         method="gan-compression",
         method_options={"strategy_options": {"population": 20}, "candidates": 200},
         objective="output+features",
-        recovery=replace(fit, steps=arguments.steps),
-        search=replace(fit, steps=arguments.search, decay="none"),
+        recovery=replace(training, steps=arguments.steps),
+        search=replace(training, steps=arguments.search, decay="none"),
         evaluation=evaluation,
     )
     config = CompareConfig(base=base, methods=(base.method,), budgets=BUDGETS)
-    students = runs / "students"
-    done, failures = compare(config, students, resume=(students / "config.json").exists(), reporter=ConsoleReporter())
+    done, failures = compare_runs(config, runs / "students")
     publish(
         "styles",
         {
@@ -76,7 +62,8 @@ def main() -> None:
             "failures": failures,
             "runs": [figures(run) for run in done],
         },
-        packages=("pocketgan", "torch", "numpy", "onnxruntime"),
+        arguments.out,
+        packages=PACKAGES,
     )
 
 

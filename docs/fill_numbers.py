@@ -1,8 +1,6 @@
-"""Write the figures of benchmarks/results into the marked blocks of the pages.
+"""Write the figures of benchmarks/results into the marked blocks of the pages: ``python docs/fill_numbers.py``.
 
-python docs/fill_numbers.py
-
-Every number in a block comes from a result file; a test holds that the pages say what the files say.
+Every number in a block comes from a result file; a test compares pages and files.
 """
 
 from __future__ import annotations
@@ -29,42 +27,42 @@ BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- /figures -->)", re.D
 
 
 def read(name: str) -> dict[str, Any]:
-    """A result file."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
-    return found
+    """Load a result file."""
+    data: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return data
 
 
-def over(runs: Sequence[dict[str, Any]], metric: str, digits: int, who: str = "student") -> str:
-    """Mean and sample deviation of a figure over runs; a metric's extractor is left out of its name."""
-    values = [next(v for k, v in run[who]["quality"].items() if k.split("[")[0] == metric) for run in runs]
+def over(runs: Sequence[dict[str, Any]], metric: str, digits: int, network: str = "student") -> str:
+    """Mean and sample deviation of a metric over runs; ``metric`` is its name without the extractor."""
+    values = [next(v for k, v in run[network]["quality"].items() if k.split("[")[0] == metric) for run in runs]
     spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.{digits}f}{spread}"
 
 
 def grouped(runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Runs that only their seeds tell apart."""
+    """Runs that differ only in their seeds, by the label of their row."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
-        taught = run["objective"] != "none"
-        groups.setdefault(run["method"] if taught else f"{run['method']}'s widths, fresh, no teacher", []).append(run)
+        alone = run["objective"] == "none"
+        label = f"widths of {run['method']}, trained without a teacher" if alone else run["method"]
+        groups.setdefault(label, []).append(run)
     return groups
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
+    """Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def quickstart() -> str:
-    """The quickstart's table."""
+    """Table of the quickstart."""
     data = read("quickstart")
     runs = data["runs"]
-    teacher, any_run = runs[0]["teacher"], runs[0]
-    rows = [["input", "-", "-", f"{any_run['input']['quality']['psnr']:.2f}"]]
-    rows += [
-        ["teacher", f"{teacher['macs'] / 1e6:.1f} M", f"{teacher['params'] / 1e6:.2f} M", f"{teacher['quality']['psnr']:.2f}"]
-    ]
+    teacher = runs[0]["teacher"]
+    rows = [["input", "-", "-", over(runs[:1], "psnr", 2, "input")]]
+    cost = [f"{teacher['macs'] / 1e6:.1f} M", f"{teacher['params'] / 1e6:.2f} M"]
+    rows.append(["teacher", *cost, over(runs[:1], "psnr", 2, "teacher")])
     for name, group in grouped(runs).items():
         student = group[0]["student"]
         cost = [f"{student['macs'] / 1e6:.2f} M", f"{student['params'] / 1e6:.2f} M"]
@@ -75,7 +73,7 @@ def quickstart() -> str:
 
 
 def maps64() -> str:
-    """The maps64 table."""
+    """Table of maps64."""
     data = read("maps64")
     teacher = data["runs"][0]["teacher"]
     first = [data["runs"][0]]
@@ -110,26 +108,26 @@ def ablations() -> str:
 
 
 def _kernel_error(runs: Sequence[dict[str, Any]]) -> float:
-    """The mean standard error of a kernel distance."""
+    """Mean standard error of a kernel distance."""
     return statistics.mean(v for run in runs for k, v in run["student"]["spread"].items() if k.startswith("kernel"))
 
 
 def _changed(run: dict[str, Any]) -> list[str]:
-    """Method, what is not its default, objective with the weights that were set, steps of search and recovery."""
+    """Method, changed options, objective with changed weights, steps of search and recovery."""
     options = ", ".join(f"{key} {value}" for key, value in run["method_options"].items())
     weights = [f"{name} x {weight:g}" for name, weight in run["recovery"]["weights"].items() if name != "l1"]
-    search, fit = run["search"]["steps"], run["recovery"]["steps"]
-    steps = f"{search} + {fit}" if run["method"] == "dmad" else str(fit)
+    search, recovery = run["search"]["steps"], run["recovery"]["steps"]
+    steps = f"{search} + {recovery}" if run["method"] == "dmad" else str(recovery)
     return [run["method"], options or "-", ", ".join([run["objective"], *weights]), steps]
 
 
 def cat64() -> str:
-    """An inception teacher on the maps64 data: methods by objectives, as many of them as were run."""
+    """Table of an inception teacher on the maps64 data: methods by objectives."""
     data = read("cat64")
     teacher, runs = data["teacher"]["generator"], data["runs"]
     metrics = (("kernel", 2), ("psnr", 2))
-    own = [over([data["teacher"]], m, d, "generator") for m, d in metrics]
-    rows = [["teacher", "-", f"{teacher['macs'] / 1e6:.0f} M", *own, "-"]]
+    quality = [over([data["teacher"]], m, d, "generator") for m, d in metrics]
+    rows = [["teacher", "-", f"{teacher['macs'] / 1e6:.0f} M", *quality, "-"]]
     for run in runs:
         name = run["method"] + (", fresh weights" if run["weights"] == "fresh" else "")
         macs = f"{run['student']['macs'] / 1e6:.1f} M"
@@ -145,22 +143,22 @@ def cat64() -> str:
 
 
 def camvid() -> str:
-    """Street scenes from label maps, evaluated by a small segmenter."""
+    """Table of street scenes from label maps, evaluated by a small segmenter."""
     data = read("camvid")
     teacher, runs = data["teacher"], data["runs"]
 
     def row(name: str, quality: dict[str, float], macs: int | None) -> list[str]:
-        found = {key.split("[")[0]: value for key, value in quality.items()}
+        values = {key.split("[")[0]: value for key, value in quality.items()}
         cost = "-" if macs is None else f"{macs / 1e9:.2f} G"
-        kernel = f"{found['kernel']:.2f}" if "kernel" in found else "-"
-        return [name, cost, f"{100 * found['miou']:.1f}", f"{100 * found['accuracy']:.1f}", kernel]
+        kernel = f"{values['kernel']:.2f}" if "kernel" in values else "-"
+        return [name, cost, f"{100 * values['miou']:.1f}", f"{100 * values['accuracy']:.1f}", kernel]
 
     rows = [row("real photos", teacher["real"]["quality"], None)]
     rows.append(row("teacher, `spade`", teacher["generator"]["quality"], teacher["generator"]["macs"]))
     rows += [row(f"student, `{run['method']}`", run["student"]["quality"], run["student"]["macs"]) for run in runs]
     note = (
         "CamVid at 128 x 96, 11 classes, 367 training and 233 test images; the segmenter is a small U-Net of the\n"
-        f"benchmark's own, trained on real photos. The teacher has ngf 16 and learnt for "
+        f"benchmark's own, trained on real photos. The teacher has ngf 16 and was trained for "
         f"{teacher['training']['steps']:,} steps\n"
         f"of batch 4, the students, with a ninth of its MACs, for {runs[0]['recovery']['steps']:,}; "
         "all without VGG19's perceptual\n"
@@ -170,19 +168,19 @@ def camvid() -> str:
 
 
 def horse2zebra_smoke() -> str:
-    """One line."""
+    """Sentence on the unpaired task at small size."""
     train, small = read("horse2zebra-smoke")["runs"]
     steps, macs = train["training"]["steps"], train["generator"]["macs"] / small["student"]["macs"]
-    likeness, identity_baseline = (small[who]["quality"]["psnr_to_teacher"] for who in ("student", "input"))
+    student, unchanged = (small[image]["quality"]["psnr_to_teacher"] for image in ("student", "input"))
     return (
         f"{steps} steps of CycleGAN at 64 x 64, then {macs:.1f}x fewer exact MACs "
         f"and {small['recovery']['steps']} steps more:\n"
-        f"PSNR to the teacher's images {likeness:.1f} dB; of the untouched horses {identity_baseline:.1f} dB.\n"
+        f"PSNR to the teacher's images {student:.1f} dB; of the unchanged horses {unchanged:.1f} dB.\n"
     )
 
 
 def inheritance() -> str:
-    """Whether the order of inherited scores is that of the recovered networks."""
+    """Table of the rank correlations between inherited and recovered networks."""
     data = read("rank_correlation")
     words = {
         "score > psnr_to_teacher": ("held-out distance to the teacher's images", "PSNR to the teacher"),
@@ -191,14 +189,14 @@ def inheritance() -> str:
         "score > kernel": ("held-out distance to the teacher's images", "kernel distance to real images"),
         "kernel > kernel": ("kernel distance to real images, before recovery", "the same after it"),
     }
-    found = {re.sub(r"\[[^]]*\]", "", key): value for key, value in data["correlations"].items()}
+    measured = {re.sub(r"\[[^]]*\]", "", key): value for key, value in data["correlations"].items()}
     rows = [
-        [*words[key], f"{found[key]['rho']:.2f}", f"{found[key]['low']:.2f} to {found[key]['high']:.2f}"]
+        [*words[key], f"{measured[key]['rho']:.2f}", f"{measured[key]['low']:.2f} to {measured[key]['high']:.2f}"]
         for key in words
-        if key in found
+        if key in measured
     ]
     macs = [row["macs"] for row in data["rows"]]
-    before, after = ([row[when]["psnr_to_teacher"] for row in data["rows"]] for when in ("inherited", "recovered"))
+    before, after = ([row[stage]["psnr_to_teacher"] for row in data["rows"]] for stage in ("inherited", "recovered"))
     note = (
         f"{len(macs)} networks of {min(macs) / 1e6:.1f} to {max(macs) / 1e6:.1f} M MACs from one supernet of "
         f"{data['search_steps']} steps, each recovered for {data['steps']} steps,\n"
@@ -209,7 +207,7 @@ def inheritance() -> str:
 
 
 def halving() -> str:
-    """Successive halving beside scoring all on all."""
+    """Table of successive halving against scoring all candidates on all images."""
     data = read("halving")
     rows = [
         [
@@ -223,49 +221,48 @@ def halving() -> str:
     ]
     note = (
         f"{data['candidates']} networks drawn at random, using {data['use']:g} to 1 of the budget of {data['budget']}, by a "
-        f"supernet of {data['search_steps']} steps on maps64;\n{data['images']} images each. The first way of each fitness "
-        "is the product's.\n"
+        f"supernet of {data['search_steps']} steps on maps64;\n{data['images']} images each. The first row of each fitness "
+        "is the default.\n"
     )
-    header = ["fitness", "images on each rung", "fewer images", "Spearman's rho to full scoring", "full rank of the one found"]
+    header = ["fitness", "images on each rung", "fewer images", "Spearman's rho to full scoring", "full rank of the winner"]
     return table(header, rows) + "\n" + note
 
 
 def johnson128() -> str:
-    """A foreign generator by five methods."""
+    """Table of a foreign generator by five methods."""
     data = read("johnson128")
-    runs = [(weights, run) for weights, own in data["runs"].items() for run in own]
     rows = []
-    for weights, run in runs:
+    for weights, run in [(weights, run) for weights, runs in data["runs"].items() for run in runs]:
         teacher, student = run["teacher"], run["student"]
-        faster = [
+        speedups = [
             teacher["latency_ms"][name]["median"] / student["latency_ms"][name]["median"] for name in ("onnxruntime", "torch")
         ]
-        ratios = (f"{value:.1f}x" for value in (teacher["macs"] / student["macs"], *faster))
-        likeness = (over([run], *metric) for metric in (("psnr_to_teacher", 2), ("ssim_to_teacher", 3), ("kernel", 2)))
-        rows.append([weights, run["method"], *ratios, *likeness])
+        ratios = (f"{value:.1f}x" for value in (teacher["macs"] / student["macs"], *speedups))
+        quality = (over([run], *metric) for metric in (("psnr_to_teacher", 2), ("ssim_to_teacher", 3), ("kernel", 2)))
+        rows.append([weights, run["method"], *ratios, *quality])
     header = ["weights", "method", "exact MACs", "ONNX Runtime", "PyTorch", "PSNR to the teacher", "SSIM", "kernel"]
-    identity_baseline = [
-        f"{over(own[:1], 'psnr_to_teacher', 2, 'input')} dB and {over(own[:1], 'kernel', 2, 'input')} ({weights})"
-        for weights, own in data["runs"].items()
+    unchanged = [
+        f"{over(runs[:1], 'psnr_to_teacher', 2, 'input')} dB and {over(runs[:1], 'kernel', 2, 'input')} ({weights})"
+        for weights, runs in data["runs"].items()
     ]
     note = (
-        "A fast style-transfer network (Johnson et al. 2016) of 2.07 G exact MACs at 128 x 128; horses are the inputs, and\n"
-        f"the students are evaluated on 120 unseen ones. {data['search_steps']} + {data['steps']} steps of batch 4, one seed,\n"
+        "A fast style-transfer network (Johnson et al. 2016) of 2.07 G exact MACs at 128 x 128; inputs are horses, and\n"
+        f"students are evaluated on 120 held-out ones. {data['search_steps']} + {data['steps']} steps of batch 4, one seed,\n"
         f"on {data['cpu']}, {data['threads']} thread: too few to say which method is best. How many times faster a student\n"
-        "is than the teacher is measured in one run, medians. PSNR and kernel distance of the untouched horses:\n"
-        f"{', '.join(identity_baseline)}.\n"
+        "is than the teacher is measured in one run, medians. PSNR and kernel distance of the unchanged horses:\n"
+        f"{', '.join(unchanged)}.\n"
     )
     return table(header, rows) + "\n" + note
 
 
 def latents(name: str) -> str:
-    """Students of a generator of numbers, beside it."""
+    """Table of students of an unconditional generator."""
     data = read(f"latents-{name}")
     teacher, runs, metrics = data["teacher"], data["runs"], (("kernel", 2), ("precision", 3), ("recall", 3))
 
-    def row(name: str, budget: str, run: dict[str, Any], who: str) -> list[str]:
-        cost = [f"{run[who]['params'] / 1e6:.2f} M", f"{run[who]['macs'] / 1e6:.1f} M"]
-        return [name, budget, *cost, *(over([run], *metric, who) for metric in metrics)]
+    def row(name: str, budget: str, run: dict[str, Any], network: str) -> list[str]:
+        cost = [f"{run[network]['params'] / 1e6:.2f} M", f"{run[network]['macs'] / 1e6:.1f} M"]
+        return [name, budget, *cost, *(over([run], *metric, network) for metric in metrics)]
 
     rows = [[*row("teacher", "-", teacher, "generator"), "-"]]
     for run in runs:
@@ -279,7 +276,7 @@ def latents(name: str) -> str:
 
 
 def benchmarks() -> str:
-    """One row a benchmark."""
+    """Table with a row for each benchmark."""
     frechet = [row for row in read("frechet")["rows"] if row["dim"] == 2048]
     loop, costing, elastic, data = read("loop_overhead"), read("costing"), read("elastic"), read("data_loading")
     workers, candidate = read("search_workers"), read("candidate_cost")
@@ -333,7 +330,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
 
 
 def filled(text: str) -> str:
-    """A page with its blocks written anew."""
+    """Text of a page with its blocks filled from the result files."""
     return BLOCK.sub(lambda match: match[1] + BLOCKS[match[2]]() + match[3], text)
 
 

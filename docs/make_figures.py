@@ -33,43 +33,43 @@ ARROW = (
 )
 
 LAYERS = (
-    (("cli", "one file a command, no logic"),),
-    (("recipes", "whole configurations"),),
-    (("pipeline", "the stages of a run, a file between any two"),),
-    (("report", "reads run directories only"),),
+    (("cli", "commands and Python functions"),),
+    (("recipes", "complete configurations"),),
+    (("pipeline", "resolve a configuration, run its stages"),),
+    (("report", "HTML from run directories"),),
     (("evaluation", "metrics over a test set"),),
-    (("tasks", "one file a task"), ("methods", "one file a method"), ("export", "formats, runtimes, checks")),
+    (("tasks", "one file a task"), ("methods", "one file a method"), ("deploy", "formats, runtimes, checks")),
     (("training", "the loop, objectives"), ("search", "spaces, strategies"), ("foreign", "tracing your generator")),
     (("pruning", "operations on widths"), ("checkpoints", "published files"), ("pretrained", "Inception, VGG, DRN")),
     (
         ("data", "files to batches"),
         ("models", "one file a network"),
-        ("losses", "pure functions"),
+        ("losses", "functions of tensors"),
         ("metrics", "cost, quality, time"),
     ),
-    (("core", "named widths, specs, registries, artifacts, runs: knows no GAN"),),
+    (("core", "named widths, specs, configuration, artifacts, runs"),),
     (("utils", "files, downloads, progress, image conversion"),),
 )
-"""The packages from the top down; one imports only from layers below its own."""
+"""Packages from the top down; imports go to lower layers only."""
 
 
 def text(x: float, y: float, words: str, kind: str = "", anchor: str = "middle") -> str:
-    """One line of text."""
+    """Line of text."""
     return f'<text x="{x:g}" y="{y:g}" class="{kind}" text-anchor="{anchor}">{words}</text>'
 
 
 def rect(x: float, y: float, width: float, height: float, kind: str = "box", radius: float = 4) -> str:
-    """A rectangle."""
+    """Rectangle."""
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{radius:g}" class="{kind}"/>'
 
 
 def line(path: str, *, kind: str = "line", tip: bool = True) -> str:
-    """A path, with an arrow's tip at its end."""
+    """Path, with an arrow's tip at its end."""
     return f'<path class="{kind}" d="{path}"' + (' marker-end="url(#tip)"' if tip else "") + "/>"
 
 
 def drawing(width: int, height: int, title: str, parts: Sequence[str]) -> str:
-    """A whole SVG file that follows the reader's light or dark scheme."""
+    """Complete SVG file that follows the reader's light or dark scheme."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
     )
@@ -77,7 +77,7 @@ def drawing(width: int, height: int, title: str, parts: Sequence[str]) -> str:
 
 
 def packages() -> str:
-    """The packages and their layers."""
+    """Packages and their layers."""
     height, left, width = 58, 60, 720
     parts = [f'<path class="box" d="M{left - 24} 84L{left + width / 2} 4L{left + width + 24} 84z"/>']
     for level, row in enumerate(LAYERS):
@@ -97,7 +97,7 @@ def packages() -> str:
 
 
 def widths() -> str:
-    """A ResNet generator: layers whose channels must agree carry the same name."""
+    """ResNet generator: layers whose channels must agree have the same name."""
     layers = (
         ("input", 12, 120, "off"), ("stem", 26, 120, "a"), ("down1", 44, 84, "b"), ("trunk", 70, 52, "c"),
         ("block0", 58, 52, "d"),
@@ -119,7 +119,7 @@ def widths() -> str:
 
 
 def selection() -> str:
-    """Scores of channels, one threshold, and what is left."""
+    """Scores of channels, one threshold, and the channels above it."""
     groups = (
         ("stem", (52, 18, 70, 34), "a"), ("trunk", (88, 24, 60, 74, 12, 96), "c"), ("block0", (20, 80, 10, 46, 64), "d"),
     )  # fmt: skip
@@ -140,13 +140,13 @@ def selection() -> str:
         parts += [rect(x + index * 19, base - score, 14, score, kind, 2) for index, score in enumerate(kept)]
         parts.append(text(x + len(kept) * 19 / 2, base + 20, f"{name}: {len(kept)}", "small"))
         x += len(kept) * 19 + 34
-    return drawing(int(x) + 4, 166, "Channels above one threshold stay", parts)
+    return drawing(int(x) + 4, 166, "Channels above one threshold are kept", parts)
 
 
 def distillation() -> str:
-    """What pulls at the student."""
+    """Losses of the student."""
     parts = [rect(20, 96, 84, 60), text(62, 131, "input", "bold")]
-    for y, name, about, kind, high in ((26, "teacher", "frozen", "a", 84), (170, "student", "learns", "c", 44)):
+    for y, name, about, kind, high in ((26, "teacher", "frozen", "a", 84), (170, "student", "trained", "c", 44)):
         middle = y + 42
         parts += [
             rect(190, middle - high / 2, 220, high, kind),
@@ -163,15 +163,15 @@ def distillation() -> str:
         line("M616 212h68"),
         text(750, 260, "real or generated?", "small"),
     ]
-    return drawing(830, 276, "The student imitates the teacher and plays its own task", parts)
+    return drawing(830, 276, "Losses of the student: imitation of the teacher, and the adversarial loss", parts)
 
 
 DRAWN = {"packages": packages, "widths": widths, "selection": selection, "distillation": distillation}
-"""Every drawn figure by its file's name."""
+"""Drawn figures by file name."""
 
 
 def quickstart(run: Path) -> Image.Image:
-    """Rows of source, target, teacher and student from the images of the student's run."""
+    """Rows of input, target, teacher and student from the images of the student's run."""
     rows = [[Image.open(run / "student" / "images" / f"{row:03d}_{name}.png") for name in COLUMNS] for row in range(ROWS)]
     width, height = (side * SCALE for side in rows[0][0].size)
     sheet = Image.new("RGB", (len(COLUMNS) * (width + GAP) + GAP, ROWS * (height + GAP) + HEAD), "white")
@@ -185,7 +185,7 @@ def quickstart(run: Path) -> Image.Image:
 
 
 def styles(runs: Path) -> Image.Image:
-    """Drawings of the built-in test set, each generated by the teacher, and below by its student, in the same eight styles."""
+    """Three built-in drawings in eight styles, by the teacher and below by its student."""
     from pocketgan.data.config import DataConfig
     from pocketgan.data.images import open_data
     from pocketgan.pipeline.generate import GenerateConfig, generate
@@ -209,13 +209,13 @@ def main(run: Path, runs: Path) -> None:
     if (run / "student" / "result.json").exists():
         quickstart(run).save(FIGURES / "quickstart.png", optimize=True)
     else:
-        print(f"quickstart.png is left as it is: there is no finished run in {run}; `make quickstart` makes it")
+        print(f"quickstart.png is kept: there is no finished run in {run}; `make quickstart` makes one")
     if (runs / "students" / STUDENT / "student.safetensors").exists():
         styles(runs).save(FIGURES / "styles.png", optimize=True)
     else:
-        print(f"styles.png is left as it is: there is no finished run in {runs}; benchmarks/styles.py makes it")
+        print(f"styles.png is kept: there is no finished run in {runs}; benchmarks/styles.py makes one")
 
 
 if __name__ == "__main__":
-    given, usual = [Path(argument) for argument in sys.argv[1:]], [Path("runs/quickstart"), Path("runs/styles")]
-    main(*given, *usual[len(given) :])
+    folders, defaults = [Path(argument) for argument in sys.argv[1:]], [Path("runs/quickstart"), Path("runs/styles")]
+    main(*folders, *defaults[len(folders) :])

@@ -1,4 +1,4 @@
-"""Weights for FID's Inception that are the same on every machine; the published ones are not needed to test its arithmetic."""
+"""Weights of a seed for FID's Inception, equal on every machine."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pocketgan.pretrained import fid
+from pocketgan.pretrained import extractors
 from pocketgan.pretrained.inception import WEIGHTS, Inception
 from pocketgan.pretrained.weights import HOME, Published
 from pocketgan.utils.files import digest
 
 
 def seeded() -> dict[str, Tensor]:
-    """Tensors drawn in the order of the modules, of a scale that neither fades nor blows up; no counters of batches."""
+    """Tensors drawn in the order of the modules, of a scale that keeps activations finite; no counts of batches."""
     draw = torch.Generator().manual_seed(0)
     with torch.device("meta"):
         shapes = {name: tensor.shape for name, tensor in Inception().state_dict().items()}
@@ -37,19 +37,19 @@ def images(count: int, size: tuple[int, int], seed: int = 0) -> Tensor:
 
 
 class Quick(nn.Module):
-    """In Inception's place: 2048 numbers of an image, of which a few tell something."""
+    """Substitute for Inception: the means of the four quarters of an image, padded to 2048 features."""
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.pad(nn.functional.adaptive_avg_pool2d(x, 2).flatten(1), (0, 2036))
 
 
 def pretend(home: Path, patch: pytest.MonkeyPatch) -> Published:
-    """A cache with a file that passes for the published weights of a quick network, and no way to the web."""
+    """Fill a cache with a file that counts as the published weights of `Quick`, and cut the connection to the web."""
     home.mkdir()
     file = home / WEIGHTS.file
     file.write_bytes(b"published")
     weights = replace(WEIGHTS, url=None, sha256=digest(file))
     patch.setenv(HOME, str(home))
-    patch.setattr(fid, "WEIGHTS", weights)
-    patch.setattr(fid, "load_inception", lambda path: Quick())
+    patch.setattr(extractors, "WEIGHTS", weights)
+    patch.setattr(extractors, "load_inception", lambda path: Quick())
     return weights

@@ -1,4 +1,4 @@
-"""A web server on this machine that can be as bad as the real ones, and counts what it sends."""
+"""Local web server with the faults of real ones, which counts the bytes it sends."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Web:
-    """Files by name, how they are served, and what was asked for."""
+    """Files by name, faults of the server, and the requests so far."""
 
     def __init__(self, address: str):
         self.address = address
         self.files: dict[str, bytes] = {}
         self.ranges = True
-        """Whether requests for a part are understood."""
+        """True if range requests are supported."""
         self.cuts: list[int] = []
-        """After how many bytes the next connections end; the later ones last."""
+        """Bytes after which the next connections end; later ones are complete."""
         self.answers: list[int] = []
-        """What the next requests are answered with instead of a file."""
+        """Statuses of the next answers, instead of a file."""
         self.shift = 0
-        """How far from where it was asked for a part begins."""
+        """Offset of the first byte sent from the one requested."""
         self.length = True
-        """Whether the length of a file is told."""
+        """True if the length of a file is sent."""
         self.modified: float | None = None
         self.asked: list[tuple[str, str | None]] = []
         """Name and range of every request."""
         self.sent = 0
-        """Bytes of files, all together."""
+        """Total bytes of files."""
 
     def url(self, name: str) -> str:
         return f"{self.address}/{name}"
@@ -37,7 +37,7 @@ class Web:
 
 @contextmanager
 def serve() -> Iterator[Web]:
-    """A server in a thread of its own, as long as the block lasts."""
+    """Run a server in a thread while the block runs."""
     server = _Server(("127.0.0.1", 0), _Handler)
     server.web = Web(f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -52,7 +52,7 @@ def serve() -> Iterator[Web]:
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """Clients that go away are no news."""
+        """Ignore clients that disconnect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -88,4 +88,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Print nothing."""

@@ -4,9 +4,10 @@
     python tests/mutants.py --out mutants.json                          # this tree
     python tests/mutants.py --root OTHER_CHECKOUT --packages core,...   # another one
 
-The suite runs once under coverage, which tells the tests that execute each line. Each fault is then planted in a copy of the
-source, and the tests that execute its line run against that copy, the quickest first, until one fails. Faults are drawn with a
-fixed seed; results are written after each fault, and a second call goes on where the first one stopped.
+The suite runs once under coverage, which records the tests that execute each line. Each fault is then planted in a copy of the
+source, and the tests that execute its line run against that copy, the quickest first, until one fails; then the tests of
+the same group, which use what the first of them built. Faults are drawn with a fixed seed; results are written after each
+fault, and a second call goes on where the first one stopped.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = "core,pruning,losses,metrics,training,search,data"
@@ -140,8 +142,19 @@ def pytest_sessionfinish(session):
 """
 
 
-def mapped(root: Path, cache: Path) -> tuple[dict[str, float], dict[str, dict[int, list[str]]]]:
-    """``{test: seconds}`` and ``{file: {line: tests}}`` of the unchanged tree, from one run under coverage."""
+class Coverage(NamedTuple):
+    """One run of the unchanged tree."""
+
+    durations: dict[str, float]
+    """``{test: seconds}``; infinite for a test that fails."""
+    lines: dict[str, dict[int, list[str]]]
+    """``{file: {line: tests that execute it}}``."""
+    groups: dict[str, list[str]]
+    """``{test: the tests of its group of xdist}``: they share networks and runs that only the first of them makes."""
+
+
+def mapped(root: Path, cache: Path) -> Coverage:
+    """Run the suite once under coverage, or read what an earlier call left in ``cache``."""
     cache.mkdir(parents=True, exist_ok=True)
     data = cache / "coverage"
     if not (cache / "durations.json").exists():
@@ -166,12 +179,17 @@ def mapped(root: Path, cache: Path) -> tuple[dict[str, float], dict[str, dict[in
     stored.read()
     lines: dict[str, dict[int, list[str]]] = {}
     for file in stored.measured_files():
-        own = stored.contexts_by_lineno(file)
         lines[str(Path(file).relative_to(root / "src"))] = {
-            line: sorted({context.split("|")[0] for context in contexts if context}) for line, contexts in own.items()
+            line: sorted({_plain(context.split("|")[0]) for context in contexts if context})
+            for line, contexts in stored.contexts_by_lineno(file).items()
         }
-    durations = {_plain(test): taken for test, taken in json.loads((cache / "durations.json").read_text()).items()}
-    return durations, lines
+    recorded: dict[str, float] = json.loads((cache / "durations.json").read_text())
+    members: dict[str, list[str]] = {}
+    for test in recorded:
+        if (plain := _plain(test)) != test:
+            members.setdefault(test.removeprefix(plain), []).append(plain)
+    groups = {test: tests for tests in members.values() for test in tests}
+    return Coverage({_plain(test): taken for test, taken in recorded.items()}, lines, groups)
 
 
 def _plain(test: str) -> str:
@@ -184,12 +202,19 @@ def _environment(source: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def tried(root: Path, fault: Fault, tests: list[str], durations: dict[str, float]) -> dict[str, object]:
-    """Run the tests on a copy with the fault; which of them failed first, if any."""
-    passing = [test for test in map(_plain, tests) if math.isfinite(durations.get(test, 1.0))]
-    ordered = sorted(passing, key=lambda test: durations.get(test, 1.0))
-    chosen, spent = [], 0.0
-    for test in ordered:
+def _quickest_first(tests: Iterable[str], durations: dict[str, float]) -> list[str]:
+    """The tests that pass, sorted by duration."""
+    passing = [test for test in tests if math.isfinite(durations.get(test, 1.0))]
+    return sorted(passing, key=lambda test: (durations.get(test, 1.0), test))
+
+
+def tried(root: Path, fault: Fault, tests: list[str], covered: Coverage) -> dict[str, object]:
+    """Run the tests, and then those of their groups, on a copy with the fault; which of them failed first, if any."""
+    durations = covered.durations
+    sharing = {other for test in tests for other in covered.groups.get(test, ())} - set(tests)
+    chosen: list[str] = []
+    spent = 0.0
+    for test in (*_quickest_first(tests, durations), *_quickest_first(sharing, durations)):
         spent += durations.get(test, 1.0)
         if spent > SECONDS and chosen:
             break
@@ -236,7 +261,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/mutants/mutants.json"))
     given = parser.parse_args()
     root, out = given.root.resolve(), given.out.resolve()
-    durations, lines = mapped(root, given.cache.resolve())
+    covered = mapped(root, given.cache.resolve())
     found: list[dict[str, object]] = json.loads(out.read_text()) if out.exists() else []
     done = {(row["file"], row["start"], row["kind"]) for row in found}
     waiting = [
@@ -246,10 +271,10 @@ def main() -> None:
     ]
 
     def job(fault: Fault) -> dict[str, object]:
-        own = lines.get(fault.file, {})
+        lines = covered.lines.get(fault.file, {})
         # A line that runs at import belongs to no test: then those of the whole file.
-        tests = own.get(fault.line) or sorted({test for tests in own.values() for test in tests})
-        return tried(root, fault, tests, durations)
+        tests = lines.get(fault.line) or sorted({test for tests in lines.values() for test in tests})
+        return tried(root, fault, tests, covered)
 
     with ThreadPoolExecutor(given.jobs) as pool:
         for row in pool.map(job, waiting):

@@ -1,4 +1,4 @@
-"""A disk that is full early."""
+"""Simulation of a full disk."""
 
 import resource
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def small_disk(size: int) -> Iterator[None]:
-    """No file can grow beyond ``size`` bytes: the system refuses as a full disk does."""
+    """Limit files to ``size`` bytes: the system refuses more, as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -1,5 +1,6 @@
-"""Tiny networks, batches and runs that the tests of training share."""
+"""Tiny networks, batches and runs shared by the tests of training."""
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from pocketgan.training.loop import fit
 from pocketgan.training.task import Task
 
 CPU = torch.device("cpu")
+FORKSERVER = multiprocessing.get_context("forkserver")
+"""Processes with the slow imports done once."""
+FORKSERVER.set_forkserver_preload(["accelerate", "pocketgan.pipeline.compress", "pocketgan.report", "torch._dynamo"])
 
 
 def generator(ngf: int = 4, seed: int = 0, **choices: object) -> nn.Module:
@@ -26,8 +30,8 @@ def make_discriminator(in_channels: int = 3, seed: int = 0) -> nn.Module:
 
 
 def batch(step: int = 0, count: int = 2) -> dict[str, Tensor]:
-    source = torch.Generator().manual_seed(step)
-    return {role: torch.rand(count, 3, 16, 16, generator=source) * 2 - 1 for role in ("input", "target")}
+    random = torch.Generator().manual_seed(step)
+    return {role: torch.rand(count, 3, 16, 16, generator=random) * 2 - 1 for role in ("input", "target")}
 
 
 def batches(start: int) -> Iterator[Mapping[str, Tensor]]:
@@ -45,7 +49,7 @@ def run_fit(task: Task, config: TrainingConfig, path: Path, **options: object) -
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of all tensors."""
+    """Return copies of all tensors."""
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
@@ -56,9 +60,9 @@ def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
 def at_once_and_interrupted(
     make: Callable[[], Task], made: Callable[[int], Mapping[str, Tensor]], config: TrainingConfig, path: Path, *, dies: int
 ) -> list[dict[str, Tensor]]:
-    """All that is saved at the end of two fits of the same task, the second of which died before a step and was resumed.
+    """Return the final checkpoints of an uninterrupted training and of one interrupted before step ``dies`` and resumed.
 
-    ``make`` seeds the generator of random numbers.
+    ``make`` seeds the global random generator.
     """
 
     def stream(last: int | None) -> Callable[[int], Iterator[Mapping[str, Tensor]]]:

@@ -5,21 +5,21 @@ Equal widths hide swapped axes; initial values (norm scales 1, shifts 0, means 0
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import random
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import pocketgan.models  # noqa: F401  (fills the registries)
-from pocketgan.core.dims import removable_groups
+from pocketgan.core.dims import removable_groups, widths_of
 from pocketgan.core.inputs import ModelInputs, run
 from pocketgan.core.spec import MODELS, Spec
-
-T = TypeVar("T")
+from pocketgan.pruning.selection import shrink
 
 PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
 DISTINCT = (*PRIMES, *(number for number in range(8, 42) if number not in PRIMES))
@@ -27,10 +27,14 @@ DISTINCT = (*PRIMES, *(number for number in range(8, 42) if number not in PRIMES
 
 
 def tiny(name: str, *, absent: tuple[str, ...] = (), **choices: Any) -> Spec:
-    """The registered model with a different prime for every group; the groups in ``absent`` are 0."""
+    """The registered model with a different width for every group, primes where they suffice; groups in ``absent`` are 0.
+
+    Of networks with more groups the last ones, which run at full resolution, get the smallest widths.
+    """
     spec = MODELS[name](**choices)
-    primes = dict(zip(spec.groups(), DISTINCT, strict=False))
-    return spec.resized(primes | dict.fromkeys(absent, 0))
+    groups = spec.groups() if len(spec.groups()) <= len(PRIMES) else reversed(spec.groups())
+    distinct = dict(zip(groups, DISTINCT, strict=False))
+    return spec.resized(distinct | dict.fromkeys(absent, 0))
 
 
 EXAMPLES: dict[str, dict[str, Spec]] = {
@@ -128,8 +132,38 @@ EXAMPLES: dict[str, dict[str, Spec]] = {
 
 SPECS = {f"{name}-{variant}": spec for name, variants in EXAMPLES.items() for variant, spec in variants.items()}
 
-every_example = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
-"""The test runs over the whole zoo."""
+
+def _parameters(names: list[str]) -> list[Any]:
+    # One worker of xdist runs all tests of a network, so that each network is built once.
+    return [pytest.param(SPECS[name], id=name, marks=pytest.mark.xdist_group(f"zoo-{name}")) for name in names]
+
+
+every_example = pytest.mark.parametrize("spec", _parameters(list(SPECS)))
+"""Runs a test over the whole zoo."""
+
+REPRESENTATIVES = {
+    "resnet-batch": "residual blocks",
+    "mobile-resnet-absent-block": "separable convolutions",
+    "unet-depth-3-instance": "concatenations",
+    "inception-absent-branches": "parallel branches",
+    "mobile-spade-instance": "modulation by labels, separable",
+    "inception-spade-absent-branches": "modulation by labels, parallel branches",
+    "munit-affine": "styles",
+    "sagan-published": "attention",
+    "sagan-discriminator-published": "attention in a discriminator",
+    "multiscale-two-scales": "several discriminators",
+    "stylegan2-residual": "modulated convolutions",
+    "stylegan2-discriminator-residual": "statistics over a batch",
+}
+"""``{name in SPECS: block type that it stands for}``."""
+
+with_branches = pytest.mark.parametrize(
+    "spec", _parameters([name for name, spec in SPECS.items() if any(spec.widths[group] for group in spec.optional())])
+)
+"""Runs a test over the examples with branches that can be removed."""
+
+one_of_each_block = pytest.mark.parametrize("spec", _parameters(list(REPRESENTATIVES)))
+"""Runs a test over one network of each block type: for laws in float32, and for repeats of a law."""
 
 few = settings(
     max_examples=2,
@@ -139,7 +173,7 @@ few = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-"""For properties tried over the whole zoo: a few cases each, the same ones in every run."""
+"""For costly properties: a few cases each, the same ones in every run."""
 
 
 def size(spec: Spec) -> tuple[int, int]:
@@ -160,12 +194,12 @@ def in_channels(spec: Spec) -> int:
 
 
 def example_input(spec: Spec, *, batch: int = 2, dtype: torch.dtype = torch.float32) -> Any:
-    """``batch`` images of `size`, always the same; of a network that reads something else, all that it reads."""
+    """``batch`` images of `size`, always the same; a tuple of all required inputs for a network that reads anything else."""
     generator = torch.Generator().manual_seed(1)
-    reads = [each for each in spec.inputs if not each.optional]
-    shapes = [each.shape(batch, size(spec)) for each in reads] or [(batch, in_channels(spec), *size(spec))]
-    drawn = tuple(torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in shapes)
-    return drawn if reads else drawn[0]
+    required = [entry for entry in spec.inputs if not entry.optional]
+    shapes = [entry.shape(batch, size(spec)) for entry in required] or [(batch, in_channels(spec), *size(spec))]
+    tensors = tuple(torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in shapes)
+    return tensors if required else tensors[0]
 
 
 def randomized(spec: Spec, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -174,9 +208,15 @@ def randomized(spec: Spec, *, seed: int = 0, dtype: torch.dtype = torch.float32)
 
 
 def generate(model: nn.Module, x: ModelInputs) -> Tensor:
-    """What the model gives; of several scales as one tensor."""
-    given = run(model, x)
-    return given if isinstance(given, Tensor) else torch.cat([logits.flatten(1) for logits in given], 1)
+    """The model's output; that of a discriminator of several scales as one tensor."""
+    output = run(model, x)
+    return output if isinstance(output, Tensor) else torch.cat([logits.flatten(1) for logits in output], 1)
+
+
+@torch.no_grad()
+def predict(model: nn.Module, x: ModelInputs) -> Tensor:
+    """The same without gradients."""
+    return generate(model, x)
 
 
 def randomize_(model: nn.Module, *, seed: int = 0) -> nn.Module:
@@ -193,46 +233,70 @@ def randomize_(model: nn.Module, *, seed: int = 0) -> nn.Module:
     return model
 
 
-def selections(spec: Spec) -> st.SearchStrategy[dict[str, Tensor]]:
-    """Any channels of any groups, in any order; branches may be emptied, and groups left out."""
-    return selections_of(spec.widths, _removable(spec))
+def narrower(widths: Mapping[str, int], removable: frozenset[str], seed: int) -> dict[str, int]:
+    """Random widths of about three quarters of the present groups, at least 1; a quarter of the removable groups are 0."""
+    draw = random.Random(seed)
+    present = [group for group, width in widths.items() if width > 0]
+    chosen = [group for group in present if draw.random() < 0.75] or present[:1]
+    return {group: 0 if group in removable and draw.random() < 0.25 else draw.randint(1, widths[group]) for group in chosen}
 
 
-def selections_of(widths: Mapping[str, int], removable: frozenset[str]) -> st.SearchStrategy[dict[str, Tensor]]:
-    """The same for given widths and the groups that may be emptied."""
-    return st.builds(
-        lambda kept, seed: {
-            group: torch.randperm(widths[group], generator=torch.Generator().manual_seed(seed + i))[:width]
-            for i, (group, width) in enumerate(kept.items())
-        },
-        narrower_than(widths, removable),
-        st.integers(0, 1000),
-    )
+def random_selection(widths: Mapping[str, int], removable: frozenset[str], seed: int) -> dict[str, Tensor]:
+    """As many channels of each group as `narrower` says, in random order."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        group: torch.randperm(widths[group], generator=generator)[:width]
+        for group, width in narrower(widths, removable, seed).items()
+    }
 
 
-def narrower(spec: Spec) -> st.SearchStrategy[dict[str, int]]:
-    """Any smaller widths of any groups; branches may be emptied."""
-    return narrower_than(spec.widths, _removable(spec))
+class Example:
+    """A randomized network of the zoo with all that its laws share, each part made once a session.
+
+    No test may change any of it: `copy.deepcopy` the model first.
+    """
+
+    def __init__(self, spec: Spec, dtype: torch.dtype):
+        self.spec, self.dtype = spec, dtype
+        self.model = randomized(spec, dtype=dtype)
+        self.x = example_input(spec, dtype=dtype)
+        self.widths, self.removable = widths_of(self.model), removable_groups(self.model)
+
+    @cached_property
+    def output(self) -> Tensor:
+        """The model's output of `x`."""
+        return predict(self.model, self.x)
+
+    def narrower(self, seed: int) -> dict[str, int]:
+        """Random smaller widths."""
+        return narrower(self.widths, self.removable, seed)
+
+    def random_selection(self, seed: int) -> dict[str, Tensor]:
+        """A random selection of channels, in random order."""
+        return random_selection(self.widths, self.removable, seed)
+
+    @cached_property
+    def selection(self) -> dict[str, Tensor]:
+        """The selection that the laws share."""
+        return self.random_selection(0)
+
+    @cached_property
+    def small(self) -> nn.Module:
+        """The model cut down to `selection`."""
+        return shrink(self.model, self.selection)
+
+    @cached_property
+    def small_output(self) -> Tensor:
+        """The small network's output of `x`."""
+        return predict(self.small, self.x)
 
 
-def narrower_than(widths: Mapping[str, int], removable: frozenset[str]) -> st.SearchStrategy[dict[str, int]]:
-    """The same for given widths and the groups that may be emptied."""
-    ranges = {group: st.integers(int(group not in removable), width) for group, width in widths.items() if width > 0}
-    return st.fixed_dictionaries({}, optional=ranges)
+_EXAMPLES: dict[tuple[int, torch.dtype], Example] = {}
 
 
-def once(make: Callable[[Spec], T]) -> Callable[[Spec], T]:
-    """Made once for every example: specs cannot be hashed, but the examples live as long as the tests."""
-    made: dict[int, tuple[Spec, T]] = {}
-
-    def get(spec: Spec) -> T:
-        if id(spec) not in made:
-            made[id(spec)] = spec, make(spec)
-        return made[id(spec)][1]
-
-    return get
-
-
-@once
-def _removable(spec: Spec) -> frozenset[str]:
-    return removable_groups(spec.build(device="meta"))
+def example(spec: Spec, dtype: torch.dtype = torch.float64) -> Example:
+    """The shared example of a spec in `SPECS`. Specs cannot be hashed, but those in `SPECS` live as long as the tests."""
+    key = id(spec), dtype
+    if key not in _EXAMPLES:
+        _EXAMPLES[key] = Example(spec, dtype)
+    return _EXAMPLES[key]

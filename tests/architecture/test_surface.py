@@ -1,4 +1,4 @@
-"""What users hold on to, frozen as literals: a change here is a decision, and stands in its own commit."""
+"""Commands, flags and names that users rely on, as literals: a change here is a decision, in a commit of its own."""
 
 import importlib
 import inspect
@@ -8,12 +8,12 @@ import pytest
 
 import pocketgan
 import pocketgan.pipeline  # fills the registries
-from pocketgan.cli import COMMANDS
+from pocketgan.cli import COMMANDS, command_function
 from pocketgan.cli.console import StageName
 from pocketgan.core.spec import ARCHITECTURES, MODELS
 from pocketgan.data.builtin import BUILTIN
+from pocketgan.deploy import FORMATS, RUNTIMES
 from pocketgan.evaluation import METRICS
-from pocketgan.export import FORMATS, RUNTIMES
 from pocketgan.methods import METHODS
 from pocketgan.pipeline.stages import STAGES
 from pocketgan.pruning.importance import IMPORTANCES
@@ -59,23 +59,19 @@ NAMES = {
     "model": (
         MODELS,
         {
-            "resnet",
-            "mobile-resnet",
-            "inception",
-            "spade",
-            "mobile-spade",
-            "inception-spade",
-            "sagan",
-            "sagan-discriminator",
-            "stylegan2",
-            "stylegan2-discriminator",
-            "unet",
-            "munit",
-            "mobile-munit",
-            "patchgan",
-            "multiscale",
-            "ms-image",
-            "pixel",
+            *(
+                "resnet",
+                "mobile-resnet",
+                "inception",
+                "spade",
+                "mobile-spade",
+                "inception-spade",
+                "unet",
+                "munit",
+                "mobile-munit",
+            ),
+            *("sagan", "sagan-discriminator", "stylegan2", "stylegan2-discriminator"),
+            *("patchgan", "multiscale", "ms-image", "pixel"),
         },
     ),
     "method": (METHODS, {"uniform", "magnitude", "dmad", "slimming", "sss", "gan-compression", "cat"}),
@@ -87,7 +83,7 @@ NAMES = {
             *("channels-64_2", "parts"),
         },
     ),
-    "search strategy": (STRATEGIES, set(STRATEGIES)),
+    "search strategy": (STRATEGIES, {"brute-force", "evolution", "nsga2", "random"}),
     "importance": (IMPORTANCES, {"contribution", "l1"}),
     "format": (FORMATS, {"onnx"}),
     "runtime": (RUNTIMES, {"torch", "onnxruntime"}),
@@ -115,7 +111,7 @@ NAMES = {
         },
     ),
 }
-"""What is chosen by name."""
+"""``{kind: (registry, its names)}``."""
 
 
 def test_the_commands() -> None:
@@ -124,7 +120,7 @@ def test_the_commands() -> None:
 
 @pytest.mark.parametrize("command", FLAGS)
 def test_the_flags(command: str) -> None:
-    parameters = inspect.signature(importlib.import_module(f"pocketgan.cli.{command}").run).parameters.values()
+    parameters = inspect.signature(command_function(command)).parameters.values()
     positional = [p.name.upper() for p in parameters if p.kind is p.POSITIONAL_ONLY]
     flags = [f"--{p.name.strip('_').replace('_', '-')}" for p in parameters if p.kind is p.KEYWORD_ONLY]
     assert len(positional) + len(flags) == len(parameters)
@@ -138,22 +134,31 @@ def test_the_stages_of_the_command_line_are_those_of_the_pipeline() -> None:
 @pytest.mark.parametrize("kind", NAMES)
 def test_the_names(kind: str) -> None:
     registry, names = NAMES[kind]
-    assert set(registry) == names
-    assert len(registry) == len(names)
+    assert sorted(registry) == sorted(names)
+
+
+PUBLIC = {
+    "compare": "model data methods budgets objectives weights vary seeds out task size aspect steps epochs batch resume"
+    " progress fields",
+    "compress": "model data budget method preset out task size aspect steps epochs batch resume progress fields",
+    "evaluate": "model data task size aspect direction center classes metrics features teacher device progress options",
+    "export": "model out format size aspect drop_style verify",
+    "generate": "models out seeds interpolate source reference progress options",
+    "inspect": "model size aspect multiple keep range bgr",
+    "latency": "models runtimes batch size aspect threads repeats",
+    "load": "path factory",
+    "train": "data task out arch size aspect steps epochs batch resume progress fields",
+}
+"""Python functions and their parameters."""
 
 
 def test_the_public_python_names() -> None:
-    assert pocketgan.__all__ == ["compress", "inspect", "load"]
-    assert {name: [*inspect.signature(getattr(pocketgan, name)).parameters] for name in pocketgan.__all__} == {
-        "compress": [
-            *("model", "data", "budget", "method", "preset", "out", "task", "size", "aspect", "resume", "progress", "fields"),
-        ],
-        "inspect": ["model", "size", "aspect"],
-        "load": ["path", "factory"],
-    }
+    assert pocketgan.__all__ == [*PUBLIC]
+    assert {name: " ".join(inspect.signature(getattr(pocketgan, name)).parameters) for name in PUBLIC} == PUBLIC
 
 
-def test_the_function_keeps_its_name_from_the_room() -> None:
-    """``pocketgan.compress`` is the function, also after the package of that name has been imported."""
-    importlib.import_module("pocketgan.pruning.budget")
+def test_the_function_is_not_shadowed_by_a_package() -> None:
+    """``pocketgan.compress`` is the function, also after modules of that name have been imported."""
+    importlib.import_module("pocketgan.cli.compress")
+    importlib.import_module("pocketgan.pipeline.compress")
     assert inspect.isfunction(pocketgan.compress)

@@ -62,7 +62,7 @@ def resnet(stem, down1, trunk, up1, up2, hidden=(), norm="instance", dropout=Fal
 
 
 class SkipBlock(nn.Module):
-    """One level of the U-Net around the next inner one."""
+    """A level of the U-Net around the next inner one."""
 
     def __init__(self, layers, outermost):
         super().__init__()
@@ -112,7 +112,7 @@ def pixel(first, second, norm="instance", channels=3):
 
 
 def trained(net, seed=0):
-    """Every tensor set to something of its own, so that no two could be swapped unseen; evaluation mode."""
+    """The network with random values in every tensor, so that no two can be swapped unnoticed; evaluation mode."""
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in net.state_dict().items():
         if name.endswith("running_var"):

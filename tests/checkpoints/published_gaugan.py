@@ -103,7 +103,7 @@ def spade(trunk, hidden, ups, labels=4, upsamplings=5, modulations=3, **style):
 
 
 def sub_mobile_spade(configuration, ngf, labels=4, upsamplings=6):
-    """What GAN Compression exports: widths by eight numbers, running statistics as wide as at ``ngf``."""
+    """Network that GAN Compression exports: widths by eight numbers, running statistics as wide as at ``ngf``."""
     trunk = 16 * configuration[0]
     blocks, reads, whole = {}, trunk, 16 * ngf
     for name, c in zip(("head_0", "G_middle_0", "G_middle_1"), configuration[1:4], strict=True):

@@ -1,7 +1,8 @@
-"""What surrounds the weights in real files: prefixes, keys, formats, stale statistics; and what is refused, and how."""
+"""Weights as real files hold them: prefixes, keys, formats, stale statistics; and refusals with their messages."""
 
 import argparse
 import os
+from functools import cache
 
 import numpy as np
 import published
@@ -14,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from pocketgan.checkpoints import load_checkpoint, to_published
-from pocketgan.checkpoints.recognize import LAYOUTS
+from pocketgan.checkpoints.convert import LAYOUTS
 from pocketgan.core.artifact import save_artifact
 from pocketgan.core.dims import widths_of
 from pocketgan.models import mobile_resnet, resnet, unet
@@ -38,6 +39,17 @@ NETS = {
 }
 
 
+@cache
+def state_of(network):
+    """Random weights under the published names; tests copy the dict before they change it."""
+    return published.trained(NETS[network]()).state_dict()
+
+
+@cache
+def spade_state(spectral):
+    return published_gaugan.spade(2, (3, 2, 3), [(2, 3)] * 4, spectral=spectral).state_dict()
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "latest_net_G.pth"
@@ -49,7 +61,7 @@ def weights():
 
 
 def refused(path, data=None):
-    """The one line with which the file is refused; ``data`` is saved into it first."""
+    """The one-line error of the file; ``data`` is saved into it first."""
     if data is not None:
         torch.save(data, path)
     with pytest.raises(ValueError) as error:
@@ -61,20 +73,20 @@ def refused(path, data=None):
 
 
 def same(model, weights):
-    back = to_published(model)
-    return back.keys() == weights.keys() and all(torch.equal(back[name], weights[name]) for name in weights)
+    state = to_published(model)
+    return state.keys() == weights.keys() and all(torch.equal(state[name], weights[name]) for name in weights)
 
 
 @pytest.mark.parametrize("network", NETS)
 def test_each_network_is_recognized_as_itself_alone(network):
-    state = NETS[network]().state_dict()
+    state = state_of(network)
     assert [layout.network for layout in LAYOUTS if layout.recognize(state) is not None] == [network]
 
 
 def test_message(path):
-    torch.save(published.resnet(32, 64, 128, 64, 32, [128] * 9).state_dict(), path)
+    torch.save(published.resnet(4, 8, 16, 8, 4, [16] * 9).state_dict(), path)
     assert load_checkpoint(path).message == (
-        "pytorch-CycleGAN-and-pix2pix ResNet generator, 9 blocks, ngf 32, instance norm, 3 -> 3 channels, from 48 tensors"
+        "pytorch-CycleGAN-and-pix2pix ResNet generator, 9 blocks, ngf 4, instance norm, 3 -> 3 channels, from 48 tensors"
     )
     torch.save(published.patchgan([8, 16, 32, 64], "batch", 6).state_dict(), path)
     assert load_checkpoint(path).message == (
@@ -82,26 +94,30 @@ def test_message(path):
     )
     torch.save(published.unet([2, 3, 5], [2, 7], "instance_affine").state_dict(), path)
     assert "3 levels, own widths (2 to 7), affine instance norm" in load_checkpoint(path).message
-    torch.save(NETS["inception generator"]().state_dict(), path)
+    torch.save(state_of("inception generator"), path)
     assert load_checkpoint(path).message == (
         "CAT inception generator, 2 blocks, 6 of 12 branches of kernels 1/3/5, own widths (2 to 7), affine instance norm, "
         "3 -> 3 channels, from 70 tensors"
     )
-    torch.save(published_gaugan.spade(2, (3, 2, 3), [(2, 3)] * 4, spectral=True).state_dict(), path)
+    torch.save(spade_state(True), path)
     assert load_checkpoint(path).message == (
         "GauGAN SPADE generator, 5 upsamplings (5 and 6 have the same names), own widths (2 to 6), modulated batch norm, "
         "spectral norm, 4 -> 3 channels, from 234 tensors"
     )
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module.module.", "netG_A."])
-@pytest.mark.parametrize("network", NETS)
+PREFIXES = ["_orig_mod.", "module.module.", "netG_A."]
+
+
+@pytest.mark.parametrize(
+    ("network", "prefix"), [*((network, "module.") for network in NETS), *(("ResNet generator", prefix) for prefix in PREFIXES)]
+)
 def test_prefix(path, network, prefix):
-    state = published.trained(NETS[network]()).state_dict()
+    state = state_of(network)
     torch.save({f"{prefix}{name}": tensor for name, tensor in state.items()}, path)
-    found = load_checkpoint(path)
-    assert same(found.model, state)
-    assert found.message.endswith(f"; without the prefix '{prefix}'")
+    loaded = load_checkpoint(path)
+    assert same(loaded.model, state)
+    assert loaded.message.endswith(f"; without the prefix '{prefix}'")
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model", "netG", "nets.G_A"])
@@ -115,9 +131,9 @@ def test_training_checkpoint(path, weights, key):
     net(torch.zeros(1, 3, 4, 4)).sum().backward()
     optimizer.step()
     torch.save({"epoch": 200, "optimizer": optimizer.state_dict(), **data}, path)
-    found = load_checkpoint(path)
-    assert same(found.model, weights)
-    assert found.message.endswith(f"; found under '{key}'")
+    loaded = load_checkpoint(path)
+    assert same(loaded.model, weights)
+    assert loaded.message.endswith(f"; found under '{key}'")
 
 
 def test_training_checkpoint_with_several_networks(path, weights):
@@ -137,9 +153,9 @@ def test_scores_beside_the_weights_may_be_numbers_of_numpy(path, weights):
 def test_counters_of_a_profiler_are_dropped(path, weights):
     counted = weights | {f"model.{i}.{what}": torch.zeros(1).double() for i in (1, 4) for what in ("total_ops", "total_params")}
     torch.save(counted, path)
-    found = load_checkpoint(path)
-    assert same(found.model, weights)
-    assert "dropped 4 counters of a profiler" in found.message
+    loaded = load_checkpoint(path)
+    assert same(loaded.model, weights)
+    assert "dropped 4 counters of a profiler" in loaded.message
 
 
 def test_adaptors_are_named_and_refused(path):
@@ -158,9 +174,9 @@ def test_stale_statistics_are_dropped(path, network):
             module.register_buffer("num_batches_tracked", torch.tensor(3))
     stale = net.state_dict()
     torch.save(stale, path)
-    found = load_checkpoint(path)
-    assert same(found.model, clean)
-    assert f"dropped {len(stale) - len(clean)} stale instance-norm statistics" in found.message
+    loaded = load_checkpoint(path)
+    assert same(loaded.model, clean)
+    assert f"dropped {len(stale) - len(clean)} stale instance-norm statistics" in loaded.message
 
 
 def test_batch_norm_before_there_were_counters(path):
@@ -276,7 +292,7 @@ def test_incomplete_patchgan_says_what_is_missing(path):
 
 @pytest.mark.parametrize("gone", ["head_0.norm_1.mlp_gamma", "up_3.conv_s", "fc", "up_0.norm_s.param_free_norm"])
 def test_incomplete_spade_says_what_is_missing(path, gone):
-    state = published_gaugan.spade(2, (3, 2, 3), [(2, 3)] * 4, spectral=True).state_dict()
+    state = spade_state(gone == "up_3.conv_s")
     lost = [name for name in state if name.startswith(f"{gone}.") and "num_batches" not in name]
     line = refused(path, {name: tensor for name, tensor in state.items() if not name.startswith(f"{gone}.")})
     assert "looks like GauGAN SPADE generator, 5 upsamplings" in line

@@ -13,7 +13,7 @@ from pocketgan.pipeline.load_generator import load
 
 @pytest.fixture
 def done(capsys):
-    """Runs the command, and gives back what it says."""
+    """Function that runs the command and returns its output."""
 
     def run(*arguments):
         capsys.readouterr()
@@ -25,7 +25,7 @@ def done(capsys):
 
 @pytest.fixture
 def refused(capsys):
-    """Runs a command that has to fail, and gives back its one line."""
+    """Function that runs a command that must fail and returns its one line of error."""
 
     def run(*arguments):
         capsys.readouterr()
@@ -53,24 +53,24 @@ def equal(ours, theirs, image):
         assert torch.equal(ours(image), theirs(image.clone()))
 
 
-def test_there_and_back(tmp_path, done):
-    there, artifact, back = (
+def test_to_an_artifact_and_back(tmp_path, done):
+    source, artifact, target = (
         tmp_path / "latest_net_G.pth",
         tmp_path / "teacher.safetensors",
         tmp_path / "new" / "latest_net_G.pth",
     )
-    net = saved(published.resnet(3, 5, 7, 5, 3, (7, 2), mobile=True), there)
+    net = saved(published.resnet(3, 5, 7, 5, 3, (7, 2), mobile=True), source)
     recognized = "GAN Compression mobile ResNet generator, 2 blocks, own widths (2 to 7), instance norm, 3 -> 3 channels"
-    said = done(there, "--out", artifact, "--size", "96", "--aspect", "1.5")
-    assert said.startswith(f"{recognized}, from 28 tensors; written as an artifact for 96 x 64\n")
-    assert said.endswith(f"{artifact}: {artifact.stat().st_size:,} bytes\n")
+    output = done(source, "--out", artifact, "--size", "96", "--aspect", "1.5")
+    assert output.startswith(f"{recognized}, from 28 tensors; written as an artifact for 96 x 64\n")
+    assert output.endswith(f"{artifact}: {artifact.stat().st_size:,} bytes\n")
     loaded = load_artifact(artifact)
     assert tuple(loaded.size) == (64, 96)
     assert loaded.provenance["family"] == "GAN Compression"
     assert loaded.provenance["converted"] == {"file": "latest_net_G.pth", "recognized": f"{recognized}, from 28 tensors"}
     equal(loaded.model, net, torch.rand(1, 3, 16, 16))
-    assert "written under the published names" in done(artifact, "--out", back)
-    state, original = torch.load(back, weights_only=True), net.state_dict()
+    assert "written under the published names" in done(artifact, "--out", target)
+    state, original = torch.load(target, weights_only=True), net.state_dict()
     assert state.keys() == original.keys()
     assert all(torch.equal(state[name], tensor) for name, tensor in original.items())
 
@@ -78,8 +78,8 @@ def test_there_and_back(tmp_path, done):
 def test_supernet_and_configuration(tmp_path, done):
     """Eight numbers as the released tools take them."""
     supernet = saved(published.resnet(4, 8, 16, 8, 4, (16,) * 9, mobile=True), tmp_path / "super.pth")
-    said = done(tmp_path / "super.pth", "--config", "2_3_3_1_4_2_2_3", "--out", tmp_path / "student.safetensors")
-    assert "; cut to 2_3_3_1_4_2_2_3; written as an artifact for 256 x 256" in said
+    output = done(tmp_path / "super.pth", "--config", "2_3_3_1_4_2_2_3", "--out", tmp_path / "student.safetensors")
+    assert "; cut to 2_3_3_1_4_2_2_3; written as an artifact for 256 x 256" in output
     hidden = (4,) * 3 + (16,) * 3 + (8,) * 3
     student = leading(published.resnet(2, 6, 12, 4, 3, hidden, mobile=True), supernet)
     equal(load_artifact(tmp_path / "student.safetensors").model, student, torch.rand(1, 3, 16, 16))
@@ -96,25 +96,26 @@ def test_supernet_from_label_maps(tmp_path, done):
             channels = len(getattr(block, name).param_free_norm.running_mean)
             setattr(block, name, published_gaugan.Spade(channels, 4, 4, mobile="instance"))
     saved(supernet, tmp_path / "super.pth")
-    said = done(tmp_path / "super.pth", "--config", "2_1_2_1_2_1_1_2", "--upsamplings", 6, "--out", tmp_path / "s.safetensors")
-    assert "; cut to 2_1_2_1_2_1_1_2, with the supernet's running statistics" in said
+    artifact = tmp_path / "s.safetensors"
+    output = done(tmp_path / "super.pth", "--config", "2_1_2_1_2_1_1_2", "--upsamplings", 6, "--out", artifact)
+    assert "; cut to 2_1_2_1_2_1_1_2, with the supernet's running statistics" in output
     student = leading(published_gaugan.sub_mobile_spade((2, 1, 2, 1, 2, 1, 1, 2), 2), supernet)
-    equal(load_artifact(tmp_path / "s.safetensors").model, student, torch.rand(1, 4, 64, 128))
+    equal(load_artifact(artifact).model, student, torch.rand(1, 4, 64, 128))
 
 
 def test_spectral_norm_is_folded_into_a_generator_and_stays_in_a_discriminator(tmp_path, done):
-    generator, evaluation = tmp_path / "latest_net_G.pth", tmp_path / "latest_net_D.pth"
+    generator, discriminator = tmp_path / "latest_net_G.pth", tmp_path / "latest_net_D.pth"
     net = published_gaugan.spade(2, (3, 2, 3), [(2, 3)] * 4, spectral=True).eval()
     torch.save(net.state_dict(), generator)
-    said = done(generator, "--out", tmp_path / "generator.safetensors")
-    assert "; spectral norm folded into the weights; written as an artifact" in said
-    made = load_artifact(tmp_path / "generator.safetensors").model
+    output = done(generator, "--out", tmp_path / "generator.safetensors")
+    assert "; spectral norm folded into the weights; written as an artifact" in output
+    loaded = load_artifact(tmp_path / "generator.safetensors").model
     image = torch.rand(1, 4, 32, 64)
     with torch.no_grad():
-        torch.testing.assert_close(made(image), net(image), rtol=0, atol=1e-6)
+        torch.testing.assert_close(loaded(image), net(image), rtol=0, atol=1e-6)
     assert not load(generator).model.spec.spectral
-    torch.save(published_gaugan.multiscale([[3, 5], [3, 5]]).state_dict(), evaluation)
-    assert "norm folded" not in done(evaluation, "--out", tmp_path / "discriminator.safetensors")
+    torch.save(published_gaugan.multiscale([[3, 5], [3, 5]]).state_dict(), discriminator)
+    assert "norm folded" not in done(discriminator, "--out", tmp_path / "discriminator.safetensors")
     assert load_artifact(tmp_path / "discriminator.safetensors").model.spec.spectral
     done(generator, "--out", tmp_path / "again.pth")
     assert torch.load(tmp_path / "again.pth", weights_only=True).keys() == net.state_dict().keys()
@@ -139,7 +140,9 @@ def test_what_is_refused(tmp_path, done, refused):
     line = refused(net, "--out", tmp_path / "g.onnx")
     assert line.endswith("ends in '.onnx': write .safetensors for an artifact, .pth for published names")
     assert refused(tmp_path / "no.pth", "--out", x) == f"there is no file {tmp_path}/no.pth"
-    assert "is an artifact of pocketgan, which says all of itself" in refused(out, "--network", "G", "--out", x)
+    assert "is an artifact of pocketgan, which needs neither --network nor --upsamplings" in refused(
+        out, "--network", "G", "--out", x
+    )
     line = refused(net, "--config", "9_3_3_3_3_3_3_3", "--out", x)
     assert "stem" in line
     assert "found 3" in refused(net, "--config", "1_2_3", "--out", x)

@@ -1,4 +1,4 @@
-"""A published network, its file and ours: the same widths, the same image bit by bit, the same file back."""
+"""Published networks against ours: the same widths, the same image bit by bit, the same file back."""
 
 import published
 import pytest
@@ -18,15 +18,15 @@ def check(net, path, in_channels, side):
     """Load what ``net`` saves; assert equal images and an equal file on the way back; return what was recognized."""
     net = published.trained(net)
     torch.save(net.state_dict(), path)
-    found = load_checkpoint(path)
+    loaded = load_checkpoint(path)
     image = torch.rand(2, in_channels, side, side, generator=torch.Generator().manual_seed(1)) * 2 - 1
     with torch.no_grad():
-        assert torch.equal(found.model(image), net(image.clone()))
-    back = to_published(found.model)
+        assert torch.equal(loaded.model(image), net(image.clone()))
+    back = to_published(loaded.model)
     assert back.keys() == net.state_dict().keys()
     assert all(torch.equal(back[name], tensor) for name, tensor in net.state_dict().items())
-    assert not found.model.training
-    return found
+    assert not loaded.model.training
+    return loaded
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def path(tmp_path_factory):
     return tmp_path_factory.mktemp("published") / "latest_net_G.pth"
 
 
-@settings(max_examples=16, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     ends=st.tuples(WIDTH, WIDTH, WIDTH, WIDTH, WIDTH),
     hidden=st.lists(WIDTH, max_size=3),
@@ -43,16 +43,16 @@ def path(tmp_path_factory):
     channels=CHANNELS,
 )
 def test_resnet(path, ends, hidden, norm, dropout, channels):
-    found = check(published.resnet(*ends, hidden, norm, dropout, channels), path, channels[0], 12)
-    spec = found.model.spec
-    assert (spec.name, found.role, found.family) == ("resnet", "generator", "pytorch-CycleGAN-and-pix2pix")
+    loaded = check(published.resnet(*ends, hidden, norm, dropout, channels), path, channels[0], 12)
+    spec = loaded.model.spec
+    assert (spec.name, loaded.role, loaded.family) == ("resnet", "generator", "pytorch-CycleGAN-and-pix2pix")
     assert tuple(spec.widths.values()) == (*ends[:3], *hidden, *ends[3:])
     assert (spec.blocks, spec.norm, spec.separable) == (len(hidden), norm, False)
     assert (spec.in_channels, spec.out_channels) == channels
     assert spec.dropout == (0.5 if dropout and hidden else 0.0)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     ends=st.tuples(WIDTH, WIDTH, WIDTH, WIDTH, WIDTH),
     hidden=st.lists(WIDTH, min_size=1, max_size=3),
@@ -60,41 +60,41 @@ def test_resnet(path, ends, hidden, norm, dropout, channels):
     channels=CHANNELS,
 )
 def test_mobile_resnet(path, ends, hidden, norm, channels):
-    found = check(published.resnet(*ends, hidden, norm, False, channels, mobile=True), path, channels[0], 12)
-    spec = found.model.spec
-    assert (spec.name, spec.separable, found.family) == ("resnet", True, "GAN Compression")
+    loaded = check(published.resnet(*ends, hidden, norm, False, channels, mobile=True), path, channels[0], 12)
+    spec = loaded.model.spec
+    assert (spec.name, spec.separable, loaded.family) == ("resnet", True, "GAN Compression")
     assert tuple(spec.widths.values()) == (*ends[:3], *hidden, *ends[3:])
     assert (spec.blocks, spec.norm, spec.depthwise_norm) == (len(hidden), norm, "instance")
 
 
-@settings(max_examples=16, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data(), depth=st.integers(2, 6), norm=NORM, channels=CHANNELS)
 def test_unet(path, data, depth, norm, channels):
     down = data.draw(st.lists(WIDTH, min_size=depth, max_size=depth))
     up = data.draw(st.lists(WIDTH, min_size=depth - 1, max_size=depth - 1))
-    found = check(published.unet(down, up, norm, channels), path, channels[0], 2 ** (depth + 1))
-    spec = found.model.spec
-    assert (spec.name, spec.depth, spec.norm, found.role) == ("unet", depth, norm, "generator")
+    loaded = check(published.unet(down, up, norm, channels), path, channels[0], 2 ** (depth + 1))
+    spec = loaded.model.spec
+    assert (spec.name, spec.depth, spec.norm, loaded.role) == ("unet", depth, norm, "generator")
     assert [spec.widths[f"down{k}"] for k in range(1, depth + 1)] == down
     assert [spec.widths[f"up{k}"] for k in range(2, depth + 1)] == up
     assert (spec.in_channels, spec.out_channels) == channels
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(widths=st.lists(st.integers(2, 7), min_size=2, max_size=5), norm=NORM, channels=st.integers(1, 6))
 def test_patchgan(path, widths, norm, channels):
-    found = check(published.patchgan(widths, norm, channels), path, channels, 96)
-    spec = found.model.spec
-    assert (spec.name, found.role, spec.layers) == ("patchgan", "discriminator", len(widths) - 1)
+    loaded = check(published.patchgan(widths, norm, channels), path, channels, 96)
+    spec = loaded.model.spec
+    assert (spec.name, loaded.role, spec.layers) == ("patchgan", "discriminator", len(widths) - 1)
     assert (list(spec.widths.values()), spec.norm, spec.in_channels) == (widths, norm, channels)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(widths=st.tuples(WIDTH, WIDTH), norm=NORM, channels=st.integers(1, 6))
 def test_pixel(path, widths, norm, channels):
-    found = check(published.pixel(*widths, norm, channels), path, channels, 8)
-    spec = found.model.spec
-    assert (spec.name, found.role) == ("pixel", "discriminator")
+    loaded = check(published.pixel(*widths, norm, channels), path, channels, 8)
+    spec = loaded.model.spec
+    assert (spec.name, loaded.role) == ("pixel", "discriminator")
     assert (tuple(spec.widths.values()), spec.norm, spec.in_channels) == (widths, norm, channels)
 
 

@@ -20,7 +20,7 @@ COMPRESS = ("--budget", "2x", "--device", "cpu", "--steps", "1")
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Runs a command that has to fail, and gives back its one line."""
+    """Run a command that has to fail; return its one line of error."""
 
     def run(*arguments: object) -> str:
         capsys.readouterr()
@@ -36,7 +36,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
 
 @pytest.fixture(scope="session")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A generator as it was initialized."""
+    """Untrained generator."""
     path = tmp_path_factory.mktemp("artifact") / "generator.safetensors"
     torch.manual_seed(0)
     save_artifact(path, resnet(4, blocks=1).build(), size=32)
@@ -66,7 +66,7 @@ def test_unknown_words_are_answered_with_the_nearest(refused: Refused, artifact:
     assert not (tmp_path / "run").exists()
 
 
-def test_what_is_needed_at_the_end_is_looked_for_at_the_beginning(refused: Refused, artifact: Path, tmp_path: Path) -> None:
+def test_needs_of_later_stages_are_checked_first(refused: Refused, artifact: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train = ("train", "--task", "paired", "--data", "shapes", "--out", run, "--size", "32")
     compress = ("compress", artifact, "--data", "shapes", "--out", run, *COMPRESS)
@@ -86,13 +86,14 @@ def test_sizes_that_do_not_fit(refused: Refused, artifact: Path, tmp_path: Path)
     train = ("train", "--task", "paired", "--data", "shapes", "--out", tmp_path / "run")
     compress = ("compress", artifact, "--data", "shapes", "--out", tmp_path / "run", *COMPRESS)
     advice = "size=50 is no multiple of 4, the generator's stride: take 48 or 52"
-    assert refused(*train, "--size", "50") == advice
+    small = "arch_options.ngf=4"
+    assert refused(*train, "--size", "50", small) == advice
     assert refused(*compress, "--size", "50") == advice
     assert refused("evaluate", artifact, "--data", "shapes", "--size", "50") == advice
-    line = refused(*train, "--size", "16")
+    line = refused(*train, "--size", "16", small)
     assert line.startswith("size=16 is too small for the discriminator (")
     assert line.endswith("take larger images or fewer layers")
-    assert refused(*train, "--size", "64", "--arch", "unet").startswith("size=64 is no multiple of 256")
+    assert refused(*train, "--size", "64", "--arch", "unet", small).startswith("size=64 is no multiple of 256")
     assert not (tmp_path / "run").exists()
 
 
@@ -149,24 +150,24 @@ def test_data_that_cannot_be_used(refused: Refused, artifact: Path, tmp_path: Pa
     assert not (tmp_path / "run").exists()
 
 
-def test_a_image_that_is_damaged_inside_is_named_when_it_is_read(refused: Refused, artifact: Path, tmp_path: Path) -> None:
-    """Only headers are read beforehand."""
+def test_an_image_that_is_damaged_inside_is_named_when_it_is_read(refused: Refused, artifact: Path, tmp_path: Path) -> None:
+    """The check before a run reads headers only."""
     folder = images(tmp_path / "flat", "0.jpg", "1.jpg", size=(200, 200))
     (folder / "1.jpg").write_bytes((folder / "1.jpg").read_bytes()[:-400])
     line = refused("evaluate", artifact, "--data", folder, "--task", "inputs", "--teacher", artifact)
     assert f"{folder}/1.jpg" in line
 
 
-def test_a_image_that_is_smaller_than_its_center(
+def test_an_image_that_is_smaller_than_its_center(
     refused: Refused, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faces, said = images(tmp_path / "faces", "0.png"), "smaller than the central 64x64 that center=64 cuts out"
-    assert f"{faces}/0.png: is 40x40, {said}" in refused(
+    faces, reason = images(tmp_path / "faces", "0.png"), "smaller than the central 64x64 that center=64 cuts out"
+    assert f"{faces}/0.png: is 40x40, {reason}" in refused(
         "evaluate", artifact, "--data", faces, "--task", "inputs", "--teacher", artifact, "--center", 64
     )
     monkeypatch.setattr(measure, "make_extractor", lambda features: SimpleNamespace(name=features))
     stats = ("stats", faces, "--side", "A", "--features", "any", "--out", tmp_path / "faces.npz")
-    assert f"{faces}/0.png: is 40x40, {said}" in refused(*stats, "--center", 64)
+    assert f"{faces}/0.png: is 40x40, {reason}" in refused(*stats, "--center", 64)
 
 
 def test_an_output_that_cannot_be_written(refused: Refused, artifact: Path, tmp_path: Path) -> None:
@@ -185,21 +186,20 @@ def test_a_run_that_is_there_is_not_overwritten(refused: Refused, artifact: Path
 
 
 @pytest.mark.parametrize("flags", [("--stesp", "3"), ("--steps", "many"), ("--task", "pared")])
-def test_flags_that_are_none(flags: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    """They are answered by the parser, in a box of its own."""
+def test_unknown_flags_and_values(flags: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["train", "--task", "paired", "--data", "shapes", "--out", "x", *flags])
     assert caught.value.code == 2
     assert flags[0] in capsys.readouterr().err
 
 
-def test_an_interruption_tells_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from pocketgan.cli import models
+def test_an_interruption_names_the_way_to_resume(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from pocketgan.cli import listings
 
     def interrupted() -> None:
-        """Stops."""
+        """Stand-in for a long command."""
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(models, "run", interrupted)
+    monkeypatch.setattr(listings, "models", interrupted)
     assert main(["models"]) == 130
     assert "the same command with --resume goes on from the last checkpoint" in capsys.readouterr().err

@@ -1,6 +1,5 @@
-"""Help, version, lists and dry runs: what the command line says of itself."""
+"""Help, version, lists, tables and dry runs of the command line."""
 
-import importlib
 import inspect
 import json
 import re
@@ -10,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pocketgan.cli import COMMANDS, main
+import pocketgan
+from pocketgan.cli import COMMANDS, command_function, main
+from pocketgan.cli.console import say, show_error, show_table
+from pocketgan.cli.parser import headings, help_texts
 from pocketgan.core.artifact import save_artifact
 from pocketgan.core.config import from_json
 from pocketgan.models import resnet
@@ -26,29 +28,42 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
-def test_the_first_page_lists_every_command(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    page = printed(capsys, *arguments)
-    for command in COMMANDS:
-        assert re.search(rf"^ *{command} ", page, re.MULTILINE)
+def test_first_page_lists_every_command_on_one_screen(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, *arguments).splitlines()
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == list(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_every_flag(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_explains_every_flag(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
     assert caught.value.code == 0
     page = capsys.readouterr().out
     assert page.startswith(f"usage: pocketgan {command} ")
-    run = importlib.import_module(f"pocketgan.cli.{command}").run
     words = " ".join(re.sub(r"[│╭╮╰╯─]", " ", page).split())
-    assert " ".join(inspect.getdoc(run).split("\n\n")[0].split()) in words
-    for name, parameter in inspect.signature(run).parameters.items():
-        if parameter.kind is parameter.KEYWORD_ONLY:
-            assert f"--{name.strip('_').replace('_', '-')}" in page
-        if name != "overrides":  # which has its words where it is defined
-            explained = re.search(rf"^    {name}: (.+)", inspect.getdoc(run), re.MULTILINE)
-            assert explained, name
-            assert explained[1].split()[0] in words
+    function = command_function(command)
+    texts = help_texts(function)
+    assert " ".join(texts[""].split()) in words
+    for name, parameter in inspect.signature(function).parameters.items():
+        flag = f"--{name.strip('_').replace('_', '-')}"
+        assert parameter.kind is parameter.POSITIONAL_ONLY or re.search(rf" {flag}[ ,]", words)
+        assert name == "overrides" or texts[name] in words  # the text on overrides stands at their type
+    for meaningless in ("default: None", "default: False", "default: )", "MISSING", "{None}"):
+        assert meaningless not in page
+
+
+def test_flags_are_grouped_with_the_essential_ones_first(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["compress", "--help"])
+    page = capsys.readouterr().out
+    marks = ("TEACHER", "--data", "--budget", "image options", "--size", "training options", "--steps", "run options", "--seed")
+    places = [page.index(mark) for mark in marks]
+    assert places == sorted(places)
+    assert "weights" not in headings(command_function("export"))  # alone it gets no heading
+    assert headings(command_function("inspect"))["weights"] == headings(command_function("inspect"))["bgr"]
 
 
 def test_as_a_program_of_its_own() -> None:
@@ -63,6 +78,36 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     from importlib.metadata import version
 
     assert printed(capsys, "--version") == version("pocketgan") + "\n"
+    assert pocketgan.__version__ == version("pocketgan")
+
+
+WILD = "[bold]layer[/bold] :smile: [red]"
+"""Text of a user that a console with markup or emoji codes would change."""
+
+
+def test_text_of_the_user_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    say(WILD)
+    show_error(WILD)
+    show_table(WILD, (WILD, "n"), [(WILD, 1)])
+    out, err = capsys.readouterr()
+    assert err == f"error: {WILD}\n"
+    assert out.count(WILD) == 4
+
+
+@pytest.mark.parametrize("columns", ["60", "300"])
+def test_tables_fold_between_words(columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pipe a table is at most 120 columns wide, unless one word is longer."""
+    monkeypatch.setenv("COLUMNS", columns)
+    words, path = [f"word{number}" for number in range(40)], "folder/" * 30
+    show_table("", ("name", "text", "n"), [("a", " ".join(words), 1234567)])
+    lines = capsys.readouterr().out.splitlines()
+    assert {len(line) for line in lines} == {120}
+    assert re.findall(r"word\d+", "\n".join(lines)) == words
+    assert lines[3].endswith("1234567 │")
+    show_table("", ("name", "text"), [(path, "x y")])
+    assert path in capsys.readouterr().out
+    show_table("", ("name",), [("a",)])
+    assert max(map(len, capsys.readouterr().out.splitlines())) == len("│ name │")
 
 
 @pytest.fixture
@@ -89,7 +134,7 @@ def test_dry_runs_print_the_configuration_and_do_nothing(
     config = from_json(CompressConfig, json.loads(text))
     assert (config.data.size, config.recovery.steps, config.search.steps, config.multiple) == (48, 7, 7, 8)
     assert (config.budget, config.method_options, config.weights) == ("0.5Mparams", {"importance": "l1"}, "fresh")
-    assert config == from_json(CompressConfig, json.loads(printed(capsys, *_again(artifact, common))))
+    assert config == from_json(CompressConfig, json.loads(printed(capsys, *_as_overrides(artifact, common))))
     text = printed(
         capsys, "compare", artifact, "--data", "shapes", *common, "--methods", "uniform,magnitude", "--budgets", "2x,4x",
         "--weights", "inherit,fresh", "--objectives", "output,none", "--seeds", "3",
@@ -100,7 +145,7 @@ def test_dry_runs_print_the_configuration_and_do_nothing(
     assert not (tmp_path / "run").exists()
 
 
-def _again(artifact: Path, common: tuple[object, ...]) -> tuple[object, ...]:
+def _as_overrides(artifact: Path, common: tuple[object, ...]) -> tuple[object, ...]:
     """The same configuration by overrides alone."""
     steps = ("recovery.steps=7", "search.steps=7", "full.teacher.steps=7", "full.distill.steps=7")
     fields = (*steps, "budget=0.5Mparams", "method=uniform", "weights=fresh", "multiple=8")
@@ -110,16 +155,17 @@ def _again(artifact: Path, common: tuple[object, ...]) -> tuple[object, ...]:
 def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     methods = json.loads(printed(capsys, "methods", "--json"))
     assert methods["methods"]["magnitude"]["options"] == "importance=contribution, least=0.5"
+    assert "strategy_options={}, against=('macs',)" in methods["methods"]["gan-compression"]["options"]
     assert methods["objectives"]["output"]["weight"] == 100
     models = json.loads(printed(capsys, "models", "--json"))
-    assert "ngf: 'int' = 64" in models["resnet"]["options"] or "ngf: int = 64" in models["resnet"]["options"]
+    assert models["pixel"]["options"] == "ndf=64, norm=instance, in_channels=3"
     assert all(entry["summary"] for kind in (models, *methods.values()) for entry in kind.values())
     assert "shapes" in printed(capsys, "data", "list")
     page = printed(capsys, "recipes")
     assert all(name in page for name in RECIPES)
 
 
-def test_data_check_says_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import numpy as np
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""What an artifact says of itself, and files that are none."""
+"""Headers of artifacts, and other files."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_header_alone_tells_the_network(file: Path) -> None:
+def test_the_header_describes_the_network(file: Path) -> None:
     assert read_header(file) == {
         "format": 1,
         "spec": {

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pocketgan.core.config import from_json, override, to_json
@@ -43,6 +43,10 @@ runs = st.builds(
 )
 
 
+few = settings(max_examples=20, deadline=None)
+
+
+@few
 @given(runs)
 def test_json_both_ways(run: Run) -> None:
     text = json.dumps(to_json(run))
@@ -50,13 +54,14 @@ def test_json_both_ways(run: Run) -> None:
     assert override(run, []) == run
 
 
+@few
 @given(runs, finite, st.text())
 def test_an_override_sets_one_field_and_no_other(run: Run, lr: float, name: str) -> None:
     changed = override(run, [f"adam.lr={lr!r}", f"name={json.dumps(name)}"])
     assert changed.adam.lr == lr
     assert changed.name == name
-    back = override(changed, [f"adam.lr={run.adam.lr!r}", f"name={json.dumps(run.name)}"])
-    assert back == run
+    restored = override(changed, [f"adam.lr={run.adam.lr!r}", f"name={json.dumps(run.name)}"])
+    assert restored == run
 
 
 def test_missing_fields_take_their_defaults() -> None:

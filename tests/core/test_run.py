@@ -1,5 +1,7 @@
-"""The run directory: begun once, continued only as what it was, its log and its checkpoints whole after any crash."""
+"""Run directories: begun once, resumed with the same configuration only, log and checkpoints readable after any crash."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from pocketgan.core.run import KEPT_CHECKPOINTS, Run, differences
-from pocketgan.utils.lock import RunLock
+from pocketgan.utils.files import RunLock
 
 
 @dataclass(frozen=True)
@@ -62,24 +64,38 @@ def test_a_run_is_worked_on_by_one_process_at_a_time(tmp_path: Path, monkeypatch
         with pytest.raises(ValueError, match="is being worked on by another process: wait for it, or take another --out"):
             Run.open(tmp_path, Config(), resume=True)
         joining = Run.open(tmp_path, Config(), resume=True, joins=True)
-        assert not joining.turn.take()
-    assert joining.turn.take()
-    joining.turn.give()
+        assert not joining.lock.acquire()
+    assert joining.lock.acquire()
+    joining.lock.release()
 
 
 def test_a_killed_process_holds_no_run(tmp_path: Path) -> None:
-    code = "import sys, time; from pathlib import Path; from pocketgan.utils.lock import RunLock"
-    code += "; turn = RunLock(Path(sys.argv[1])); print(turn.take(), flush=True); time.sleep(60)"
+    code = "import sys, time; from pathlib import Path; from pocketgan.utils.files import RunLock"
+    code += "; lock = RunLock(Path(sys.argv[1])); print(lock.acquire(), flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "True\n"
-    turn = RunLock(tmp_path)
-    assert not turn.take()
+    lock = RunLock(tmp_path)
+    assert not lock.acquire()
     process.kill()
     process.communicate()
-    assert turn.take()
-    assert turn.take()
-    turn.give()
+    assert lock.acquire()
+    assert lock.acquire()
+    assert not RunLock(tmp_path).acquire()
+    lock.release()
+    assert RunLock(tmp_path).acquire()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_on_a_disk_without_locks_every_process_gets_it(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for _ in range(2):
+        lock = RunLock(tmp_path)
+        assert lock.acquire()
+        lock.release()
 
 
 def test_the_log_is_rewound_to_a_step_of_one_stage(tmp_path: Path) -> None:

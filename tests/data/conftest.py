@@ -11,7 +11,7 @@ from PIL import Image
 
 @pytest.fixture
 def put(tmp_path: Path) -> Callable[[str, Image.Image], str]:
-    """Save an image under a path relative to the test's folder; gives the full path."""
+    """Function that saves an image under a path relative to the test's folder and returns the full path."""
 
     def save(name: str, image: Image.Image) -> str:
         path = tmp_path / name

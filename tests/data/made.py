@@ -1,4 +1,4 @@
-"""Images whose pixels say which they are."""
+"""Images and label maps of known content."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ SIDES = {"A": 50, "B": 200}
 
 
 def flat(side: str, number: int, size: tuple[int, int] = (16, 16)) -> Image.Image:
-    """One color: red tells the side, green the number."""
+    """Image of one color: red encodes the side, green the number."""
     return Image.new("RGB", size, (SIDES[side], number, 0))
 
 
-def who(pixels: np.ndarray) -> tuple[str, int]:
+def identify(pixels: np.ndarray) -> tuple[str, int]:
     """Side and number of an image made by ``flat``."""
     assert (pixels == pixels[0, 0]).all()
     side = {value: name for name, value in SIDES.items()}[int(pixels[0, 0, 0])]

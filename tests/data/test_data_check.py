@@ -1,4 +1,4 @@
-"""``check``: what cannot be used is named, what is unusual is counted."""
+"""``check``: unusable files are named, unusual ones are counted."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from PIL import Image
 from pocketgan.data import DataConfig, check, guess_task
 
 
-def found(report) -> dict[str, str]:
+def reasons(report) -> dict[str, str]:
     """``{file name: reason}`` of the problems."""
     return {problem.path.rsplit("/", 1)[-1]: problem.reason for problem in report.problems}
 
@@ -40,7 +40,7 @@ def test_every_bad_file_is_named_with_its_reason(pairs, put):
     put("train/3.jpg", noise(0, (65, 32)))
     whole = (pairs / "test" / "1.jpg").read_bytes()
     (pairs / "test" / "1.jpg").write_bytes(whole[:-100])
-    assert found(checked(pairs, task="paired", full=False)) == {
+    assert reasons(checked(pairs, task="paired", full=False)) == {
         "0.jpg": "is an empty file (0 bytes)",
         "1.jpg": "is not an image that can be read",
         "3.jpg": "is 65x32: an A|B image of odd width has no equal halves",
@@ -58,8 +58,8 @@ def test_images_smaller_than_the_crop(put, tmp_path):
     put("1.png", noise(0, (40, 31)))
     put("2.png", noise(0, (32, 40)))
     report = checked(tmp_path, preprocess="crop")
-    assert list(found(report)) == ["1.png"]
-    assert "is 40x31, smaller than the 32x32 crop" in found(report)["1.png"]
+    assert list(reasons(report)) == ["1.png"]
+    assert "is 40x31, smaller than the 32x32 crop" in reasons(report)["1.png"]
     assert checked(tmp_path).notes == ("1 of 2 images are smaller than the crop: enlarged",)
 
 
@@ -69,8 +69,8 @@ def test_pairs_of_two_folders(put, tmp_path):
         put(f"B/{number}.png", flat("B", number, (32, 32) if number else (32, 36)))
     report = checked(tmp_path)
     assert report.task == "paired"
-    assert list(found(report)) == ["0.png"]
-    assert "a pair has one size" in found(report)["0.png"]
+    assert list(reasons(report)) == ["0.png"]
+    assert "a pair has one size" in reasons(report)["0.png"]
     put("B/9.png", flat("B", 9))
     assert "1 missing: " in str(checked(tmp_path))
     assert checked(tmp_path, task="unpaired").ok
@@ -84,7 +84,7 @@ def test_an_empty_domain_and_a_missing_folder(put, tmp_path):
     assert "does not exist" in str(check(str(tmp_path / "nowhere")))
 
 
-def test_what_is_unusual_is_handled_and_counted(put, tmp_path):
+def test_unusual_files_are_handled_and_counted(put, tmp_path):
     pixels = np.asarray(noise(0, (32, 32)))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -99,13 +99,13 @@ def test_what_is_unusual_is_handled_and_counted(put, tmp_path):
     assert set(report.notes) == {
         "2 of 6 images are grayscale: read as RGB",
         "1 of 6 images have 16 bits: scaled to 8",
-        "1 of 6 images are transparent: laid on white",
+        "1 of 6 images are transparent: composited onto white",
         "1 of 6 images are CMYK: converted to RGB",
-        "1 of 6 images are turned upright as EXIF says",
+        "1 of 6 images are rotated as EXIF says",
     }
 
 
-def test_the_list_is_capped_and_files_of_both_splits_are_told_once(tmp_path):
+def test_the_list_is_capped_and_files_of_both_splits_are_listed_once(tmp_path):
     for number in range(30):
         (tmp_path / f"{number}.png").write_bytes(b"")
     report = checked(tmp_path, task="inputs")
@@ -131,8 +131,8 @@ def test_the_task_is_guessed_from_the_folders(put, tmp_path, files, task):
     assert checked(tmp_path).task == task
 
 
-def test_one_side_alone_is_what_the_caller_takes_it_for(put, tmp_path):
-    """`data check` expects the other side, a student learns from inputs alone."""
+def test_the_caller_decides_the_task_of_one_side_alone(put, tmp_path):
+    """`data check` expects the other side, a student is trained from inputs alone."""
     put("trainA/1.png", flat("A", 0))
     config = DataConfig(path=str(tmp_path))
     assert (guess_task(config), guess_task(config, alone="inputs")) == ("unpaired", "inputs")

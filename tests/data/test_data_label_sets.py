@@ -10,8 +10,8 @@ from made import noise, numbers
 from PIL import Image
 
 from pocketgan.data import DataConfig, eval_batches, open_data, to_bytes, train_batches
+from pocketgan.data.images import hold_out
 from pocketgan.data.labels import instance_edges
-from pocketgan.data.part import hold_out
 
 SIZE = (40, 30)
 VALUES = [0, 1, 2, 3, 255]
@@ -53,12 +53,12 @@ def test_layouts_are_recognized(put, tmp_path, layout, instances):
     batch = next(iter(eval_batches(data, batch=2))).images
     assert batch["target"].shape == (2, 3, 16, 16)
     crop = slice(7, 23), slice(12, 28)  # the middle
-    for own, source in zip((2, 10), batch["input"], strict=True):
-        label_map = numbers(own, SIZE, VALUES)[crop]
-        assert np.array_equal(source[:4].numpy() == 1, label_map == np.arange(4)[:, None, None])
+    for number, channels in zip((2, 10), batch["input"], strict=True):
+        label_map = numbers(number, SIZE, VALUES)[crop]
+        assert np.array_equal(channels[:4].numpy() == 1, label_map == np.arange(4)[:, None, None])
         if instances:
-            instance_map = torch.from_numpy(numbers(own + 100, SIZE, [0, 1, 24001], dtype=np.uint16)[crop].astype(int))
-            assert torch.equal(source[4] == 1, instance_edges(instance_map[None])[0])
+            instance_map = torch.from_numpy(numbers(number + 100, SIZE, [0, 1, 24001], dtype=np.uint16)[crop].astype(int))
+            assert torch.equal(channels[4] == 1, instance_edges(instance_map[None])[0])
 
 
 def test_cityscapes_is_known_by_its_folders_and_evaluated_on_val(put, tmp_path):
@@ -107,8 +107,8 @@ def test_more_than_255_classes(put, tmp_path):
     data = opened(tmp_path, classes=300, preprocess="crop", size=30)
     expected = np.where(values < 300, values.astype(int), -1)
     assert np.array_equal(data.label_target(0), expected)
-    source = next(iter(eval_batches(data, batch=1))).images["input"]
-    assert np.array_equal(data.labels.indices(source)[0], expected[:, 5:35])
+    channels = next(iter(eval_batches(data, batch=1))).images["input"]
+    assert np.array_equal(data.labels.indices(channels)[0], expected[:, 5:35])
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -128,10 +128,10 @@ def test_maps_are_scaled_to_the_nearest_pixel(put, tmp_path):
     put("train/images/0.jpg", noise(0, (50, 30)))
     data = opened(tmp_path, size=20, aspect=2.0)
     across, down = (np.floor((np.arange(n) + 0.5) * long / n).astype(int) for n, long in ((20, 50), (10, 30)))
-    source = next(iter(eval_batches(data, batch=1))).images["input"]
-    assert source.shape == (1, 4, 10, 20)
+    channels = next(iter(eval_batches(data, batch=1))).images["input"]
+    assert channels.shape == (1, 4, 10, 20)
     expected = values[down][:, across].astype(int)
-    assert np.array_equal(data.labels.indices(source)[0], np.where(expected == 255, -1, expected))
+    assert np.array_equal(data.labels.indices(channels)[0], np.where(expected == 255, -1, expected))
     assert np.array_equal(data.label_target(0), np.where(values == 255, -1, values.astype(int)))  # never scaled
 
 
@@ -144,17 +144,17 @@ def street(put, tmp_path):
 
 def test_workers_and_slices_do_not_change_the_batches(street):
     data = opened(street, load_size=20, flip=True)
-    alone = list(itertools.islice(train_batches(data, batch=4, seed=3), 4))
-    helped = train_batches(data, batch=4, seed=3, workers=1)
+    expected = list(itertools.islice(train_batches(data, batch=4, seed=3), 4))
+    parallel = train_batches(data, batch=4, seed=3, workers=1)
     part = train_batches(data, batch=4, seed=3, slice_of=(1, 2))
-    for one in alone:
-        other, half = next(helped), next(part)
+    for one in expected:
+        other, half = next(parallel), next(part)
         assert all(torch.equal(one[role], other[role]) for role in one)
         assert torch.equal(one["input"][2:], half["input"])
-    helped.close()
+    parallel.close()
 
 
-def test_what_crosses_between_processes_is_small(street):
+def test_batches_between_processes_are_integers(street):
     assert {role: (image.dtype, image.shape) for role, image in opened(street).load(0, None).items()} == {
         "input": (np.int32, (16, 16, 2)),  # 16-bit instances
         "target": (np.uint8, (16, 16, 3)),
@@ -177,7 +177,7 @@ def test_the_photos_alone_are_side_b(street):
     for index in range(5):
         assert np.array_equal(photos.load(index, None)["input"], pairs.load(index, None)["target"])
     for task, direction in (("paired", "AtoB"), ("unpaired", "BtoA"), ("inputs", "AtoB")):
-        with pytest.raises(ValueError, match=f"label maps and photos, but the task is {task}: take the task labels"):
+        with pytest.raises(ValueError, match=f"label maps and photos, but the task is {task}: use the task labels"):
             opened(street, task=task, direction=direction)
 
 
@@ -191,16 +191,24 @@ def test_boxes_are_no_label_maps(put, tmp_path):
     (tmp_path / "train/labels").mkdir()
     (tmp_path / "train/labels/1.txt").write_text("0 0.5 0.5 1 1")
     assert len(opened(tmp_path, task="inputs")) == 1
-    with pytest.raises(ValueError, match="has no label maps and photos for train: found the folders train; understood are"):
+    with pytest.raises(ValueError, match="has no label maps and photos for train: found the folders train; known layouts are"):
         opened(tmp_path)
 
 
-def test_classes_are_asked_for_with_the_values_that_there_are(street):
-    with pytest.raises(ValueError, match=r"first 5 hold 0 to 3, 255\. .*classes=256 takes them all.*classes\.txt"):
+def test_the_error_for_missing_classes_lists_the_values(street):
+    with pytest.raises(ValueError, match=r"first 5 hold 0 to 3, 255\. .*classes=256 makes all of them classes.*classes\.txt"):
         opened(street, classes=None)
     (street / "classes.txt").write_text("sky\nroad #102030")
     labels = opened(street, classes=None).labels
     assert (labels.classes, labels.colors[1]) == (("sky", "road"), (16, 32, 48))
+
+
+def test_the_first_eight_label_maps_are_listed(put, tmp_path):
+    for number in range(9):
+        put(f"train/images/{number}.png", noise(0, SIZE))
+        put(f"train/labels/{number}.png", Image.new("L", SIZE, 2 * number))
+    with pytest.raises(ValueError, match=r"The first 8 hold 0, 2, 4, 6, 8, 10, 12, 14\. Give"):
+        opened(tmp_path, classes=None)
 
 
 def test_every_split_has_instance_maps_or_none(street, put):
@@ -226,7 +234,7 @@ def test_label_files_that_cannot_be_used_are_refused(put, tmp_path, image, name,
 
 @pytest.mark.parametrize(
     ("fields", "message"),
-    [({"direction": "BtoA"}, "the source is the label map"), ({"classes": 0}, "classes=0 must be at least 1")],
+    [({"direction": "BtoA"}, "the input is always the label map"), ({"classes": 0}, "classes=0 must be at least 1")],
 )
 def test_wrong_settings_are_refused(street, fields, message):
     with pytest.raises(ValueError, match=message):

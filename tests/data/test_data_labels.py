@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 
 from pocketgan.data import to_bytes
 from pocketgan.data.cityscapes import CLASSES, train_ids
-from pocketgan.data.classes import cityscapes, known_labels
-from pocketgan.data.labels import Labels, instance_edges, numbered, palette
+from pocketgan.data.labels import Labels, cityscapes, instance_edges, known_labels, numbered, palette
 
 LABELS = numbered(5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 999),
     void=st.booleans(),
@@ -30,20 +29,20 @@ def test_indices_undo_one_hot_and_every_pixel_has_one_class_or_is_void(seed, voi
     low = 0 if dtype is torch.uint8 else -3
     maps = torch.randint(low, 9, (2, 4, 6), generator=generator).to(dtype)
     instances = torch.randint(0, 3, (2, 4, 6), generator=generator).to(dtype) if edges else None
-    source = labels.one_hot(maps, instances)
-    assert source.shape == (2, 5 + void + edges, 4, 6)
-    assert source.dtype == torch.float32
+    channels = labels.one_hot(maps, instances)
+    assert channels.shape == (2, 5 + void + edges, 4, 6)
+    assert channels.dtype == torch.float32
     expected = torch.where((maps >= 0) & (maps < 5), maps.long(), -1)
-    assert torch.equal(labels.indices(source), expected)
-    assert torch.equal(source[:, :5].sum(dim=1), (expected >= 0).float())
-    assert all(torch.equal(source[:, k] == 1, maps == k) for k in range(5))
+    assert torch.equal(labels.indices(channels), expected)
+    assert torch.equal(channels[:, :5].sum(dim=1), (expected >= 0).float())
+    assert all(torch.equal(channels[:, k] == 1, maps == k) for k in range(5))
     if void:
-        assert torch.equal(source[:, 5] == 1, expected < 0)
+        assert torch.equal(channels[:, 5] == 1, expected < 0)
     if instances is not None:
-        assert torch.equal(source[:, -1] == 1, instance_edges(instances))
+        assert torch.equal(channels[:, -1] == 1, instance_edges(instances))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 999), height=st.integers(1, 6), width=st.integers(1, 6))
 def test_an_edge_is_where_one_of_four_neighbors_differs(seed, height, width):
     instances = torch.randint(0, 2, (2, height, width), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
@@ -63,15 +62,15 @@ def test_only_the_inequality_of_instances_counts(seed, factor):
     assert torch.equal(instance_edges(instances), instance_edges((instances * factor + 1).int()))
 
 
-def test_images_show_colors_black_void_and_darker_edges():
+def test_images_for_people_have_colors_black_void_and_darker_edges():
     labels = replace(LABELS, edges=True, colors=((10, 20, 30), (200, 100, 50), *palette(3)))
     maps = torch.tensor([[[0, 0, 1, 1], [9, 9, 1, 1]]])
     instances = torch.tensor([[[0, 0, 0, 7], [0, 0, 0, 7]]])
     image = labels.colored(labels.one_hot(maps, instances))
     assert (image.min() >= -1, image.shape) == (True, (1, 3, 2, 4))
-    shown = to_bytes(image)[0]
-    assert shown[0].tolist() == [[10, 20, 30], [10, 20, 30], [80, 40, 20], [80, 40, 20]]
-    assert shown[1].tolist() == [[0, 0, 0], [0, 0, 0], [80, 40, 20], [80, 40, 20]]
+    pixels = to_bytes(image)[0]
+    assert pixels[0].tolist() == [[10, 20, 30], [10, 20, 30], [80, 40, 20], [80, 40, 20]]
+    assert pixels[1].tolist() == [[0, 0, 0], [0, 0, 0], [80, 40, 20], [80, 40, 20]]
     plain = replace(labels, edges=False)
     assert to_bytes(plain.colored(plain.one_hot(maps)))[0, 0, 2].tolist() == [200, 100, 50]
 
@@ -126,8 +125,8 @@ def test_cityscapes_has_35_input_classes_and_19_evaluated_ones():
 def test_coco_stuff_has_184_channels():
     labels = replace(known_labels("coco-stuff"), edges=True)
     assert labels.channels == 184  # 182 classes, "don't care", edges: as published
-    source = labels.one_hot(torch.tensor([[[181, 255]]]), torch.zeros(1, 1, 2, dtype=torch.int32))
-    assert source[0, :, 0].argmax(dim=0).tolist() == [181, 182]
+    channels = labels.one_hot(torch.tensor([[[181, 255]]]), torch.zeros(1, 1, 2, dtype=torch.int32))
+    assert channels[0, :, 0].argmax(dim=0).tolist() == [181, 182]
 
 
 def test_names_and_colors_are_read_from_a_file(tmp_path):

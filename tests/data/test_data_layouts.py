@@ -1,14 +1,14 @@
-"""The ecosystem's folders, recognized without being told."""
+"""Folder layouts, recognized from the names of folders and files."""
 
 import re
 
 import numpy as np
 import pytest
-from made import flat, who
+from made import flat, identify
 from PIL import Image
 
 from pocketgan.data import DataConfig, open_data
-from pocketgan.data.folders import natural
+from pocketgan.data.layout import natural
 
 CONFIG = {"size": 16}
 
@@ -21,13 +21,13 @@ def aligned(number: int, size=(16, 16)) -> Image.Image:
     return both
 
 
-def shown(data) -> list[dict[str, tuple[str, int]]]:
-    """Side and number of everything that a data set shows, in order."""
-    return [{role: who(image) for role, image in data.load(i, None).items()} for i in range(len(data))]
+def contents(data) -> list[dict[str, tuple[str, int]]]:
+    """Side and number of every image of a data set, in order."""
+    return [{role: identify(image) for role, image in data.load(i, None).items()} for i in range(len(data))]
 
 
-def both(numbers, source="A", target="B"):
-    return [{"input": (source, n), "target": (target, n)} for n in numbers]
+def both(numbers, side="A", target="B"):
+    return [{"input": (side, n), "target": (target, n)} for n in numbers]
 
 
 def opened(path, task, split, **fields):
@@ -55,47 +55,57 @@ def unaligned_folder(put, tmp_path):
 def test_aligned_pairs_in_natural_order(aligned_folder):
     data = opened(aligned_folder, "paired", "train")
     assert data.names == ("1", "2", "10")
-    assert shown(data) == both([1, 2, 10])
+    assert contents(data) == both([1, 2, 10])
     assert "3 pairs, aligned A|B, AtoB" in data.describe()
 
 
-def test_direction_exchanges_source_and_target(aligned_folder):
-    assert shown(opened(aligned_folder, "paired", "train", direction="BtoA")) == both([1, 2, 10], "B", "A")
+def test_direction_exchanges_input_and_target(aligned_folder):
+    assert contents(opened(aligned_folder, "paired", "train", direction="BtoA")) == both([1, 2, 10], "B", "A")
 
 
 def test_val_serves_where_there_is_no_test_and_test_comes_first(aligned_folder, put):
-    assert shown(opened(aligned_folder, "paired", "test")) == both([3])
+    assert contents(opened(aligned_folder, "paired", "test")) == both([3])
     put("test/4.png", aligned(4))
-    assert shown(opened(aligned_folder, "paired", "test")) == both([4])
+    assert contents(opened(aligned_folder, "paired", "test")) == both([4])
 
 
 @pytest.mark.parametrize(("direction", "side"), [("AtoB", "A"), ("BtoA", "B")])
-def test_inputs_are_the_source_side_alone(aligned_folder, unaligned_folder, direction, side):
+def test_inputs_are_one_side_alone(aligned_folder, unaligned_folder, direction, side):
     data = opened(aligned_folder / "train", "inputs", "train", direction=direction)
-    assert shown(data) == [{"input": (side, n)} for n in (1, 2, 10)]
+    assert contents(data) == [{"input": (side, n)} for n in (1, 2, 10)]
 
 
 def test_pairs_can_be_read_unpaired(aligned_folder):
     data = opened(aligned_folder, "unpaired", "train")
-    drawn = {(who(got["input"]), who(got["target"])) for i in range(9) for got in [data.load(i, np.random.default_rng(i))]}
-    assert any(source[1] != target[1] for source, target in drawn)
-    assert all((source[0], target[0]) == ("A", "B") for source, target in drawn)
+    drawn = {
+        (identify(got["input"]), identify(got["target"])) for i in range(9) for got in [data.load(i, np.random.default_rng(i))]
+    }
+    assert any(one[1] != other[1] for one, other in drawn)
+    assert all((one[0], other[0]) == ("A", "B") for one, other in drawn)
 
 
 def test_images_that_are_not_twice_as_wide_are_single(put, tmp_path):
     for number in range(3):
         put(f"train/{number}.png", flat("A", number, (20, 16)))
     data = opened(tmp_path, "inputs", "train")
-    assert shown(data) == [{"input": ("A", n)} for n in range(3)]
+    assert contents(data) == [{"input": ("A", n)} for n in range(3)]
     with pytest.raises(ValueError, match="holds single images, but the task is unpaired"):
         opened(tmp_path, "unpaired", "train")
+
+
+@pytest.mark.parametrize(("single", "side"), [("8", "A"), ("7", None)])
+def test_the_first_eight_images_decide_whether_files_are_aligned(put, tmp_path, single, side):
+    for number in range(9):
+        put(f"{number}.png", flat("A", 0, (16, 16) if str(number) == single else (32, 16)))
+    kind = opened(tmp_path, "inputs", "train").source.kind
+    assert kind == (f"side {side} of aligned A|B files" if side else "single images")
 
 
 def test_aligned_can_be_stated(put, tmp_path):
     put("train/0.png", aligned(0, (20, 16)))
     put("train/1.png", aligned(1, (20, 16)))
-    assert shown(opened(tmp_path, "inputs", "train", aligned=True))[1] == {"input": ("A", 1)}
-    assert shown(opened(tmp_path, "paired", "train"))[1] == both([1])[0]
+    assert contents(opened(tmp_path, "inputs", "train", aligned=True))[1] == {"input": ("A", 1)}
+    assert contents(opened(tmp_path, "paired", "train"))[1] == both([1])[0]
     whole = opened(tmp_path, "inputs", "train", aligned=False, preprocess="none").load(0, None)["input"]
     assert whole.shape == (16, 40, 3)
 
@@ -103,12 +113,12 @@ def test_aligned_can_be_stated(put, tmp_path):
 def test_unaligned_folders(unaligned_folder):
     train, test = (opened(unaligned_folder, "unpaired", split) for split in ("train", "test"))
     assert train.names == ("a0", "a1", "a2")
-    assert [got["target"] for got in shown(train)] == [("B", 10), ("B", 11), ("B", 10)]
-    assert [got["input"] for got in shown(test)] == [("A", 100), ("A", 101), ("A", 102)]
+    assert [got["target"] for got in contents(train)] == [("B", 10), ("B", 11), ("B", 10)]
+    assert [got["input"] for got in contents(test)] == [("A", 100), ("A", 101), ("A", 102)]
     assert opened(unaligned_folder, "unpaired", "train", direction="BtoA").counts == {"input": 2, "target": 3}
 
 
-def test_an_unpaired_epoch_is_the_larger_side_but_evaluating_shows_each_source_once(unaligned_folder):
+def test_an_unpaired_epoch_is_the_larger_side_but_evaluation_has_each_input_once(unaligned_folder):
     assert len(opened(unaligned_folder, "unpaired", "train", direction="BtoA")) == 3
     assert len(opened(unaligned_folder, "unpaired", "test", direction="BtoA")) == 2
 
@@ -123,7 +133,7 @@ def test_name_lists_choose_and_order(unaligned_folder):
 
 def test_one_side_is_enough_for_inputs(put, tmp_path):
     put("trainB/1.png", flat("B", 1))
-    assert shown(opened(tmp_path, "inputs", "train", direction="BtoA")) == [{"input": ("B", 1)}]
+    assert contents(opened(tmp_path, "inputs", "train", direction="BtoA")) == [{"input": ("B", 1)}]
     with pytest.raises(ValueError, match=r"trainA does not exist: this side of the data has no images"):
         opened(tmp_path, "unpaired", "train")
 
@@ -135,7 +145,7 @@ def test_two_folders_are_paired_by_name(put, tmp_path, pattern):
         put(pattern.format(side="B", n=number) + ".bmp", flat("B", number))
     data = opened(tmp_path, "paired", "train")
     assert data.names == ("2", "9", "11")
-    assert shown(data) == both([2, 9, 11])
+    assert contents(data) == both([2, 9, 11])
 
 
 def test_names_without_a_partner_are_named(put, tmp_path):
@@ -168,7 +178,7 @@ def test_halves_of_different_size_are_named(put, tmp_path):
         opened(tmp_path, "paired", "train").load(0, None)
 
 
-def test_a_flat_folder_serves_both_splits_and_says_so(put, tmp_path):
+def test_a_flat_folder_serves_both_splits_with_a_note(put, tmp_path):
     for name in ("b/2.png", "1.png", ".hidden.png", "__MACOSX/3.png"):
         put(name, flat("A", 7))
     (tmp_path / "notes.txt").write_text("not an image")
@@ -183,7 +193,7 @@ def test_evaluating_on_the_training_images_warns_once(put, tmp_path):
     with pytest.warns(UserWarning, match="has no test images: evaluated on the training images") as caught:
         data = opened(tmp_path, "paired", "test")
     assert len(caught) == 1
-    assert shown(data) == both([1])
+    assert contents(data) == both([1])
 
 
 def test_limit_takes_the_first_of_each_side(aligned_folder, unaligned_folder):
@@ -196,13 +206,19 @@ def test_limit_takes_the_first_of_each_side(aligned_folder, unaligned_folder):
     [
         ([], "inputs", "holds no images (it holds nothing)"),
         (["a.gif", "b.gif", "c.txt"], "inputs", "holds no images (it holds 2 .gif, 1 .txt)"),
+        (
+            [f"{n}.{e}" for e, count in (("a", 4), ("b", 3), ("c", 2), ("d", 1)) for n in range(count)],
+            "inputs",
+            "4 .a, 3 .b, 2 .c)",
+        ),
+        ([f"{n}/train/1.png" for n in range(9)] + ["test/1.png"], "paired", "0, 1, 2, 3, 4, 5, 6, 7 and 2 more"),
         (["trainA/1.png", "trainB/1.doc"], "unpaired", "trainB holds no images (it holds 1 .doc)"),
         (["test/1.png"], "paired", "has no train images: found the folders test"),
     ],
 )
 def test_missing_images_are_explained(tmp_path, files, task, message):
     for name in files:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(ValueError, match=re.escape(message)):
         opened(tmp_path, task, "train")

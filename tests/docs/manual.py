@@ -1,4 +1,4 @@
-"""The pages, and the code that stands in them."""
+"""The pages, and the code in them."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
-    page.relative_to(ROOT).as_posix(): page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    page.relative_to(ROOT).as_posix(): page.read_text()
+    for page in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
 }
 """``{path: text}`` of every page."""
 
 
 def blocks(language: str) -> dict[str, str]:
     """``{page:line: text}`` of every code block in that language."""
-    found = {}
+    texts = {}
     for page, text in PAGES.items():
         for match in re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-            found[f"{page}:{text.count(chr(10), 0, match.start()) + 2}"] = match[1]
-    return found
+            texts[f"{page}:{text.count(chr(10), 0, match.start()) + 2}"] = match[1]
+    return texts
 
 
 def commands() -> dict[str, list[str]]:
     """``{page:line: words}`` of every line in a shell block."""
-    found = {}
+    lines = {}
     for place, block in blocks("sh").items():
         page, _, first = place.rpartition(":")
-        found |= {f"{page}:{int(first) + index}": shlex.split(line) for index, line in enumerate(block.splitlines())}
-    return found
+        lines |= {f"{page}:{int(first) + index}": shlex.split(line) for index, line in enumerate(block.splitlines())}
+    return lines
 
 
 def table(page: str, column: str) -> dict[str, list[str]]:
-    """``{first cell: the other cells}`` of the table whose header begins with that column; code marks are taken off."""
+    """``{first cell: the other cells}`` of the table whose header begins with that column; without code marks."""
     lines = PAGES[page].splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith(f"| {column} |"))
     rows = {}
@@ -46,5 +47,5 @@ def table(page: str, column: str) -> dict[str, list[str]]:
 
 
 def coded(text: str) -> set[str]:
-    """Everything that is written as code."""
+    """All code spans."""
     return set(re.findall(r"`([^`]+)`", text))

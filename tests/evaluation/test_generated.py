@@ -1,4 +1,4 @@
-"""Images generated from numbers, and in styles: how many, beside which, evaluated by what, and which of them are kept."""
+"""Images generated from latents, and in styles: their number, references, metrics and saved files."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +15,16 @@ from pocketgan.data.config import DataConfig
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.loader import eval_batches
 from pocketgan.evaluation import EvaluationConfig, evaluate
-from pocketgan.metrics.frechet import frechet_distance
-from pocketgan.metrics.precision_recall import precision, recall
+from pocketgan.metrics.distances import frechet_distance, precision, recall
 from pocketgan.metrics.statistics import F64, FeatureStatistics
 from pocketgan.models import munit, resnet, stylegan2
-from pocketgan.utils.image_files import to_uint8
+from pocketgan.utils.images import to_uint8
 
 CPU = torch.device("cpu")
 
 
 class Means:
-    """Of each channel; keeps what it saw."""
+    """Extractor: the mean of each channel; keeps its outputs."""
 
     name, dim = "toy", 3
 
@@ -72,11 +71,11 @@ def moments(rows: F64) -> Any:
 
 @pytest.mark.parametrize("generated", [None, 11])
 def test_many_images_beside_all_real_ones(means: Means, generated: int | None) -> None:
-    """As many as asked for, or as there are real ones; precision and recall are measured without being asked for."""
+    """As many as asked for, or as there are real ones; precision and recall are measured by default."""
     images, model = data("unconditional"), generator()
     config = EvaluationConfig(features="toy.onnx", generated=generated, batch=4)
     found = evaluate({"image": model}, images, config, device=CPU)["image"].quality
-    fakes = rows(model, images.drawing({"input": 4, "noise": 656}, count=generated or 5))
+    fakes = rows(model, images.with_latents({"input": 4, "noise": 656}, count=generated or 5))
     (batch,) = eval_batches(images, batch=99)
     reals = Means()(batch.images["target"])
     assert sorted(map(len, means.seen)) == sorted([4, 1, 4, 1] if generated is None else [4, 4, 3, 4, 1])
@@ -86,7 +85,7 @@ def test_many_images_beside_all_real_ones(means: Means, generated: int | None) -
     assert found["recall[toy]"] == recall(fakes, reals)
 
 
-def test_a_student_is_held_against_its_teacher_number_by_number(means: Means) -> None:
+def test_a_student_is_compared_with_its_teacher_latent_by_latent(means: Means) -> None:
     teacher, config = generator(), EvaluationConfig(features="toy.onnx", generated=6)
     found = evaluate({"teacher": teacher, "student": teacher}, data("unconditional"), config, device=CPU, teacher="teacher")
     assert found["student"].quality["ssim_to_teacher"] == pytest.approx(1, abs=1e-5)
@@ -104,7 +103,7 @@ def test_a_student_is_held_against_its_teacher_number_by_number(means: Means) ->
         ("unpaired", None, None, None),
     ],
 )
-def test_precision_and_recall_come_by_themselves_for_images_from_numbers_alone(
+def test_precision_and_recall_are_default_for_unconditional_generators(
     task: TaskName, metrics: tuple[str, ...] | None, features: str | None, asked: tuple[str, ...] | None
 ) -> None:
     config = EvaluationConfig(metrics=metrics, features=features)
@@ -116,35 +115,35 @@ def read(path: Path) -> np.ndarray:
         return np.array(image)
 
 
-def test_files_of_images_from_numbers(tmp_path: Path) -> None:
-    """The first few, as the index draws them; neither a source nor a target goes with them."""
+def test_files_of_images_from_latents(tmp_path: Path) -> None:
+    """The first few, as the index draws them, without input or target."""
     images, models = data("unconditional"), {"teacher": generator(), "student": generator(1)}
     evaluate(models, images, EvaluationConfig(images=3, batch=2), device=CPU, teacher="teacher", keep=tmp_path)
     names = {f"{index:03d}_{name}.png" for index in range(3) for name in models}
     assert {path.name for path in tmp_path.iterdir()} == names
-    numbers = images.drawing({"input": 4, "noise": 656}, count=5).load(2, None)
+    numbers = images.with_latents({"input": 4, "noise": 656}, count=5).load(2, None)
     with torch.no_grad():
         image = models["student"](*(torch.from_numpy(numbers[name])[None] for name in ("input", "noise")))
     assert np.abs(read(tmp_path / "002_student.png").astype(int) - to_uint8(image[0].clamp(-1, 1))).max() <= 1
 
 
 def test_files_of_images_in_styles(tmp_path: Path, means: Means) -> None:
-    """A style of each image's own, then two that are the same for all; the source beside them, and as it was not generated."""
+    """A style for each image, then two that are the same for all, and the input; an identity is not saved."""
     images, model = data("multimodal"), stylist()
     models = {"image": model, "input": nn.Identity()}
     evaluate(models, images, EvaluationConfig(images=3, batch=2, features="toy.onnx"), device=CPU, keep=tmp_path)
     roles = ("input", "image", "image-style2", "image-style3")
     assert {path.name for path in tmp_path.iterdir()} == {f"{index:03d}_{role}.png" for index in range(3) for role in roles}
-    (batch,) = eval_batches(images.drawing({"style": 3}), batch=5)
+    (batch,) = eval_batches(images.with_latents({"style": 3}), batch=5)
     with torch.no_grad():
-        wanted = {"image": model(batch.images["input"], batch.images["style"])}
+        expected = {"image": model(batch.images["input"], batch.images["style"])}
         for number in (2, 3):
             style = torch.from_numpy(np.random.default_rng(number).standard_normal(3, dtype=np.float32))
-            wanted[f"image-style{number}"] = model(batch.images["input"], style.expand(5, -1))
-    for role, raw in wanted.items():
+            expected[f"image-style{number}"] = model(batch.images["input"], style.expand(5, -1))
+    for role, raw in expected.items():
         for index in range(3):
             assert np.abs(read(tmp_path / f"{index:03d}_{role}.png").astype(int) - to_uint8(raw[index])).max() <= 1
-    assert len(means.seen) == 3 * 2 + 3  # further styles are shown, not evaluated
+    assert len(means.seen) == 3 * 2 + 3  # further styles are saved, not evaluated
 
 
 @pytest.mark.parametrize("task", ["unpaired", "inputs"])

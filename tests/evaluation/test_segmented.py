@@ -1,4 +1,4 @@
-"""Images read back as label maps: by a segmenter that knows the colors, so that every figure is known beforehand."""
+"""Segmentation metrics, by a segmenter that knows the colors, so that every value is known beforehand."""
 
 import re
 from pathlib import Path
@@ -16,10 +16,9 @@ from pocketgan.data.config import DataConfig
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.evaluation import EvaluationConfig, evaluate
 from pocketgan.models import spade
-from pocketgan.models.spectral import folded
+from pocketgan.models.layers import folded
 from pocketgan.pretrained.segmenters import make_segmenter
-from pocketgan.search.fitness import MIoUFitness
-from pocketgan.search.scoring import on_all
+from pocketgan.search.fitness import MIoUFitness, score_all_images
 
 CPU = torch.device("cpu")
 
@@ -53,7 +52,7 @@ def write(path: Path, colors: Tensor) -> None:
 
 
 class Generator(nn.Module):
-    """Every pixel in its class's color, but all of those in ``wrong`` in the first one's."""
+    """Generator of every pixel in its class's color; those of classes in ``wrong`` in the first class's."""
 
     stride = 1
 
@@ -88,13 +87,13 @@ def test_figures_are_those_of_the_pixels_that_were_generated(data: ImageData, fi
     assert own[3] == 0
     assert own[0] == pytest.approx(ground / (ground + lost))
     assert all(own[k] == 1 for k in own if k not in (0, 3) and (true == k).any())
-    there = [value for value in own.values() if value is not None]
-    assert found["wrong"].quality[f"miou[{name}]"] == pytest.approx(sum(there) / len(there))
-    assert set(found["real"].quality) == set(found["right"].quality)  # the real images in the same eyes
+    present = [value for value in own.values() if value is not None]
+    assert found["wrong"].quality[f"miou[{name}]"] == pytest.approx(sum(present) / len(present))
+    assert set(found["real"].quality) == set(found["right"].quality)  # the real images by the same segmenter
 
 
 def test_a_search_by_it_scores_the_same_pixels(data: ImageData, file: Path) -> None:
-    """One minus mIoU over all images, whatever parts they were scored in."""
+    """Fitness is 1 - mIoU over all images, scored in any parts."""
     segmenter, generator = make_segmenter(str(file)), Generator(data, (3,))
     sources = torch.cat([data.floats("input", torch.from_numpy(data.load(k, None)["input"])[None]) for k in range(len(data))])
 
@@ -105,9 +104,9 @@ def test_a_search_by_it_scores_the_same_pixels(data: ImageData, file: Path) -> N
 
     fitness = MIoUFitness(generate, segmenter, data.label_target, len(data))  # type: ignore[arg-type]
     evaluated = evaluate({"it": generator}, data, EvaluationConfig(segmenter=str(file), metrics=("miou",)), device=CPU)
-    assert on_all(fitness, {}) == pytest.approx(1 - next(iter(evaluated["it"].quality.values())))
+    assert score_all_images(fitness, {}) == pytest.approx(1 - next(iter(evaluated["it"].quality.values())))
     halves = np.concatenate([fitness.rows({}, range(3)), fitness.rows({}, range(3, len(data)))])
-    assert fitness.score(halves) == on_all(fitness, {})
+    assert fitness.score(halves) == score_all_images(fitness, {})
 
 
 def test_classes_that_are_missing_in_the_target_count_as_the_published_protocol_has_it(data: ImageData, file: Path) -> None:
@@ -129,31 +128,31 @@ def test_classes_that_are_missing_in_the_target_count_as_the_published_protocol_
         yield slice(0, 1), image
 
     scores = [MIoUFitness(generate, one, lambda _: data.label_target(few[0]), 1) for one in (segmenter, Coco())]  # type: ignore[arg-type]
-    strict, lenient = (on_all(one, {}) for one in scores)
+    strict, lenient = (score_all_images(one, {}) for one in scores)
     assert lenient < 0.1 < strict
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (("--segmenter", "{other}"), r"tells 2 classes apart, the label maps have 7"),
+        (("--segmenter", "{other}"), r"has 2 classes, the label maps have 7"),
         (("--segmenter", "{nothing}"), r"nothing\.onnx"),
         (("--metrics", "miou"), r"measured by a segmenter: give --segmenter"),
     ],
 )
-def test_what_cannot_be_read_back_is_told(
-    arguments: tuple[str, ...], told: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_impossible_segmentations_are_refused(
+    arguments: tuple[str, ...], message: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path / "other.onnx", torch.rand(2, 3))
     save_artifact(tmp_path / "g.safetensors", folded(spade(2, in_channels=8, upsamplings=5).build()), size=32)
     given = [word.format(other=tmp_path / "other.onnx", nothing=tmp_path / "nothing.onnx") for word in arguments]
     assert main(["evaluate", str(tmp_path / "g.safetensors"), "--data", "shapes", "--task", "labels", *given]) != 0
     text = capsys.readouterr().err.replace("\n", " ")
-    assert re.search(told, text), text
+    assert re.search(message, text), text
     assert "Traceback" not in text
 
 
-def test_maps_of_other_classes_than_the_generator_was_trained_on_are_told(
+def test_maps_of_other_classes_than_the_generator_was_trained_on_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_artifact(tmp_path / "g.safetensors", folded(spade(2, in_channels=12, upsamplings=5).build()), size=32)

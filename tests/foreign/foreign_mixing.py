@@ -1,6 +1,6 @@
 """Small generators as people write them, N x 3 x H x W -> the same: gates, conditions, attention, tensors of one's own.
 
-None of them knows of pocketgan, but for the one that declares the axes of its kernel.
+None of them uses pocketgan; one declares the axes of its kernel.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class ChunkedGate(nn.Module):
-    """Gated convolutions of free-form ingenerating: one layer makes features and gates."""
+    """Gated convolutions of free-form inpainting: one layer makes features and gates."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class AdaptiveNorm(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """SAGAN: 1 x 1 convolutions make queries, keys and values; a learnt number lets attention in."""
+    """SAGAN: 1 x 1 convolutions make queries, keys and values; a learned factor scales the attention."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Small generators as people write them, N x 3 x H x W -> the same: convolutions, norms, and how they are joined.
 
-None of them knows of pocketgan. Widths are distinct where their style allows it.
+None of them uses pocketgan. Widths are distinct where their style allows it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class PreActivation(nn.Module):
 
 
 class Reused(nn.Module):
-    """One block that runs three times, as in DRRN, and one activation with numbers for all layers of a width."""
+    """A block that runs three times, as in DRRN, and one activation with slopes for all layers of a width."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What becomes of generators that others wrote, each in another style: the table that tests hold and the manual shows."""
+"""Foreign generators, each in another style, with the expected result: the table of the tests and of the manual."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import foreign_mixing as mixing
 import foreign_plain as plain
 from torch import nn
 
-from pocketgan.foreign.factory import give
+from pocketgan.foreign.factory import register_factory
 from pocketgan.foreign.wrap import wrap_foreign
 from zoo import randomize_
 
@@ -18,20 +18,20 @@ SHAPE = (32, 32)
 
 
 class Style(NamedTuple):
-    """A way to write generators, and what is expected of it."""
+    """A way to write generators, and the expected result."""
 
     title: str
     make: Callable[[], nn.Module]
     groups: Mapping[str, int] = {}
-    """The widths that are found; of one that is refused, those that are left once ``keep`` is kept."""
+    """The traced widths; for a refused style, the widths once the layers in ``keep`` are kept."""
     kept: Mapping[str, str] = {}
-    """Layers that stay whole, with the reason."""
+    """Layers whose channels all stay, with the reason."""
     sized: Mapping[str, str] = {}
-    """``{layer.attribute: what sizes it}`` where that is more than one group with one number a channel."""
+    """``{layer.attribute: its named width}`` if that is more than one group with one number per channel."""
     law: str | None = None
-    """The law that does not hold; None where all do."""
+    """The law that does not hold; None if all hold."""
     keep: tuple[str, ...] = ()
-    """What the message says to keep."""
+    """Layers that the message tells the user to keep."""
     blamed: tuple[str, ...] = ()
     """Layers that the message names."""
 
@@ -55,7 +55,7 @@ TABLE: tuple[Style, ...] = (
         plain.ImageResidual,
         {"encode_0": 11, "encode_2": 7, "mix": 5},
         {"out": WITH_IMAGE},
-        {"mix.in_channels": "encode_2:7 + :3"},
+        {"mix.in_channels": "encode_2:7 + (fixed):3"},
     ),
     Style(
         "dense connections",
@@ -223,15 +223,15 @@ STYLES = {style.title: style for style in TABLE}
 LAWFUL = {title: style for title, style in STYLES.items() if style.law is None}
 
 
-def given(style: Style, *, seed: int = 0) -> nn.Module:
-    """The generator with every tensor drawn at random, its factory named."""
-    give(style.title, style.make)
+def build(style: Style, *, seed: int = 0) -> nn.Module:
+    """The generator with every tensor drawn at random, its factory registered."""
+    register_factory(style.title, style.make)
     return randomize_(style.make(), seed=seed)
 
 
-def adopted(style: Style, *, keep: tuple[str, ...] = ()) -> nn.Module:
+def wrap(style: Style, *, keep: tuple[str, ...] = ()) -> nn.Module:
     """The same with named widths."""
-    return wrap_foreign(given(style), factory=style.title, shape=SHAPE, keep=keep)
+    return wrap_foreign(build(style), factory=style.title, shape=SHAPE, keep=keep)
 
 
 def rows() -> list[str]:
@@ -249,7 +249,7 @@ def _message(style: Style) -> str:
     reasons: dict[str, list[str]] = {}
     for name, reason in style.kept.items():
         reasons.setdefault(reason, []).append(f"`{name}`")
-    whole = [f"{', '.join(names)} whole: {reason}" for reason, names in reasons.items()]
+    kept = [f"{', '.join(names)} whole: {reason}" for reason, names in reasons.items()]
     keep = ["`" + " ".join(f"--keep {name}" for name in style.keep) + "`"] if style.keep else []
     random = ["the same image gives the same image: no draws in forward"] if style.law == "repeat" else []
-    return "; ".join([*keep, *random, *whole])
+    return "; ".join([*keep, *random, *kept])

@@ -1,14 +1,14 @@
-"""What `check_laws` says of networks whose widths are named wrongly on purpose, and of images of other values."""
+"""Messages of `check_laws` for networks that break a law on purpose, and for images of other formats."""
 
 import pytest
 import torch
 import torch.nn.functional as F
-from foreign_zoo import SHAPE, STYLES, given
+from foreign_zoo import SHAPE, STYLES, build
 from torch import Tensor, nn
 
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import spec_of
-from pocketgan.foreign.factory import give
+from pocketgan.foreign.factory import register_factory
 from pocketgan.foreign.laws import NAMED, CheckFailed
 from pocketgan.foreign.spec import PixelFormat
 from pocketgan.foreign.wrap import wrap_foreign
@@ -16,7 +16,7 @@ from zoo import randomize_
 
 
 class Together(nn.Module):
-    """Two layers of which either may be narrower, but not both: what is missing is made up for once."""
+    """Two layers of which either may be narrower, but not both: the forward reacts to both being narrower."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Together(nn.Module):
 
 
 class ManyHard(nn.Module):
-    """Eight layers whose widths stand in forward."""
+    """Eight layers whose widths are written into forward."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,34 +44,34 @@ class ManyHard(nn.Module):
         return self.out(F.relu(self.mid(x)))
 
 
-def adopted(kind: type[nn.Module], **more: object) -> nn.Module:
-    give(kind.__name__, kind)
-    return wrap_foreign(randomize_(kind()), factory=kind.__name__, shape=SHAPE, **more)  # type: ignore[arg-type]
+def wrap(kind: type[nn.Module], **options: object) -> nn.Module:
+    register_factory(kind.__name__, kind)
+    return wrap_foreign(randomize_(kind()), factory=kind.__name__, shape=SHAPE, **options)  # type: ignore[arg-type]
 
 
 def test_groups_that_break_a_law_only_together_are_found() -> None:
-    """One of the two is enough to keep."""
+    """Keeping either of the two is enough."""
     with pytest.raises(CheckFailed, match=r"law 'gates' does not hold .* a, c: with others: images differ by .* --keep a, or"):
-        adopted(Together)
-    assert set(widths_of(adopted(Together, keep=("a",)))) == {"b", "c"}
+        wrap(Together)
+    assert set(widths_of(wrap(Together, keep=("a",)))) == {"b", "c"}
 
 
-def test_all_are_listed_to_keep_when_only_some_are_explained() -> None:
+def test_every_layer_to_keep_is_listed_though_only_some_are_explained() -> None:
     with pytest.raises(CheckFailed) as caught:
-        adopted(ManyHard)
-    said = str(caught.value)
-    assert f"and {8 - NAMED} more" in said
-    assert " ".join(f"--keep layers.{k}" for k in range(8)) in said
+        wrap(ManyHard)
+    message = str(caught.value)
+    assert f"and {8 - NAMED} more" in message
+    assert " ".join(f"--keep layers.{k}" for k in range(8)) in message
     assert set(caught.value.groups) == {f"layers_{k}" for k in range(8)}
-    assert widths_of(adopted(ManyHard, keep=[f"layers.{k}" for k in range(8)])) == {"mid": 5}
+    assert widths_of(wrap(ManyHard, keep=[f"layers.{k}" for k in range(8)])) == {"mid": 5}
 
 
-def test_the_names_of_a_generator_of_other_values_are_its_own() -> None:
-    """Between the conversions of its images it is a child; nobody who wrote it calls its layers so."""
+def test_names_in_messages_are_the_authors_for_images_of_another_format() -> None:
+    """The adapter adds a prefix that the author does not know."""
     style, images = STYLES["a width written into a slice"], PixelFormat(range=(0.0, 255.0), bgr=True)
     with pytest.raises(CheckFailed, match=r"\. stem, a, b: .* with --keep stem, or"):
-        wrap_foreign(given(style), factory=style.title, shape=SHAPE, images=images)
-    model = wrap_foreign(given(style), factory=style.title, shape=SHAPE, images=images, keep=["stem"])
+        wrap_foreign(build(style), factory=style.title, shape=SHAPE, images=images)
+    model = wrap_foreign(build(style), factory=style.title, shape=SHAPE, images=images, keep=["stem"])
     assert list(spec_of(model).kept) == ["stem"]  # type: ignore[attr-defined]
     assert set(widths_of(model)) == {"a", "b", "mid"}
 
@@ -79,5 +79,5 @@ def test_the_names_of_a_generator_of_other_values_are_its_own() -> None:
 def test_a_name_to_keep_that_no_layer_has_lists_the_generators_own() -> None:
     style = STYLES["pixel norm"]
     with pytest.raises(ValueError, match=r"conv9.*conv1") as caught:
-        wrap_foreign(given(style), factory=style.title, shape=SHAPE, images=PixelFormat(range=(0.0, 1.0)), keep=["conv9"])
+        wrap_foreign(build(style), factory=style.title, shape=SHAPE, images=PixelFormat(range=(0.0, 1.0)), keep=["conv9"])
     assert "net." not in str(caught.value)

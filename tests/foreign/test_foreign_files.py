@@ -1,4 +1,4 @@
-"""What users have: files of weights as trainings leave them, factories as they are written, networks that have run."""
+"""Weights, factories and networks as users have them: files as trainings leave them, networks that have run."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from torch.nn.utils import weight_norm
 
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.dims import widths_of
-from pocketgan.foreign.factory import Reference, give, joined, load_factory, made, parse_reference
+from pocketgan.foreign.factory import Reference, call_factory, load_factory, parse_reference, register_factory, with_weights
 from pocketgan.foreign.wrap import load_weights, wrap_foreign
 from pocketgan.metrics.cost import CostModel
 from pocketgan.pipeline.load_generator import as_generator
@@ -22,7 +22,7 @@ State = Mapping[str, Tensor]
 
 
 class Net(nn.Module):
-    """With a buffer of integers, as tables of positions are."""
+    """Network with a buffer of integers, for example a table of positions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def test_weights_are_found_as_trainings_leave_them(wrapping: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (lambda state: {"params": state, "params_ema": state}, "holds 2 networks that fit, under 'params', 'params_ema'"),
         (lambda state: under("G_A.", state) | under("G_B.", state), "holds 2 networks that fit, under 'G_A', 'G_B'"),
@@ -73,9 +73,9 @@ def test_weights_are_found_as_trainings_leave_them(wrapping: str, tmp_path: Path
         (lambda state: {**state, "last.bias": torch.zeros(3, dtype=torch.int8)}, "has last.bias as strided int8"),
     ],
 )
-def test_weights_that_do_not_fit_or_fit_twice(content: Callable[[State], object], said: str, tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_or_fit_twice(content: Callable[[State], object], message: str, tmp_path: Path) -> None:
     torch.save(content(Net().state_dict()), tmp_path / "w.pth")
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         load_weights(Net(), tmp_path / "w.pth")
 
 
@@ -92,33 +92,33 @@ def test_weights_that_do_not_fit_or_fit_twice(content: Callable[[State], object]
         (":make", None),
     ],
 )
-def test_a_factory_and_its_weights_in_one_word(text: str, expected: Reference | None) -> None:
+def test_references_are_parsed(text: str, expected: Reference | None) -> None:
     assert parse_reference(text) == expected
 
 
 def test_weights_are_named_once() -> None:
-    assert joined("me@home/net.py:make", "w.pth") == "me@home/net.py:make@w.pth"
+    assert with_weights("me@home/net.py:make", "w.pth") == "me@home/net.py:make@w.pth"
     with pytest.raises(ValueError, match=r"net.py:make@v.pth names its weights already"):
-        joined("net.py:make@v.pth", "w.pth")
+        with_weights("net.py:make@v.pth", "w.pth")
 
 
-def test_a_factory_may_import_what_lies_beside_it_when_it_runs(tmp_path: Path) -> None:
+def test_a_factory_may_import_from_its_folder_when_it_runs(tmp_path: Path) -> None:
     (tmp_path / "beside_the_late_one.py").write_text("WIDTH = 7\n")
     file = tmp_path / "late.py"
     file.write_text(
         "def make():\n    from beside_the_late_one import WIDTH\n    from torch import nn\n    return nn.Conv2d(3, WIDTH, 1)\n"
     )
-    assert made(load_factory(f"{file}:make"), "make").out_channels == 7
+    assert call_factory(load_factory(f"{file}:make"), "make").out_channels == 7
 
 
-def test_a_file_that_reads_the_command_line_is_told(tmp_path: Path) -> None:
+def test_a_file_that_ends_the_program_is_refused(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text("import sys\nsys.exit(2)\n")
     with pytest.raises(ValueError, match=r"script.py ends the program when it is imported .* if __name__ =="):
         load_factory(f"{tmp_path / 'script.py'}:make")
 
 
-class Whole(nn.Module):
-    """Its parts, and both again as one."""
+class Nested(nn.Module):
+    """Two parts, and both again inside a third module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,18 +131,18 @@ class Whole(nn.Module):
 
 
 def test_layers_of_two_names_are_cut_and_written_once(tmp_path: Path) -> None:
-    give("whole", Whole)
-    model = wrap_foreign(randomize_(Whole(), seed=2), factory="whole", shape=SHAPE)
+    register_factory("nested", Nested)
+    model = wrap_foreign(randomize_(Nested(), seed=2), factory="nested", shape=SHAPE)
     assert widths_of(model) == {"encoder_0": 5, "decoder_0": 7}
     CostModel(model, SHAPE)
     assert not any(tensor.is_meta for tensor in model.state_dict().values())
-    save_artifact(tmp_path / "whole.safetensors", model, size=16)
+    save_artifact(tmp_path / "nested.safetensors", model, size=16)
     image = torch.rand(1, 3, *SHAPE)
-    assert torch.equal(load_artifact(tmp_path / "whole.safetensors").model(image), model(image))
+    assert torch.equal(load_artifact(tmp_path / "nested.safetensors").model(image), model(image))
 
 
 class Derived(nn.Module):
-    """Of layers that fix the arguments of torch's."""
+    """Network of layers derived from torch's with fixed arguments."""
 
     class Conv(nn.Conv2d):
         def __init__(self, reads: int, writes: int):
@@ -170,7 +170,7 @@ def test_layers_derived_from_torchs_are_cut_like_those() -> None:
 
 
 class Blurred(Net):
-    """With a kernel that does not follow the network."""
+    """Network with a constant that does not follow its device and dtype."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,21 +180,21 @@ class Blurred(Net):
         return nn.functional.conv2d(super().forward(x), self.kernel, padding=1, groups=3)
 
 
-def test_a_constant_that_is_no_buffer_is_told() -> None:
+def test_a_constant_that_is_no_buffer_is_refused() -> None:
     with pytest.raises(ValueError, match=r"not in float64 \(.*Float.*\), .*register constant tensors as buffers"):
         wrap_foreign(Blurred(), factory="blurred", shape=SHAPE)
 
 
 @pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile, lambda net: nn.DataParallel(torch.compile(net))])
-def test_what_trains_or_runs_a_network_is_seen_through(wrap: Callable[[nn.Module], nn.Module]) -> None:
+def test_wrappers_of_training_and_compilation_are_removed(wrap: Callable[[nn.Module], nn.Module]) -> None:
     net = Net()
-    assert made(lambda: wrap(net), "make") is net
+    assert call_factory(lambda: wrap(net), "make") is net
     assert widths_of(as_generator(wrap(net), shape=SHAPE).model) == {"first": 5}
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
 def test_a_network_in_memory_may_have_run() -> None:
-    """The old weight norm, and a map that forward keeps, leave tensors with gradients in it."""
+    """The old weight norm, and a map that forward keeps, leave tensors with gradients in the network."""
     model = Net().train()
     weight_norm(model.first)
     image = torch.rand(1, 3, *SHAPE)
@@ -206,7 +206,7 @@ def test_a_network_in_memory_may_have_run() -> None:
     assert not model.seen.is_leaf
 
 
-def test_a_network_that_cannot_be_copied_is_told() -> None:
+def test_a_network_that_cannot_be_copied_is_refused() -> None:
     model = Net()
     model.lock = threading.Lock()
     with pytest.raises(ValueError, match=r"cannot be copied \(TypeError: .*lock.*\), .*hold no locks"):

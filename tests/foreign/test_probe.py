@@ -1,14 +1,14 @@
-"""What a generator that says nothing of itself reads and generates, found by letting it generate."""
+"""Properties of generators without declarations, found by running them."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pocketgan.foreign.probe import channels_read, generate, proposed_layers, range_note, stride_of
+from pocketgan.foreign.probe import find_stride, generate, input_channels, proposed_layers, range_note
 
 
 def downs(count: int, *, inner: int = 0) -> nn.Sequential:
-    """Halved so many times, ``inner`` convolutions, and up again."""
+    """Network with ``count`` halvings, ``inner`` convolutions, and ``count`` doublings."""
     layers: list[nn.Module] = [nn.Conv2d(3 if k == 0 else 4, 4, 4, 2, 1) for k in range(count)]
     layers += [nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()) for _ in range(inner)]
     layers += [nn.ConvTranspose2d(4, 4, 4, 2, 1) for _ in range(count)]
@@ -18,7 +18,7 @@ def downs(count: int, *, inner: int = 0) -> nn.Sequential:
 @pytest.mark.parametrize("count", [0, 1, 3, 5])
 def test_the_stride_is_what_halvings_make_it(count: int) -> None:
     net = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1)) if count == 0 else downs(count)
-    assert stride_of(net, 3, (64, 96)) == 2**count
+    assert find_stride(net, 3, (64, 96)) == 2**count
 
 
 class Fixed(nn.Module):
@@ -33,26 +33,26 @@ class Fixed(nn.Module):
 
 
 def test_what_generates_one_size_only_is_refused() -> None:
-    with pytest.raises(ValueError, match="generates images of 32 x 32 and hardly any other size"):
-        stride_of(Fixed(), 3, (32, 32))
+    with pytest.raises(ValueError, match="accepts images of 32 x 32 and hardly any other size"):
+        find_stride(Fixed(), 3, (32, 32))
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 7])
 def test_the_channels_are_those_that_it_generates_from(channels: int) -> None:
-    assert channels_read(nn.Sequential(nn.Conv2d(channels, 3, 1)), (8, 8)) == channels
+    assert input_channels(nn.Sequential(nn.Conv2d(channels, 3, 1)), (8, 8)) == channels
 
 
 @pytest.mark.parametrize(
-    ("net", "said"),
+    ("net", "message"),
     [
         (nn.Sequential(nn.Conv2d(3, 1, 1)), "makes 1x1x8x8 of 1x3x8x8"),
         (nn.Sequential(nn.Conv2d(3, 12, 1), nn.PixelShuffle(2)), "makes 1x3x16x16 of 1x3x8x8"),
-        (nn.LSTM(8, 8), "gives a tuple, not one tensor"),
+        (nn.LSTM(8, 8), "returns a tuple, not one tensor"),
     ],
 )
-def test_what_is_no_image_of_the_size_is_refused(net: nn.Module, said: str) -> None:
+def test_what_is_no_image_of_the_size_is_refused(net: nn.Module, message: str) -> None:
     image = torch.zeros(1, 3, 8, 8)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         generate(net if not isinstance(net, nn.LSTM) else _Rows(net), image)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pocketgan.core.dims import Dim, Part, channel_map, dims_of
 from pocketgan.core.spec import Spec
 from pocketgan.foreign.trace import trace
-from zoo import SPECS, in_channels
+from zoo import SPECS, in_channels, size
 
 Table = dict[tuple[str, int], list[Part]]
 
@@ -21,7 +21,7 @@ SINGLE = {name: spec for name, spec in SPECS.items() if spec.name not in UNTRACE
 
 
 def bare(model: nn.Module) -> nn.Module:
-    """A copy that says nothing of its widths but the numbers."""
+    """A copy whose widths are plain numbers."""
     model = copy.deepcopy(model)
     for module in model.modules():
         for name, dim in dims_of(module).items():
@@ -31,7 +31,7 @@ def bare(model: nn.Module) -> nn.Module:
 
 
 def described(model: nn.Module, image: Tensor) -> nn.Module:
-    """The same with what the trace found written into it."""
+    """The same with the traced widths."""
     found = trace(model, image)
     for name, attributes in found.dims.items():
         for attribute, dim in attributes.items():
@@ -43,7 +43,7 @@ def described(model: nn.Module, image: Tensor) -> nn.Module:
 
 
 def table_of(model: nn.Module) -> Table:
-    """``{(tensor, axis): its parts}``, without those of width 0: nothing can be seen of them."""
+    """``{(tensor, axis): its parts}``, without parts of width 0, which leave no trace."""
     found = {}
     for tensor, axes in channel_map(model).items():
         for axis, dim in axes.items():
@@ -53,7 +53,7 @@ def table_of(model: nn.Module) -> Table:
 
 
 def renamed(table: Table) -> Table:
-    """The groups numbered in the order in which they occur: equal tables of other names become equal."""
+    """The groups numbered in the order in which they occur, so that tables with other names can be equal."""
     names: dict[str, str] = {}
     return {
         place: [part._replace(group=names.setdefault(part.group, f"group {len(names)}")) for part in table[place]]
@@ -64,13 +64,12 @@ def renamed(table: Table) -> Table:
 @pytest.mark.parametrize("spec", SINGLE.values(), ids=SINGLE)
 def test_the_traced_table_is_the_declared_one(spec: Spec) -> None:
     model = spec.build()
-    side = 96 if not hasattr(model, "stride") else max(32, 2 * model.stride) if model.stride < 32 else 2 * model.stride
-    traced = described(bare(model), torch.zeros(1, in_channels(spec), side, side))
+    traced = described(bare(model), torch.zeros(1, in_channels(spec), *size(spec)))
     assert renamed(table_of(traced)) == renamed(table_of(model))
 
 
 def test_a_table_of_other_widths_is_another_table() -> None:
-    """What the comparison above would notice: a split group, a lost repetition, another order."""
+    """The comparison above notices a split group, a lost repetition, another order."""
 
     def table(*dims: Dim) -> Table:
         return {(f"layer{k}.weight", 0): list(dim.parts) for k, dim in enumerate(dims)}

@@ -6,10 +6,11 @@ import torch
 
 from pocketgan.core.dims import FIXED, channel_map, named_tensors
 from pocketgan.core.spec import Spec
-from zoo import every_example, once
+from zoo import every_example
 
 BASE = 20
-"""Above any number of channels that one channel of a group adds to an axis."""
+"""Above the numbers that one channel of a group adds to any axis."""
+AT_ONCE = 6
 Growth = dict[tuple[str, int, str], int]
 """``{(tensor, axis, group): numbers more for one channel more}``."""
 
@@ -18,44 +19,37 @@ def shapes(spec: Spec, widths: Mapping[str, int]) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in named_tensors(spec.resized(widths).build(device="meta"))}
 
 
-@once
 def derivative(spec: Spec) -> Growth:
-    """By finite differences; a group that is absent has no shapes to differ.
+    """By finite differences; an absent group has no shapes that could differ.
 
-    A few groups at a time, each grown by another power of ``BASE``: the digits of a growth say which group has what part.
+    A few groups at a time, each grown by another power of ``BASE``: the digits of a growth are the parts of the groups.
     """
-    whole, grown = shapes(spec, {}), {}
+    original, grown = shapes(spec, {}), {}
     present = [group for group, width in spec.widths.items() if width > 0]
-    for groups in batched(present, 4):
-        more = {group: BASE**place for place, group in enumerate(groups)}
-        for name, shape in shapes(spec, {group: spec.widths[group] + extra for group, extra in more.items()}).items():
-            for axis, (old, new) in enumerate(zip(whole[name], shape, strict=True)):
-                assert 0 <= new - old < BASE**4
+    for start in range(0, len(present), AT_ONCE):
+        groups = present[start : start + AT_ONCE]
+        wider = {group: spec.widths[group] + BASE**place for place, group in enumerate(groups)}
+        for name, shape in shapes(spec, wider).items():
+            for axis, (old, new) in enumerate(zip(original[name], shape, strict=True)):
+                assert 0 <= new - old < BASE**AT_ONCE
                 for place, group in enumerate(groups):
                     if digit := (new - old) // BASE**place % BASE:
                         grown[name, axis, group] = digit
     return grown
 
 
-def batched(groups: list[str], count: int) -> list[list[str]]:
-    return [groups[start : start + count] for start in range(0, len(groups), count)]
-
-
 def declared(spec: Spec) -> Growth:
-    found: Growth = {}
+    table: Growth = {}
     for name, axes in channel_map(spec.build(device="meta")).items():
         for axis, dim in axes.items():
-            for group, width, each in dim.parts:
+            for group, width, repeat in dim.parts:
                 if width > 0 and group != FIXED:
-                    found[name, axis, group] = found.get((name, axis, group), 0) + each
-    return found
+                    table[name, axis, group] = table.get((name, axis, group), 0) + repeat
+    return table
 
 
 @every_example
 def test_declared_map_is_the_derivative_of_the_shapes(spec: Spec) -> None:
-    assert declared(spec) == derivative(spec)
-
-
-@every_example
-def test_every_present_group_sizes_something(spec: Spec) -> None:
-    assert {group for _, _, group in derivative(spec)} == {group for group, width in spec.widths.items() if width > 0}
+    growth = derivative(spec)
+    assert declared(spec) == growth
+    assert {group for _, _, group in growth} == {group for group, width in spec.widths.items() if width > 0}

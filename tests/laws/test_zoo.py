@@ -1,7 +1,9 @@
-"""The laws are tried on every registered model: a new one without an example is an error."""
+"""Every registered model has examples on which the laws are tried."""
+
+from collections.abc import Iterable
 
 from pocketgan.core.spec import MODELS, spec_from_json
-from zoo import EXAMPLES, SPECS
+from zoo import EXAMPLES, REPRESENTATIVES, SPECS
 
 
 def test_every_registered_model_has_examples() -> None:
@@ -23,10 +25,19 @@ def test_examples_cover_every_norm_and_an_absent_branch() -> None:
 
 
 def test_examples_of_label_maps_cover_every_norm_and_an_absent_branch() -> None:
-    own = [spec for name in ("spade", "mobile-spade", "inception-spade") for spec in EXAMPLES[name].values()]
-    assert {spec.spade_norm for spec in own} == {"batch_plain", "instance"}  # type: ignore[attr-defined]
-    assert any(0 in spec.widths.values() for spec in own)
-    assert not any(spec.spectral for spec in own)  # type: ignore[attr-defined]  (what can be cut is folded)
+    examples = [spec for name in ("spade", "mobile-spade", "inception-spade") for spec in EXAMPLES[name].values()]
+    assert {spec.spade_norm for spec in examples} == {"batch_plain", "instance"}  # type: ignore[attr-defined]
+    assert any(0 in spec.widths.values() for spec in examples)
+    assert not any(spec.spectral for spec in examples)  # type: ignore[attr-defined]  (what can be cut is folded)
+
+
+def test_every_module_class_is_in_a_representative() -> None:
+    """Laws in float32 and repeats of laws run on the representatives: no kind of layer is left out."""
+
+    def kinds(names: Iterable[str]) -> set[type]:
+        return {type(module) for name in names for module in SPECS[name].build(device="meta").modules()}
+
+    assert kinds(SPECS) - kinds(REPRESENTATIVES) == set()
 
 
 def test_every_example_survives_json() -> None:

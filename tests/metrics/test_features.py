@@ -103,5 +103,5 @@ def test_what_is_no_image_is_refused(tmp_path):
         extract(torch.zeros(2, 1, 16, 24))
     with pytest.raises(ValueError, match=r"\[-1, 1\]"):
         extract(torch.full((2, 3, 16, 24), 200.0))
-    with pytest.raises(ValueError, match="threads must be at least 1"):
+    with pytest.raises(ValueError, match="threads=0: the least is 1"):
         OnnxFeatures(extract.path, threads=0)

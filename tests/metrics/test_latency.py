@@ -44,12 +44,6 @@ def test_runs_take_turns_and_percentiles_are_of_timed_calls_only():
     }
 
 
-def test_quick_runs_go_on_until_the_seconds_have_passed():
-    clock, calls = Clock(), []
-    run = clock.run("x", [0.25] * 99, calls)
-    assert measure_latency({"x": run}, warmup=0, repeats=2, min_seconds=2.0, clock=clock)["x"].repeats == 8
-
-
 def test_threads_and_collection_are_restored_even_after_an_error():
     before, seen = torch.get_num_threads(), []
 
@@ -69,7 +63,7 @@ def test_threads_in_use_are_stated():
 
 @pytest.mark.parametrize("wrong", [{"repeats": 0}, {"warmup": -1}, {"batch": 0}, {"threads": 0}])
 def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be at least"):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.*: the least is"):
         measure_latency({"x": lambda: None}, **wrong)
 
 

@@ -11,7 +11,7 @@ from pocketgan.pruning.selection import prefix, shrink
 from zoo import randomize_, randomized
 
 HW = 64 * 64
-"""Places of the trunk at 256 x 256."""
+"""Pixels of the trunk at 256 x 256."""
 
 
 @pytest.mark.parametrize(("norm", "params"), [("instance_affine", 8_154_255), ("instance", 8_141_563), ("batch", 8_136_389)])
@@ -28,9 +28,9 @@ def batch() -> CostModel:
 
 
 def below(cost: CostModel, *layers: str) -> Cost:
-    """The cost of those layers and what they hold."""
-    found = [term.at(cost.widths) for term in cost.terms if f"{term.layer}.".startswith(tuple(f"{layer}." for layer in layers))]
-    return Cost(*(sum(column) for column in zip(*found, strict=True)))
+    """The cost of those layers and of all layers inside them."""
+    costs = [term.at(cost.widths) for term in cost.terms if f"{term.layer}.".startswith(tuple(f"{layer}." for layer in layers))]
+    return Cost(*(sum(column) for column in zip(*costs, strict=True)))
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_published_counts_of_the_parts(batch: CostModel, layers: tuple[str, ...]
     ("branch", "params"),
     [("res1", 21_588), ("res3", 193_620), ("res5", 537_684), ("dw1", 21_714), ("dw3", 22_050), ("dw5", 22_722)],
 )
-def test_what_a_branch_costs(batch: CostModel, branch: str, params: int) -> None:
-    """``2 C m k^2`` a place for two k x k convolutions, ``2 C m + m k^2`` for a depthwise one between two of 1 x 1."""
+def test_the_cost_of_a_branch(batch: CostModel, branch: str, params: int) -> None:
+    """``2 C m k^2`` a pixel for two k x k convolutions, ``2 C m + m k^2`` for a depthwise one between two of 1 x 1."""
     c, m, k = 256, 42, int(branch[-1])
-    each = 2 * c * m * k**2 if branch.startswith("res") else 2 * c * m + m * k**2
+    macs = 2 * c * m * k**2 if branch.startswith("res") else 2 * c * m + m * k**2
     cost = below(batch, f"block3.branches.{branch}")
-    assert (cost.params, cost.macs) == (params, each * HW)
+    assert (cost.params, cost.macs) == (params, macs * HW)
 
 
 def norm(kind: str, channels: int) -> nn.Module:
@@ -95,8 +95,8 @@ def test_parity_of_a_block_with_the_published_one(kind: str, training: bool) -> 
     theirs.load_state_dict(dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True)))
     x = torch.randn(2, 12, 6, 7)
     torch.testing.assert_close(ours(x), theirs(x), atol=2e-6, rtol=0)
-    for mine, other in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
-        torch.testing.assert_close(mine, other)  # running statistics were moved alike
+    for own, other in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True):
+        torch.testing.assert_close(own, other)  # the same running statistics
 
 
 @pytest.mark.parametrize("kind", ["instance", "instance_affine", "batch"])
@@ -108,8 +108,8 @@ def test_a_block_without_branches_is_the_identity(kind: str) -> None:
     assert not list(block.parameters())
 
 
-def test_cut_from_a_trained_network_it_keeps_what_the_norm_added() -> None:
-    """Of a sum of nothing, an affine norm makes its shift: that stays, a constant a channel."""
+def test_a_removed_block_keeps_the_shift_of_its_norm() -> None:
+    """The output of an affine norm for zeros is its shift, a constant a channel."""
     model = randomized(inception(3, blocks=1, kernels=(1,)))
     block = shrink(model, prefix(dict.fromkeys(removable_groups(model), 0))).block0
     x = torch.randn(2, 12, 4, 4)
@@ -120,7 +120,7 @@ def test_the_norm_after_the_sum_goes_into_the_branches() -> None:
     model = randomized(inception(3, blocks=1, norm="batch")).double()
     block, x = model.block0, torch.randn(2, 12, 6, 6, dtype=torch.float64)
     before = block(x)
-    for _ in range(2):  # and once it is gone, nothing
+    for _ in range(2):  # the second call changes nothing
         block.fold_norm_()
         assert isinstance(block.post, nn.Identity)
         torch.testing.assert_close(block(x), before, atol=1e-12, rtol=0)
@@ -142,6 +142,6 @@ def test_published_widths_and_taps() -> None:
 
 
 @pytest.mark.parametrize("kernels", [(), (2,), (1, 3, 3), (-1, 3)])
-def test_kernels_that_cannot_be(kernels: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"inception kernels=.*: different odd sizes, such as \(1, 3, 5\)"):
+def test_invalid_kernels(kernels: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"inception kernels=.*: use different odd sizes, such as \(1, 3, 5\)"):
         inception(4, kernels=kernels)

@@ -12,10 +12,9 @@ from pocketgan.core.inputs import Input, examples, input_shapes, inputs_of, run
 from pocketgan.core.spec import MODELS, Preset
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import MunitSpec, assembled, mobile_munit, munit, resnet, without_style_encoder
-from pocketgan.models.adaptive import OPEN, AdaptiveNorm, LayerNorm
-from pocketgan.pruning.affine import affine_norms
+from pocketgan.models.munit_layers import OPEN, AdaptiveNorm, LayerNorm
 from pocketgan.pruning.gate import Gate, add_gates_, close_gates_
-from pocketgan.pruning.scales import add_scales_, fold_scales_away_, scales
+from pocketgan.pruning.scales import add_scales_, affine_norms, fold_scales_away_, scales
 from zoo import randomized
 
 
@@ -114,7 +113,7 @@ class Published:
         munit(3, mlp=4, blocks=1, style_encoder=False),
         mobile_munit(3, mlp=5),
     ],
-    ids=["full", "affine", "numbers-only", "mobile"],
+    ids=["full", "affine", "latent-only", "mobile"],
 )
 def test_parity_with_a_plain_forward(spec: MunitSpec) -> None:
     model = randomized(spec, dtype=torch.float64)
@@ -122,12 +121,12 @@ def test_parity_with_a_plain_forward(spec: MunitSpec) -> None:
     styles = [torch.randn(2, spec.style_dim).double(), *([output] if spec.style_encoder else [])]
     with torch.no_grad():
         for style in styles:
-            found = run(model, (image, style))
-            assert found.shape == (2, spec.out_channels, 20, 32)
-            torch.testing.assert_close(found, Published(model)(image, style), atol=1e-9, rtol=0)
+            result = run(model, (image, style))
+            assert result.shape == (2, spec.out_channels, 20, 32)
+            torch.testing.assert_close(result, Published(model)(image, style), atol=1e-9, rtol=0)
 
 
-def test_a_image_is_a_style_by_the_numbers_that_are_read_off_it() -> None:
+def test_a_reference_image_is_encoded_to_a_style() -> None:
     model = randomized(munit(3, mlp=5, blocks=1))
     image, output = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 32, 32)
     with torch.no_grad():
@@ -139,7 +138,7 @@ def test_a_image_is_a_style_by_the_numbers_that_are_read_off_it() -> None:
         assert torch.equal(model(image, style), model.decode(code, style))  # type: ignore[operator]
 
 
-def test_without_its_style_encoder_it_generates_the_same_of_numbers() -> None:
+def test_removing_the_style_encoder_changes_nothing_for_latent_styles() -> None:
     model = randomized(mobile_munit(3, mlp=5, blocks=2))
     bare, image, style = without_style_encoder(model), torch.randn(2, 3, 16, 16), torch.randn(2, 8)
     assert bare.spec == mobile_munit(3, mlp=5, blocks=2, style_encoder=False)
@@ -147,39 +146,39 @@ def test_without_its_style_encoder_it_generates_the_same_of_numbers() -> None:
     assert torch.equal(bare(image, style), model(image, style))
     assert model.spec.style_encoder  # type: ignore[union-attr]
     assert model.style is not None
-    with pytest.raises(ValueError, match=r"shape \(1, 3, 16, 16\) is an image's, .* no style encoder: give it N x 8 numbers"):
+    with pytest.raises(ValueError, match=r"shape \(1, 3, 16, 16\) is an image, .* no style encoder: give it N x 8 numbers"):
         bare(image[:1], image[:1])
     assert without_style_encoder(bare).spec == bare.spec
     with pytest.raises(ValueError, match="this is a resnet: content and style encoders are parts of a munit"):
         without_style_encoder(resnet(2).build(device="meta"))
 
 
-def test_assembled_it_reads_one_domain_and_generates_the_other() -> None:
+def test_assembled_translates_from_one_domain_to_the_other() -> None:
     narrow = munit(3, mlp=5, blocks=2, in_channels=1).resized({"stem": 2, "content1": 4, "decoder0": 9, "up1": 1})
     source, target = randomized(narrow, seed=1), randomized(munit(3, mlp=6, blocks=2), seed=2)
     before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
-    whole, image, output = assembled(source, target), torch.randn(2, 1, 16, 20), torch.randn(2, 3, 16, 16)
+    model, image, output = assembled(source, target), torch.randn(2, 1, 16, 20), torch.randn(2, 3, 16, 16)
     with torch.no_grad():
         generated = target.decode(source.content(image), target.style_of(output))  # type: ignore[operator]
-        assert torch.equal(whole(image, output), generated)
-    built = whole.spec.build(device="meta").state_dict()  # type: ignore[union-attr]
-    assert {name: tensor.shape for name, tensor in whole.state_dict().items()} == {n: t.shape for n, t in built.items()}
-    assert whole.in_channels == 1
+        assert torch.equal(model(image, output), generated)
+    built = model.spec.build(device="meta").state_dict()  # type: ignore[union-attr]
+    assert {name: tensor.shape for name, tensor in model.state_dict().items()} == {n: t.shape for n, t in built.items()}
+    assert model.in_channels == 1
     assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
-    for other, said in (
+    for other, message in (
         (munit(4, blocks=2), "content encoder gives 16 channels, the decoder reads 12"),
         (munit(3, blocks=3), "blocks=3, the decoder 2"),
         (mobile_munit(3, blocks=2), "separable=True, the decoder False"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             assembled(other.build(device="meta"), target)
 
 
-def test_what_it_reads() -> None:
-    both, numbers = munit(2, in_channels=1, style_dim=5), munit(2, style_encoder=False)
+def test_the_inputs() -> None:
+    both, latent_only = munit(2, in_channels=1, style_dim=5), munit(2, style_encoder=False)
     assert both.inputs == (Input("input", 1), Input("style", 5, is_latent=True, reference_channels=3))
-    assert numbers.inputs == (Input("input", 3), Input("style", 8, is_latent=True))
-    for spec, shapes in ((both, ((1, 1, 32, 48), (1, 3, 32, 48))), (numbers, ((1, 3, 32, 48), (1, 8)))):
+    assert latent_only.inputs == (Input("input", 3), Input("style", 8, is_latent=True))
+    for spec, shapes in ((both, ((1, 1, 32, 48), (1, 3, 32, 48))), (latent_only, ((1, 3, 32, 48), (1, 8)))):
         model = spec.build(device="meta")
         assert inputs_of(model) == spec.inputs
         assert input_shapes(model, (32, 48)) == shapes
@@ -188,45 +187,46 @@ def test_what_it_reads() -> None:
 
 def test_the_tap_is_the_content_code() -> None:
     model = randomized(munit(3, mlp=5))
-    (tap,), seen, image = munit(3).taps, [], torch.randn(1, 3, 16, 16)
-    model.get_submodule(tap).register_forward_hook(lambda _, __, y: seen.append(y))
+    (tap,), codes, image = munit(3).taps, [], torch.randn(1, 3, 16, 16)
+    model.get_submodule(tap).register_forward_hook(lambda _, __, y: codes.append(y))
     model(image, torch.randn(1, 8))
-    assert torch.equal(seen[0], model.content(image))  # type: ignore[operator]
+    assert torch.equal(codes[0], model.content(image))  # type: ignore[operator]
 
 
-def test_first_values() -> None:
-    """He's by the numbers that a layer reads, no biases; the layer norms' scales uniform."""
+def test_initial_weights() -> None:
+    """Normal by fan-in (He), no biases; the layer norms' scales uniform."""
     model = munit(16, mlp=200).build()
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             assert module.bias is not None
             assert not module.bias.any()
-            reads = module.weight[0].numel()
-            assert float(module.weight.detach().std()) == pytest.approx(math.sqrt(2 / reads), rel=0.15), name
+            fan_in = module.weight[0].numel()
+            assert float(module.weight.detach().std()) == pytest.approx(math.sqrt(2 / fan_in), rel=0.15), name
     scale = model.get_submodule("decoder.up1.norm").weight.detach()  # type: ignore[operator, union-attr]
     assert 0 <= float(scale.min()) < 0.25 < 0.75 < float(scale.max()) <= 1
 
 
-def test_the_mobile_form_of_it() -> None:
+def test_the_mobile_form() -> None:
     teacher = munit(
         8, mlp=20, blocks=3, in_channels=1, out_channels=2, style_dim=5, style_encoder=False, norm="instance_affine"
     )
     preset = teacher.mobile(4)
     assert isinstance(preset, Preset)
-    found = preset.spec()
-    assert isinstance(found, MunitSpec)
-    assert (found.separable, found.widths["trunk"], found.widths["mlp2"], found.style_encoder) == (True, 16, 20, False)
-    assert (found.blocks, found.in_channels, found.out_channels, found.style_dim, found.norm) == (3, 1, 2, 5, "instance_affine")
-    assert found.mobile() is None
+    mobile = preset.spec()
+    assert isinstance(mobile, MunitSpec)
+    assert (mobile.separable, mobile.widths["trunk"], mobile.widths["mlp2"], mobile.style_encoder) == (True, 16, 20, False)
+    assert (mobile.blocks, mobile.in_channels, mobile.out_channels) == (3, 1, 2)
+    assert (mobile.style_dim, mobile.norm) == (5, "instance_affine")
+    assert mobile.mobile() is None
 
 
 @pytest.mark.parametrize("field", ["blocks", "style_dim"])
-def test_specs_that_cannot_be(field: str) -> None:
+def test_invalid_specs(field: str) -> None:
     with pytest.raises(ValueError, match=f"munit {field}=0: the least is 1"):
         munit(4, **{field: 0})
 
 
-def test_an_adaptive_norm_gives_the_moments_that_it_is_told() -> None:
+def test_an_adaptive_norm_gives_the_moments_of_the_style() -> None:
     mean, std = torch.randn(2, 3).double(), torch.rand(2, 3).double() + 0.5
     y = AdaptiveNorm(3)(torch.randn(2, 3, 20, 30).double(), mean, std)
     torch.testing.assert_close(y.mean((2, 3)), mean)
@@ -240,7 +240,7 @@ def layer_norm(channels: int) -> LayerNorm:
 
 
 def gated(norm: LayerNorm, factors: list[float]) -> nn.Module:
-    """Inside a module that seats a gate on it."""
+    """The norm in a module with a gate on its output."""
     outer = nn.Sequential(norm)
     outer.GATES = {"0": "0"}  # type: ignore[assignment]
     (gate,) = add_gates_(outer).values()
@@ -252,56 +252,56 @@ def gated(norm: LayerNorm, factors: list[float]) -> nn.Module:
 def test_a_layer_norm_by_its_formula() -> None:
     norm, x = layer_norm(4), torch.randn(3, 4, 5, 7).double() * 3 + 2
     for one, y in zip(x, norm(x), strict=True):
-        wanted = (one - one.mean()) / (one.std() + 1e-5) * norm.weight[:, None, None] + norm.bias[:, None, None]
-        torch.testing.assert_close(y, wanted)
+        expected = (one - one.mean()) / (one.std() + 1e-5) * norm.weight[:, None, None] + norm.bias[:, None, None]
+        torch.testing.assert_close(y, expected)
 
 
-def test_a_closed_channel_has_no_part_in_the_statistics() -> None:
+def test_a_closed_channel_does_not_count_in_the_statistics() -> None:
     norm, x = layer_norm(4), torch.randn(2, 4, 5, 7).double()
-    wanted, kept = layer_norm(3), [0, 1, 3]
+    expected, kept = layer_norm(3), [0, 1, 3]
     with torch.no_grad():
-        wanted.weight.copy_(norm.weight[kept])
-        wanted.bias.copy_(norm.bias[kept])
+        expected.weight.copy_(norm.weight[kept])
+        expected.bias.copy_(norm.bias[kept])
     found = gated(norm, [1, 1, 0, 1])(x)
-    torch.testing.assert_close(found[:, kept], wanted(x[:, kept]))
+    torch.testing.assert_close(found[:, kept], expected(x[:, kept]))
     assert not found[:, 2].any()
-    almost = gated(norm, [1, 1, 1e-10, 1])(x)  # and there is no jump on the way
+    almost = gated(norm, [1, 1, 1e-10, 1])(x)  # continuous in the gate
     torch.testing.assert_close(almost, found, atol=1e-7, rtol=0)
 
 
 def test_a_gate_can_be_folded_into_a_layer_norm() -> None:
     norm, x = layer_norm(4), torch.randn(2, 4, 5, 7).double()
     factors = torch.tensor([1, 0.5, -2, OPEN])
-    wanted = norm(x) * factors.double()[:, None, None]
-    torch.testing.assert_close(gated(norm, factors.tolist())(x), wanted)
+    expected = norm(x) * factors.double()[:, None, None]
+    torch.testing.assert_close(gated(norm, factors.tolist())(x), expected)
 
 
 @pytest.mark.parametrize("spec", [munit(4, mlp=6, blocks=2), mobile_munit(4, mlp=6, blocks=2)], ids=["full", "mobile"])
-def test_every_channel_has_a_scale_to_be_evaluated_by(spec: MunitSpec) -> None:
-    """Its norm's or a gate's; what is learnt on the scales is then folded into the weights, and nothing changes."""
+def test_every_channel_has_a_scale_for_ranking(spec: MunitSpec) -> None:
+    """Scales of norms or gates; trained scales fold into the weights without a change of the output."""
     model = randomized(spec, dtype=torch.float64)
-    given = (torch.randn(1, 3, 16, 16).double(), torch.randn(1, 3, 16, 16).double())
-    richer = affine_norms(model).double()
-    add_scales_(richer)
-    assert set(scales(richer)) == set(spec.groups())
+    inputs = (torch.randn(1, 3, 16, 16).double(), torch.randn(1, 3, 16, 16).double())
+    scaled = affine_norms(model).double()
+    add_scales_(scaled)
+    assert set(scales(scaled)) == set(spec.groups())
     with torch.no_grad():
-        torch.testing.assert_close(run(richer, given), run(model, given), atol=1e-5, rtol=0)  # scales are built in float32
-        for own in scales(richer).values():
+        torch.testing.assert_close(run(scaled, inputs), run(model, inputs), atol=1e-5, rtol=0)  # scales are built in float32
+        for own in scales(scaled).values():
             for scale in own:
                 nn.init.uniform_(scale, 0.1, 2)
-        learnt = run(richer, given)
-        fold_scales_away_(richer)
-        torch.testing.assert_close(run(richer, given), learnt)
+        trained = run(scaled, inputs)
+        fold_scales_away_(scaled)
+        torch.testing.assert_close(run(scaled, inputs), trained)
 
 
 @pytest.mark.parametrize("factor", [0.5, 2**-10])
-def test_gates_that_are_all_alike_are_a_scale(factor: float) -> None:
+def test_equal_gates_are_a_scale(factor: float) -> None:
     norm, x = layer_norm(4), torch.randn(2, 4, 5, 7).double()
-    wanted = norm(x) * factor
-    torch.testing.assert_close(gated(norm, [factor] * 4)(x), wanted, rtol=1e-6, atol=1e-12)
+    expected = norm(x) * factor
+    torch.testing.assert_close(gated(norm, [factor] * 4)(x), expected, rtol=1e-6, atol=1e-12)
 
 
-def test_all_gates_closed_give_nothing_and_learn_nothing() -> None:
+def test_closed_gates_give_zero_outputs_and_finite_gradients() -> None:
     norm, x = layer_norm(3), torch.randn(2, 3, 5, 7).double().requires_grad_()
     y = gated(norm, [0, 0, 0])(x)
     assert not y.any()
@@ -311,8 +311,8 @@ def test_all_gates_closed_give_nothing_and_learn_nothing() -> None:
     assert all(parameter.grad is not None and bool(parameter.grad.isfinite().all()) for parameter in norm.parameters())
 
 
-def test_a_style_reaches_only_the_images_own_statistics() -> None:
-    """Every image of a batch has its own style and statistics: generated alone it is the same."""
+def test_images_of_a_batch_do_not_depend_on_each_other() -> None:
+    """Every image has its own style and statistics: generated alone, the image is the same."""
     model = randomized(munit(3, mlp=5, blocks=1), dtype=torch.float64)
     close_gates_(model, {"up1": torch.tensor([0, 2])})
     images, styles = torch.randn(3, 3, 16, 16).double(), torch.randn(3, 8).double()

@@ -14,8 +14,7 @@ from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.inputs import inputs_of
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import StyleGan2Spec, stylegan2, stylegan2_discriminator
-from pocketgan.models.modulated import Modulated, demodulation
-from pocketgan.models.resample import Blur, Upsample, binomial
+from pocketgan.models.stylegan2_layers import Blur, ModulatedConv2d, Upsample, binomial, demodulation
 from pocketgan.pruning.gate import add_gates_, close_gates_, fold_, gate_sites
 from pocketgan.pruning.scales import add_scales_, fold_scales_away_, scales
 from pocketgan.pruning.selection import prefix, shrink
@@ -30,7 +29,7 @@ def styled(style: int, reads: int, writes: int) -> int:
     return 9 * reads * writes + (style + 1) * reads + writes + 1
 
 
-def colors(style: int, reads: int) -> int:
+def rgb(style: int, reads: int) -> int:
     """Parameters of a layer that makes red, green and blue."""
     return 3 * reads + 3 + (style + 1) * reads
 
@@ -50,21 +49,21 @@ def test_layers_have_the_published_counts() -> None:
 @pytest.mark.parametrize(("size", "base", "mapping"), [(256, 16384, 8), (32, 32768, 2), (256, 32768, 8)])
 def test_counts_by_hand(size: int, base: int, mapping: int) -> None:
     at = {side: min(base // side, 512) for side in (4, 8, 16, 32, 64, 128, 256) if side <= size}
-    wanted = mapping * (512 * 512 + 512) + 16 * at[4] + styled(512, at[4], at[4]) + colors(512, at[4])
+    expected = mapping * (512 * 512 + 512) + 16 * at[4] + styled(512, at[4], at[4]) + rgb(512, at[4])
     for small, side in zip(at, list(at)[1:], strict=False):
-        wanted += styled(512, at[small], at[side]) + styled(512, at[side], at[side]) + colors(512, at[side])
+        expected += styled(512, at[small], at[side]) + styled(512, at[side], at[side]) + rgb(512, at[side])
     model = stylegan2(size=size, channel_base=base, mapping=mapping).build(device="meta")
-    assert sum(parameter.numel() for parameter in model.parameters()) == wanted
+    assert sum(parameter.numel() for parameter in model.parameters()) == expected
     if (base, size) == (16384, 256):
-        assert wanted == 24_767_458
+        assert expected == 24_767_458
 
 
 @pytest.mark.parametrize("residual", [True, False])
 def test_counts_of_the_discriminator_by_hand(residual: bool) -> None:
     model = stylegan2_discriminator(size=32, channel_base=32768, residual=residual).build(device="meta")
     block = 2 * (9 * 512 * 512 + 512) + residual * 512 * 512
-    wanted = (3 * 512 + 512) + 3 * block + (9 * 513 * 512 + 512) + (16 * 512 * 512 + 512) + 513
-    assert sum(parameter.numel() for parameter in model.parameters()) == wanted
+    expected = (3 * 512 + 512) + 3 * block + (9 * 513 * 512 + 512) + (16 * 512 * 512 + 512) + 513
+    assert sum(parameter.numel() for parameter in model.parameters()) == expected
 
 
 def test_multiplications_by_hand() -> None:
@@ -77,7 +76,7 @@ def test_multiplications_by_hand() -> None:
     assert CostModel(spec.build(device="meta"), 8)().macs == z * s + affine + demodulated + convolutions + filters
 
 
-def naive(layer: Modulated, x: Tensor, w: Tensor, *, up: bool) -> Tensor:
+def naive(layer: ModulatedConv2d, x: Tensor, w: Tensor, *, up: bool) -> Tensor:
     """Equations 1 to 3 as they stand: filters of its own for every image, by one grouped convolution."""
     style = F.linear(w * layer.affine.gain, layer.affine.weight, layer.affine.bias)
     weight = layer.conv.weight * layer.conv.gain
@@ -94,17 +93,17 @@ def naive(layer: Modulated, x: Tensor, w: Tensor, *, up: bool) -> Tensor:
 
 
 @pytest.mark.parametrize("up", [False, True])
-def test_modulation_is_one_filter_bank_a_image(up: bool) -> None:
-    layer = randomize_(Modulated(6, 5, 4, 3, up=up)).double()
+def test_modulation_is_one_filter_bank_an_image(up: bool) -> None:
+    layer = randomize_(ModulatedConv2d(6, 5, 4, 3, up=up)).double()
     x, w = torch.randn(3, 5, 8, 8, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
-    assert isinstance(layer, Modulated)
+    assert isinstance(layer, ModulatedConv2d)
     torch.testing.assert_close(layer(x, w), naive(layer, x, w, up=up), atol=1e-10, rtol=0)
 
 
 def test_demodulated_outputs_have_unit_variance() -> None:
-    """Of normal input, at any style: no length of it changes what a layer makes (section 2.2)."""
+    """For normal inputs and styles of any norm (section 2.2)."""
     torch.manual_seed(0)
-    layer = Modulated(6, 16, 8, 3)
+    layer = ModulatedConv2d(6, 16, 8, 3)
     with torch.no_grad():
         for scale in (0.1, 1.0, 30.0):
             y = layer(torch.randn(64, 16, 18, 18), torch.randn(64, 6) * scale)[..., 1:-1, 1:-1]
@@ -114,15 +113,15 @@ def test_demodulated_outputs_have_unit_variance() -> None:
 
 
 def test_a_fresh_network_begins_at_unit_variance() -> None:
-    """The gains make up for weights of unit variance, and the activation for what it takes away."""
+    """The gains compensate weights of unit variance, and the scaled activation its own loss of variance."""
     torch.manual_seed(0)
-    model, seen = stylegan2(size=8, channel_base=1024, channel_max=128, latent=128, style=128).build(), []
-    model.b4.register_forward_hook(lambda _, __, y: seen.append(y))
+    model, outputs = stylegan2(size=8, channel_base=1024, channel_max=128, latent=128, style=128).build(), []
+    model.b4.register_forward_hook(lambda _, __, y: outputs.append(y))
     with torch.no_grad():
         w = model.mapping(torch.randn(64, 128))
         model.synthesis(w)
     assert 0.5 < w.square().mean() < 2
-    assert 0.5 < seen[0].square().mean() < 2
+    assert 0.5 < outputs[0].square().mean() < 2
 
 
 def test_filters_against_scipy() -> None:
@@ -130,19 +129,19 @@ def test_filters_against_scipy() -> None:
     line = np.outer([1, 3, 3, 1], [1, 3, 3, 1])
     assert torch.equal(binomial(64.0), torch.from_numpy(line).float())
 
-    def wanted(images: np.ndarray, gain: float, before: int, after: int) -> Tensor:
+    def expected(images: np.ndarray, gain: float, before: int, after: int) -> Tensor:
         padded = np.pad(images, ((0, 0), (0, 0), (before, after), (before, after)))
         planes = [[scipy.signal.convolve2d(plane, line * gain / 64, mode="valid") for plane in image] for image in padded]
         return torch.from_numpy(np.array(planes))
 
     between = np.zeros((2, 3, 16, 20))
     between[..., ::2, ::2] = x.numpy()
-    torch.testing.assert_close(Upsample().double()(x), wanted(between, 4, 2, 1))
-    torch.testing.assert_close(Blur(padding=2).double()(x), wanted(x.numpy(), 1, 2, 2))
-    torch.testing.assert_close(Blur(padding=1, stride=2).double()(x), wanted(x.numpy(), 1, 1, 1)[..., ::2, ::2])
+    torch.testing.assert_close(Upsample().double()(x), expected(between, 4, 2, 1))
+    torch.testing.assert_close(Blur(padding=2).double()(x), expected(x.numpy(), 1, 2, 2))
+    torch.testing.assert_close(Blur(padding=1, stride=2).double()(x), expected(x.numpy(), 1, 1, 1)[..., ::2, ::2])
 
 
-def test_upsampling_keeps_what_is_flat() -> None:
+def test_upsampling_keeps_a_constant_image() -> None:
     flat = Upsample()(torch.ones(1, 2, 8, 8))
     torch.testing.assert_close(flat[..., 1:-1, 1:-1], torch.ones(1, 2, 14, 14))
 
@@ -157,7 +156,7 @@ def test_truncation(spec: StyleGan2Spec) -> None:
     torch.testing.assert_close(model.truncated(w, 0.25), model.w_avg + 0.25 * (w - model.w_avg))
     layers = model.truncated(w, 0.0, cutoff=2)
     assert torch.equal(layers[:, :2], model.w_avg.expand(len(z), 2, -1))
-    assert torch.equal(layers[:, 2:], w[:, None].expand(-1, model.layers_of_style - 2, -1))
+    assert torch.equal(layers[:, 2:], w[:, None].expand(-1, model.num_style_layers - 2, -1))
     with pytest.raises(ValueError, match="cutoff=99"):
         model.truncated(w, 0.5, cutoff=99)
 
@@ -166,18 +165,18 @@ def test_truncation(spec: StyleGan2Spec) -> None:
 def test_styles_may_differ_by_layer(spec: StyleGan2Spec) -> None:
     model, (z,) = randomized(spec), example_input(spec)
     a, b = model.mapping(z).unbind(0)
-    layers = model.layers_of_style
+    layers = model.num_style_layers
     assert layers == {8: 4, 16: 6}[spec.size]
     same = a[None, None].expand(1, layers, -1)
     assert torch.equal(model.synthesis(same), model.synthesis(a[None]))
     torch.testing.assert_close(model.synthesis(same), model(z)[:1], atol=1e-4, rtol=1e-4)
-    seen: dict[str, list[Tensor]] = {"b4": [], f"b{spec.size}": []}
-    for name, outputs in seen.items():
+    features: dict[str, list[Tensor]] = {"b4": [], f"b{spec.size}": []}
+    for name, outputs in features.items():
         model.get_submodule(name).register_forward_hook(lambda _, __, y, outputs=outputs: outputs.append(y))
-    for crossover in (1, layers - 1):  # the colors of the last size read the last style alone
+    for crossover in (1, layers - 1):  # only the last RGB layer uses the last style
         model.synthesis(torch.cat([same[:, :crossover], b.expand(1, layers - crossover, -1)], 1))
     model.synthesis(same)
-    (early, late, whole), (early_last, late_last, whole_last) = seen.values()
+    (early, late, whole), (early_last, late_last, whole_last) = features.values()
     assert torch.equal(early, whole)
     assert torch.equal(late, whole)
     assert not torch.equal(early_last, whole_last)
@@ -186,21 +185,31 @@ def test_styles_may_differ_by_layer(spec: StyleGan2Spec) -> None:
         model.synthesis(same[:, :2])
 
 
-def test_noise_in_one_row_is_the_noise_of_the_layers() -> None:
+def test_noise_in_one_vector_is_the_noise_of_the_layers() -> None:
     model, (z,) = randomized(SMALL), example_input(SMALL)
-    source, noise = inputs_of(model)
-    assert (source.channels, noise.channels) == (7, 16 + 2 * 64 + 2 * 256)
+    latent, noise = inputs_of(model)
+    assert (latent.channels, noise.channels) == (7, 16 + 2 * 64 + 2 * 256)
     own = torch.cat([module.noise.flatten() for module in model.modules() if hasattr(module, "strength")])
     assert torch.equal(model(z, own.expand(len(z), -1)), model(z))
     assert not torch.equal(model(z, torch.randn(len(z), noise.channels)), model(z))
 
 
-def test_the_length_of_a_latent_does_not_matter() -> None:
+def test_the_norm_of_a_latent_does_not_matter() -> None:
     model, (z,) = randomized(SMALL), example_input(SMALL)
     torch.testing.assert_close(model(5 * z), model(z), atol=1e-3, rtol=1e-3)
 
 
-def test_gains_stay_when_channels_go(tmp_path: Path) -> None:
+def test_small_constants_of_the_released_code() -> None:
+    """1e-8 under both roots: the norm of a latent, and the deviation of equal images."""
+    model = randomized(SMALL, dtype=torch.float64)
+    z = torch.full((1, 7), 1e-4, dtype=torch.float64)
+    torch.testing.assert_close(model.mapping(z), model.mapper(torch.full_like(z, 0.5**0.5)), rtol=1e-9, atol=0)
+    discriminator = stylegan2_discriminator(size=8, channel_base=64, channel_max=8).build().double()
+    deviation_of_zeros = discriminator.compare(torch.zeros(2, 8, 4, 4, dtype=torch.float64))[:, 8]
+    torch.testing.assert_close(deviation_of_zeros, torch.full_like(deviation_of_zeros, 1e-4), rtol=1e-6, atol=0)
+
+
+def test_gains_stay_when_channels_are_removed(tmp_path: Path) -> None:
     model = SMALL.build()
     small = shrink(model, prefix(dict.fromkeys(SMALL.widths, 4)))
     save_artifact(tmp_path / "s.safetensors", small, size=16)
@@ -212,11 +221,11 @@ def test_gains_stay_when_channels_go(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["stylegan2-skip", "stylegan2-residual", "stylegan2-discriminator-residual"])
-def test_what_a_gate_scales_can_be_folded(name: str) -> None:
-    """Also behind a demodulation, which takes the scale of a filter away."""
+def test_gates_can_be_folded(name: str) -> None:
+    """Also after a demodulation, which cancels the scale of a filter."""
     spec = SPECS[name]
     gated, x = randomized(spec, dtype=torch.float64), example_input(spec, dtype=torch.float64)
-    folded, carried = copy.deepcopy(gated), {seat.module for seat in gate_sites(gated) if seat.carrier}
+    folded, carried = copy.deepcopy(gated), {seat.module for seat in gate_sites(gated) if seat.pass_through}
     for seat, gate in add_gates_(gated).items():
         if seat not in carried:
             gate.mask.uniform_(0.5, 2)
@@ -225,7 +234,7 @@ def test_what_a_gate_scales_can_be_folded(name: str) -> None:
     torch.testing.assert_close(folded(*x), gated(*x), atol=1e-9, rtol=1e-9)
 
 
-def test_every_group_of_the_generator_can_be_given_a_scale_that_folds_away() -> None:
+def test_every_group_of_the_generator_has_scales_that_fold_away() -> None:
     model, (z,) = randomized(SMALL, dtype=torch.float64), example_input(SMALL, dtype=torch.float64)
     names = list(model.state_dict())
     add_scales_(model)
@@ -240,10 +249,10 @@ def test_every_group_of_the_generator_can_be_given_a_scale_that_folds_away() -> 
     assert list(model.state_dict()) == names
 
 
-def test_a_closed_channel_is_in_no_sum_of_a_demodulation() -> None:
+def test_a_closed_channel_does_not_count_in_demodulation() -> None:
     model = SMALL.build()
     close_gates_(model, {"b4": torch.arange(5)})
-    assert [seat.producer for seat in gate_sites(model) if seat.carrier and seat.dim.groups == ("b4",)] == [
+    assert [seat.producer for seat in gate_sites(model) if seat.pass_through and seat.dim.groups == ("b4",)] == [
         "b8.conv0.modulated.affine",
         "rgb4.affine",
     ]
@@ -251,7 +260,7 @@ def test_a_closed_channel_is_in_no_sum_of_a_demodulation() -> None:
 
 
 def deviation(x: Tensor, group: int) -> Tensor:
-    """The published statistic, written out: one number for each group, the members of which lie a batch / group apart."""
+    """The published statistic: one number for each group, whose members lie batch / group apart."""
     n = len(x)
     numbers = [x[k :: n // group].std(0, correction=0).mean() for k in range(n // group)]
     return torch.stack([numbers[k % (n // group)] for k in range(n)])
@@ -276,17 +285,17 @@ def test_layers_and_taps_by_name() -> None:
 
 
 def test_both_networks_can_be_differentiated_twice() -> None:
-    """As the penalties on gradients ask for."""
+    """For the gradient penalties."""
     g, d = SMALL.build(), stylegan2_discriminator(size=16, channel_base=64).build()
     w = g.mapping(torch.randn(2, 7))
     logits = d(g.synthesis(w))
     (gradient,) = torch.autograd.grad(logits.sum(), w, create_graph=True)
     gradient.square().sum().backward()
     reached = [p.grad is not None for p in g.b8.parameters()] + [p.grad is not None for p in d.b16.conv0.parameters()]
-    assert sum(reached) >= len(reached) - 1  # a bias before an activation that is straight has no second derivative
+    assert sum(reached) >= len(reached) - 1  # a bias before a piecewise linear activation has no second derivative
 
 
-def test_specs_that_cannot_be() -> None:
+def test_invalid_specs() -> None:
     for size in (4, 12):
         with pytest.raises(ValueError, match=f"stylegan2 size={size}: allowed are powers of two from 8 on"):
             stylegan2(size=size)
@@ -298,7 +307,7 @@ def test_specs_that_cannot_be() -> None:
         stylegan2_discriminator(batch_group=0)
 
 
-def test_the_average_style_goes_along_with_its_width() -> None:
+def test_the_average_style_loses_the_channels_of_its_width() -> None:
     model = randomized(SMALL)
     kept = torch.tensor([4, 0, 7])
     assert torch.equal(shrink(model, {"style": kept}).w_avg, model.w_avg[kept])

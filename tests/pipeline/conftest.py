@@ -1,14 +1,14 @@
-"""One tiny teacher and one tiny student, made once by the commands that users give."""
+"""A tiny teacher of every task and one tiny student, each made once a session by the commands that users give."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import NETS, TINY, command
+from commands import LABELS, LATENTS, NETS, TINY, command
 from PIL import Image
 
-from quick import quick_plots
+from quick import quick_loading, quick_plots
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def student(teacher: Path) -> Path:
-    """The run of its student, four times smaller."""
+    """The run of its student, four times smaller: with a real ONNX file and real plots."""
     path = teacher.parent / "student"
     command(
         *("compress", teacher / "generator.safetensors", "--data", "shapes", "--out", path, "--budget", "4x"),
@@ -33,15 +33,46 @@ def student(teacher: Path) -> Path:
 @pytest.fixture(scope="session")
 def unpaired_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of a CycleGAN on the built-in textures."""
-    path = tmp_path_factory.mktemp("runs") / "cycle"
-    command("train", "--task", "unpaired", "--data", "textures", "--out", path, *TINY, *NETS)
+    path = tmp_path_factory.mktemp("runs") / "unpaired"
+    with quick_plots():
+        command("train", "--task", "unpaired", "--data", "textures", "--out", path, *TINY, *NETS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def label_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a SPADE generator on images of 64 x 32, trained with spectral norm."""
+    path = tmp_path_factory.mktemp("runs") / "labels"
+    nets = ('arch_options={"ngf":4,"upsamplings":5}', 'discriminator_options={"ndf":3,"layers":2}')
+    with quick_plots():
+        command("train", "--out", path, "--size", "64", "--aspect", "2", *LABELS, *nets)
+    return path
+
+
+@pytest.fixture(scope="session")
+def latent_teacher(tmp_path_factory: pytest.TempPathFactory, features: Path) -> Path:
+    """The run of a SAGAN."""
+    path = tmp_path_factory.mktemp("runs") / "latents"
+    nets = ('arch_options={"ngf":4,"latent":8}', 'discriminator_options={"ndf":4}', "evaluation.generated=9")
+    with quick_plots():
+        command("train", "--task", "unconditional", "--out", path, "--features", features, *LATENTS, *nets)
+    return path
+
+
+@pytest.fixture(scope="session")
+def multimodal_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a MUNIT, both directions."""
+    path = tmp_path_factory.mktemp("runs") / "styles"
+    nets = ('arch_options={"ngf":4,"mlp":8,"blocks":1}', 'discriminator_options={"ndf":2,"layers":2,"scales":2}')
+    with quick_plots():
+        command("train", "--task", "multimodal", "--out", path, *LATENTS, *nets)
     return path
 
 
 @pytest.fixture(scope="module", autouse=True)
-def plain_pages() -> Iterator[None]:
-    """Every run writes a page: without its plots, but for those that are made once a session."""
-    with quick_plots():
+def quick_runs() -> Iterator[None]:
+    """Every run writes a page; only those of the teacher and the student of pairs have their plots."""
+    with quick_plots(), quick_loading():
         yield
 
 

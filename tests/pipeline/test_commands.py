@@ -1,42 +1,23 @@
-"""The commands that look at what is there: each agrees with the run that it looks at."""
+"""The commands that look at artifacts and runs: each agrees with the run that it looks at."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import TINY, command
+from commands import answer, command, read, refused
 
-from pocketgan.cli import main
 from pocketgan.core.artifact import save_artifact
-from pocketgan.data.config import DataConfig
 from pocketgan.metrics.features import OnnxFeatures
 from pocketgan.metrics.statistics import Moments
 from pocketgan.models import resnet
-from pocketgan.pipeline.compare import CompareConfig, plan
-from pocketgan.pipeline.config import CompressConfig
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
 
-def answer(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
-    """The one JSON object that a command prints."""
-    capsys.readouterr()
-    command(*arguments, "--json")
-    return json.loads(capsys.readouterr().out)
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """The one line with which a command ends."""
-    capsys.readouterr()
-    assert main([str(argument) for argument in arguments]) == 2
-    return capsys.readouterr().err.strip()
-
-
-def test_evaluate_says_what_the_run_says(
+def test_evaluate_agrees_with_the_run(
     teacher: Path, student: Path, folder: Path, features: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On a folder of its own, as the run's set was cut short."""
+    """On another folder, as the data of the run were limited."""
     sides = ("--data", folder, "--task", "inputs", "--teacher", teacher / "generator.safetensors", "--features", features)
     small = answer(capsys, "evaluate", student / "student.safetensors", *sides)
     name = OnnxFeatures(features).name
@@ -46,7 +27,7 @@ def test_evaluate_says_what_the_run_says(
         f"frechet[{name},teacher]",
         f"kernel[{name},teacher]",
     }
-    result = json.loads((student / "result.json").read_text())["student"]
+    result = read(student)["student"]
     for key in ("params", "macs", "macs_paper", "size", "bytes"):
         assert small[key] == result[key]
     assert small["quality"][f"frechet[{name},teacher]"] > 0
@@ -104,9 +85,9 @@ def test_an_unknown_format_is_refused(student: Path, tmp_path: Path, capsys: pyt
 
 def test_latency_of_several_in_one_run(teacher: Path, student: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = (str(teacher / "generator.safetensors"), str(student / "student.safetensors"))
-    found = answer(capsys, "latency", *files, "--runtime", "torch", "--repeats", "3", "--batch", "2")
-    assert set(found) == set(files)
-    for engines in found.values():
+    latencies = answer(capsys, "latency", *files, "--runtime", "torch", "--repeats", "3", "--batch", "2")
+    assert set(latencies) == set(files)
+    for engines in latencies.values():
         assert set(engines) == {"torch"}
         assert (engines["torch"]["batch"], engines["torch"]["threads"], engines["torch"]["repeats"]) == (2, 1, 3)
         assert 0 < engines["torch"]["p10"] <= engines["torch"]["median"] <= engines["torch"]["p90"]
@@ -126,7 +107,7 @@ def test_sizes_that_differ_have_to_be_settled(student: Path, tmp_path: Path, cap
 
 def test_inspect_adds_up(student: Path, capsys: pytest.CaptureFixture[str]) -> None:
     facts = answer(capsys, "inspect", student / "student.safetensors")
-    result = json.loads((student / "result.json").read_text())
+    result = read(student)
     assert {group: f["width"] for group, f in facts["groups"].items() if f["width"]} == result["widths"]["student"]
     for count in ("params", "macs", "macs_paper"):
         assert sum(group[count] for group in facts["groups"].values()) == facts["total"][count] == result["student"][count]
@@ -144,48 +125,3 @@ def test_one_page_of_several_runs(teacher: Path, student: Path, tmp_path: Path, 
     assert "student" in page
     assert "teacher" in page
     assert refused(capsys, "report") == "error: no run given: name at least one run directory"
-
-
-def test_a_comparison_is_a_table_and_resumes(
-    teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], quick_export: None
-) -> None:
-    def run(*more: str) -> int:
-        arguments = ("compare", teacher / "generator.safetensors", "--data", "shapes", "--methods", "uniform,magnitude")
-        settings = (
-            "--budgets",
-            "3x,1000x",
-            "--out",
-            tmp_path / "c",
-            *more,
-            *TINY,
-            "recovery.steps=1",
-            "recovery.sample_every=0",
-        )
-        return main([str(argument) for argument in (*arguments, *settings)])
-
-    assert run() == 2  # two of the four are below the floor, and do not stop the others
-    captured = capsys.readouterr()
-    line = captured.err.strip().splitlines()[-1]
-    assert line.startswith("error: 2 of 4 runs failed: uniform-1000x-s0: budget '1000x'")
-    assert "below the floor" in line
-    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == [
-        ".lock", "config.json", "magnitude-3x-s0", "report.html", "uniform-3x-s0",
-    ]  # fmt: skip
-    assert "uniform" in captured.out
-    (tmp_path / "c" / "report.html").unlink()
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "c").rglob("*.safetensors")}
-    assert run("--resume") == 2
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "c").rglob("*.safetensors")} == before
-    assert (tmp_path / "c" / "report.html").exists()
-
-
-def test_the_plan_of_a_comparison_has_whole_comparisons_first() -> None:
-    base = CompressConfig(teacher="t", data=DataConfig(path="shapes"), seed=5)
-    runs = plan(
-        CompareConfig(base=base, methods=("uniform", "magnitude"), budgets=("2x", "4x"), weights=("inherit", "fresh"), seeds=2)
-    )
-    assert len(runs) == 16
-    assert list(runs)[:3] == ["uniform-2x-inherit-s5", "uniform-2x-fresh-s5", "uniform-4x-inherit-s5"]
-    assert [config.seed for config in runs.values()] == [5] * 8 + [6] * 8
-    for name, config in runs.items():
-        assert name == f"{config.method}-{config.budget}-{config.weights}-s{config.seed}"

@@ -1,38 +1,38 @@
-"""DMAD by the commands that users give: presets, both ways, what is said where the teacher's discriminator is missing."""
+"""DMAD by the commands that users give: presets, both directions, notes where the teacher's discriminator is missing."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from commands import TINY, command
+from commands import TINY, Killed, command, entries, killed_after, losses, read, refused
 
-from pocketgan.cli import main
-from pocketgan.core.artifact import load_artifact
+from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.spec import spec_of
-from pocketgan.data.config import DataConfig
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import patchgan, resnet, unet
-from pocketgan.pipeline.config import CompressConfig, with_preset
+from quick import quick_exports
 
 pytestmark = [pytest.mark.xdist_group("pipeline"), pytest.mark.filterwarnings("ignore:a search of")]
 
 
-def result_of(run: Path) -> dict:
-    return json.loads((run / "result.json").read_text())
+def search_words(teacher: Path, run: Path) -> list[object]:
+    start = ["compress", teacher / "generator.safetensors", "--data", "shapes", "--method", "dmad", "--budget", "3x"]
+    steps = ["search.steps=8", "search.log_every=2", "search.checkpoint_every=4"]
+    return [*start, "--objective", "coattention+discriminator", "--out", run, *TINY, *steps]
 
 
-def entries(run: Path, stage: str) -> list[dict]:
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["stage"] == stage]
+@pytest.fixture(scope="module")
+def searched(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a student by DMAD."""
+    run = tmp_path_factory.mktemp("dmad") / "run"
+    with quick_exports():
+        command(*search_words(teacher, run))
+    return run
 
 
-def test_a_run_with_dmad_logs_its_search_and_lands_in_the_window(teacher: Path, tmp_path: Path, quick_export: None) -> None:
-    run = tmp_path / "s"
-    command(
-        *("compress", teacher / "generator.safetensors", "--data", "shapes", "--method", "dmad", "--budget", "3x"),
-        *("--objective", "coattention+discriminator", "--out", run, *TINY, "search.steps=8", "search.log_every=2"),
-    )
-    facts = [entry["search"]["G"] for entry in entries(run, "search")]
+def test_a_search_is_logged_and_lands_in_the_window(searched: Path) -> None:
+    facts = [entry["search"]["G"] for entry in entries(searched, "search")]
     assert [set(fact) for fact in facts] == [
         {"kind", "cost", "budget", "boundary", "strength", "masks", "closed"} for _ in facts
     ]
@@ -40,68 +40,70 @@ def test_a_run_with_dmad_logs_its_search_and_lands_in_the_window(teacher: Path, 
     assert facts[-1]["boundary"] == 0
     assert all(0 <= part <= 1 for part in facts[-1]["closed"].values())
     assert len({sum(fact["masks"]) for fact in facts}) == 1  # every mask is counted
-    result = result_of(run)
+    result = read(searched)
     assert 0.8 * result["budget"]["limit"] < result["budget"]["reached"] <= result["budget"]["limit"]
     assert result["notes"] == []
-    assert set(entries(run, "recover")[-1]["losses"]) == {
-        *("D/d_adv", "G/gan", "G/l1", "G/coattention", "G/discriminator"),
-    }
+    assert losses(searched, "recover") == {"D/d_adv", "G/gan", "G/l1", "G/coattention", "G/discriminator"}
 
 
-def test_without_the_teachers_discriminator_the_objectives_say_what_they_do(
-    teacher: Path, tmp_path: Path, quick_export: None
-) -> None:
+def test_a_search_that_is_killed_goes_on_to_the_same_student(searched: Path, teacher: Path, tmp_path: Path) -> None:
+    with killed_after("search", 4), pytest.raises(Killed):
+        command(*search_words(teacher, tmp_path / "run"))
+    assert not (tmp_path / "run" / "pruned.safetensors").exists()
+    command(*search_words(teacher, tmp_path / "run"), "--to", "recover", "--resume")
+    assert [entry["step"] for entry in entries(tmp_path / "run", "search")] == [2, 4, 6, 8]
+    for file in ("pruned.safetensors", "student.safetensors"):
+        assert (tmp_path / "run" / file).read_bytes() == (searched / file).read_bytes()
+
+
+def test_notes_on_objectives_without_the_teachers_discriminator(teacher: Path, tmp_path: Path, quick_export: None) -> None:
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes((teacher / "generator.safetensors").read_bytes())
     command(
         *("compress", alone, "--data", "shapes", "--budget", "3x", "--objective", "coattention+discriminator"),
         *("--out", tmp_path / "s", *TINY, 'discriminator_options={"ndf": 6, "layers": 1}', "recovery.weights.discriminator=1"),
     )
-    assert result_of(tmp_path / "s")["notes"] == [
+    assert read(tmp_path / "s")["notes"] == [
         "there is no teacher's discriminator: the objective coattention attends to the generator alone",
         "there is no teacher's discriminator: the objective discriminator is left out",
     ]
-    assert "G/discriminator" not in entries(tmp_path / "s", "recover")[-1]["losses"]
+    assert losses(tmp_path / "s", "recover") == {"D/d_adv", "G/gan", "G/l1", "G/coattention"}
 
 
-def test_the_students_discriminator_may_have_another_width(teacher: Path, tmp_path: Path, quick_export: None) -> None:
-    """Table VII; the teacher's still guides the objectives."""
+def test_the_students_discriminator_may_have_another_width(teacher: Path, tmp_path: Path) -> None:
+    """Table VII; the teacher's discriminator still guides the objectives."""
     command(
-        *("compress", teacher / "generator.safetensors", "--data", "shapes", "--budget", "3x", "--objective", "coattention"),
-        *("--out", tmp_path / "s", *TINY, 'discriminator_options={"ndf": 6, "layers": 1}'),
+        *("compress", teacher / "generator.safetensors", "--data", "shapes", "--budget", "3x", "--objective", "discriminator"),
+        *("--out", tmp_path / "s", "--to", "recover", *TINY, 'discriminator_options={"ndf": 6, "layers": 1}'),
     )
-    teacher_discriminator = spec_of(load_artifact(tmp_path / "s" / "student_discriminator.safetensors").model)
-    assert teacher_discriminator == patchgan(6, 1, in_channels=6)
-    assert result_of(tmp_path / "s")["notes"] == []
+    discriminator = load_artifact(tmp_path / "s" / "student_discriminator.safetensors").model
+    assert spec_of(discriminator) == patchgan(6, 1, in_channels=6)
+    assert losses(tmp_path / "s", "recover") == {"D/d_adv", "G/gan", "G/l1", "G/discriminator"}
 
 
-def test_the_release_preset_searches_both_ways_and_the_way_back_goes_on(
-    unpaired_teacher: Path, tmp_path: Path, quick_export: None, capsys: pytest.CaptureFixture[str]
+def test_the_release_preset_searches_both_directions_and_the_other_one_goes_on(
+    unpaired_teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, budgets = tmp_path / "s", ("--budget", "4x")
-    common = ("--data", "textures", "--task", "unpaired", "--method", "dmad", *TINY)
+    run = tmp_path / "s"
+    common = ("--data", "textures", "--task", "unpaired", "--method", "dmad", "--to", "recover", *TINY)
     small = ("search.steps=6", "search.weights.identity=1", "budget_back=3x", 'discriminator_options={"ndf":4,"layers":1}')
-    there, back = (unpaired_teacher / f"generator_{side}.safetensors" for side in "AB")
-    command("compress", there, *common, *small, *budgets, "--preset", "release", "--out", run)
-    assert {name for entry in entries(run, "search") for name in entry["losses"]} >= {
-        *("G/gan", "G/cycle", "G/identity", "D/d_adv"),
-    }
+    forward, backward = (unpaired_teacher / f"generator_{side}.safetensors" for side in "AB")
+    command("compress", forward, *common, *small, "--budget", "4x", "--preset", "release", "--out", run)
+    assert losses(run, "search") >= {"G/gan", "G/cycle", "G/identity", "D/d_adv"}
     assert set(entries(run, "search")[-1]["search"]) == {"G_A", "G_B"}
-    whole = CostModel(load_artifact(there).model, 16)().macs
+    original = CostModel(load_artifact(forward).model, 16)().macs
     for file, ratio in (("pruned.safetensors", 4), ("back/pruned.safetensors", 3)):
         macs = CostModel(load_artifact(run / file).model, 16)().macs
-        assert 0.75 * whole / ratio < macs <= whole / ratio
+        assert 0.75 * original / ratio < macs <= original / ratio
     selected = (run / "back" / "pruned.safetensors").read_bytes()
-    command("compress", back, *common, "--direction", "BtoA", "--budget", "3x", "--out", run / "back")
+    command("compress", backward, *common, "--direction", "BtoA", "--budget", "3x", "--out", run / "back")
     assert (run / "back" / "pruned.safetensors").read_bytes() == selected
-    above = ["compress", str(back), *common, "--direction", "BtoA", "--budget", "9x", "--out", str(tmp_path / "x")]
+    student, pruned = (load_artifact(run / "back" / f"{name}.safetensors").model for name in ("student", "pruned"))
+    assert spec_of(student) == spec_of(pruned)
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "pruned.safetensors").write_bytes(selected)
-    assert main([str(word) for word in above]) == 2
-    assert "give the budget that it was cut to" in capsys.readouterr().err
-    assert spec_of(load_artifact(run / "back" / "student.safetensors").model) == spec_of(
-        load_artifact(run / "back" / "pruned.safetensors").model
-    )
+    above = ("compress", backward, *common, "--direction", "BtoA", "--budget", "9x", "--out", tmp_path / "x")
+    assert "give the budget that it was cut to" in refused(capsys, *above)
 
 
 @pytest.mark.parametrize(
@@ -120,36 +122,40 @@ def test_the_release_preset_searches_both_ways_and_the_way_back_goes_on(
         ),
         (("objective_options.coatention.fusion=sum",), "no objective named 'coatention'. Did you mean 'coattention'?"),
     ],
-    ids=lambda value: " ".join(value[-1:]) if isinstance(value, tuple) else "",
+    ids=lambda value: value[-1] if isinstance(value, tuple) else "",
 )
-def test_what_cannot_be_is_said_before_any_work(
+def test_a_wrong_setting_is_refused_before_any_work(
     teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], extra: tuple[str, ...], message: str
 ) -> None:
-    flags = [word for word in extra if "=" not in word]
-    fields = [word for word in extra if "=" in word]
     data = "textures" if "unpaired" in extra else "shapes"
-    arguments = ["compress", str(teacher / "generator.safetensors"), "--data", data, *flags, "--out", str(tmp_path / "s")]
-    assert main([*arguments, *TINY, *fields]) == 2
-    assert message in capsys.readouterr().err
+    start = ("compress", teacher / "generator.safetensors", "--data", data, "--out", tmp_path / "s", *TINY)
+    assert message in refused(capsys, *start, *extra)
     assert not (tmp_path / "s").exists()
 
 
-def test_the_presets_are_the_differences_that_are_known() -> None:
+def test_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Settings of the paper and of the released scripts, by task and network."""
-    base = CompressConfig(teacher="t", data=DataConfig(path="shapes"), method="dmad", task="unpaired")
-    cycle, net = resnet(4, 1).build(), unet(4, 5).build()
-    paper = with_preset(base, "paper", cycle)
-    assert paper.method_options["strength"] == 0.001
-    assert paper.method_options["schedule"] == 1.0
-    assert paper.recovery.weights == {"coattention": 100.0, "discriminator": 1e-4}
-    assert (paper.objective, paper.search_objective, paper.two_way) == ("coattention+discriminator", "none", False)
-    release = with_preset(base, "release", cycle)
-    assert release.two_way
-    assert release.method_options["polarize"] == ["stem", "down1", "up1", "up2"]
-    assert release.objective_options["coattention"] == {"shown": "student", "per_pixel": True}
-    paired = CompressConfig(teacher="t", data=DataConfig(path="shapes"), method="dmad")
-    capped = with_preset(paired, "release", net)
-    assert (capped.method_options["cap"], capped.method_options["scratch"], capped.two_way) == (0.8, 0.75, False)
-    assert capped.recovery.weights["coattention"] == 10.0
-    assert with_preset(paired, "paper", net).recovery.weights["coattention"] == 50.0
-    assert with_preset(base, None, cycle) is base
+    for name, spec in (("resnet", resnet(4, 1)), ("unet", unet(4, 5))):
+        save_artifact(tmp_path / f"{name}.safetensors", spec.build(), size=32)
+
+    def resolved(network: str, task: str, *preset: str) -> dict[str, Any]:
+        start = ("compress", tmp_path / f"{network}.safetensors", "--task", task, "--data", "shapes")
+        capsys.readouterr()
+        command(*start, "--method", "dmad", "--out", tmp_path / "run", "--dry-run", *preset)
+        return json.loads(capsys.readouterr().out)
+
+    paper = resolved("resnet", "unpaired", "--preset", "paper")
+    assert paper["method_options"]["strength"] == 0.001
+    assert paper["method_options"]["schedule"] == 1.0
+    assert paper["recovery"]["weights"] == {"coattention": 100.0, "discriminator": 1e-4}
+    assert (paper["objective"], paper["search_objective"], paper["two_way"]) == ("coattention+discriminator", "none", False)
+    release = resolved("resnet", "unpaired", "--preset", "release")
+    assert release["two_way"]
+    assert release["method_options"]["polarize"] == ["stem", "down1", "up1", "up2"]
+    assert release["objective_options"]["coattention"] == {"shown": "student", "per_pixel": True}
+    capped = resolved("unet", "paired", "--preset", "release")
+    assert (capped["method_options"]["cap"], capped["method_options"]["scratch"], capped["two_way"]) == (0.8, 0.75, False)
+    assert capped["recovery"]["weights"]["coattention"] == 10.0
+    assert resolved("unet", "paired", "--preset", "paper")["recovery"]["weights"]["coattention"] == 50.0
+    assert resolved("resnet", "unpaired")["method_options"] == {}
+    assert not (tmp_path / "run").exists()

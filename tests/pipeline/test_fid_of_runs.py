@@ -1,25 +1,22 @@
-"""FID and KID through the commands, with a quick network in Inception's place: which images, which file, which name."""
+"""FID and KID through the commands, with a quick network in place of Inception: real images, statistics files, names."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from commands import TINY, command
+from commands import TINY, answer, command, read, refused
 from PIL import Image
 
 from inception_weights import pretend
-from pocketgan.cli import main
 from pocketgan.core.artifact import save_artifact
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import open_data
 from pocketgan.data.loader import eval_batches
-from pocketgan.metrics.frechet import frechet_distance
-from pocketgan.metrics.kernel import kernel_distance
+from pocketgan.metrics.distances import frechet_distance, kernel_distance
 from pocketgan.metrics.statistics import F64, Moments
 from pocketgan.models import resnet
-from pocketgan.pretrained.fid import InceptionFeatures
+from pocketgan.pretrained.extractors import InceptionFeatures
 from pocketgan.pretrained.weights import HOME, Published
 from pocketgan.utils.files import digest
 
@@ -51,15 +48,7 @@ def artifact(tmp_path: Path) -> Path:
 
 
 def measured(capsys: pytest.CaptureFixture[str], artifact: Path, data: Path, *arguments: object) -> dict[str, float]:
-    capsys.readouterr()
-    command("evaluate", artifact, "--data", data, "--task", "unpaired", *arguments, "--json")
-    return json.loads(capsys.readouterr().out)["quality"]
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    capsys.readouterr()
-    assert main([str(argument) for argument in arguments]) == 2
-    return capsys.readouterr().err.strip()
+    return answer(capsys, "evaluate", artifact, "--data", data, "--task", "unpaired", *arguments)["quality"]
 
 
 def rows(data: Path, side: str, *splits: str, protocol: str = "legacy") -> F64:
@@ -79,7 +68,7 @@ def generated(artifact: Path, data: Path) -> F64:
         return InceptionFeatures("legacy")(load(artifact).eval()(batch.images["input"]))
 
 
-def test_the_reals_are_those_that_the_name_says(
+def test_the_name_of_a_distance_says_which_real_images(
     artifact: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fakes = generated(artifact, data)
@@ -92,7 +81,7 @@ def test_the_reals_are_those_that_the_name_says(
     wide = frechet_distance(Moments.of(fakes), Moments.of(both))
     to_both = measured(capsys, artifact, data, "--features", "inception:legacy", "--reals", "train+test")
     assert to_both == pytest.approx({"FID[legacy,train+test]": wide, "KID[legacy,test]": kid}, rel=1e-5)
-    # The same from a file of ours, which knows what it holds, and from the other side as the source.
+    # The same from a file of ours, which names its images, and with the other side as input.
     out = tmp_path / "b.npz"
     command("stats", data, "--side", "B", "--features", "inception:legacy", "--out", out, "--size", 16, "--split", "train+test")
     assert measured(capsys, artifact, data, "--features", "inception:legacy", "--stats", out) == pytest.approx(
@@ -102,32 +91,32 @@ def test_the_reals_are_those_that_the_name_says(
     assert set(back) == {"FID[clean,test]"}
 
 
-def test_published_statistics_are_found_said_and_named(artifact: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_published_statistics_are_found_and_named(artifact: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     both = Moments.of(rows(data, "B", "train", "test"))
-    np.savez(data / "zebra_B.npz", mu=both.mu, sigma=both.sigma)  # as published: two arrays and no word
-    found = measured(capsys, artifact, data, "--features", "inception:legacy", "--metrics", "fid,kid")
+    np.savez(data / "zebra_B.npz", mu=both.mu, sigma=both.sigma)  # as published: two arrays without a name
+    distances = measured(capsys, artifact, data, "--features", "inception:legacy", "--metrics", "fid,kid")
     fakes = generated(artifact, data)
-    assert set(found) == {"FID[legacy,real_stat]", "KID[legacy,test]"}
-    assert found["FID[legacy,real_stat]"] == pytest.approx(frechet_distance(Moments.of(fakes), both), rel=1e-4)
+    assert set(distances) == {"FID[legacy,real_stat]", "KID[legacy,test]"}
+    assert distances["FID[legacy,real_stat]"] == pytest.approx(frechet_distance(Moments.of(fakes), both), rel=1e-4)
     command("evaluate", artifact, "--data", data, "--task", "unpaired", "--features", "inception:legacy")
-    told = capsys.readouterr().err.replace("\n", "")  # the console breaks lines where they end
-    assert "zebra_B.npz" in told
-    assert "which was found with the data" in told
-    # It is not of the clean protocol, nor of the other side, nor what was asked for here.
+    message = capsys.readouterr().err.replace("\n", "")  # the console breaks lines where they end
+    assert "zebra_B.npz" in message
+    assert "which was found with the data" in message
+    # The file is not for the clean protocol, the other side, or both splits.
     assert "FID[clean,test]" in measured(capsys, artifact, data, "--features", "inception:clean")
     assert "FID[legacy,test]" in measured(capsys, artifact, data, "--features", "inception:legacy", "--direction", "BtoA")
-    wide = measured(capsys, artifact, data, "--features", "inception:legacy", "--reals", "train+test")
-    assert "FID[legacy,train+test]" in wide
+    both_splits = measured(capsys, artifact, data, "--features", "inception:legacy", "--reals", "train+test")
+    assert "FID[legacy,train+test]" in both_splits
 
 
-def test_what_is_no_fid_is_refused_or_named_otherwise(
+def test_other_distances_are_refused_or_have_another_name(
     artifact: Path, data: Path, features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = tmp_path / "own.pth"
     own.write_bytes(b"other weights")
     name = f"inception-legacy-{digest(own)[:8]}"
-    found = measured(capsys, artifact, data, "--features", f"inception:legacy:{own}")
-    assert set(found) == {f"frechet[{name}]", f"kernel[{name}]"}
+    distances = measured(capsys, artifact, data, "--features", f"inception:legacy:{own}")
+    assert set(distances) == {f"frechet[{name}]", f"kernel[{name}]"}
     base = ("evaluate", artifact, "--data", data, "--task", "unpaired")
     line = refused(capsys, *base, "--features", f"inception:legacy:{own}", "--metrics", "kid")
     assert "holds other weights than the published ones, so no number on it is kid: ask for kernel" in line
@@ -144,7 +133,7 @@ def test_what_is_no_fid_is_refused_or_named_otherwise(
     assert "inputs alone have no real targets" in line
 
 
-def test_weights_that_cannot_be_had_are_told_at_once(
+def test_missing_weights_are_reported_at_once(
     artifact: Path, data: Path, tmp_path: Path, published: Published, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "home" / published.file).unlink()
@@ -161,7 +150,7 @@ def test_weights_that_cannot_be_had_are_told_at_once(
 
 
 @pytest.mark.usefixtures("quick_export")
-def test_a_run_notes_where_its_real_images_are_from(artifact: Path, data: Path, tmp_path: Path) -> None:
+def test_a_run_notes_the_source_of_its_real_images(artifact: Path, data: Path, tmp_path: Path) -> None:
     test = Moments.of(rows(data, "B", "test"))
     (data / "real_stat").mkdir()
     np.savez(data / "real_stat" / "real_stat_B.npz", mu=test.mu, sigma=test.sigma)
@@ -178,7 +167,7 @@ def test_a_run_notes_where_its_real_images_are_from(artifact: Path, data: Path, 
             'discriminator_options={"ndf":4,"layers":1}',
         ),
     )
-    result = json.loads((out / "result.json").read_text())
+    result = read(out)
     assert any("real_stat_B.npz, which was found with the data" in note for note in result["notes"])
     assert {"FID[legacy,real_stat]", "KID[legacy,test]"} <= set(result["student"]["quality"])
     assert "KID[legacy,test]" in result["student"]["spread"]

@@ -1,25 +1,21 @@
 """A generator that somebody else wrote, from its file to a verified student."""
 
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from commands import TINY, command
+from commands import TINY, command, entries, read, refused
 from torch import Tensor, nn
 
 import pocketgan
-from pocketgan.cli import main
 from pocketgan.core.artifact import load_artifact, read_header
 from pocketgan.core.inputs import image_channels
 from pocketgan.foreign import factory
 from pocketgan.foreign.spec import PixelFormat
 from pocketgan.methods import METHODS
-from pocketgan.pipeline.config import ForeignConfig
-from pocketgan.pipeline.load_generator import as_generator, load
-from pocketgan.utils.onnx_session import open_session
+from pocketgan.utils.onnx_models import open_session
 
 pytestmark = pytest.mark.xdist_group("foreign")
 
@@ -64,7 +60,6 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 
 
 FLAGS = ("--range", "0..255", "--bgr", "--keep", "body.1.0")
-FOREIGN = ForeignConfig(keep=("body.1.0",), range="0..255", bgr=True)
 
 
 @pytest.fixture(scope="module")
@@ -79,23 +74,26 @@ def run(given: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return out
 
 
+@pytest.fixture(scope="module")
+def artifact(given: tuple[str, Path]) -> Path:
+    """The generator as ``convert`` writes it: with its table and all that was asked for."""
+    generator, weights = given
+    file = weights.with_name("theirs.safetensors")
+    command("convert", generator, "--weights", weights, *FLAGS, "--size", "16", "--out", file)
+    return file
+
+
 def test_the_run_is_like_any_other(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    result = json.loads((run / "result.json").read_text())
+    result = read(run)
     assert result["student"]["macs"] <= result["budget"]["limit"]
     assert result["export"]["onnx"]["max_abs_diff"] <= 1e-4
     assert result["widths"]["teacher"] == {"head_0": 12, "body_0_0": 12, "body_2_0": 12}
-    assert "body.1.0 (kept as asked)" in _said(capsys, run)
-    assert any("black is 0, white 255" in note and "warning" not in note for note in result["notes"])
-    page = (run / "report.html").read_text()
-    assert "black is 0, white 255" in page
-    assert {path.name.split("_")[-1] for path in (run / "images").iterdir()} >= {"teacher.png", "student.png"}
-
-
-def _said(capsys: pytest.CaptureFixture[str], run: Path) -> str:
     capsys.readouterr()
-    reference = json.loads((run / "config.json").read_text())["teacher"]
-    command("inspect", reference, *FLAGS, "--size", "16")
-    return capsys.readouterr().out
+    command("inspect", read(run, "config.json")["teacher"], *FLAGS, "--size", "16")
+    assert "body.1.0 (kept as asked)" in capsys.readouterr().out
+    assert any("black is 0, white 255" in note and "warning" not in note for note in result["notes"])
+    assert "black is 0, white 255" in (run / "report.html").read_text()
+    assert {path.name.split("_")[-1] for path in (run / "images").iterdir()} >= {"teacher.png", "student.png"}
 
 
 def test_the_student_is_weights_and_a_factory(run: Path, given: tuple[str, Path]) -> None:
@@ -104,18 +102,20 @@ def test_the_student_is_weights_and_a_factory(run: Path, given: tuple[str, Path]
     header = read_header(file)
     assert header is not None
     assert header["spec"]["factory"] == "net.py:wide"  # no folder of this machine
-    factory._GIVEN.clear()
+    factory._FACTORIES.clear()
     with pytest.raises(ValueError, match=r"student\.safetensors is cut from a generator that 'net.py:wide' makes"):
-        load(file)
-    small = load(f"{generator}@{file}").model
+        pocketgan.load(file)
+    small = pocketgan.load(f"{generator}@{file}")
     image = torch.rand(1, 3, 16, 20) * 2 - 1
     assert torch.equal(small(image), load_artifact(file).model(image))
     assert torch.equal(small(image), pocketgan.load(file, factory=factory.load_factory(generator))(image))
 
 
-def test_values_and_colors_are_converted_before_and_behind_it(given: tuple[str, Path]) -> None:
+def test_values_and_colors_are_converted_before_and_behind_it(given: tuple[str, Path], artifact: Path) -> None:
+    """The artifact says all of itself: no flag is needed any more."""
     generator, weights = given
-    model = load(f"{generator}@{weights}", FOREIGN, (16, 16)).model
+    model = pocketgan.load(f"{generator}@{artifact}")
+    assert model.spec.images == PixelFormat(range=(0, 255), bgr=True)
     theirs = factory.load_factory(generator)()
     theirs.load_state_dict({key.removeprefix("module."): value for key, value in torch.load(weights).items()})
     image = torch.rand(1, 3, 8, 12)
@@ -126,7 +126,7 @@ def test_values_and_colors_are_converted_before_and_behind_it(given: tuple[str, 
 
 def test_the_file_for_devices_has_the_conversions_in_it(run: Path, given: tuple[str, Path]) -> None:
     generator, _ = given
-    small = load(f"{generator}@{run / 'student.safetensors'}").model
+    small = pocketgan.load(f"{generator}@{run / 'student.safetensors'}")
     image = torch.rand(1, 3, 16, 16) * 2 - 1
     generated = open_session(run / "student.onnx", threads=1, label="student").run(None, {"image": image.numpy()})[0]
     np.testing.assert_allclose(generated, small(image).detach().numpy(), atol=1e-4)
@@ -140,9 +140,9 @@ def test_a_wrong_range_is_seen_on_a_real_image(
         *("compress", generator, "--weights", weights, "--data", "textures", "--task", "inputs", "--budget", "2x"),
         *("--out", tmp_path / "run", "--to", "prune", *TINY),
     )
-    said = " ".join(capsys.readouterr().err.split())
-    assert "warning: the teacher's images of real images have values" in said
-    assert "--range 0..255" in said
+    line = " ".join(capsys.readouterr().err.split())
+    assert "warning: the teacher's images of real images have values" in line
+    assert "--range 0..255" in line
 
 
 OPTIONS = {"gan-compression": ("method_options.candidates=4", "method_options.images=2")}
@@ -150,19 +150,22 @@ OPTIONS = {"gan-compression": ("method_options.candidates=4", "method_options.im
 
 @pytest.mark.parametrize("method", sorted({*METHODS} - {"uniform", "magnitude"}))
 def test_every_method_and_objective_takes_it(method: str, given: tuple[str, Path], tmp_path: Path, quick_export: None) -> None:
-    """With targets to play for, so that a discriminator joins; objectives on layers that were proposed for it."""
+    """On unpaired images, so that a discriminator joins; objectives on layers that were proposed for it."""
     generator, weights = given
+    run = tmp_path / "run"
     command(
         *("compress", generator, "--weights", weights, *FLAGS, "--data", "textures", "--budget", "2x", "--method", method),
-        *("--objective", "output+features+attention+coattention+kernel-alignment", "--out", tmp_path / "run", *TINY),
+        *("--objective", "output+features+attention+coattention+kernel-alignment", "--out", run, *TINY),
         *('discriminator_options={"ndf":4,"layers":1}', *OPTIONS.get(method, ())),
     )
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["task"] == "unpaired"  # as the data are
-    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert read(run, "config.json")["task"] == "unpaired"  # as the data are
+    result = read(run)
+    assert result["method"] == method
     assert result["budget"]["floor"] <= result["budget"]["reached"] <= result["budget"]["limit"]
-    assert image_channels(load_artifact(tmp_path / "run" / "student_discriminator.safetensors").model) == 3
-    small = load(f"{generator}@{tmp_path / 'run' / 'student.safetensors'}").model
+    assert bool(entries(run, "search")) == METHODS[method].learns
+    assert (run / "candidates.jsonl").exists() == (method == "gan-compression")
+    assert image_channels(load_artifact(run / "student_discriminator.safetensors").model) == 3
+    small = pocketgan.load(f"{generator}@{run / 'student.safetensors'}")
     assert dict(small.spec.widths) == result["widths"]["student"]
 
 
@@ -189,7 +192,7 @@ def test_a_network_in_memory(tmp_path: Path, quick_export: None) -> None:
     }
     settings["discriminator_options"] = {"ndf": 4, "layers": 1}
     done = pocketgan.compress(model, "shapes", budget="2x", size=16, out=tmp_path / "run", progress=False, **settings)
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["task"] == "paired"
+    assert read(tmp_path / "run", "config.json")["task"] == "paired"
     assert "psnr" in done.result["student"]["quality"]
     assert model.training
     assert not hasattr(model, "spec")
@@ -197,25 +200,14 @@ def test_a_network_in_memory(tmp_path: Path, quick_export: None) -> None:
     again = pocketgan.load(tmp_path / "run" / "student.safetensors", factory=lambda: Generator(9))
     image = torch.rand(1, 3, 16, 16)
     assert torch.equal(again(image), done.student(image))
-    wider = as_generator(Generator(12), shape=(16, 16)).model  # another of the class does not take its place
-    assert (done.student.spec.build().spec.whole, wider.spec.build().spec.whole) == ({"0": 9}, {"0": 12})
+    assert pocketgan.inspect(Generator(12), size=16)["groups"]["0"]["width"] == 12
+    assert done.student.spec.build().spec.full_widths == {"0": 9}  # another one of the class does not take its place
     with pytest.raises(ValueError, match="makes another generator than the one that was compressed"):
         pocketgan.load(tmp_path / "run" / "student.safetensors", factory=lambda: Generator(8))
 
 
-def test_an_artifact_of_it_says_all_of_itself(given: tuple[str, Path], tmp_path: Path) -> None:
-    """`convert` writes down what was traced and asked for, so that no flag is needed any more."""
-    generator, weights = given
-    file = tmp_path / "theirs.safetensors"
-    command("convert", generator, "--weights", weights, *FLAGS, "--size", "16", "--out", file)
-    image = torch.rand(1, 3, 16, 16) * 2 - 1
-    model = load(f"{generator}@{file}").model
-    assert model.spec.images == PixelFormat(range=(0, 255), bgr=True)
-    assert torch.equal(model(image), load(f"{generator}@{weights}", FOREIGN, (16, 16)).model(image))
-
-
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("{file}:narrow",), "no factory in {file} named 'narrow'.*There is: .*wide"),
         (("{file}:Net", "--weights", "{weights}"), "does not fit what the factory makes. .* of another shape"),
@@ -228,13 +220,10 @@ def test_an_artifact_of_it_says_all_of_itself(given: tuple[str, Path], tmp_path:
         (("{student}", "--range", "0..255"), "range and bgr are for a generator given as file.py:factory"),
     ],
 )
-def test_mistakes_are_told(
-    arguments: tuple[str, ...], said: str, given: tuple[str, Path], run: Path, capsys: pytest.CaptureFixture[str]
+def test_mistakes_are_named(
+    arguments: tuple[str, ...], message: str, given: tuple[str, Path], run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     generator, weights = given
     places = {"file": generator.removesuffix(":wide"), "weights": str(weights), "student": str(run / "student.safetensors")}
-    capsys.readouterr()
-    assert main(["inspect", *(argument.format(**places) for argument in arguments), "--size", "16"]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert re.search(said.format(**{name: re.escape(place) for name, place in places.items()}), error), error
+    line = refused(capsys, "inspect", *(argument.format(**places) for argument in arguments), "--size", "16")
+    assert re.search(message.format(**{name: re.escape(place) for name, place in places.items()}), line), line

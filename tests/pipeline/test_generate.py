@@ -1,4 +1,4 @@
-"""Images of seeds: the same numbers for everybody, and what lies between two of them."""
+"""Images of seeds: the same latents on every machine, and interpolations between two of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from pocketgan.cli import main
 from pocketgan.core.artifact import save_artifact
 from pocketgan.core.inputs import latent_from_seed
-from pocketgan.data.first import first_images
+from pocketgan.data.images import first_images
 from pocketgan.models.munit import without_style_encoder
 from pocketgan.pipeline.generate import parse_seeds
 from pocketgan.pipeline.latent_sampler import LatentSampler, spherical
-from pocketgan.utils.image_files import to_uint8
+from pocketgan.utils.images import to_uint8
 from zoo import randomized, tiny
 
 GAP = 2
@@ -38,7 +38,7 @@ def sagan() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def stylegan2() -> nn.Module:
-    """Its mapping network as it begins: with small random weights every seed would have nearly the same style."""
+    """With the initial mapping network: small random weights would give every seed nearly the same style."""
     spec = tiny("stylegan2", size=8, latent=6, mapping=2)
     model: Any = randomized(spec)
     torch.manual_seed(0)
@@ -53,13 +53,13 @@ def munit() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory, sagan: nn.Module, stylegan2: nn.Module, munit: nn.Module) -> Path:
-    """A teacher and a student that generate from numbers, one with a mapping network, one of styles, one of images."""
+    """A teacher and a student that generate from latents, one with a mapping network, two of styles, one of images."""
     folder = tmp_path_factory.mktemp("generators")
     saved(folder, "teacher", sagan, 32)
     saved(folder, "student", randomized(tiny("sagan", size=32, latent=9, spectral=False), seed=1), 32)
     saved(folder, "mapped", stylegan2, 8)
     saved(folder, "styles", munit, 16)
-    saved(folder, "numbers", without_style_encoder(munit), 16)
+    saved(folder, "latent-styles", without_style_encoder(munit), 16)
     saved(folder, "images", randomized(tiny("resnet", blocks=0)), 16)
     (folder / "photos").mkdir()
     rng = np.random.default_rng(0)
@@ -70,7 +70,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, sagan: nn.Module, stylegan2:
 
 @pytest.fixture
 def generate(files: Path, tmp_path: Path) -> Callable[..., Path]:
-    """Runs the command on named artifacts; where it wrote."""
+    """Run the command on named artifacts; the path that it wrote."""
 
     def run(names: str, out: str, *flags: object) -> Path:
         artifacts = [str(files / f"{name}.safetensors") for name in names.split()]
@@ -82,7 +82,7 @@ def generate(files: Path, tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def refused(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Runs the command, which has to fail and to write nothing; its one line."""
+    """Run the command, which has to fail with one line and to write nothing; its message."""
 
     def run(names: str, *flags: object, out: str = "x.png") -> str:
         artifacts = [str(files / f"{name}.safetensors") for name in names.split()]
@@ -106,31 +106,31 @@ def tiles(file: Path, side: int) -> list[list[np.ndarray]]:
 
 
 def generated(model: nn.Module, *given: Tensor) -> np.ndarray:
-    """As its file would hold it."""
+    """The image as its file holds it."""
     with torch.inference_mode():
         return to_uint8(model(*given)[0])
 
 
-def same(found: list[np.ndarray], expected: list[np.ndarray]) -> bool:
-    return len(found) == len(expected) and all(map(np.array_equal, found, expected))
+def same(images: list[np.ndarray], expected: list[np.ndarray]) -> bool:
+    return len(images) == len(expected) and all(map(np.array_equal, images, expected))
 
 
 @pytest.mark.parametrize(
     ("text", "seeds"),
     [("0-3", (0, 1, 2, 3)), ("7", (7,)), ("0,3,7", (0, 3, 7)), ("2-3, 0,5-5", (2, 3, 0, 5)), ("1,1", (1, 1))],
 )
-def test_seeds_as_people_write_them(text: str, seeds: tuple[int, ...]) -> None:
+def test_seeds(text: str, seeds: tuple[int, ...]) -> None:
     assert parse_seeds(text) == seeds
 
 
 @pytest.mark.parametrize("text", ["", "a", "3-1", "1,", "-4", "1.5", "1-2-3"])
-def test_what_is_no_seed(text: str) -> None:
+def test_no_seeds(text: str) -> None:
     with pytest.raises(ValueError, match="is no seed and no range; write 0-15, or 0,3,7"):
         parse_seeds(text)
 
 
-def test_the_numbers_of_a_seed_are_stored_values_and_normal() -> None:
-    """They are what files in the world were made with: another generator of random numbers would change every image."""
+def test_the_latent_of_a_seed_is_a_stored_value_and_normal() -> None:
+    """Users know their images by seed: another generator of random numbers would change every image."""
     assert latent_from_seed(0, 3).tolist() == [pytest.approx([1.117622, -1.387125, -0.4265716])]
     many = torch.cat([latent_from_seed(seed, 100) for seed in range(100)])
     assert abs(float(many.mean())) < 4 / 100
@@ -138,7 +138,7 @@ def test_the_numbers_of_a_seed_are_stored_values_and_normal() -> None:
     assert float(torch.corrcoef(many).fill_diagonal_(0).abs().max()) < 0.5
 
 
-def test_teacher_and_student_show_the_same_seeds(generate: Callable[..., Path], sagan: nn.Module, files: Path) -> None:
+def test_each_network_has_a_row_of_the_same_seeds(generate: Callable[..., Path], sagan: nn.Module, files: Path) -> None:
     seeds = (0, 1, 2, 5)
     rows = tiles(generate("teacher student", "both.png", "--seeds", "0-2,5", "--columns", 3), 32)
     teacher = [generated(sagan, latent_from_seed(seed, 9)) for seed in seeds]
@@ -194,7 +194,7 @@ def test_an_interpolation_ends_in_the_images_of_the_seeds(generate: Callable[...
     assert not same([strip[0][2]], [seeds[0]])
 
 
-def test_with_a_mapping_network_the_way_is_straight_in_its_styles(stylegan2: nn.Module) -> None:
+def test_with_a_mapping_network_interpolation_is_linear_in_styles(stylegan2: nn.Module) -> None:
     generator = LatentSampler(stylegan2)
     first, last = generator.code(0), generator.code(1)
     torch.testing.assert_close(generator.between(first, last, 0.25), 0.75 * first + 0.25 * last)
@@ -215,7 +215,7 @@ def test_a_video_is_its_strip(generate: Callable[..., Path], ending: str, exact:
             frames.append(np.asarray(video.convert("RGB")))
             assert video.info["duration"] == 100
         assert video.info["loop"] == 0
-    assert len(frames) == 7  # where one way ends and the next begins there is one frame
+    assert len(frames) == 7  # the seed in the middle is one frame
     expected = [*rows[0], *rows[1][1:]]
     assert not exact or same(frames, expected)
     assert all(np.abs(a.astype(int) - b).mean() < 8 for a, b in zip(frames, expected, strict=True))
@@ -232,7 +232,7 @@ def test_of_several_artifacts_a_frame_is_a_column(generate: Callable[..., Path])
 def test_images_in_the_styles_of_seeds(generate: Callable[..., Path], files: Path, munit: nn.Module) -> None:
     sources = first_images(str(files / "photos"), (16, 16), most=9)
     assert sources.shape == (2, 3, 16, 16)
-    rows = tiles(generate("styles numbers", "grid.png", "--source", files / "photos", "--seeds", "2,0"), 16)
+    rows = tiles(generate("styles latent-styles", "grid.png", "--source", files / "photos", "--seeds", "2,0"), 16)
     assert len(rows) == 4  # each image by both
     for row, index in zip(rows, (0, 0, 1, 1), strict=True):
         source = sources[index, None]
@@ -241,7 +241,7 @@ def test_images_in_the_styles_of_seeds(generate: Callable[..., Path], files: Pat
     assert same(alone, rows[2])
 
 
-def test_a_image_in_the_style_of_another(generate: Callable[..., Path], files: Path, munit: nn.Module) -> None:
+def test_an_image_in_the_style_of_another(generate: Callable[..., Path], files: Path, munit: nn.Module) -> None:
     one, other = (files / "photos" / f"{index}.png" for index in range(2))
     source, reference = (first_images(str(path), (16, 16), most=1) for path in (one, other))
     (row,) = tiles(generate("styles", "one.png", "--source", one, "--reference", other), 16)
@@ -251,22 +251,22 @@ def test_a_image_in_the_style_of_another(generate: Callable[..., Path], files: P
     assert np.array_equal(np.asarray(Image.open(folder / "1.png")), made)
 
 
-def test_what_does_not_go_together(refused: Refused, files: Path) -> None:
+def test_settings_that_exclude_each_other(refused: Refused, files: Path) -> None:
     photos = ("--source", files / "photos")
-    assert "is a resnet, which generates from images alone" in refused("images")
-    assert "is a sagan, which has no mapping network" in refused("teacher", "--truncation", "0.7")
-    assert "is a munit, which has no mapping network" in refused("styles", *photos, "--truncation", "0.7")
-    assert "is a sagan, which generates from numbers alone: leave --source out" in refused("teacher", *photos)
+    assert "is a resnet, which reads images alone" in refused("images")
+    assert "is a sagan, without a mapping network" in refused("teacher", "--truncation", "0.7")
+    assert "is a munit, without a mapping network" in refused("styles", *photos, "--truncation", "0.7")
+    assert "is a sagan, which reads latents alone: leave --source out" in refused("teacher", *photos)
     assert "leave --reference out" in refused("mapped", "--reference", "x.png")
-    assert "say which with --source IMAGE_OR_FOLDER" in refused("styles")
-    assert "has no style encoder: leave --reference out" in refused("numbers", *photos, "--reference", "x.png")
-    assert "--seeds and --reference each say" in refused("styles", *photos, "--seeds", "1", "--reference", "x.png")
+    assert "name the image with --source IMAGE_OR_FOLDER" in refused("styles")
+    assert "has no style encoder: leave --reference out" in refused("latent-styles", *photos, "--reference", "x.png")
+    assert "--seeds and --reference exclude each other" in refused("styles", *photos, "--seeds", "1", "--reference", "x.png")
     assert "give two or more, such as 0,1,2" in refused("teacher", "--interpolate", "3")
     assert "--frames 1: the least is 2" in refused("teacher", "--interpolate", "3,4", "--frames", "1")
     assert "nowhere does not exist" in refused("styles", "--source", "nowhere")
 
 
-def test_the_ending_says_what_is_written(refused: Refused, files: Path) -> None:
+def test_the_suffix_is_the_format(refused: Refused, files: Path) -> None:
     assert "the ending says what is written: .png (all side by side)" in refused("teacher", out="x.mp4")
     assert "say which with --interpolate 0,1,2, or take .png" in refused("teacher", out="x.gif")
     assert "is a folder, of one image a seed" in refused("teacher", "--interpolate", "0,1", out="x")

@@ -1,4 +1,4 @@
-"""Weights that every machine draws alike, under which a deep network neither fades nor overflows."""
+"""Random weights, equal on every machine, with which the activations of a deep network neither vanish nor overflow."""
 
 import torch
 

@@ -1,13 +1,9 @@
 """DeepLabV2: names, shapes and numbers of the published code (github.com/kazuto1011/deeplab-pytorch)."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from random_weights import draw_
 
-from pocketgan.pretrained.deeplab import CLASSES, WEIGHTS, DeepLab
-from pocketgan.pretrained.loading import filled
+from pocketgan.pretrained.deeplab import CLASSES, DeepLab
 
 SHAPES = {
     "base.layer1.conv1.conv.weight": (64, 3, 7, 7),
@@ -26,7 +22,7 @@ SHAPES = {
 
 IMAGE = torch.linspace(-1, 1, 3 * 40 * 48).reshape(1, 3, 40, 48).sin().mul(7).cos()
 PUBLISHED = (0.88734, 0.653, -0.03908, -0.01942, 0.33018, 0.35187)
-"""What the published code makes of IMAGE under the weights of `draw_`: classes 0 to 5 at row 2, column 3."""
+"""Output of the published code for IMAGE with the weights of `draw_`: classes 0 to 5 at row 2, column 3."""
 
 
 def test_names_and_shapes_are_the_published_ones() -> None:
@@ -47,14 +43,13 @@ def test_the_number_of_parameters_is_that_of_a_resnet_101_and_its_classifiers() 
     assert count == 55_919_384
 
 
-def test_numbers_are_those_of_the_published_code() -> None:
-    network = filled(DeepLab, draw_(DeepLab().state_dict()), path=Path("drawn"), weights=WEIGHTS)
+def test_numbers_are_those_of_the_published_code(deeplab_network: DeepLab) -> None:
     with torch.inference_mode():
-        scores = network(IMAGE)
-        own = network.base(IMAGE)
+        scores = deeplab_network(IMAGE)
+        full_size = deeplab_network.base(IMAGE)
     assert scores.shape == (1, CLASSES, 6, 7)  # both halvings round up
     assert scores[0, :6, 2, 3].tolist() == pytest.approx(PUBLISHED, abs=1e-4)
     assert scores.mean().item() == pytest.approx(0.20061, abs=1e-4)
     assert scores.std().item() == pytest.approx(0.49872, abs=1e-4)
-    assert (scores >= own).all()  # the maximum over three sizes
-    assert (scores > own).any()
+    assert (scores >= full_size).all()  # the maximum over three sizes
+    assert (scores > full_size).any()

@@ -1,13 +1,9 @@
 """DRN-D-105: names, shapes and numbers of the published code (github.com/fyu/drn)."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from random_weights import draw_
 
-from pocketgan.pretrained.drn import CLASSES, WEIGHTS, Drn, bilinear
-from pocketgan.pretrained.loading import filled
+from pocketgan.pretrained.drn import CLASSES, Drn, bilinear
 
 SHAPES = {
     "base.0.0.weight": (16, 3, 7, 7),
@@ -31,7 +27,7 @@ SHAPES = {
 
 IMAGE = torch.linspace(-1, 1, 3 * 40 * 48).reshape(1, 3, 40, 48).sin().mul(7).cos()
 PUBLISHED = (-3.03582, -2.83015, -2.99182, -3.01274, -2.92261, -2.92698)
-"""What the published code makes of IMAGE under the weights of `draw_`: classes 0 to 5 at row 2, column 3."""
+"""Output of the published code for IMAGE with the weights of `draw_`: classes 0 to 5 at row 2, column 3."""
 
 
 def test_names_and_shapes_are_the_published_ones() -> None:
@@ -53,11 +49,9 @@ def test_the_number_of_parameters_is_the_published_one() -> None:
     assert round(imagenet / 1e6, 1) == 54.8
 
 
-def test_numbers_are_those_of_the_published_code() -> None:
-    state = draw_(Drn().state_dict(), fixed=("up.weight",))
-    network = filled(Drn, state, path=Path("drawn"), weights=WEIGHTS)
+def test_numbers_are_those_of_the_published_code(drn_network: Drn) -> None:
     with torch.inference_mode():
-        scores = network(IMAGE)
+        scores = drn_network(IMAGE)
     assert scores.shape == (1, CLASSES, 40, 48)
     assert scores[0, :6, 2, 3].tolist() == pytest.approx(PUBLISHED, abs=1e-4)
     assert scores.mean().item() == pytest.approx(-2.95993, abs=1e-4)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
-from inception_weights import images, seeded
+from inception_weights import images
 from pocketgan.pretrained.inception import WEIGHTS, Inception, average, load_inception, maximum
+from pocketgan.pretrained.weights import filled
 
 COLUMNS = [0, 300, 700, 1200, 1700, 2047]
 VALUES = [
@@ -36,8 +38,8 @@ def test_the_tensors_are_those_of_the_published_file() -> None:
     assert weights["fc.weight"] == (1008, 2048)
 
 
-def test_the_features_are_those_of_the_published_code(file: Path) -> None:
-    network = load_inception(file)
+def test_the_features_are_those_of_the_published_code(inception_network: nn.Module) -> None:
+    network = inception_network
     with torch.inference_mode():
         features = network(images(2, (299, 299)))
     assert features.shape == (2, 2048)
@@ -48,18 +50,16 @@ def test_the_features_are_those_of_the_published_code(file: Path) -> None:
     assert not network.training
 
 
-def test_padding_is_in_no_average() -> None:
+def test_averages_exclude_the_padding() -> None:
     ones = torch.ones(1, 1, 5, 5)
     assert torch.equal(average(ones), ones)
     assert torch.equal(maximum(-ones), -ones)
 
 
-def test_the_weights_of_other_networks_are_refused(tmp_path: Path) -> None:
-    state = seeded()
-    state["fc.weight"], state["fc.bias"] = torch.zeros(1000, 2048), torch.zeros(1000)  # torchvision's, for ImageNet
-    torch.save(state, tmp_path / "imagenet.pth")
+def test_the_weights_of_other_networks_are_refused(inception_state: dict[str, Tensor], tmp_path: Path) -> None:
+    state = inception_state | {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}  # of ImageNet
     with pytest.raises(ValueError, match=r"imagenet\.pth does not hold the Inception .*of other shape: fc\.bias"):
-        load_inception(tmp_path / "imagenet.pth")
+        filled(Inception, state, path=Path("imagenet.pth"), weights=WEIGHTS)
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"missing: .*take https://github\.com/mseitzer/pytorch-fid/releases"):
         load_inception(tmp_path / "other.pth")

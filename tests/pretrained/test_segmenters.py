@@ -1,4 +1,4 @@
-"""Segmenters do with an image what the published evaluations do, written here once more with Pillow and NumPy."""
+"""Segmenters against the published evaluations, written again with Pillow and NumPy."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,15 +10,14 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
-from random_weights import draw_
 from torch import Tensor, nn
 
-from pocketgan.pretrained.deeplab import DeepLab
-from pocketgan.pretrained.drn import Drn
+from pocketgan.core.hooks import forward_hooks
+from pocketgan.pretrained import deeplab, drn, segmenters
 from pocketgan.pretrained.segmenters import CityscapesDrn, CocoDeepLab, OnnxSegmenter, Segmenter, enlarged, make_segmenter
 from pocketgan.utils.files import digest
 
-SMALL, LARGE = (32, 48), (80, 112)
+SMALL, MIDDLE, LARGE = (32, 48), (40, 60), (80, 112)
 MEAN = (0.29010095242892997, 0.32808144844279574, 0.28696394422942517)
 STD = (0.1829540508368939, 0.18656561047509476, 0.18447508988480435)
 
@@ -28,31 +27,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("weights")
 
 
-def saved(network: nn.Module, path: Path) -> Path:
-    """A file of drawn weights, in halves to be small, and without the counts that files of 2017 do not have."""
-    state = draw_(network.state_dict(), fixed=("up.weight",))
-    torch.save({name: tensor.half() for name, tensor in state.items() if "num_batches" not in name}, path)
+@pytest.fixture(scope="module")
+def weights(folder: Path) -> Path:
+    """File in the place of published weights, whose network is made already."""
+    path = folder / "deeplab.pth"
+    torch.save({"base.layer1.conv1.conv.weight": torch.zeros(2)}, path)
     return path
 
 
-@pytest.fixture(scope="module")
-def drn_file(folder: Path) -> Path:
-    return saved(Drn(), folder / "drn.pth")
+@pytest.fixture
+def city(weights: Path, drn_network: drn.Drn, monkeypatch: pytest.MonkeyPatch) -> Segmenter:
+    monkeypatch.setattr(drn, "load_drn", lambda path: drn_network)
+    return make_segmenter(f"drn-d-105:{weights}")
 
 
-@pytest.fixture(scope="module")
-def city(drn_file: Path) -> Segmenter:
-    return make_segmenter(f"drn-d-105:{drn_file}")
-
-
-@pytest.fixture(scope="module")
-def deeplab_file(folder: Path) -> Path:
-    return saved(DeepLab(), folder / "deeplab.pth")
-
-
-@pytest.fixture(scope="module")
-def coco(deeplab_file: Path) -> Segmenter:
-    return make_segmenter(f"deeplabv2:{deeplab_file}")
+@pytest.fixture
+def coco(weights: Path, deeplab_network: deeplab.DeepLab, monkeypatch: pytest.MonkeyPatch) -> Segmenter:
+    monkeypatch.setattr(deeplab, "load_deeplab", lambda path: deeplab_network)
+    return make_segmenter(f"deeplabv2:{weights}")
 
 
 def images(count: int, size: tuple[int, int] = SMALL) -> Tensor:
@@ -80,9 +72,9 @@ def agree(found: Tensor, scores: NDArray[np.float32]) -> None:
     assert len(found.unique()) > 3
 
 
-def test_drn_looks_at_the_images_own_size(city: Segmenter, drn_file: Path) -> None:
+def test_drn_keeps_the_size_of_the_image(city: Segmenter, weights: Path) -> None:
     assert isinstance(city, CityscapesDrn)
-    assert (city.name, city.classes) == (f"drn-d-105-{digest(drn_file)[:8]}", 19)
+    assert (city.name, city.classes) == (f"drn-d-105-{digest(weights)[:8]}", 19)
     x = images(2)
     found = city(x, LARGE)
     assert (found.shape, found.dtype) == ((2, *LARGE), torch.int64)
@@ -93,24 +85,24 @@ def test_drn_looks_at_the_images_own_size(city: Segmenter, drn_file: Path) -> No
         agree(classes, by_pillow(scores, LARGE))
 
 
-def test_deeplab_looks_at_the_size_of_the_maps(coco: Segmenter, deeplab_file: Path) -> None:
+def test_deeplab_resizes_the_image_to_the_size_of_the_maps(coco: Segmenter, weights: Path) -> None:
     assert isinstance(coco, CocoDeepLab)
-    assert (coco.name, coco.classes) == (f"deeplabv2-{digest(deeplab_file)[:8]}", 182)
+    assert (coco.name, coco.classes) == (f"deeplabv2-{digest(weights)[:8]}", 182)
     seen: list[Tensor] = []
-    hook = coco._network.register_forward_hook(lambda _module, inputs, output: seen.extend((inputs[0], output)))
     x = images(1)
-    found = coco(x, LARGE)
-    hook.remove()
-    image = Image.fromarray(as_file(x[0])).resize(LARGE[::-1], Image.Resampling.BICUBIC)
+    with forward_hooks([(coco._network, lambda module, inputs, output: seen.extend((inputs[0], output)))]):
+        found = coco(x, MIDDLE)
+    image = Image.fromarray(as_file(x[0])).resize(MIDDLE[::-1], Image.Resampling.BICUBIC)
     levels = np.asarray(image)[:, :, ::-1] - np.array((104.008, 116.669, 122.675))
     np.testing.assert_allclose(seen[0][0].permute(1, 2, 0).numpy(), levels, rtol=0, atol=1e-4)
-    assert seen[1].shape == (1, 182, 11, 15)
-    scores = nn.functional.interpolate(seen[1], size=LARGE, mode="bilinear", align_corners=False)
+    assert seen[1].shape == (1, 182, 6, 8)
+    scores = nn.functional.interpolate(seen[1], size=MIDDLE, mode="bilinear", align_corners=False)
     agree(found[0], scores[0].numpy())
 
 
-def test_batches_do_not_change_the_classes(city: Segmenter) -> None:
-    x = images(6, (16, 24))
+def test_batches_do_not_change_the_classes(city: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segmenters, "PART", 2)
+    x = images(3, (16, 24))
     whole = city(x, (16, 24))
     alone = torch.cat([city(one[None], (16, 24)) for one in x])
     assert (whole == alone).float().mean() > 0.999
@@ -167,12 +159,12 @@ def test_any_onnx_file_is_a_segmenter(write: Write, batch: str | int, size: tupl
         assert torch.equal(found, expected.expand(6, -1, -1))
 
 
-def test_outputs_that_are_no_maps_are_refused(write: Write) -> None:
+def test_outputs_of_another_rank_are_refused(write: Write) -> None:
     with pytest.raises(ValueError, match=r"its output must be N x K x h x w; found \(1, 256, 256\) for 1 image"):
         OnnxSegmenter(write(flat=True))
 
 
-def test_what_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deeplab_file: Path) -> None:
+def test_missing_and_wrong_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     monkeypatch.setenv("POCKETGAN_HOME", str(tmp_path))
     with pytest.raises(ValueError, match=r"no segmenter named 'drn-d-150'. Did you mean 'drn-d-105'\? .* FILE\.onnx, deep"):
         make_segmenter("drn-d-150")
@@ -183,10 +175,10 @@ def test_what_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(FileNotFoundError, match=r"no segmenter .*absent"):
         make_segmenter(str(tmp_path / "absent.onnx"))
     with pytest.raises(ValueError, match=r"deeplab\.pth does not hold the DRN-D-105 .*: missing: base\.0\.0\.weight"):
-        make_segmenter(f"drn-d-105:{deeplab_file}")
+        make_segmenter(f"drn-d-105:{weights}")
 
 
-def test_images_must_be_images(write: Write) -> None:
+def test_other_tensors_are_refused(write: Write) -> None:
     segmenter = OnnxSegmenter(write())
     with pytest.raises(ValueError, match="segmenters need RGB images; found 1 channel"):
         segmenter(torch.zeros(1, 1, 8, 8), (8, 8))

@@ -11,7 +11,7 @@ from torch import Tensor
 from pocketgan.pretrained.vgg import Vgg19, load_vgg19
 
 CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
-"""Their places in torchvision's ``vgg19().features``, up to conv5_1; a pooling follows 2, 7, 16 and 25."""
+"""Indices of the convolutions in torchvision's ``vgg19().features``, up to conv5_1; a pooling follows 2, 7, 16 and 25."""
 POOLED = (2, 7, 16, 25)
 TAPPED = (0, 5, 10, 19, 28)
 

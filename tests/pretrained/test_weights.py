@@ -1,4 +1,4 @@
-"""Published weights are found, fetched and verified."""
+"""Published weights are found, fetched, verified and loaded."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from loopback import Web, serve
-from pocketgan.pretrained.weights import Published, cache, find, load_state
+from pocketgan.pretrained.weights import Published, cache, filled, find, load_state
 
 CONTENT = b"weights"
 # sha256 of the seven bytes above: `printf weights | sha256sum`
@@ -32,7 +33,7 @@ def web() -> Iterator[Web]:
         yield server
 
 
-def test_the_cache_is_where_the_environment_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_moves_the_cache(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache() == home
     monkeypatch.delenv("POCKETGAN_HOME")
     assert cache() == Path.home() / ".cache" / "pocketgan"
@@ -47,20 +48,20 @@ def test_fetched_once_and_kept(web: Web, home: Path) -> None:
     assert web.asked == [("web.pth", None)]
 
 
-def test_a_download_that_was_cut_is_taken_up(web: Web, home: Path) -> None:
+def test_a_download_that_was_cut_is_resumed(web: Web, home: Path) -> None:
     home.mkdir()
     (home / "net.pth.part").write_bytes(CONTENT[:3])
     assert find(published(web.url("web.pth"))).read_bytes() == CONTENT
     assert web.asked == [("web.pth", "bytes=3-")]
 
 
-def test_what_is_wrong_on_the_web_does_not_reach_the_cache(web: Web, home: Path) -> None:
+def test_wrong_bytes_from_the_web_do_not_reach_the_cache(web: Web, home: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot fetch the weights .*web\.pth, and save it as .*home/net\.pth"):
         find(published(web.url("web.pth"), "12345678"))
     assert [path.name for path in home.iterdir()] == [".lock"]
 
 
-def test_a_file_that_is_nowhere_is_told_with_all_that_is_needed(web: Web, home: Path) -> None:
+def test_the_error_of_a_missing_file_has_all_that_is_needed(web: Web, home: Path) -> None:
     url = web.url("absent.pth")
     with pytest.raises(ValueError, match=rf"(?s){url}.*404.*{home / 'net.pth'}.*POCKETGAN_HOME.*by its path"):
         find(published(url))
@@ -96,3 +97,47 @@ def test_states_of_both_kinds_are_read(tmp_path: Path) -> None:
         read = load_state(tmp_path / name)
         assert list(read) == ["conv.weight"]
         assert torch.equal(read["conv.weight"], state["conv.weight"])
+
+
+def make() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+
+
+def state() -> dict[str, torch.Tensor]:
+    return {name: tensor + 0.5 if tensor.is_floating_point() else tensor for name, tensor in make().state_dict().items()}
+
+
+def fill(tensors: dict[str, torch.Tensor]) -> nn.Sequential:
+    return filled(make, tensors, path=Path("net.pth"), weights=published(None))
+
+
+def test_a_network_is_filled_with_the_tensors_and_frozen() -> None:
+    given = state()
+    network = fill(given)
+    assert dict.fromkeys(given, True) == {name: torch.equal(network.state_dict()[name], given[name]) for name in given}
+    assert not network.training
+    assert not any(weight.requires_grad for weight in network.parameters())
+
+
+def test_old_files_have_no_counts_of_batches() -> None:
+    given = state()
+    del given["1.num_batches_tracked"]
+    network = fill(given)
+    assert network(torch.zeros(1, 3, 2, 2)).isfinite().all()
+
+
+def test_halves_become_float32() -> None:
+    network = fill({name: tensor.half() for name, tensor in state().items()})
+    assert {tensor.dtype for name, tensor in network.state_dict().items() if "num" not in name} == {torch.float32}
+
+
+def test_another_networks_file_is_refused_by_its_differences() -> None:
+    given = state() | {f"head.{i}": torch.zeros(1) for i in range(5)} | {"0.bias": torch.zeros(7)}
+    del given["0.weight"]
+    differences = (
+        r"missing: 0\.weight; unknown: head\.0, head\.1, head\.2 and 2 more; of other shape: 0\.bias \(7,\) instead of \(4,"
+    )
+    with pytest.raises(
+        ValueError, match=rf"net\.pth does not hold the weights: {differences}.*; take https://example\.org/page"
+    ):
+        fill(given)

@@ -1,11 +1,11 @@
-"""What a budget means, and what is no budget."""
+"""Budgets: every form, refusals, and the floor."""
 
 import pytest
 
 from pocketgan.metrics.cost import Cost, CostModel
 from pocketgan.models import resnet
+from pocketgan.pruning.allocation import floor_widths
 from pocketgan.pruning.budget import Budget, check_floor, parse_budget
-from pocketgan.pruning.fit_budget import floor_widths
 
 TEACHER = Cost(params=11_378_179, macs=49_553_604_608, macs_paper=56_800_000_000)
 
@@ -32,7 +32,7 @@ def test_every_form(text: str, kind: str, limit: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "small", "2,6G", "-3G", "10x10", "x", "G", "2.6g", "2.6 G", "1e9", "10 x", "5MB"])
-def test_other_forms_are_answered_with_the_right_ones(text: str) -> None:
+def test_other_forms_are_refused_with_the_right_ones(text: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse_budget(text, TEACHER)
     assert str(caught.value) == (
@@ -47,7 +47,7 @@ def test_a_ratio_makes_it_smaller(text: str) -> None:
         parse_budget(text, TEACHER)
 
 
-def test_milliseconds_wait_for_a_method_that_searches() -> None:
+def test_milliseconds_are_refused() -> None:
     with pytest.raises(ValueError, match="'25ms': no method here searches by latency yet"):
         parse_budget("25ms", TEACHER)
 

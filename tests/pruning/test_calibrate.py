@@ -1,4 +1,4 @@
-"""Recalibrated statistics are those of all batches together."""
+"""Running statistics after calibration: those of all batches together."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def batches(count: int, channels: int = 3) -> list[torch.Tensor]:
     return [torch.randn(2 + i, channels, 8, 8, generator=generator) * (i + 1) + i for i in range(count)]
 
 
-def test_statistics_are_those_of_everything_that_was_seen() -> None:
+def test_statistics_are_those_of_all_batches_together() -> None:
     """Batches of unequal size, mean and spread; not the last one's, nor the mean of the batches' variances."""
     norm, seen = nn.BatchNorm2d(3), batches(4)
     calibrate_(norm, seen)
@@ -69,14 +69,14 @@ def test_a_norm_without_statistics_gets_those_of_the_images_and_the_others_keep_
     torch.testing.assert_close(done[1].running_var.double(), read.transpose(0, 1).flatten(1).var(1), rtol=1e-5, atol=1e-5)
 
 
-def test_a_tracked_network_generates_a_image_alike_in_any_batch() -> None:
+def test_a_tracked_network_gives_equal_images_in_any_batch() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False)).eval()
     (image,) = batches(1)
     done = tracked(model, [image])
     torch.testing.assert_close(done(image)[:1], done(image[:1]))
     assert not torch.allclose(model(image)[:1], model(image[:1]))
     assert not done.training
-    # Over the very batch that was seen, it is the model, but for the variance, which statistics state without bias.
+    # On the calibration batch it equals the model, but for the variance, which is unbiased in the statistics.
     count = image.numel() // 3
     bias = done[1].bias[:, None, None]
     torch.testing.assert_close(done(image) - bias, (model(image) - bias) * (1 - 1 / count) ** 0.5, rtol=1e-4, atol=1e-4)

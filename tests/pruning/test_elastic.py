@@ -1,3 +1,5 @@
+"""Elastic network: views of the leading channels, one shell, independent extracts."""
+
 import copy
 
 import torch
@@ -39,14 +41,14 @@ def test_one_shell_is_resized_in_place_and_hooks_on_it_stay() -> None:
     assert seen == [16, 3, 7]
 
 
-def test_groups_not_named_are_whole_again() -> None:
+def test_groups_not_named_are_full_again() -> None:
     elastic = Elastic(resnet(4, blocks=1).build())
     elastic.resize_({"trunk": 3})
     elastic.resize_({"stem": 2})
     assert elastic.widths == {**elastic.full, "stem": 2}
 
 
-def test_the_answer_follows_the_weights() -> None:
+def test_the_output_follows_the_weights() -> None:
     elastic = Elastic(randomized(resnet(4, blocks=1))).eval()
     elastic.resize_({"trunk": 3})
     x = torch.randn(1, 3, 16, 16)
@@ -57,7 +59,7 @@ def test_the_answer_follows_the_weights() -> None:
     assert torch.equal(elastic(x), elastic.extract()(x))
 
 
-def test_an_extract_is_a_network_of_its_own() -> None:
+def test_an_extract_is_independent() -> None:
     elastic = Elastic(randomized(unet(4, depth=3))).eval()
     elastic.resize_({"up3": 0, "down1": 3})
     slim = elastic.extract()
@@ -77,7 +79,7 @@ def test_a_copy_has_its_own_widths() -> None:
     assert torch.equal(twin(x), twin.extract()(x))
 
 
-def test_double_precision_and_whatever_else_the_model_becomes() -> None:
+def test_a_model_in_double_precision() -> None:
     elastic = Elastic(randomized(resnet(4, blocks=1)).double()).eval()
     elastic.resize_({"stem": 3})
     x = torch.randn(1, 3, 16, 16, dtype=torch.float64)

@@ -1,12 +1,11 @@
-"""A scale for every producer: which one, that it changes nothing, and that it is folded away."""
+"""Scales of every producer: their places, an unchanged function, and folding."""
 
 import pytest
 import torch
 
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Spec
-from pocketgan.pruning.affine import affine_norms
-from pocketgan.pruning.scales import ScaleGate, add_scales_, check_scales, fold_scales_away_, mean_scales, scales
+from pocketgan.pruning.scales import ScaleGate, add_scales_, affine_norms, check_scales, fold_scales_away_, mean_scales, scales
 from pocketgan.pruning.selection import shrink
 from zoo import EXAMPLES, example_input, randomized
 
@@ -15,7 +14,7 @@ GENERATORS = {f"{name}-{v}": spec for name in ("resnet", "mobile-resnet", "unet"
 
 @pytest.mark.parametrize("everywhere", [False, True])
 @pytest.mark.parametrize("spec", GENERATORS.values(), ids=GENERATORS)
-def test_scales_of_1_change_nothing_and_fold_to_what_they_were(spec: Spec, everywhere: bool) -> None:
+def test_scales_of_1_change_nothing_and_folding_keeps_the_image(spec: Spec, everywhere: bool) -> None:
     model = affine_norms(randomized(spec)).double().eval()
     x, names = example_input(spec, dtype=torch.float64), set(model.state_dict())
     with torch.no_grad():
@@ -23,11 +22,11 @@ def test_scales_of_1_change_nothing_and_fold_to_what_they_were(spec: Spec, every
         add_scales_(model, everywhere=everywhere)
         model.double()
         assert torch.equal(model(x), before)
-        found = scales(model)
-        assert set(found) == {group for group, width in widths_of(model).items() if width}
-        for group, own in found.items():
-            assert all(len(scale) == widths_of(model)[group] for scale in own)
-            for scale in own:
+        by_group = scales(model)
+        assert set(by_group) == {group for group, width in widths_of(model).items() if width}
+        for group, found in by_group.items():
+            assert all(len(scale) == widths_of(model)[group] for scale in found)
+            for scale in found:
                 scale.mul_(torch.rand(len(scale), generator=torch.Generator().manual_seed(1)) + 0.5)
         scaled = model(x)
         assert not torch.equal(scaled, before)
@@ -36,7 +35,7 @@ def test_scales_of_1_change_nothing_and_fold_to_what_they_were(spec: Spec, every
     assert set(model.state_dict()) == names
 
 
-def test_a_norms_own_scale_is_taken_where_there_is_one() -> None:
+def test_the_scale_of_a_norm_is_used_where_there_is_one() -> None:
     model = randomized(EXAMPLES["unet"]["depth-4-affine"])
     add_scales_(model)
     gated = {name.rpartition(".")[0] for name, module in model.named_modules() if isinstance(module, ScaleGate)}
@@ -44,23 +43,23 @@ def test_a_norms_own_scale_is_taken_where_there_is_one() -> None:
     assert scales(model)["down2"][0] is model.down2.norm.weight
 
 
-def test_a_shared_channel_is_evaluated_by_all_its_producers() -> None:
+def test_a_shared_channel_has_the_mean_scale_of_its_producers() -> None:
     model = randomized(EXAMPLES["resnet"]["affine"])
     add_scales_(model)
-    own = scales(model)["trunk"]
-    assert len(own) == 4  # the second downsampling and three blocks
-    expected = torch.stack([scale.detach().double().abs() for scale in own]).mean(0)
+    found = scales(model)["trunk"]
+    assert len(found) == 4  # the second downsampling and three blocks
+    expected = torch.stack([scale.detach().double().abs() for scale in found]).mean(0)
     torch.testing.assert_close(mean_scales(model)["trunk"], expected)
 
 
 def test_equal_scales_are_refused() -> None:
     model = affine_norms(randomized(EXAMPLES["resnet"]["five-blocks"]))
     add_scales_(model)
-    with pytest.raises(ValueError, match=r"all \d+ scales are 1: they say nothing; train them first"):
+    with pytest.raises(ValueError, match=r"all \d+ scales are 1 and rank no channel: train them first"):
         check_scales(mean_scales(model))
 
 
-def test_what_is_folded_may_be_cut() -> None:
+def test_a_folded_network_can_be_shrunk() -> None:
     spec = EXAMPLES["mobile-resnet"]["affine"]
     model, x = randomized(spec), example_input(spec)
     add_scales_(model, everywhere=True)

@@ -1,3 +1,5 @@
+"""Selections: kept channels, dead branches, refusals, shared layers and tensors."""
+
 import copy
 
 import pytest
@@ -28,7 +30,7 @@ def test_positions_in_a_concatenation_of_repetitions() -> None:
     assert only_b.tolist() == [0, 1, 8, 9]
 
 
-def test_composition_picks_from_what_was_picked() -> None:
+def test_composition_selects_from_the_selected() -> None:
     first = {"a": torch.tensor([4, 2, 0]), "b": torch.tensor([1])}
     second = {"a": torch.tensor([2, 0]), "c": torch.tensor([3])}
     found = {group: kept.tolist() for group, kept in compose(first, second).items()}
@@ -39,7 +41,7 @@ def test_a_prefix_is_the_leading_channels() -> None:
     assert {group: kept.tolist() for group, kept in prefix({"a": 2, "b": 0}).items()} == {"a": [0, 1], "b": []}
 
 
-def test_kept_channels_are_the_original_ones_in_the_order_asked_for() -> None:
+def test_kept_channels_have_the_order_of_the_selection() -> None:
     model = randomized(resnet(4, blocks=1))
     small = shrink(model, {"stem": torch.tensor([3, 1]), "down1": torch.tensor([0, 7, 2])})
     assert torch.equal(small.down1.conv.weight, model.down1.conv.weight[[0, 7, 2]][:, [3, 1]])
@@ -48,7 +50,7 @@ def test_kept_channels_are_the_original_ones_in_the_order_asked_for() -> None:
     assert spec_of(small).widths == {**spec_of(model).widths, "stem": 2, "down1": 3}
 
 
-def test_what_is_not_a_weight_is_kept_too() -> None:
+def test_everything_but_the_weights_is_kept() -> None:
     model = resnet(4, blocks=1, norm="batch").build()
     model.stem.requires_grad_(False)
     model.down1.eval()
@@ -76,30 +78,30 @@ def test_groups_of_an_absent_branch_follow_it() -> None:
     assert without_dead_groups(model, {"up3": 0, "down3": 0})["down4"] == 0
 
 
-ASKS = {
+ACTIONS = {
     "shrink": lambda model, empty: shrink(model, dict.fromkeys(empty, NOTHING)),
     "elastic": lambda model, empty: Elastic(model).resize_(dict.fromkeys(empty, 0)),
-    "settled": lambda model, empty: without_dead_groups(model, dict.fromkeys(empty, 0)),
+    "without_dead_groups": lambda model, empty: without_dead_groups(model, dict.fromkeys(empty, 0)),
 }
 
 
-@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
+@pytest.mark.parametrize("act", ACTIONS.values(), ids=ACTIONS)
 @pytest.mark.parametrize(
     ("spec", "empty", "group"),
     [
         (resnet(4, blocks=2), ["trunk"], "trunk"),
-        (resnet(4, blocks=2), ["block0", "trunk"], "trunk"),  # another branch that is gone excuses nothing
+        (resnet(4, blocks=2), ["block0", "trunk"], "trunk"),  # another absent branch does not matter
         (resnet(4, blocks=2), ["block0", "block1", "stem"], "stem"),
         (unet(4, depth=4), ["down1"], "down1"),
         (unet(4, depth=4), ["down3"], "down3"),
         (unet(4, depth=4), ["up4", "down3"], "down3"),
     ],
 )
-def test_a_group_that_something_still_reads_may_not_be_empty(ask, spec: Spec, empty: list[str], group: str) -> None:
+def test_a_group_in_use_may_not_be_empty(act, spec: Spec, empty: list[str], group: str) -> None:
     model = spec.build()
     least = f"^group '{group}' may not be empty; keep at least one of its {widths_of(model)[group]} channels$"
     with pytest.raises(ValueError, match=least):
-        ask(model, empty)
+        act(model, empty)
 
 
 def test_an_empty_group_inside_an_absent_branch_is_fine() -> None:
@@ -117,7 +119,7 @@ def test_an_empty_group_inside_an_absent_branch_is_fine() -> None:
         ({"stem": torch.tensor([-1])}, r"selection of 'stem' has indices outside 0\.\.3"),
         ({"stem": torch.tensor([1, 1])}, "selection of 'stem' names a channel twice"),
         ({"stem": torch.tensor([True, False, True, True])}, r"torch.bool.*mask.nonzero\(\)"),
-        ({"stem": torch.tensor([1.0])}, "torch.float32, wanted a list of int64 indices"),
+        ({"stem": torch.tensor([1.0])}, "torch.float32, expected a list of int64 indices"),
         ({"stem": torch.tensor([[1]])}, "2-dimensional"),
     ],
 )
@@ -141,14 +143,14 @@ def test_a_wrong_selection_is_refused(act, selection: dict[str, Tensor], message
 def test_wrong_widths_are_refused(widths: dict[str, int], message: str) -> None:
     model = resnet(4, blocks=1).build()
     elastic = Elastic(model)
-    for ask in (lambda: without_dead_groups(model, widths), lambda: elastic.resize_(widths)):
+    for act in (lambda: without_dead_groups(model, widths), lambda: elastic.resize_(widths)):
         with pytest.raises(ValueError, match=message):
-            ask()
+            act()
     assert elastic.widths == widths_of(model)
 
 
 class Tied(nn.Module):
-    """One layer under two names and one tensor in two layers, all on the same group."""
+    """Network with a layer under two names and a tensor in two layers, all on the same group."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,14 +1,14 @@
-"""Every recipe is run at toy size, so nearly all of the time would go into what stands around the run."""
+"""Runs of recipes without their plots and ONNX exports, which have their own tests."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from quick import quick_plots
+from quick import quick_exports, quick_plots
 
 
-@pytest.fixture(scope="module", autouse=True)
-def plain_pages() -> Iterator[None]:
-    """Every run writes a page: without its plots, but for those that are made once a session."""
-    with quick_plots():
+@pytest.fixture(autouse=True)
+def quick_runs() -> Iterator[None]:
+    """Skip the plots of reports, and replace ONNX files by placeholders."""
+    with quick_plots(), quick_exports():
         yield

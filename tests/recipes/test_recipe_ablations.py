@@ -1,4 +1,4 @@
-"""The ablations of DMAD: every variant is planned and is a run of its own; the comparison resumes."""
+"""Ablations of DMAD: variants, their settings, a comparison of two of them at toy size."""
 
 import json
 import re
@@ -12,6 +12,7 @@ from pocketgan.cli import main
 from pocketgan.core.config import to_json
 from pocketgan.methods import make_method
 from pocketgan.pipeline.compare import plan
+from pocketgan.pipeline.config import CompressConfig
 from pocketgan.recipes import RECIPES, dmad_ablations
 from pocketgan.training.objectives import check_objectives
 from pocketgan.utils.files import read_json
@@ -20,8 +21,13 @@ NAME = "dmad-ablations"
 TWO = ("scratch", "layers 3")
 
 
-def test_every_variant_is_a_run_of_its_own() -> None:
-    runs = plan(RECIPES[NAME]())
+@pytest.fixture(scope="module")
+def runs() -> dict[str, CompressConfig]:
+    """Planned runs of the recipe."""
+    return plan(RECIPES[NAME]())
+
+
+def test_every_variant_is_a_different_run(runs: dict[str, CompressConfig]) -> None:
     assert len(runs) == len(dmad_ablations.VARIANTS) == 19
     assert len({json.dumps(to_json(replace(settings, variant=""))) for settings in runs.values()}) == len(runs)
     for name, settings in runs.items():
@@ -32,8 +38,8 @@ def test_every_variant_is_a_run_of_its_own() -> None:
         assert settings.recovery.weights == settings.search.weights == {"l1": 10.0}
 
 
-def test_the_tables_of_the_paper_are_the_variants() -> None:
-    runs = {settings.variant: settings for settings in plan(RECIPES[NAME]()).values()}
+def test_the_tables_of_the_paper_are_the_variants(runs: dict[str, CompressConfig]) -> None:
+    runs = {settings.variant: settings for settings in runs.values()}
     assert runs["default"].method_options == {}
     assert runs["linear mask"].method_options == {"mask": "linear"}  # II
     assert [runs[f"group rule {rule}"].method_options for rule in ("off", "paper")] == [
@@ -55,42 +61,34 @@ def test_the_tables_of_the_paper_are_the_variants() -> None:
 
 
 def small_run(out: Path, *more: str) -> list[str]:
-    """The command, with two of the variants at toy size."""
-    base = [*SMALL, "data.path=shapes", *(f"{fit}.{field}" for fit in ("recovery", "search") for field in SHORT)]
+    """Arguments of the command, with two of the variants at toy size."""
+    trainings = (f"{training}.{field}" for training in ("recovery", "search") for field in SHORT)
+    base = [*SMALL, "data.path=shapes", *trainings]
     two = json.dumps({name: dmad_ablations.VARIANTS[name] for name in TWO})
     fields = [*(f"base.{field}" for field in base), f"variants={two}", 'budgets=["3x"]']
     return ["recipes", NAME, "--out", str(out), *more, *fields]
 
 
 @pytest.mark.filterwarnings("ignore:a search of 2 steps")
-def test_it_runs_is_seeded_and_resumes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], quick_export: None
+def test_the_comparison_runs_with_its_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    save_teacher(Path(RECIPES[NAME]().base.teacher), "resnet", paired=True)
+    save_teacher(RECIPES[NAME]().base, RECIPES["maps-teacher"]())
     out = tmp_path / "run"
     assert main(small_run(out, "--seed", "5")) == 0, capsys.readouterr().err
     runs = [out / f"dmad-3x-{name}-s5" for name in ("scratch", "layers-3")]
     assert sorted(path for path in out.iterdir() if path.is_dir()) == sorted(runs)
     results = [read_json(run / "result.json") for run in runs]
     assert [(result["variant"], result["seed"]) for result in results] == [(name, 5) for name in TWO]
-    assert results[0]["widths"] == results[1]["widths"]  # the search is the same, whatever follows
+    assert results[0]["widths"] == results[1]["widths"]  # one search, different recoveries
     assert (out / "report.html").exists()
-
-    (runs[1] / "student.safetensors").unlink()
-    (runs[1] / "result.json").unlink()
-    kept = (runs[0] / "student.safetensors").stat().st_mtime_ns
-    assert main(small_run(out, "--seed", "5")) == 2  # there is a run
-    assert "--resume" in capsys.readouterr().err
-    assert main(small_run(out, "--seed", "5", "--resume")) == 0, capsys.readouterr().err
-    assert (runs[1] / "result.json").exists()
-    assert (runs[0] / "student.safetensors").stat().st_mtime_ns == kept
 
 
 @pytest.mark.filterwarnings("ignore:a search of 2 steps")
-def test_runs_that_fail_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_runs_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
-    save_teacher(Path(RECIPES[NAME]().base.teacher), "resnet", paired=True)
+    save_teacher(RECIPES[NAME]().base, RECIPES["maps-teacher"]())
     assert main([*small_run(tmp_path / "run"), 'budgets=["5000x"]']) == 2
     error = capsys.readouterr().err
     assert "2 of 2 runs failed" in error

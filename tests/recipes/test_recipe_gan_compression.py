@@ -1,14 +1,15 @@
-"""GAN Compression's recipes: published networks in their spaces and budgets, schedules as published, runs at true widths."""
+"""GAN Compression's recipes: published networks in their spaces and budgets, published schedules, a run at true widths."""
 
 import json
 import re
 import shlex
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from toys import toy
+from toys import cost_of, teacher_of, toy
 
 from pocketgan.cli import main
 from pocketgan.core.artifact import load_artifact, save_artifact
@@ -21,14 +22,14 @@ from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet, patchgan, resnet
 from pocketgan.models.resnet import ResnetSpec
 from pocketgan.pipeline.compress import run_stages
-from pocketgan.pipeline.config import CompressConfig, TrainConfig
+from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pruning.budget import parse_budget
 from pocketgan.recipes import RECIPES, gan_compression
-from pocketgan.search.evolution import Evolution
 from pocketgan.search.published import make_space, parse_configuration
 from pocketgan.search.space import BudgetedSpace
-from pocketgan.search.strategies import STRATEGIES, BruteForce
-from pocketgan.training.config import TrainingConfig, lr_factor
+from pocketgan.search.strategies import STRATEGIES, BruteForce, Evolution
+from pocketgan.training.config import TrainingConfig
+from pocketgan.training.optimizers import lr_factor
 
 HEADER = gan_compression.__doc__
 TASKS = ("horse2zebra", "edges2shoes", "cityscapes", "maps")
@@ -62,24 +63,19 @@ SCRIPTS = {
 }
 
 
-def teacher_of(config: CompressConfig) -> TrainConfig:
-    """The recipe that makes the teacher of this one, by the place of its file."""
-    runs, name, file = Path(config.teacher).parts
-    assert (runs, file) == ("runs", "generator.safetensors" if config.task == "paired" else "generator_A.safetensors")
-    return RECIPES[f"{name}-teacher"]()
-
-
-def is_cut(config: CompressConfig) -> ResnetSpec:
-    """The network that the supernet is made of: the teacher's mobile form, or a part of a mobile teacher."""
+def supernet_of(config: CompressConfig) -> ResnetSpec:
+    """Spec of the supernet: the teacher's mobile form, or a part of a mobile teacher."""
     ngf = config.full.ngf or teacher_of(config).arch_options["ngf"]
     return mobile_resnet(int(ngf * (config.full.width if config.pipeline == "full" else 1)))
 
 
-def within(config: CompressConfig) -> BudgetedSpace:
-    """The space of the recipe, and its budget, at the full size."""
-    generator = is_cut(config).build(device="meta")
+@cache
+def space_of(name: str) -> BudgetedSpace:
+    """Search space and budget of a recipe at the full size."""
+    config = RECIPES[name]()
+    generator = supernet_of(config).build(device="meta")
     cost = CostModel(generator, config.data.size)
-    dense = CostModel(MODELS["resnet"](ngf=64, blocks=9).build(device="meta"), config.data.size)
+    dense = cost_of(MODELS["resnet"](ngf=64, blocks=9), config.data.shape)
     space, method = make_space(config.method_options["space"], generator), make_method(config.method, config.method_options)
     return BudgetedSpace(space, cost, parse_budget(config.budget, dense()), method.use)
 
@@ -93,39 +89,38 @@ def test_every_row_of_the_header_is_known_and_every_recipe_has_one() -> None:
 def test_a_published_network_lies_in_the_recipes_space_and_budget(
     name: str, row: str, text: str, macs: str, params: str
 ) -> None:
-    allowed = within(RECIPES[name]())
-    widths = parse_configuration(text, is_cut(RECIPES[name]()), legacy="b" in row)
+    allowed = space_of(name)
+    widths = parse_configuration(text, supernet_of(RECIPES[name]()), legacy="b" in row)
     cost = allowed.cost(widths)
     exact = PUBLISHED[text]
     assert exact in ((cost.macs_paper, cost.params), (None, None))
     assert f"{cost.params / 1e6:.3f}" == params
     assert f"{cost.macs_paper / 1e9:.2f}" == ("4.86" if "(c)" in row else macs)
     if row.startswith("paper"):
-        return  # older code: of six numbers, not of this space
-    numbers = allowed.space.configuration(widths)
-    assert allowed.space.format(numbers) == text
-    assert allowed.allows(np.array([numbers])).all()
+        return  # older code: six widths, not of this space
+    configuration = allowed.space.configuration(widths)
+    assert allowed.space.format(configuration) == text
+    assert allowed.allows(np.array([configuration])).all()
 
 
 def test_the_default_use_would_leave_a_published_network_out() -> None:
-    allowed, fast = within(RECIPES["gan-compression-horse2zebra-fast"]()), np.array([[16, 16, 24, 16, 32, 64, 16, 24]])
+    allowed, fast = space_of("gan-compression-horse2zebra-fast"), np.array([[16, 16, 24, 16, 32, 64, 16, 24]])
     assert allowed.allows(fast).all()
     assert not replace(allowed, use=GanCompression().use).allows(fast).any()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_space_is_the_published_one(name: str) -> None:
-    config, fast = RECIPES[name](), name.endswith("-fast")
+    fast = name.endswith("-fast")
     sizes = {"horse2zebra": (6_561, 390_625)}
-    assert within(config).space.size == sizes.get(name.split("-")[2], (5_184, 5_764_801))[fast]
+    assert space_of(name).space.size == sizes.get(name.split("-")[2], (5_184, 5_764_801))[fast]
 
 
 def test_brute_force_is_everything_within_the_budget() -> None:
-    (told,) = re.findall(r"everything within the budget: ([^.]+)\.", HEADER)
-    assert list(map(int, re.findall(r"\d{3,}", told))) == [len(within(RECIPES[name]()).indices) for name in NAMES[::2]]
+    (counts,) = re.findall(r"everything within the budget: ([^.]+)\.", HEADER)
+    assert list(map(int, re.findall(r"\d{3,}", counts))) == [len(space_of(name).indices) for name in NAMES[::2]]
     for name in NAMES[::2]:
-        config = RECIPES[name]()
-        assert config.method_options["candidates"] >= len(within(config).indices)
+        assert RECIPES[name]().method_options["candidates"] >= len(space_of(name).indices)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -149,15 +144,15 @@ def test_the_search_is_the_published_one(name: str) -> None:
 
 
 def published_factor(epoch: int, constant: int, decaying: int) -> float:
-    """Of the learning rate in an epoch, counted from 1: the shipped code's ``linear`` policy."""
+    """Factor of the learning rate in an epoch, counted from 1, by the ``linear`` policy of the released code."""
     return 1 - max(0, epoch - constant) / (decaying + 1)
 
 
-def check_decay(fit: TrainingConfig, constant: int, decaying: int) -> None:
-    """As long as published, and in every epoch the published rate lies between ours at its begin and at its end."""
+def check_decay(training: TrainingConfig, constant: int, decaying: int) -> None:
+    """The length is the published one; in every epoch the published rate is between ours at its start and at its end."""
     epochs = constant + decaying
-    assert (fit.epochs, fit.decay, fit.lr, fit.betas) == (epochs, "linear", 2e-4, (0.5, 0.999))
-    one_step_an_epoch = replace(fit, epochs=None, steps=epochs)
+    assert (training.epochs, training.decay, training.lr, training.betas) == (epochs, "linear", 2e-4, (0.5, 0.999))
+    one_step_an_epoch = replace(training, epochs=None, steps=epochs)
     ours = [lr_factor(step, one_step_an_epoch) for step in range(epochs)] + [0.0]
     assert ours[: constant + 1] == [1.0] * (constant + 1)
     for epoch in range(1, epochs + 1):
@@ -167,29 +162,29 @@ def check_decay(fit: TrainingConfig, constant: int, decaying: int) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_schedules_are_the_published_ones(name: str) -> None:
     config, task, fast = RECIPES[name](), name.split("-")[2], name.endswith("-fast")
-    once, twice, batch, l1, distil, ngfs, tuned, _ = SCRIPTS[task]
-    learning, weights = [(config.search, twice)], {"l1": l1, "features": distil}
+    once, twice, batch, l1, features, ngfs, tuned, _ = SCRIPTS[task]
+    trainings, weights = [(config.search, twice)], {"l1": l1, "features": features}
     if tuned[fast]:
-        learning.append((config.recovery, once))
+        trainings.append((config.recovery, once))
     else:
         assert (config.recovery.steps, config.recovery.epochs) == (0, None)
     if not fast:
-        learning.append((config.full.distill, once))
-        assert is_cut(config) == mobile_resnet(ngfs[1])
+        trainings.append((config.full.distill, once))
+        assert supernet_of(config) == mobile_resnet(ngfs[1])
         assert (config.full.ngf or 64) == ngfs[0]
-    for fit, (constant, decaying) in learning:
-        check_decay(fit, constant, decaying)
-        assert (fit.weights, fit.batch) == (weights, batch)
+    for training, (constant, decaying) in trainings:
+        check_decay(training, constant, decaying)
+        assert (training.weights, training.batch) == (weights, batch)
     assert (config.objective, config.search_objective, config.layers, config.weights) == ("features", None, (), "inherit")
     assert (config.pipeline, config.start) == (("fast", "mobile") if fast else ("full", "teacher"))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_teachers_play_the_published_task(name: str) -> None:
+def test_teachers_have_the_published_settings(name: str) -> None:
     config, teacher = RECIPES[name](), teacher_of(RECIPES[name]())
     once, _, batch, l1, *_ = SCRIPTS[name.split("-")[2]]
     paired = config.task == "paired"
-    assert (teacher.data, teacher.task, teacher.arch) == (config.data, config.task, "resnet")
+    assert teacher.arch == "resnet"
     assert (config.data.load_size, config.data.size, config.data.flip) == (286, 256, True)
     assert config.gan == ("hinge" if paired else "lsgan")
     assert teacher.gan in (config.gan, None)
@@ -197,19 +192,22 @@ def test_teachers_play_the_published_task(name: str) -> None:
     assert {"ndf": 64} | teacher.discriminator_options == new
     trainings = [teacher.training]
     if config.pipeline == "full":
-        assert (config.full.discriminator_options, config.discriminator_options) == (new, None)  # the teacher's goes on
+        assert (config.full.discriminator_options, config.discriminator_options) == (
+            new,
+            None,
+        )  # the teacher's is trained further
         trainings.append(config.full.teacher)
     else:
-        assert config.discriminator_options == new  # begun anew
-    for fit in trainings:
-        check_decay(fit, *once)
-        assert fit.batch == batch
-        assert fit.weights in ([{"l1": l1}, {}] if l1 == 100 else [{"l1": l1}] if paired else [{}])
+        assert config.discriminator_options == new  # new
+    for training in trainings:
+        check_decay(training, *once)
+        assert training.batch == batch
+        assert training.weights in ([{"l1": l1}, {}] if l1 == 100 else [{"l1": l1}] if paired else [{}])
 
 
 @pytest.fixture(scope="module")
 def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dense ResNet of the published size, and a narrow discriminator beside it."""
+    """Folder with a dense ResNet of the published size and a narrow discriminator."""
     folder = tmp_path_factory.mktemp("dense")
     save_artifact(folder / "generator.safetensors", resnet(64).build(), size=256)
     save_artifact(folder / "discriminator.safetensors", patchgan(8, in_channels=6).build(), size=256)
@@ -217,30 +215,24 @@ def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SIDE = 32
-"""In pixels: all MACs are (256 / 32)^2 times fewer there, to the last one."""
-TO_THE_END = {"gan-compression-edges2shoes", "gan-compression-horse2zebra-fast"}
+"""Image size; all MACs are exactly (256 / 32)^2 times fewer than at 256."""
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_recipe_runs_at_its_true_widths(name: str, dense: Path, tmp_path: Path) -> None:
-    """All checks that come before any work and the first training; of one each kind, up to the student."""
+def test_the_full_pipeline_runs_at_its_true_widths(dense: Path, tmp_path: Path) -> None:
+    """All stages up to the student, which is a network of the published space within the budget."""
+    name = "gan-compression-edges2shoes"
     config, out = RECIPES[name](), tmp_path / "run"
-    full, limit = config.pipeline == "full", int(float(config.budget.removesuffix("Gpaper")) * 1e9 * (SIDE / 256) ** 2)
-    new = '{"ndf":4}'
+    limit = int(float(config.budget.removesuffix("Gpaper")) * 1e9 * (SIDE / 256) ** 2)
     small = toy(
         replace(config, teacher=str(dense / "generator.safetensors")),
         *(f"budget={limit}paper", f"data.size={SIDE}", "method_options.images=1", "method_options.candidates=3"),
-        *(f"full.discriminator_options={new}", f"discriminator_options={'null' if full else new}"),
+        'full.discriminator_options={"ndf":4}',
     )
-    if name not in TO_THE_END:
-        run_stages(small, out, last="mobile" if full else "search")
-        assert (out / ("mobile/result.json" if full else "searched.safetensors")).exists()
-        return
     run_stages(small, out, last="recover")
-    student = load_artifact(out / "student.safetensors").model
-    allowed = within(config)
-    assert allowed.space.configuration(widths_of(student))  # one of the published space
-    assert allowed.cost(widths_of(student)).macs_paper <= float(config.budget.removesuffix("Gpaper")) * 1e9
+    assert (out / "mobile/result.json").exists()
+    widths = widths_of(load_artifact(out / "student.safetensors").model)
+    assert space_of(name).space.configuration(widths)
+    assert space_of(name).cost(widths).macs_paper <= float(config.budget.removesuffix("Gpaper")) * 1e9
 
 
 def test_the_headers_command_is_the_recipe(
@@ -255,6 +247,6 @@ def test_the_headers_command_is_the_recipe(
     assert main([*shlex.split(line), "--dry-run"]) == 0
     printed = json.loads(capsys.readouterr().out)
     for config in (printed, recipe):
-        for fit in (config["search"], config["recovery"], config["full"]["teacher"], config["full"]["distill"]):
-            fit.pop("checkpoint_every")
+        for training in (config["search"], config["recovery"], config["full"]["teacher"], config["full"]["distill"]):
+            training.pop("checkpoint_every")
     assert printed == recipe

@@ -1,28 +1,23 @@
-"""MUNIT's recipes: the published network in their space and budget, settings as published, a run at toy size."""
+"""MUNIT's recipes: the published network in their space and budget, published settings."""
 
 import re
 from pathlib import Path
 
 import numpy as np
-import pytest
-from toys import save_networks, toy
+from toys import cost_of
 
-from pocketgan.core.artifact import load_artifact
 from pocketgan.core.config import from_json
-from pocketgan.core.dims import widths_of
-from pocketgan.core.spec import MODELS, spec_of
+from pocketgan.core.spec import MODELS
 from pocketgan.methods import make_method
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_munit, munit
-from pocketgan.pipeline.compress import run_stages
 from pocketgan.pruning.budget import parse_budget
 from pocketgan.recipes import RECIPES
 from pocketgan.recipes import munit as recipes
-from pocketgan.search.evolution import Evolution
 from pocketgan.search.published import make_space, parse_configuration
 from pocketgan.search.space import BudgetedSpace
-from pocketgan.search.strategies import STRATEGIES
-from pocketgan.training.config import lr_factor
+from pocketgan.search.strategies import STRATEGIES, Evolution
+from pocketgan.training.optimizers import lr_factor
 
 HEADER = recipes.__doc__
 TEACHER, STUDENT = "edges2shoes-munit-teacher", "gan-compression-edges2shoes-munit-fast"
@@ -30,16 +25,16 @@ TEACHER, STUDENT = "edges2shoes-munit-teacher", "gan-compression-edges2shoes-mun
 
 def test_the_published_network_lies_in_the_recipes_space_and_budget() -> None:
     ((text, macs, params),) = re.findall(rf"^\| {STUDENT} \| fast \| ([\d_]+) \| ([\d.]+) \| ([\d.]+) \|", HEADER, re.MULTILINE)
-    config, cut = RECIPES[STUDENT](), mobile_munit()
+    config, supernet = RECIPES[STUDENT](), mobile_munit()
     method = make_method(config.method, config.method_options)
-    dense = CostModel(munit().build(device="meta"), config.data.shape)()
-    network = cut.build(device="meta")
+    dense = cost_of(munit(), config.data.shape)()
+    network = supernet.build(device="meta")
     cost = CostModel(network, config.data.shape)
     allowed = BudgetedSpace(make_space(method.space, network), cost, parse_budget(config.budget, dense), method.use)
-    numbers = allowed.space.parse(text)
-    assert allowed.allows(np.array([numbers])).all()
-    widths = allowed.space.widths(numbers)
-    assert widths == parse_configuration(text, cut)
+    configuration = allowed.space.parse(text)
+    assert allowed.allows(np.array([configuration])).all()
+    widths = allowed.space.widths(configuration)
+    assert widths == parse_configuration(text, supernet)
     assert (f"{cost(widths).macs_paper / 1e9:.2f}", f"{cost(widths).params / 1e6:.2f}") == (macs, params)
 
 
@@ -50,9 +45,9 @@ def test_the_counts_of_the_header() -> None:
         "mobile MUNIT, ngf 64": mobile_munit(),
     }
     for name, spec in lines.items():
-        cost = CostModel(spec.build(device="meta"), 256)()
-        told = f"{cost.params / 1e6:.3f} | {cost.macs / 1e9:.2f} | {cost.macs_paper / 1e9:.2f}"
-        assert f"| {name} | {told} |" in HEADER
+        cost = cost_of(spec, (256, 256))()
+        figures = f"{cost.params / 1e6:.3f} | {cost.macs / 1e9:.2f} | {cost.macs_paper / 1e9:.2f}"
+        assert f"| {name} | {figures} |" in HEADER
 
 
 def test_the_settings_are_the_published_ones() -> None:
@@ -62,10 +57,10 @@ def test_the_settings_are_the_published_ones() -> None:
     assert MODELS[teacher.arch](**teacher.arch_options) == munit()
     assert Path(config.teacher) == Path("runs") / TEACHER.removesuffix("-teacher") / "generator_A.safetensors"
     assert (teacher.gan, config.gan) == (None, None)  # lsgan is the task's own
-    for fit, steps, every in ((teacher.training, 1_000_000, 100_000), (config.search, 2_000_000, 200_000)):
-        assert (fit.steps, fit.epochs, fit.batch) == (steps, None, 1)
-        assert (fit.lr, fit.betas, fit.weight_decay) == (1e-4, (0.5, 0.999), 1e-4)
-        assert [lr_factor(step, fit) for step in (0, every - 1, every, 3 * every)] == [1, 1, 0.5, 0.125]
+    for training, steps, every in ((teacher.training, 1_000_000, 100_000), (config.search, 2_000_000, 200_000)):
+        assert (training.steps, training.epochs, training.batch) == (steps, None, 1)
+        assert (training.lr, training.betas, training.weight_decay) == (1e-4, (0.5, 0.999), 1e-4)
+        assert [lr_factor(step, training) for step in (0, every - 1, every, 3 * every)] == [1, 1, 0.5, 0.125]
     assert (config.recovery.steps, config.recovery.epochs) == (0, None)  # no fine-tuning
     assert (teacher.training.weights, config.search.weights) == ({}, {"l1": 10.0, "features": 1.0})
     assert teacher.discriminator_options == config.discriminator_options == {"ndf": 64}
@@ -75,16 +70,3 @@ def test_the_settings_are_the_published_ones() -> None:
     assert plan == Evolution(weight=2.0, weighting="geometric")
     assert (config.budget, method.space, method.importance, method.sampling) == ("2.7Gpaper", "channels-64", "none", "uniform")
     assert (method.use, method.halving, method.candidates) == (0, False, 10 * plan.population)
-
-
-def test_the_student_runs_at_toy_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    config = RECIPES[STUDENT]()
-    save_networks(Path(config.teacher), "munit", "ms-image", side=64)
-    few = ("method_options.images=2", "method_options.candidates=2", "method_options.space=parts", "budget=4x")
-    run_stages(toy(config, *few, "recovery.steps=0", "discriminator_options.ndf=4"), tmp_path / "run", last="recover")
-    student = load_artifact(tmp_path / "run" / "student.safetensors").model
-    assert spec_of(student).separable
-    assert widths_of(student)["style_stem"]
-    whole = CostModel(load_artifact(Path(config.teacher)).model, 64)().macs
-    assert CostModel(student, 64)().macs * 4 <= whole

@@ -1,4 +1,4 @@
-"""Every recipe is complete: it builds, costs what it says, and runs at toy size."""
+"""All recipes: complete, consistent with their teachers, of the stated costs; one run of each kind at toy size."""
 
 import inspect
 import json
@@ -7,23 +7,30 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toys import tiny_networks, toy
+import torch
+from toys import cost_of, save_teacher, spec_of_teacher, teacher_of, toy
 
-from pocketgan.core.artifact import load_artifact, save_artifact
+from pocketgan.core.artifact import load_artifact
 from pocketgan.core.config import from_json, to_json
-from pocketgan.core.spec import MODELS
-from pocketgan.data.config import has_pairs
+from pocketgan.core.tasks import traits_of
+from pocketgan.methods import make_method
 from pocketgan.metrics.cost import CostModel
-from pocketgan.models import resnet
-from pocketgan.models.spectral import plain
 from pocketgan.pipeline.common import check_size, check_stride, make_discriminator
-from pocketgan.pipeline.config import TrainConfig
+from pocketgan.pipeline.config import CompressConfig, TrainConfig
+from pocketgan.pipeline.stages import StageName
+from pocketgan.pruning.budget import parse_budget
 from pocketgan.recipes import RECIPES, published
+from pocketgan.recipes import quickstart as quickstart_module
 from pocketgan.recipes.base import run_recipe
 from pocketgan.recipes.quickstart import quickstart
 from pocketgan.tasks import TASKS
+from pocketgan.training.objectives import check_objectives
+from pocketgan.utils.files import read_json
 
 TEACHERS = [name for name, recipe in RECIPES.items() if isinstance(recipe(), TrainConfig)]
+STUDENTS = [
+    name for name, recipe in RECIPES.items() if isinstance(recipe(), CompressConfig) and not name.startswith("quickstart")
+]
 RESNET, MOBILE, UNET = (11_378_179, 49.55e9, 56.83e9), (1_987_075, 11.07e9, 18.37e9), (54_413_955, 6.05e9, 18.14e9)
 COSTS = {
     **{f"{name}-teacher": RESNET for name in ("maps", "edges2shoes", "cityscapes", "horse2zebra", "summer2winter")},
@@ -40,73 +47,125 @@ COSTS = {
     "quickstart-teacher": (7_314_755, 94.9e6, 283.7e6),
 }
 """Parameters, exact and paper MACs at the recipe's size."""
+REVERSED = {"cat-zebra2horse", *(f"dmad-{name}{kind}" for name in ("zebra2horse", "winter2summer") for kind in ("", "-mobile"))}
+"""Students of a CycleGAN that are compressed from its generator_B."""
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_is_one_line_and_json_both_ways(name: str) -> None:
+def test_summary_json_and_command(name: str) -> None:
     config = RECIPES[name]()
     assert 20 < len(inspect.getdoc(RECIPES[name]).splitlines()[0]) < 120
     assert from_json(type(config), json.loads(json.dumps(to_json(config)))) == config
-    assert re.search(r"^pocketgan ", inspect.getmodule(RECIPES[name]).__doc__, re.MULTILINE)  # the command
+    assert re.search(r"^pocketgan ", inspect.getmodule(RECIPES[name]).__doc__, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", TEACHERS)
 def test_a_teacher_builds_and_costs_what_is_stated(name: str) -> None:
     config = RECIPES[name]()
-    labels = {"cityscapes": 36, "coco-stuff": 184}.get(config.data.classes)  # with edges of instances
-    options = config.arch_options if labels is None else {**config.arch_options, "in_channels": labels}
-    if config.task == "unconditional":
-        options = {**options, "size": config.data.size}
-    generator = plain(MODELS[config.arch](**options)).build(device="meta")
-    cost = CostModel(generator, config.data.shape)()
+    spec, shape = spec_of_teacher(config), config.data.shape
+    cost = cost_of(spec, shape)()
     params, macs, macs_paper = COSTS[name]
     assert cost.params == params
     assert cost.macs == pytest.approx(macs, rel=1e-3)
     assert cost.macs_paper == pytest.approx(macs_paper, rel=1e-3)
-    channels = 3 + ((labels or 3) if has_pairs(config.task) else 0)
-    name = config.discriminator or TASKS[config.task].defaults_for(config.arch).discriminator
-    discriminator = make_discriminator(name, config.discriminator_options, channels, config.data.shape)
-    check_size("discriminator", discriminator, config.data.shape)
-    check_stride(generator, config.data.shape)
+    generator = spec.build(device="meta")
+    check_stride(generator, shape)
+    channels = 3
+    if traits_of(config.task).has_pairs:
+        channels += 36 if config.data.classes == "cityscapes" else generator.in_channels
+    discriminator = config.discriminator or TASKS[config.task].defaults_for(config.arch).discriminator
+    with torch.device("meta"):
+        check_size("discriminator", make_discriminator(discriminator, config.discriminator_options, channels, shape), shape)
 
 
 @pytest.mark.parametrize("figures", [RESNET, MOBILE, UNET])
-def test_the_figures_of_the_header_are_these(figures: tuple[int, float, float]) -> None:
+def test_the_figures_of_the_header(figures: tuple[int, float, float]) -> None:
     params, macs, macs_paper = figures
     assert f"| {params / 1e6:.2f} | {macs / 1e9:.2f} | {macs_paper / 1e9:.2f} |" in published.__doc__
 
 
-@pytest.mark.parametrize("name", TEACHERS)
-def test_a_teacher_runs_at_toy_size(name: str, tmp_path: Path) -> None:
-    config = RECIPES[name]()
-    run_recipe(toy(config, *tiny_networks(config.arch)), tmp_path / "run")
+@pytest.mark.parametrize("name", STUDENTS)
+def test_a_student_has_its_teachers_data_and_a_budget_below_it(name: str) -> None:
+    config, teacher = RECIPES[name](), teacher_of(RECIPES[name]())
+    assert config.task == teacher.task
+    assert config.latents == teacher.latents
+    if name in REVERSED:
+        assert (config.data.direction, teacher.data.direction) == ("BtoA", "AtoB")
+    assert config.data == replace(teacher.data, direction=config.data.direction)
+    assert (config.data.direction == teacher.data.direction) == (name not in REVERSED)
+    suffix = "_B" if name in REVERSED else "_A" if config.task in ("unpaired", "multimodal") else ""
+    assert Path(config.teacher).name == f"generator{suffix}.safetensors"
+    cost = cost_of(spec_of_teacher(teacher), config.data.shape)()
+    assert parse_budget(config.budget, cost).limit > 0  # refuses a budget that the teacher meets
+    make_method(config.method, config.method_options)
+    check_objectives(config.objective, config.objective_options)
+
+
+def test_a_teacher_is_trained_at_toy_size(tmp_path: Path) -> None:
+    config = RECIPES["maps-teacher"]()
+    assert config.training.decay_start == pytest.approx(1 / 3)
+    run_recipe(toy(config, "arch_options.ngf=8", "arch_options.blocks=2", "discriminator_options.ndf=4"), tmp_path / "run")
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert log[-1]["step"] == 2
-    decaying = 1 - config.training.decay_start
-    assert log[-1]["lr"] == pytest.approx(config.training.lr * (0.5 / decaying if decaying > 0.5 else 1))
+    assert log[-1]["lr"] == pytest.approx(2e-4 * (1 - 1 / 2) / (1 - 1 / 3))  # half of the steps are done
     assert (tmp_path / "run" / "result.json").exists()
 
 
-def test_a_student_runs_at_toy_size(tmp_path: Path, quick_export: None) -> None:
-    save_artifact(tmp_path / "teacher.safetensors", resnet(8, blocks=1).build(), size=32)
-    config = replace(RECIPES["quickstart-student"](), teacher=str(tmp_path / "teacher.safetensors"), budget="4x")
-    run_recipe(toy(config), tmp_path / "run", last="prune")
-    assert not (tmp_path / "run" / "student.safetensors").exists()
-    run_recipe(toy(config), tmp_path / "run", first="recover")
-    assert load_artifact(tmp_path / "run" / "student.safetensors").provenance["method"] == config.method
-    with pytest.raises(ValueError, match=r"--from and --to are for the recipes of a compression: this one has no stages"):
-        run_recipe(toy(RECIPES["maps-teacher"]()), tmp_path / "other", last="prune")
-
-
-def test_quickstart_is_its_two_recipes_and_resumes_by_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_export: None
+@pytest.mark.filterwarnings("ignore:a search of 4 steps")
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("cat-horse2zebra", ("budget=3x",)),  # unpaired, without a search
+        ("dmad-cityscapes", ("budget=3x", "search.steps=4")),  # paired, with a search
+        ("dmad-celeba-4x", ("search.steps=4", "evaluation.generated=2")),  # from latents
+        (
+            "gan-compression-gaugan-cityscapes-fast",  # label maps, with a supernet
+            (
+                *("budget=4x", "method_options.images=2", "method_options.candidates=2", "method_options.fitness=teacher"),
+                *("method_options.space=parts", "discriminator_options.ndf=4"),
+            ),
+        ),
+    ],
+)
+def test_a_student_of_each_kind_is_made_at_toy_size(
+    name: str, fields: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pocketgan.recipes import quickstart as module
+    """The full pipeline is run in ``test_recipe_gan_compression.py``."""
+    monkeypatch.chdir(tmp_path)
+    config = RECIPES[name]()
+    save_teacher(config)
+    run, small = tmp_path / "run", toy(config, *fields)
+    first: StageName | None = None
+    last: StageName = "recover" if config.task == "labels" else "report"
+    if name == "cat-horse2zebra":
+        run_recipe(small, run, last="prune")
+        assert not (run / "student.safetensors").exists()
+        first = "recover"
+    run_recipe(small, run, first=first, last=last)
+    provenance = load_artifact(run / "student.safetensors").provenance
+    assert (provenance["method"], provenance["teacher"]) == (config.method, config.teacher)
+    before, after = (
+        CostModel(load_artifact(file).model, small.data.shape)().macs
+        for file in (Path(config.teacher), run / "student.safetensors")
+    )
+    assert after * float(small.budget.removesuffix("x")) <= before
+    if last == "recover":
+        return
+    result = read_json(run / "result.json")
+    assert (result["teacher"]["macs"], result["student"]["macs"]) == (before, after)
+    assert not any("discriminator" in note for note in result["notes"])  # the one beside the teacher was loaded
 
+
+def test_stages_are_refused_for_a_teacher(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"--from and --to are for the recipes of a compression: this one has no stages"):
+        run_recipe(RECIPES["maps-teacher"](), tmp_path / "run", last="prune")
+
+
+def test_quickstart_is_its_two_recipes_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = "arch_options.ngf=8", "arch_options.depth=4", "discriminator_options.ndf=4"
-    first, second = toy(module.teacher(), *small), toy(module.student(), "budget=3x")
-    monkeypatch.setattr(module, "teacher", lambda: first)
-    monkeypatch.setattr(module, "student", lambda: second)
+    first, second = toy(quickstart_module.teacher(), *small), toy(quickstart_module.student(), "budget=3x")
+    monkeypatch.setattr(quickstart_module, "teacher", lambda: first)
+    monkeypatch.setattr(quickstart_module, "student", lambda: second)
     done = quickstart(tmp_path)
     assert done.path == tmp_path / "student"
     assert done.result["teacher"]["macs"] >= 3 * done.result["student"]["macs"]

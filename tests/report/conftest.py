@@ -1,15 +1,17 @@
-"""A run directory as a compression leaves it, small and made of nothing but numbers."""
+"""Run directories as a compression leaves them, with small random images, and pages parsed for tests."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from quick import quick_plots
 
 
 def measured(*, params: int, macs: int, torch_ms: float, psnr: float, onnx_ms: float = 0.0, **quality: float) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def image(path: Path, seed: int) -> None:
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> Callable[..., Path]:
-    """``make_run(name, **changes of result.json)`` writes a whole run and returns its directory."""
+    """``make_run(name, **changes of result.json)`` writes a finished run and returns its directory."""
 
     def make(name: str = "dmad-10x", *, steps: int = 30, loss: str = "G/l1", directory: str = "", **changes: Any) -> Path:
         run = tmp_path / (directory or name)
@@ -73,3 +75,10 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         return run
 
     return make
+
+
+@pytest.fixture
+def without_plots() -> Iterator[None]:
+    """Pages without plots, for tests of their other content."""
+    with quick_plots():
+        yield

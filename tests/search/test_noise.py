@@ -1,31 +1,29 @@
-"""The jackknife against closed forms and against repeated draws, and what it says of the best candidates."""
+"""Jackknife errors against closed forms and repeated draws, and the noise of the best candidates."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from landscape import BUDGET, COST, SPACE, Imaged
+from landscape import BUDGET, COST, SPACE, NoisyImages
 from optuna.storages import InMemoryStorage
 
-from pocketgan.metrics.frechet import frechet_distance
-from pocketgan.metrics.kernel import kernel_distance
+from pocketgan.metrics.distances import frechet_distance, kernel_distance
 from pocketgan.metrics.statistics import Moments
+from pocketgan.search.fitness import NO_IMAGES
 from pocketgan.search.halving import Halving
-from pocketgan.search.noise import leave_out, measure_noise, scored_without, standard_error
-from pocketgan.search.result import SearchResult
-from pocketgan.search.scoring import NONE
+from pocketgan.search.result import SearchResult, jackknife_groups, measure_noise, score_without, standard_error
 from pocketgan.search.strategies import Random
 from pocketgan.search.study import search
 
 
-class OfRows:
-    """A statistic of rows and of the real rows of the same images."""
+class Statistic:
+    """Statistic of rows and of the real rows of the same images."""
 
     def __init__(self, kind: str, reals: np.ndarray):
         self.kind, self.reals, self.images = kind, reals, len(reals)
 
-    def score(self, rows: np.ndarray, without: range = NONE) -> float:
+    def score(self, rows: np.ndarray, without: range = NO_IMAGES) -> float:
         reals = np.delete(self.reals, without, axis=0)
         match self.kind:
             case "mean":
@@ -35,37 +33,37 @@ class OfRows:
         return kernel_distance(rows, reals).value
 
 
-def errors_of(fitness: OfRows, rows: np.ndarray) -> float:
-    return standard_error(np.array([scored_without(fitness, rows, group) for group in leave_out(len(rows))]))
+def jackknife_error(fitness: Statistic, rows: np.ndarray) -> float:
+    return standard_error(np.array([score_without(fitness, rows, group) for group in jackknife_groups(len(rows))]))
 
 
-def test_of_a_mean_it_is_the_textbooks_standard_error() -> None:
+def test_the_error_of_a_mean_is_the_standard_error() -> None:
     rows = np.random.default_rng(0).random((10, 1))
-    assert errors_of(OfRows("mean", rows), rows) == pytest.approx(rows.std(ddof=1) / 10**0.5)
+    assert jackknife_error(Statistic("mean", rows), rows) == pytest.approx(rows.std(ddof=1) / 10**0.5)
 
 
 @pytest.mark.parametrize("kind", ["mean", "frechet", "kernel"])
-def test_it_is_how_far_repeated_draws_spread(kind: str) -> None:
-    """120 sets of 100 images: the spread of the statistic, and the error that a single set tells on average."""
+def test_the_error_is_the_spread_of_repeated_draws(kind: str) -> None:
+    """120 sets of 100 images: the spread of the statistic, and the mean error estimated from a single set."""
     rng = np.random.default_rng(0)
-    values, told = [], []
+    values, errors = [], []
     for _ in range(120):
         reals, rows = rng.standard_normal((100, 3)), 1.0 + 1.3 * rng.standard_normal((100, 3))
-        fitness = OfRows(kind, reals)
+        fitness = Statistic(kind, reals)
         values.append(fitness.score(rows))
-        told.append(errors_of(fitness, rows))
-    assert np.mean(told) == pytest.approx(np.std(values), rel=0.2)
+        errors.append(jackknife_error(fitness, rows))
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.2)
 
 
-def test_the_groups_are_all_images_once() -> None:
+def test_groups_hold_all_images_once() -> None:
     for images in (1, 7, 10, 64, 303):
-        groups = leave_out(images)
+        groups = jackknife_groups(images)
         assert [image for group in groups for image in group] == list(range(images))
         assert len(groups) == min(10, images)
         assert max(map(len, groups)) - min(map(len, groups)) <= 1
 
 
-def found(fitness: Imaged) -> SearchResult:
+def search_result(fitness: NoisyImages) -> SearchResult:
     return search(
         *(SPACE, fitness),
         cost=COST,
@@ -77,9 +75,11 @@ def found(fitness: Imaged) -> SearchResult:
     )
 
 
-def test_difficulty_shared_by_all_blurs_no_rank() -> None:
-    """Scores are uncertain by the images, differences are not: only the images' own noise tells candidates apart."""
-    quiet, loud = (measure_noise(found(fitness), fitness) for fitness in (Imaged(40, noise=1e-6), Imaged(40, noise=60.0)))
+def test_the_difficulty_of_images_makes_no_ties() -> None:
+    """Scores are uncertain by the images, differences are not: only noise of single images makes candidates tie."""
+    quiet, loud = (
+        measure_noise(search_result(fitness), fitness) for fitness in (NoisyImages(40, noise=1e-6), NoisyImages(40, noise=60.0))
+    )
     assert quiet is not None
     assert loud is not None
     assert len(quiet.rivals) == len(loud.rivals) == 10
@@ -92,23 +92,23 @@ def test_difficulty_shared_by_all_blurs_no_rank() -> None:
     assert all(rival.behind == rival.score - quiet.rivals[0].score for rival in quiet.rivals)
 
 
-def test_it_is_written_and_told(tmp_path: Path) -> None:
-    fitness = Imaged(40)
-    result = found(fitness)
+def test_noise_is_written_and_formatted(tmp_path: Path) -> None:
+    fitness = NoisyImages(40)
+    result = search_result(fitness)
     noise = measure_noise(result, fitness)
     assert noise is not None
     noise.write(tmp_path / "search.json")
-    kept = json.loads((tmp_path / "search.json").read_text())
-    assert (kept["images"], kept["groups"], kept["tied"]) == (40, 10, noise.tied)
-    assert kept["rivals"][0]["configuration"] == result.best.configuration
+    stored = json.loads((tmp_path / "search.json").read_text())
+    assert (stored["images"], stored["groups"], stored["tied"]) == (40, 10, noise.tied)
+    assert stored["rivals"][0]["configuration"] == result.best.configuration
     assert str(noise).startswith(f"search: the best scores {result.best.scores[0]:.4g} ± ")
     assert str(noise).endswith(f" on 40 images; {noise.tied} of the best 10 lie within two standard errors of it")
 
 
-def test_too_few_images_tell_nothing() -> None:
-    one = Imaged(1)
-    assert measure_noise(found(one), one) is None
-    two = Imaged(2)
-    assert measure_noise(found(two), two) is not None
+def test_too_few_images_give_no_noise() -> None:
+    one = NoisyImages(1)
+    assert measure_noise(search_result(one), one) is None
+    two = NoisyImages(2)
+    assert measure_noise(search_result(two), two) is not None
     two.least = 2
-    assert measure_noise(found(two), two) is None
+    assert measure_noise(search_result(two), two) is None

@@ -3,38 +3,44 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
-from landscape import BUDGET, COST, SPACE, Imaged, Logged, distance
+from landscape import BUDGET, COST, SPACE, LoggedFitness, NoisyImages, distance
 
-from pocketgan.search.evolution import Evolution
+from pocketgan.search import study
+from pocketgan.search.fitness import ImageFitness, Score
 from pocketgan.search.halving import Halving
 from pocketgan.search.result import SearchResult
-from pocketgan.search.scoring import ByImages, Score
 from pocketgan.search.shared_trials import SharedTrials
 from pocketgan.search.storage import open_storage
+from pocketgan.search.strategies import Evolution
 from pocketgan.search.study import search
 
-CANDIDATES = 60
+CANDIDATES = 30
 FIRST = (0, 0)
-"""The first candidate on the first rung."""
-PROCESSES = multiprocessing.get_context("fork")  # a process of its own, without importing everything again
+"""First candidate on the first rung."""
+PROCESSES = multiprocessing.get_context("fork")  # without importing everything again
 
 
-def go(journal: Path, fitness: Score | ByImages, lease: float = 1.0) -> SearchResult:
-    """With halving, where the fitness knows images."""
+@pytest.fixture(autouse=True)
+def fast_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "POLL", 0.005)
+
+
+def run_search(journal: Path, fitness: Score | ImageFitness, lease: float = 0.4) -> SearchResult:
     return search(
         *(SPACE, fitness),
         cost=COST,
         budget=BUDGET,
         storage=journal,
-        strategy=Evolution(population=20),
+        strategy=Evolution(population=10),
         halving=Halving(first=1 / 4),
         candidates=CANDIDATES,
         seed=5,
@@ -43,163 +49,176 @@ def go(journal: Path, fitness: Score | ByImages, lease: float = 1.0) -> SearchRe
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
-    """The search as one uninterrupted worker lives it."""
-    return go(tmp_path_factory.mktemp("alone") / "journal.log", distance)
+def plain_result(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    """Uninterrupted search of one worker."""
+    return run_search(tmp_path_factory.mktemp("plain") / "journal.log", distance)
 
 
 @pytest.fixture(scope="module")
-def halved(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
-    """The same with halving."""
-    return go(tmp_path_factory.mktemp("halved") / "journal.log", Imaged())
+def halving_result(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    """Uninterrupted search of one worker with halving."""
+    return run_search(tmp_path_factory.mktemp("halving") / "journal.log", NoisyImages())
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Until it holds; what it waits for happens, or the test's own time runs out."""
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def begun(process: multiprocessing.process.BaseProcess, fitness: Logged, count: int, images: str = "") -> bool:
-    """Whether it has begun so many pieces of work, those on certain images only."""
-    return sum(pid == process.pid and text.endswith(images) for text, pid in fitness.lines("begin")) >= count
-
-
-def kill(process: multiprocessing.process.BaseProcess) -> None:
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
-
-
-def test_killed_and_resumed_is_as_never_interrupted(tmp_path: Path, alone: SearchResult) -> None:
-    """SIGKILL in the middle of scoring, three times, then to the end."""
-    fitness = Logged(tmp_path / "calls", seconds=0.02)
-    killed = []
-    for _ in range(3):
-        worker = PROCESSES.Process(target=go, args=(tmp_path / "journal.log", fitness))
-        worker.start()
-        wait_for(lambda worker=worker: begun(worker, fitness, 7))
-        kill(worker)
-        killed.append(worker.pid)
-    assert go(tmp_path / "journal.log", fitness) == alone
-    check_calls(fitness, alone, killed)
-
-
-def four_workers(journal: Path, fitness: Any, log: Logged) -> list[int]:
-    """Four share a search, two of them are killed, each as it scores its third candidate; the pids of those."""
-    workers = [PROCESSES.Process(target=go, args=(journal, fitness)) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers[:2]:
-        wait_for(lambda worker=worker: begun(worker, log, 3))
-        kill(worker)
-    for worker in workers[2:]:
-        worker.join()
-        assert worker.exitcode == 0
-    return [worker.pid for worker in workers[:2]]
-
-
-def test_four_workers_share_one_search_through_kills(tmp_path: Path, alone: SearchResult) -> None:
-    fitness = Logged(tmp_path / "calls", seconds=0.05)
-    killed = four_workers(tmp_path / "journal.log", fitness, fitness)
-    assert go(tmp_path / "journal.log", never) == alone
-    assert len({pid for _, pid in fitness.lines("end")}) == 4
-    check_calls(fitness, alone, killed)
-
-
-def test_a_halving_search_killed_on_any_rung_is_as_never_interrupted(tmp_path: Path, halved: SearchResult) -> None:
-    """SIGKILL in the middle of the first, the second and the last rung; every image once a candidate by the last one."""
-    fitness, journal, killed = Logged(tmp_path / "calls", seconds=0.01), tmp_path / "journal.log", []
-    for rung in (":0-4", ":4-8", ":8-16"):
-        worker = PROCESSES.Process(target=go, args=(journal, fitness.by_images()))
-        worker.start()
-        wait_for(lambda worker=worker, rung=rung: begun(worker, fitness, 2, rung))
-        kill(worker)
-        killed.append(worker.pid)
-    assert go(journal, fitness.by_images()) == halved
-    check_images(fitness, halved, killed)
-
-
-def test_four_workers_share_a_halving_search_through_kills(tmp_path: Path, halved: SearchResult) -> None:
-    fitness, journal = Logged(tmp_path / "calls", seconds=0.03), tmp_path / "journal.log"
-    killed = four_workers(journal, fitness.by_images(), fitness)
-    assert go(journal, Imaged(seen=never)) == halved
-    check_images(fitness, halved, killed)
-
-
-def check_images(fitness: Logged, result: SearchResult, killed: list[int | None]) -> None:
-    """Each candidate was given its images and no others; by a worker that lives, none of them twice."""
-    wanted = {
-        f"{c.configuration}:{start}-{stop}"
-        for c in result.candidates
-        for start, stop in ((0, 4), (4, 8), (8, 16))
-        if stop <= c.images
-    }
-    assert {text for text, _ in fitness.lines("begin")} == wanted
-    by_living = Counter(line for line in fitness.lines("begin") if line[1] not in killed)
-    assert max(by_living.values()) == 1
+        time.sleep(0.005)
 
 
 def never(*of: object) -> float:
     raise AssertionError("everything is scored already")
 
 
-def check_calls(fitness: Logged, result: SearchResult, killed: list[int | None]) -> None:
-    """Every candidate was scored; one was begun again only if a killed worker had held it."""
-    wanted = {candidate.configuration for candidate in result.candidates}
-    assert {text for text, _ in fitness.lines("end")} == wanted
-    by_living = Counter(text for text, pid in fitness.lines("begin") if pid not in killed)
+def check_images(log: LoggedFitness, journal: Path, result: SearchResult, killed: list[int]) -> None:
+    """Each candidate was scored on its images and no others, once; no living worker ran a candidate twice on an image."""
+    expected = {
+        (c.number, rung): f"{c.configuration}:{start}-{stop}"
+        for c in result.candidates
+        for rung, (start, stop) in enumerate(((0, 4), (4, 8), (8, 16)))
+        if stop <= c.images
+    }
+    assert {text for text, _ in log.lines("end")} == {text for text, _ in log.lines("begin")} == {*expected.values()}
+    by_living = Counter(line for line in log.lines("begin") if line[1] not in killed)
     assert max(by_living.values()) == 1
-    assert set(by_living) <= wanted
-    again = Counter(text for text, _ in fitness.lines("begin")).total() - len(wanted)
-    assert again <= len(killed)
+    trials = optuna.load_study(study_name="search", storage=open_storage(journal)).trials
+    complete = [(t.user_attrs["candidate"], t.user_attrs["rung"]) for t in trials if t.state.name == "COMPLETE"]
+    assert sorted(complete) == sorted(expected)
 
 
-def test_the_results_hold_each_configuration_once(tmp_path: Path) -> None:
-    result = go(tmp_path / "journal.log", distance)
-    trials = optuna.load_study(study_name="search", storage=open_storage(tmp_path / "journal.log")).trials
-    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
-    assert len(complete) == CANDIDATES == len({tuple(trial.params.values()) for trial in complete})
-    assert [trial.value for trial in complete] == [candidate.scores[0] for candidate in result.candidates]
+def test_four_workers_share_a_halving_search_through_two_kills(tmp_path: Path, halving_result: SearchResult) -> None:
+    """Two of four processes are killed, each as it begins its third piece of work."""
+    log, journal = LoggedFitness(tmp_path / "calls", seconds=0.02), tmp_path / "journal.log"
+    workers = [PROCESSES.Process(target=run_search, args=(journal, log.by_images())) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    killed = []
+    for worker in workers[:2]:
+        wait_for(lambda worker=worker: sum(pid == worker.pid for _, pid in log.lines("begin")) >= 3)
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.join()
+        killed.append(worker.pid)
+    for worker in workers[2:]:
+        worker.join()
+        assert worker.exitcode == 0
+    assert run_search(journal, NoisyImages(seen=never)) == halving_result
+    assert len({pid for _, pid in log.lines("end")}) == 4
+    check_images(log, journal, halving_result, killed)
 
 
-def ledger(journal: Path, lease: float) -> SharedTrials:
-    return SharedTrials(open_storage(journal), "search", space=SPACE, maximize=[False], facts={}, lease=lease)
+class Died(BaseException):
+    """Stands for SIGKILL: the worker stops without withdrawing its claim."""
+
+
+@pytest.mark.parametrize("rung", [range(4), range(4, 8), range(8, 16)], ids=["first", "second", "last"])
+def test_a_search_that_died_on_any_rung_ends_as_if_never_interrupted(
+    rung: range, tmp_path: Path, halving_result: SearchResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim of the dead worker is left to the lease."""
+
+    def die(text: str, images: range) -> None:
+        if images == rung:
+            raise Died
+
+    journal = tmp_path / "journal.log"
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedTrials, "withdraw", lambda self, number: None)
+        with pytest.raises(Died):
+            run_search(journal, NoisyImages(seen=die))
+    assert run_search(journal, NoisyImages(), lease=0.05) == halving_result
+    states = Counter(trial.state.name for trial in optuna.load_study(study_name="search", storage=open_storage(journal)).trials)
+    assert states["FAIL"] == 1
+    assert states["RUNNING"] == 0
+
+
+def test_workers_in_threads_share_one_search(tmp_path: Path, plain_result: SearchResult) -> None:
+    """Every candidate is scored once, by several workers, and the trials hold each configuration once."""
+    journal, calls = tmp_path / "journal.log", Counter[tuple[str, int]]()
+    lock, all_at_work = threading.Lock(), threading.Barrier(3)
+
+    def fitness(widths: Mapping[str, int]) -> float:
+        thread = threading.get_ident()
+        with lock:
+            is_first = all(other != thread for _, other in calls)
+            calls[SPACE.format(SPACE.configuration(widths)), thread] += 1
+        if is_first:
+            all_at_work.wait(60)
+        return distance(widths)
+
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda _: run_search(journal, fitness, lease=60), range(3)))
+    assert results == [plain_result] * 3
+    assert sorted(text for text, _ in calls) == sorted(c.configuration for c in plain_result.candidates)
+    assert max(calls.values()) == 1
+    assert len({thread for _, thread in calls}) == 3
+    trials = optuna.load_study(study_name="search", storage=open_storage(journal)).trials
+    complete = {trial.user_attrs["candidate"]: trial for trial in trials if trial.state.name == "COMPLETE"}
+    assert sorted(complete) == list(range(CANDIDATES))
+    assert [complete[c.number].value for c in plain_result.candidates] == [c.scores[0] for c in plain_result.candidates]
+
+
+class Clock:
+    """Clock that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def shared_trials(journal: Path, lease: float, clock: Callable[[], float]) -> SharedTrials:
+    storage = open_storage(journal)
+    return SharedTrials(storage, "search", space=SPACE, maximize=[False], settings={}, lease=lease, clock=clock)
 
 
 def test_a_candidate_has_one_holder(tmp_path: Path) -> None:
-    first, second = (ledger(tmp_path / "journal.log", lease=60) for _ in range(2))
-    held = first.claim(FIRST, SPACE.largest, {})
-    assert held is not None
+    first, second = (shared_trials(tmp_path / "journal.log", 60, Clock()) for _ in range(2))
+    claim = first.claim(FIRST, SPACE.largest, {})
+    assert claim is not None
     assert second.claim(FIRST, SPACE.largest, {}) is None
-    first.withdraw(held)
-    held = second.claim(FIRST, SPACE.largest, {})
-    assert held is not None
-    assert second.score(held, [1.0])
+    first.withdraw(claim)
+    claim = second.claim(FIRST, SPACE.largest, {})
+    assert claim is not None
+    assert second.score(claim, [1.0])
     assert first.claim(FIRST, SPACE.largest, {}) is None
     assert first.scored == {FIRST: (1.0,)}
 
 
-def test_who_slept_through_the_lease_cannot_score_any_more(tmp_path: Path) -> None:
-    sleeper, other = ledger(tmp_path / "journal.log", lease=60), ledger(tmp_path / "journal.log", lease=0)
-    held = sleeper.claim(FIRST, SPACE.largest, {})
+def test_a_worker_suspended_for_the_lease_cannot_score(tmp_path: Path) -> None:
+    clock = Clock()
+    suspended, other = (shared_trials(tmp_path / "journal.log", 60, clock) for _ in range(2))
+    claim = suspended.claim(FIRST, SPACE.largest, {})
+    assert claim is not None
+    for clock.now in (0.0, 60.0):  # exactly the lease is not yet too long
+        other.refresh()
+        assert FIRST in other.claims
+    clock.now = 60.1
     other.refresh()
-    wait_for(lambda: other.refresh() or FIRST not in other.claims)
+    assert FIRST not in other.claims
     taken = other.claim(FIRST, SPACE.largest, {})
-    assert held is not None
     assert taken is not None
-    assert not sleeper.score(held, [1.0])
+    assert not suspended.score(claim, [1.0])
     assert other.score(taken, [2.0])
-    sleeper.refresh()
-    assert sleeper.scored == {FIRST: (2.0,)}
+    suspended.refresh()
+    assert suspended.scored == {FIRST: (2.0,)}
 
 
-def test_who_beats_keeps_the_claim(tmp_path: Path) -> None:
-    holder, other = ledger(tmp_path / "journal.log", lease=0.4), ledger(tmp_path / "journal.log", lease=30)
-    held = holder.claim(FIRST, SPACE.largest, {})
-    assert held is not None
-    with holder.heartbeat(held):
-        wait_for(lambda: other.refresh() or other.claims[FIRST].user_attrs.get("beat", 0) >= 3)
-    assert holder.score(held, [1.0])
+def test_a_heartbeat_keeps_the_claim(tmp_path: Path) -> None:
+    """A change of the heartbeat starts the lease anew, by the clock of the worker that sees it."""
+    clock = Clock()
+    holder = shared_trials(tmp_path / "journal.log", 0.04, Clock())
+    other = shared_trials(tmp_path / "journal.log", 30, clock)
+    claim = holder.claim(FIRST, SPACE.largest, {})
+    assert claim is not None
+
+    def beats() -> int:
+        other.refresh()
+        return int(other.claims[FIRST].user_attrs.get("beat", 0))
+
+    with holder.heartbeat(claim):
+        for count in (1, 2, 3):
+            clock.now += 20
+            wait_for(lambda count=count: beats() >= count)
+    assert holder.score(claim, [1.0])

@@ -12,7 +12,7 @@ from pocketgan.models import ms_image, munit, patchgan
 from pocketgan.pruning.elastic import Elastic
 from pocketgan.tasks.munit import MunitStudentTask, MunitTask
 from pocketgan.training.config import TrainingConfig
-from pocketgan.training.loop import Fit
+from pocketgan.training.loop import Trainer
 from toy_tasks import CPU, at_once_and_interrupted
 
 STYLE = 3
@@ -126,7 +126,7 @@ def test_where_one_of_them_reads_no_styles_all_are_drawn(own: bool, teachers: bo
 def test_whatever_it_imitates_nothing_is_left_on_the_networks(objective: str) -> None:
     small, big = generator(), generator(1, 3)
     task = teacher_image(small, big, objective=objective, layers=("content.block0",))
-    found = Fit(task, TrainingConfig(steps=1), CPU).advance(drawn())
+    found = Trainer(task, TrainingConfig(steps=1), CPU).advance(drawn())
     assert {name for name in found if name.startswith("G/")} == {"G/gan", "G/l1"} | {
         f"G/{name}" for name in objective.split("+") if name != "none"
     }

@@ -12,14 +12,16 @@ from torch import Tensor, nn
 
 from pocketgan.core.run import Run
 from pocketgan.data.labels import numbered
-from pocketgan.losses import discriminator_loss, generator_loss, perceptual_distance
+from pocketgan.losses.adversarial import discriminator_loss, generator_loss
+from pocketgan.losses.features import perceptual_distance
 from pocketgan.models import inception_spade, multiscale
 from pocketgan.pipeline import student_tasks
 from pocketgan.pipeline.student_tasks import perceptual_losses
 from pocketgan.tasks.spade import SpadeTask
-from pocketgan.training.config import GAUGAN, TrainingConfig, lr_factor
-from pocketgan.training.loop import Fit, fit
-from pocketgan.utils.image_files import to_uint8
+from pocketgan.training.config import GAUGAN, TrainingConfig
+from pocketgan.training.loop import Trainer, fit
+from pocketgan.training.optimizers import lr_factor
+from pocketgan.utils.images import to_uint8
 from toy_tasks import CPU, at_once_and_interrupted, same, weights
 
 LABELS = numbered(3)
@@ -64,7 +66,7 @@ def test_a_step_is_the_published_one() -> None:
     ours, teacher_discriminator = generator().double(), evaluation().double()
     g, d = copy.deepcopy(ours), copy.deepcopy(teacher_discriminator)
     config = TrainingConfig(steps=2, lr=1e-3, lr_discriminator=4e-3, betas=(0.0, 0.9), decay="none")
-    state = Fit(SpadeTask(ours, teacher_discriminator, perception=seen), config, CPU)
+    state = Trainer(SpadeTask(ours, teacher_discriminator, perception=seen), config, CPU)
     optimizer_g = torch.optim.Adam(g.parameters(), 1e-3, (0.0, 0.9))
     optimizer_d = torch.optim.Adam(d.parameters(), 4e-3, (0.0, 0.9))
     for step in range(2):
@@ -103,7 +105,7 @@ def test_phases_losses_and_weights(options: dict[str, object], more: dict[str, f
     task = SpadeTask(generator(), evaluation(), **options)
     assert [(phase.name, phase.networks) for phase in task.phases] == [("G", ("G",)), ("D", ("D",))]
     assert task.weights == {"gan": 1.0, "feature_matching": 10.0, "d_adv": 1.0, **more}
-    found = Fit(task, TrainingConfig(steps=1), CPU).advance(street())
+    found = Trainer(task, TrainingConfig(steps=1), CPU).advance(street())
     assert set(found) == {"G/gan", "G/feature_matching", "D/d_adv", *(f"G/{name}" for name in more)}
     if "l1" in more:
         task = SpadeTask(generator().eval(), evaluation(), pixels=True)
@@ -130,7 +132,7 @@ def test_matching_looks_at_no_logits_and_moves_the_image_alone() -> None:
 
 def test_gradients_of_the_generators_losses_never_reach_the_discriminator() -> None:
     task = SpadeTask(generator(), evaluation())
-    state, before = Fit(task, TrainingConfig(steps=1), CPU), weights(task.networks["D"])
+    state, before = Trainer(task, TrainingConfig(steps=1), CPU), weights(task.networks["D"])
     unchanged = []
     state.optimizers["G"].register_step_post_hook(
         lambda *_: unchanged.append(all(p.grad is None for p in task.networks["D"].parameters()))
@@ -143,7 +145,7 @@ def test_gradients_of_the_generators_losses_never_reach_the_discriminator() -> N
 def test_two_time_scales_reach_the_optimizers_and_decay_together() -> None:
     assert (GAUGAN.lr, GAUGAN.lr_discriminator, GAUGAN.betas) == (1e-4, 4e-4, (0.0, 0.9))
     config = TrainingConfig(steps=4, lr=1e-4, lr_discriminator=4e-4, betas=(0.0, 0.9))
-    state = Fit(SpadeTask(generator(), evaluation()), config, CPU)
+    state = Trainer(SpadeTask(generator(), evaluation()), config, CPU)
     for step in range(4):
         state.advance(street(step))
         rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in state.optimizers.items()}
@@ -172,7 +174,7 @@ def test_a_student_imitates_as_well_and_a_teacher_is_shown_beside_it() -> None:
     }
     task = SpadeTask(generator().eval(), evaluation(), pixels=True, colored=LABELS.colored, **more)
     assert task.weights["kernel-alignment"] == 1
-    found = Fit(task, TrainingConfig(steps=1), CPU).advance(street())
+    found = Trainer(task, TrainingConfig(steps=1), CPU).advance(street())
     assert set(found) == {"G/gan", "G/feature_matching", "G/l1", "G/kernel-alignment", "D/d_adv"}
     assert -2 <= found["G/kernel-alignment"] < 0
     with torch.no_grad():

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pocketgan.losses import path_lengths
-from pocketgan.models import multiscale, sagan, sagan_discriminator, stylegan2, stylegan2_discriminator
+from pocketgan.losses.adversarial import path_lengths
+from pocketgan.models import sagan, sagan_discriminator, stylegan2, stylegan2_discriminator
+from pocketgan.models.discriminators import multiscale
 from pocketgan.tasks import LatentConfig
 from pocketgan.tasks.unconditional import AVERAGED_LATENTS, CALIBRATION_LATENTS, PATH_LENGTH_MOMENTUM, UnconditionalTask
 from pocketgan.training.config import TrainingConfig
-from pocketgan.training.loop import Fit
+from pocketgan.training.loop import Trainer
 from toy_tasks import CPU, at_once_and_interrupted, weights
 
 SIZE, LATENT, NOISE = 8, 4, 16 + 2 * 64
@@ -58,7 +59,7 @@ def test_losses_of_a_teacher_and_their_weights(settings: dict[str, float], more:
     assert [(phase.name, phase.networks) for phase in task.phases] == [("D", ("D",)), ("G", ("G",))]
     assert task.weights == {"gan": 1.0, "d_adv": 1.0, **more}
     assert ("augment" in task.networks) == ("augment" in settings)
-    found = Fit(task, TrainingConfig(steps=1), CPU).advance(drawn())
+    found = Trainer(task, TrainingConfig(steps=1), CPU).advance(drawn())
     assert {name.partition("/")[2] for name in found} == set(task.weights)
 
 
@@ -78,7 +79,7 @@ def test_d_and_g_are_whole_and_see_images_alone() -> None:
 
 def test_what_is_lazy_comes_every_so_often_and_counts_for_all() -> None:
     task = make_task(r1=8.0, r1_every=2, path_length=2.0, path_length_every=3)
-    state = Fit(task, TrainingConfig(steps=7, lr=0.0), CPU)
+    state = Trainer(task, TrainingConfig(steps=7, lr=0.0), CPU)
     found = [state.advance(drawn()) for _ in range(7)]
     assert ["D/r1" in losses for losses in found] == [step % 2 == 0 for step in range(7)]
     assert ["G/path_length" in losses for losses in found] == [step % 3 == 0 for step in range(7)]
@@ -108,7 +109,7 @@ def test_path_lengths_are_held_to_their_running_mean() -> None:
         torch.manual_seed(5)
         found = task.losses("G", batch, task.forward(batch))["path_length"]
         torch.manual_seed(5)
-        w = generator.mapping(batch["input"][:2])[:, None].repeat(1, generator.layers_of_style, 1)
+        w = generator.mapping(batch["input"][:2])[:, None].repeat(1, generator.num_style_layers, 1)
         lengths = path_lengths(generator.synthesis(w, batch["noise"][:2]), w)
         mean = (1 - PATH_LENGTH_MOMENTUM) * mean + PATH_LENGTH_MOMENTUM * lengths.mean()
         torch.testing.assert_close(found, 4 * (lengths - mean.detach()).square().mean())
@@ -137,13 +138,13 @@ def test_teacher_and_student_generate_the_same_numbers() -> None:
 def test_a_student_has_no_path_lengths_and_no_mixing() -> None:
     """It shall generate what its teacher does of the same numbers."""
     task = student(model(), model(1), r1=1.0, path_length=2.0, mixing=1.0)
-    found = Fit(task, TrainingConfig(steps=1), CPU).advance(drawn())
+    found = Trainer(task, TrainingConfig(steps=1), CPU).advance(drawn())
     assert set(found) == {"D/d_adv", "D/r1", "G/gan", "G/l1"}
 
 
 def test_mixed_styles_are_ones_own_up_to_a_layer_and_another_ones_from_there() -> None:
     count, task = 4000, make_task(mixing=0.7)
-    layers = task.networks["G"].layers_of_style
+    layers = task.networks["G"].num_style_layers
     torch.manual_seed(0)
     styles = task._mixed(torch.arange(1.0, count + 1)[:, None].expand(-1, 5))
     own = styles == torch.arange(1.0, count + 1)[:, None, None]
@@ -203,7 +204,7 @@ def test_of_what_is_no_weight_the_mean_has_the_latest() -> None:
     torch.manual_seed(0)
     generator, teacher_discriminator = sagan(4, 32, latent=LATENT).build(), sagan_discriminator(4, 32).build()
     task = UnconditionalTask(generator, teacher_discriminator, settings=LatentConfig(average=1.0))
-    state = Fit(task, TrainingConfig(steps=3, lr=1e-2, decay="none"), CPU)
+    state = Trainer(task, TrainingConfig(steps=3, lr=1e-2, decay="none"), CPU)
     for step in range(3):
         state.advance(drawn(step) | {"target": torch.rand(4, 3, 32, 32) * 2 - 1})
     kept, others = task.final_network("G"), dict(generator.named_buffers())

@@ -1,12 +1,8 @@
-"""Two processes equal one with the same batches, go on exactly after a kill, and end together."""
+"""Training in two processes: equal to one process, exact resume, common end after an error."""
 
 import json
-import multiprocessing
-import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,30 +11,28 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from two_processes import STEPS, TASKS, drawn, played, process
+from two_processes import STEPS, TASKS, process, random_task, train_task
 
 from pocketgan.cli import main
 from pocketgan.core.artifact import load_artifact
 from pocketgan.core.run import Run
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import open_data
-from pocketgan.data.loader import places, train_batches
-from pocketgan.training import distributed as module
+from pocketgan.data.loader import batch_slice, train_batches
+from pocketgan.training import distributed
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.distributed import Processes, choose_device
 from pocketgan.training.loop import fit
-from toy_tasks import CPU
+from toy_tasks import CPU, FORKSERVER
 
 pytestmark = [
     pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows one process only"),
     pytest.mark.filterwarnings("ignore:a search of"),
     pytest.mark.xdist_group("processes"),
 ]
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["pocketgan.pipeline.common", "pocketgan.training.loop", "torch._dynamo"])
 NETS = ['arch_options={"ngf":4,"blocks":1}', 'discriminator_options={"ndf":4,"layers":1}']
 NOISE = 1e-8
-"""A bias before an instance norm has no gradient but rounding, of which Adam makes steps: it stays as good as 0."""
+"""Bound on a bias before an instance norm, whose gradient is rounding only."""
 TINY = ["data.workers=0", 'evaluation.runtimes=["torch"]', "evaluation.repeats=1", "evaluation.images=1"]
 
 
@@ -49,54 +43,54 @@ def free_port() -> int:
 
 
 def two(job: str, folder: Path) -> list[int | None]:
-    """Both exit statuses; a process that is not done in time is killed, and has none."""
+    """Return both exit statuses, None for a process that was killed after a timeout."""
     port = free_port()
-    both = [CONTEXT.Process(target=process, args=(rank, port, job, str(folder))) for rank in (0, 1)]
-    for one in both:
-        one.start()
-    for one in both:
-        one.join(120)
-    codes = [one.exitcode for one in both]
-    for one in both:
-        one.kill()
+    both = [FORKSERVER.Process(target=process, args=(rank, port, job, str(folder))) for rank in (0, 1)]
+    for child in both:
+        child.start()
+    for child in both:
+        child.join(120)
+    codes = [child.exitcode for child in both]
+    for child in both:
+        child.kill()
     return codes
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What two processes have written."""
+    """Return the folder written by two processes."""
     folder = tmp_path_factory.mktemp("together")
     codes = two("tasks", folder)
-    assert codes == [0, 0], "".join((folder / f"said-{rank}").read_text() for rank in (0, 1))
+    assert codes == [0, 0], "".join((folder / f"stderr-{rank}").read_text() for rank in (0, 1))
     return folder
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_two_processes_equal_one_with_the_same_batches(together: Path, name: str) -> None:
     """After six steps of Adam in float64: weights, running statistics, masks, the optimizers' moments, the losses."""
-    alone = played(name)
+    alone = train_task(name)
     for rank in (0, 1):
-        found = {k: v for k, v in load_file(together / f"tasks-{rank}").items() if k.startswith(f"{name}/")}
-        assert found.keys() == alone.keys()
+        ours = {k: v for k, v in load_file(together / f"tasks-{rank}").items() if k.startswith(f"{name}/")}
+        assert ours.keys() == alone.keys()
         for key, value in alone.items():
             if key.endswith("conv.bias") and value.abs().max() < NOISE:
-                assert found[key].abs().max() < NOISE
+                assert ours[key].abs().max() < NOISE
                 continue
-            torch.testing.assert_close(found[key], value, rtol=1e-10, atol=1e-10, equal_nan=True, msg=key)
+            torch.testing.assert_close(ours[key], value, rtol=1e-10, atol=1e-10, equal_nan=True, msg=key)
 
 
 @pytest.mark.parametrize("kind", ["paired", "unpaired"])
-def test_interrupted_and_resumed_they_end_in_the_same_bits(together: Path, kind: str) -> None:
-    ends = [load_file(together / f"{kind}-{deaths}" / f"end-{rank}") for deaths in (0, 1) for rank in (0, 1)]
+def test_resume_in_two_processes_is_exact(together: Path, kind: str) -> None:
+    ends = [load_file(together / f"{kind}-{interruptions}" / f"end-{rank}") for interruptions in (0, 1) for rank in (0, 1)]
     for end in ends[1:]:
         assert all(torch.equal(end[name], ends[0][name]) for name in ends[0])
-    logs = [(together / f"{kind}-{deaths}" / "log.jsonl").read_text().splitlines() for deaths in (0, 1)]
+    logs = [(together / f"{kind}-{interruptions}" / "log.jsonl").read_text().splitlines() for interruptions in (0, 1)]
     losses = [[(json.loads(line)["step"], json.loads(line)["losses"]) for line in log] for log in logs]
     assert losses[0] == losses[1]
     assert [step for step, _ in losses[0]] == [2, 3, 4, 6]
 
 
-def test_each_draws_numbers_and_keeps_images_of_its_own(together: Path) -> None:
+def test_random_states_and_pools_differ_between_processes(together: Path) -> None:
     _, tensors, facts = Run(together / "unpaired-0").load_checkpoint("train")
     assert facts == {"processes": 2}
     assert not torch.equal(tensors["rng/cpu"], tensors["rank1/rng/cpu"])
@@ -104,7 +98,7 @@ def test_each_draws_numbers_and_keeps_images_of_its_own(together: Path) -> None:
     assert not any(torch.equal(a, b) for a in pools[0] for b in pools[1])
 
 
-def test_a_compression_hands_its_files_from_stage_to_stage(together: Path) -> None:
+def test_compression_in_two_processes(together: Path) -> None:
     run, students = together / "compressed", [load_file(together / f"student-{rank}") for rank in (0, 1)]
     assert all(torch.equal(students[0][name], students[1][name]) for name in students[0])
     kept = load_artifact(run / "student.safetensors").model.state_dict()
@@ -114,19 +108,19 @@ def test_a_compression_hands_its_files_from_stage_to_stage(together: Path) -> No
     assert not list((run / "checkpoints").iterdir())
 
 
-def test_a_run_of_two_is_not_continued_by_one(together: Path) -> None:
-    run, task = Run(together / "paired-0"), drawn("paired")
+def test_resume_with_fewer_processes_is_an_error(together: Path) -> None:
+    run, task = Run(together / "paired-0"), random_task("paired")
     with pytest.raises(ValueError, match="train was begun by 2 processes, and goes on exactly in as many; here is 1"):
         fit(task, lambda start: iter(()), TrainingConfig(steps=STEPS), run, stage="train", device=CPU)
 
 
-def test_weights_that_have_gone_two_ways_are_noticed_by_both(together: Path) -> None:
-    said = {(together / f"parted-{rank}").read_text() for rank in (0, 1)}
-    assert len(said) == 1
-    assert said.pop().startswith("train, step 1: D.conv1.conv.weight is not the same in all 2 processes (1 of ")
+def test_different_weights_are_an_error_in_both(together: Path) -> None:
+    messages = {(together / f"desynchronized-{rank}").read_text() for rank in (0, 1)}
+    assert len(messages) == 1
+    assert messages.pop().startswith("train, step 1: D.conv1.conv.weight is not the same in all 2 processes (1 of ")
 
 
-def test_slices_make_up_the_batch() -> None:
+def test_slices_join_to_the_batch() -> None:
     data = open_data(DataConfig(path="shapes", size=16, flip=True, workers=0, limit=5), "paired", "train")
     whole = train_batches(data, batch=6, seed=1, start=3)
     parts = [train_batches(data, batch=6, seed=1, start=3, slice_of=(rank, 3)) for rank in range(3)]
@@ -135,57 +129,55 @@ def test_slices_make_up_the_batch() -> None:
         assert all(torch.equal(torch.cat([part[role] for part in slices]), images) for role, images in expected.items())
 
 
-def test_a_batch_that_cannot_be_shared_is_refused() -> None:
+def test_batch_must_be_divisible_by_the_processes() -> None:
     text = "counts the images of all 4 processes, which take equal parts: take"
     with pytest.raises(ValueError, match=f"batch=6 {text} 4 or 8"):
-        places(6, 0, 4)
+        batch_slice(6, 0, 4)
     with pytest.raises(ValueError, match=f"batch=1 {text} 4$"):
-        places(1, 0, 4)
+        batch_slice(1, 0, 4)
 
 
-def test_of_several_processes_each_has_a_device_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_known", Processes(1, 2))
+def test_numbered_device_is_an_error_with_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "_current", Processes(1, 2))
     assert choose_device("cpu") == CPU
     with pytest.raises(ValueError, match="device 'cuda:1' is one device, and there are 2 processes: take cuda"):
         choose_device("cuda:1")
 
 
-def test_what_one_process_must_do_alone_is_refused(
+def test_commands_for_one_process_are_errors_in_several(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "_known", Processes(0, 2))
+    monkeypatch.setattr(distributed, "_current", Processes(0, 2))
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["evaluate", "x", "--data", "y"]) == 2
-    text = "error: 'evaluate' runs in one process; in several there is: train, compress, quickstart, recipes"
+    text = "error: 'evaluate' runs in one process; commands for several processes: train, compress, quickstart, recipes"
     assert capsys.readouterr().err.splitlines() == [text]
     assert main(["recipes", "dmad-ablations", "--out", str(tmp_path / "run")]) == 2
     assert "error: a comparison runs in one process" in capsys.readouterr().err
 
 
-def test_torchrun_writes_one_run(tmp_path: Path) -> None:
+def test_a_command_in_two_processes_writes_one_run(tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = ["train", "--task", "paired", "--data", "shapes", "--size", "16", "--steps", "3", "--batch", "2"]
     words += ["--out", str(out), "--device", "cpu", *TINY, *NETS, "data.limit=4", "training.log_every=1"]
-    started = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "pocketgan"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*started, *words], env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [str(out / "report.html")]
+    (tmp_path / "words").write_text("\n".join(words))
+    assert two("command", tmp_path) == [0, 0], "".join((tmp_path / f"stderr-{rank}").read_text() for rank in (0, 1))
     assert [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()] == [1, 2, 3]
     names = ("config.json", "discriminator.safetensors", "generator.safetensors", "result.json", "report.html")
     assert all((out / name).is_file() for name in names)
     assert not [path for path in out.rglob("*") if ".tmp" in path.name]
-    assert main([*words[:-1], "training.log_every=1", "--resume"]) == 0, "it is whole: one process has nothing left to do"
 
 
-def test_when_one_is_killed_the_other_ends_and_the_checkpoint_is_whole(tmp_path: Path) -> None:
+def test_after_a_kill_the_other_ends_and_the_checkpoint_is_complete(tmp_path: Path) -> None:
     assert two("killed", tmp_path) == [1, -signal.SIGKILL]
-    assert "Lost: another process has ended or is silent, so this one stops, too" in (tmp_path / "said-0").read_text()
+    assert (
+        "PeerLost: another process has ended or does not answer, so this one stops, too" in (tmp_path / "stderr-0").read_text()
+    )
     assert Run(tmp_path).load_checkpoint("train")[0] == 3
 
 
-def test_a_bad_image_in_one_process_ends_both_with_one_line(tmp_path: Path) -> None:
-    """Headers are read before any work; what is wrong further on shows in the process whose slice it is in."""
+def test_bad_image_in_one_process_ends_both_with_one_line(tmp_path: Path) -> None:
+    """Headers are read before any work; damage further on appears in the process whose slice has the image."""
     for split in ("train", "test"):
         (tmp_path / "data" / split).mkdir(parents=True)
         for index in range(2):
@@ -197,7 +189,7 @@ def test_a_bad_image_in_one_process_ends_both_with_one_line(tmp_path: Path) -> N
     words += ["--out", str(tmp_path / "run"), "--device", "cpu", *TINY, *NETS]
     (tmp_path / "words").write_text("\n".join(words))
     assert two("command", tmp_path) == [2, 2]
-    said = [(tmp_path / f"said-{rank}").read_text() for rank in (0, 1)]
-    assert sum(text.count("error:") for text in said) == 1
-    assert "0.png" in "".join(said)
-    assert "Traceback" not in "".join(said)
+    stderr = "".join((tmp_path / f"stderr-{rank}").read_text() for rank in (0, 1))
+    assert stderr.count("error:") == 1
+    assert "0.png" in stderr
+    assert "Traceback" not in stderr

@@ -1,4 +1,4 @@
-"""What a fit does when numbers or disks fail: one clear line, and nothing that was computed is lost."""
+"""Failures of numbers, disks and devices: one clear line, and no computed state is lost."""
 
 import json
 import os
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from pocketgan.core.run import Run
 from pocketgan.tasks.pix2pix import Pix2PixTask
 from pocketgan.training.config import TrainingConfig
-from pocketgan.training.loop import Diverged, choose_device, fit
+from pocketgan.training.distributed import choose_device
+from pocketgan.training.loop import fit
+from pocketgan.training.monitor import Diverged
 from pocketgan.training.task import Phase, Task
 from toy_tasks import CPU, batch, batches, generator, make_discriminator, run_fit, same, weights
 
@@ -22,13 +24,13 @@ def task() -> Pix2PixTask:
 
 
 def poisoned(start: int) -> Iterator[dict[str, Tensor]]:
-    """From step 5 on the images hold something that is no number."""
+    """Yield batches of which step 5 is NaN."""
     for step, images in enumerate(batches(start), start):
         yield {role: image * (torch.nan if step == 5 else 1) for role, image in images.items()}
 
 
 @pytest.mark.parametrize("every", [2, 4])
-def test_a_loss_that_is_no_number_stops_with_the_last_good_state_kept(tmp_path: Path, every: int) -> None:
+def test_nan_loss_stops_and_keeps_the_last_good_state(tmp_path: Path, every: int) -> None:
     config, run = TrainingConfig(steps=9, log_every=100, checkpoint_every=every), Run(tmp_path)
     with pytest.raises(Diverged) as caught:
         fit(task(), poisoned, config, run, stage="fit", device=CPU)
@@ -40,14 +42,14 @@ def test_a_loss_that_is_no_number_stops_with_the_last_good_state_kept(tmp_path: 
     assert not [line for line in (tmp_path / "log.jsonl").read_text().splitlines() if "NaN" in line]
 
 
-def test_without_a_checkpoint_that_is_said(tmp_path: Path) -> None:
+def test_nan_loss_without_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match="near step 6; none was saved; try a lower lr"):
         fit(task(), poisoned, TrainingConfig(steps=6), Run(tmp_path), stage="fit", device=CPU)
     assert not (tmp_path / "checkpoints").exists()
 
 
 class Cliff(Task):
-    """Its loss is a number, and the gradient there is none."""
+    """Task with a finite loss and an infinite gradient."""
 
     def __init__(self) -> None:
         super().__init__({"G": nn.Linear(1, 1, bias=False)}, (Phase("G", ("G",)),), {"root": 1.0})
@@ -63,19 +65,17 @@ class Cliff(Task):
         return {}
 
 
-def test_weights_that_are_no_numbers_are_never_saved(tmp_path: Path) -> None:
-    """In the last step, and at a checkpoint, no later loss has shown it yet."""
+def test_nan_weights_are_never_saved(tmp_path: Path) -> None:
+    """In the last step and at a checkpoint, no later loss can reveal it."""
     with pytest.raises(Diverged, match="fit: a weight of G is no longer a number near step 1; none was saved"):
         run_fit(Cliff(), TrainingConfig(steps=1), tmp_path)
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on_from_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_keeps_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = TrainingConfig(steps=6, checkpoint_every=2, log_every=2)
-    whole = task()
-    run_fit(whole, config, tmp_path / "whole")
+    complete = task()
+    run_fit(complete, config, tmp_path / "complete")
     replace, written = os.replace, []
 
     def full(source: str, target: str) -> None:
@@ -93,12 +93,12 @@ def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on_from_it(
     assert os.listdir(file.parent) == ["fit-00000002.safetensors"]
     resumed = task()
     run_fit(resumed, config, tmp_path / "full")
-    assert all(same(weights(resumed.networks[name]), weights(whole.networks[name])) for name in ("G", "D"))
+    assert all(same(weights(resumed.networks[name]), weights(complete.networks[name])) for name in ("G", "D"))
     steps = [json.loads(line)["step"] for line in (tmp_path / "full" / "log.jsonl").read_text().splitlines()]
     assert steps == [2, 4, 6]
 
 
-def test_a_finished_fit_does_nothing_more_and_gives_its_weights_back(tmp_path: Path) -> None:
+def test_finished_training_restores_its_weights(tmp_path: Path) -> None:
     first, again = task(), task()
     run_fit(first, TrainingConfig(steps=2), tmp_path)
     log = (tmp_path / "log.jsonl").read_bytes()
@@ -107,7 +107,7 @@ def test_a_finished_fit_does_nothing_more_and_gives_its_weights_back(tmp_path: P
     assert (tmp_path / "log.jsonl").read_bytes() == log
 
 
-def test_generating_samples_changes_nothing_in_the_training(tmp_path: Path) -> None:
+def test_samples_do_not_change_the_training(tmp_path: Path) -> None:
     config = TrainingConfig(steps=4, sample_every=1)
     plain, shown = task(), task()
     torch.manual_seed(0)
@@ -118,7 +118,7 @@ def test_generating_samples_changes_nothing_in_the_training(tmp_path: Path) -> N
     assert sorted(os.listdir(tmp_path / "shown" / "samples")) == [f"fit_00000{step}.png" for step in (1, 2, 3, 4)]
 
 
-def test_the_log_holds_the_means_of_each_interval(tmp_path: Path) -> None:
+def test_log_holds_the_means_of_each_interval(tmp_path: Path) -> None:
     run_fit(task(), TrainingConfig(steps=5, log_every=1), tmp_path / "fine")
     run_fit(task(), TrainingConfig(steps=5, log_every=3), tmp_path / "coarse")
     fine, coarse = (
@@ -132,7 +132,7 @@ def test_the_log_holds_the_means_of_each_interval(tmp_path: Path) -> None:
         assert entry["stage"] == "fit"
 
 
-def test_tensorboard_events_say_what_the_log_says(tmp_path: Path) -> None:
+def test_tensorboard_events_equal_the_log(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -144,9 +144,9 @@ def test_tensorboard_events_say_what_the_log_says(tmp_path: Path) -> None:
     assert found == [(entry["step"], pytest.approx(entry["losses"]["G/l1"])) for entry in entries]
 
 
-def test_devices_that_are_not_there_are_named() -> None:
+def test_missing_devices_are_errors() -> None:
     assert choose_device("cpu") == torch.device("cpu")
     for name in ("cuda:99", "banana"):
-        with pytest.raises(ValueError, match=f"device '{name}' is not to be had: ") as caught:
+        with pytest.raises(ValueError, match=f"device '{name}' is not available: ") as caught:
             choose_device(name)
         assert "\n" not in str(caught.value)

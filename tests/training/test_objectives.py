@@ -1,25 +1,24 @@
-"""What a student imitates: the losses, who is trained by them, and that the teacher is left alone."""
+"""Distillation objectives: closed forms, gradients, and a teacher that stays unchanged."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from pocketgan.losses import attention_transfer, kernel_alignment
+from pocketgan.losses.features import attention_transfer, kernel_alignment
 from pocketgan.models import patchgan, resnet
 from pocketgan.pruning.selection import shrink
 from pocketgan.tasks.pix2pix import Pix2PixTask
 from pocketgan.training.config import TrainingConfig
-from pocketgan.training.loop import Fit
+from pocketgan.training.features import Taps, TeacherDiscriminator
+from pocketgan.training.loop import Trainer
 from pocketgan.training.objectives import check_batch
-from pocketgan.training.taps import Taps
-from pocketgan.training.teacher_discriminator import TeacherDiscriminator
 from toy_tasks import CPU, batch, generator, make_discriminator, same, weights
 
 LAYERS = ("down2", "block0")
 
 
-def pupil(objective: str, **options: object) -> Pix2PixTask:
-    """A narrow student (4) of a wider teacher (6)."""
+def student_task(objective: str, **options: object) -> Pix2PixTask:
+    """Build the task of a student of width 4 and a teacher of width 6."""
     options = {"layers": LAYERS, "teacher": generator(6, seed=5)} | options
     return Pix2PixTask(
         generator(4), make_discriminator(6), objective=objective, example={"input": batch()["input"][:1]}, **options
@@ -37,15 +36,15 @@ def tapped(model: torch.nn.Module, count: int = 2) -> dict[str, torch.Tensor]:
     return taps.take()
 
 
-def test_output_is_the_distance_to_the_teachers_image() -> None:
-    task = pupil("output")
+def test_output_is_l1_to_the_teachers_image() -> None:
+    task = student_task("output")
     expected = F.l1_loss(task.networks["G"](batch()["input"]), task.distillation.teacher.generator(batch()["input"]))
     torch.testing.assert_close(losses(task)["output"], expected)
     assert task.weights["output"] == 100
 
 
-def test_features_go_through_an_adaptor_of_the_students() -> None:
-    task = pupil("features")
+def test_features_use_an_adaptor_on_the_student() -> None:
+    task = student_task("features")
     adaptors = task.networks["objective"]["features"].adaptors
     assert [(a.in_channels, a.out_channels, a.kernel_size) for a in adaptors] == [(16, 24, (1, 1))] * 2
     student, teacher = tapped(task.networks["G"]), tapped(task.distillation.teacher.generator)
@@ -54,14 +53,14 @@ def test_features_go_through_an_adaptor_of_the_students() -> None:
 
 
 def test_attention_needs_no_adaptor() -> None:
-    task = pupil("attention")
+    task = student_task("attention")
     student, teacher = tapped(task.networks["G"]), tapped(task.distillation.teacher.generator)
     torch.testing.assert_close(losses(task)["attention"], sum(attention_transfer(student[n], teacher[n]) for n in LAYERS))
     assert not list(task.networks["objective"].parameters())
 
 
 def test_objectives_are_joined_with_plus_and_weighted_by_name() -> None:
-    task = pupil("output+features+attention", weights={"attention": 3.0})
+    task = student_task("output+features+attention", weights={"attention": 3.0})
     assert set(losses(task)) == {"gan", "l1", "output", "features", "attention"}
     assert {name: task.weights[name] for name in losses(task)} == {
         "gan": 1.0,
@@ -72,27 +71,27 @@ def test_objectives_are_joined_with_plus_and_weighted_by_name() -> None:
     }
 
 
-def test_none_imitates_nothing_and_keeps_no_hooks() -> None:
-    task = pupil("none")
+def test_none_has_no_losses_and_no_hooks() -> None:
+    task = student_task("none")
     assert set(losses(task)) == {"gan", "l1"}
     assert "objective" not in task.networks
     for model in (task.networks["G"], task.distillation.teacher.generator):
         assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_images_alone_keep_no_hooks_either() -> None:
-    task = pupil("output")
+def test_output_alone_keeps_no_hooks() -> None:
+    task = student_task("output")
     losses(task)
     assert not any(module._forward_hooks for module in task.networks["G"].modules())
     assert not any(module._forward_hooks for module in task.distillation.teacher.generator.modules())
 
 
-def test_adaptors_are_trained_with_the_student_and_the_teacher_is_not() -> None:
+def test_adaptors_are_trained_and_the_teacher_is_not() -> None:
     teacher = generator(6, seed=5, norm="batch", dropout=0.5).train()
-    task = pupil("features", teacher=teacher)
+    task = student_task("features", teacher=teacher)
     before, start = weights(teacher), weights(task.networks["objective"])
     state = torch.get_rng_state()
-    fit = Fit(task, TrainingConfig(steps=3), CPU)
+    fit = Trainer(task, TrainingConfig(steps=3), CPU)
     for step in range(3):
         fit.advance(batch(step))
     assert same(weights(teacher), before)  # nor the running statistics of its batch norms
@@ -103,28 +102,28 @@ def test_adaptors_are_trained_with_the_student_and_the_teacher_is_not() -> None:
     assert not any(torch.equal(after[name], start[name]) for name in start)
 
 
-def test_what_the_student_learns_from_features_reaches_up_to_the_tapped_layers() -> None:
-    task = pupil("features", layers=("down2",))
+def test_gradients_of_features_end_at_the_tapped_layers() -> None:
+    task = student_task("features", layers=("down2",))
     losses(task)["features"].backward()
     reached = {name.partition(".")[0] for name, p in task.networks["G"].named_parameters() if p.grad is not None}
     assert reached == {"stem", "down1", "down2"}
 
 
-def test_unknown_names_are_answered_with_the_nearest() -> None:
+def test_unknown_names_are_errors_with_a_suggestion() -> None:
     with pytest.raises(ValueError, match=r"no objective named 'featurs'. Did you mean 'features'"):
-        pupil("output+featurs")
+        student_task("output+featurs")
     with pytest.raises(ValueError, match="no objective named ''"):
-        pupil("output+")
+        student_task("output+")
     with pytest.raises(ValueError, match=r"no layer named 'blok0'. Did you mean 'block0'"):
-        pupil("features", layers=("blok0",))
+        student_task("features", layers=("blok0",))
 
 
 def test_features_without_a_layer_are_refused() -> None:
     with pytest.raises(ValueError, match="objective 'attention' has no layer to look at"):
-        pupil("output+attention", layers=())
+        student_task("output+attention", layers=())
 
 
-def test_taps_give_what_the_named_modules_gave_once() -> None:
+def test_taps_return_outputs_once() -> None:
     model, source = generator().eval(), batch()["input"]
     taps = Taps(model, ("stem", "block0.a.conv"))
     model(source)
@@ -139,13 +138,13 @@ def test_taps_give_what_the_named_modules_gave_once() -> None:
 
 
 def teacher_discriminator(seed: int = 9) -> torch.nn.Module:
-    """A teacher's discriminator of the pair."""
+    """Build a conditional teacher discriminator."""
     torch.manual_seed(seed)
     return patchgan(4, 2, in_channels=6, norm="batch").build()
 
 
-def shown(task: Pix2PixTask) -> tuple[dict[str, torch.Tensor], ...]:
-    """The student's and the teacher's features, and what the teacher_discriminator makes of each image."""
+def features_of(task: Pix2PixTask) -> tuple[dict[str, torch.Tensor], ...]:
+    """Return features of student and teacher, and of both images in the teacher's discriminator."""
     source = batch()["input"]
     student, teacher = tapped(task.networks["G"]), tapped(task.distillation.teacher.generator)
     images = task.networks["G"](source), task.distillation.teacher.generator(source)
@@ -153,12 +152,12 @@ def shown(task: Pix2PixTask) -> tuple[dict[str, torch.Tensor], ...]:
 
 
 def test_coattention_is_equations_7_to_9_on_the_second_layer_of_the_discriminator() -> None:
-    task = pupil("coattention", teacher_discriminator=teacher_discriminator())
-    student, teacher, _, discriminator_features_student = shown(task)
+    task = student_task("coattention", teacher_discriminator=teacher_discriminator())
+    student, teacher, _, discriminator_features_student = features_of(task)
     expected = torch.zeros(())
     for name in LAYERS:
-        own, other = teacher[name].square().mean(1), discriminator_features_student["conv2"].square().mean(1, keepdim=True)
-        target = 0.5 * (own + F.adaptive_avg_pool2d(other, own.shape[-2:])[:, 0])
+        map_, other = teacher[name].square().mean(1), discriminator_features_student["conv2"].square().mean(1, keepdim=True)
+        target = 0.5 * (map_ + F.adaptive_avg_pool2d(other, map_.shape[-2:])[:, 0])
         a, b = (F.normalize(x.flatten(1)) for x in (student[name].square().sum(1), target))
         expected = expected + (a - b).square().sum(1).mean()
     torch.testing.assert_close(losses(task)["coattention"], expected)
@@ -175,20 +174,22 @@ def test_coattention_is_equations_7_to_9_on_the_second_layer_of_the_discriminato
     ],
     ids=str,
 )
-def test_every_switch_of_coattention_makes_a_difference_and_trains(options: dict[str, object]) -> None:
-    plain = pupil("coattention", teacher_discriminator=teacher_discriminator())
-    other = pupil("coattention", teacher_discriminator=teacher_discriminator(), objective_options={"coattention": options})
-    same_at_first = options == {"fusion": "conv"}  # it begins as the sum, and learns
+def test_options_of_coattention_change_the_loss(options: dict[str, object]) -> None:
+    plain = student_task("coattention", teacher_discriminator=teacher_discriminator())
+    other = student_task(
+        "coattention", teacher_discriminator=teacher_discriminator(), objective_options={"coattention": options}
+    )
+    same_at_first = options == {"fusion": "conv"}  # equal to the sum at first
     assert (losses(plain)["coattention"] == losses(other)["coattention"]) == same_at_first
     start = weights(other.networks["objective"])
-    Fit(other, TrainingConfig(steps=2), CPU).advance(batch())
+    Trainer(other, TrainingConfig(steps=2), CPU).advance(batch())
     assert same(weights(other.networks["objective"]), start) != same_at_first
 
 
 def test_per_pixel_is_the_released_mean_over_the_map() -> None:
     """4 x 4 maps here: a sixteenth; 4096 times less at 64 x 64."""
     plain, release = (
-        pupil(
+        student_task(
             "coattention", teacher_discriminator=teacher_discriminator(), objective_options={"coattention": {"per_pixel": flag}}
         )
         for flag in (False, True)
@@ -196,9 +197,9 @@ def test_per_pixel_is_the_released_mean_over_the_map() -> None:
     torch.testing.assert_close(losses(release)["coattention"] * 16, losses(plain)["coattention"])
 
 
-def test_the_target_is_no_matter_of_the_students() -> None:
-    """Also where the discriminator looks at the student's image: only the features are pulled."""
-    task = pupil(
+def test_target_of_coattention_has_no_gradient() -> None:
+    """True also where the discriminator scores the student's image."""
+    task = student_task(
         "coattention",
         teacher_discriminator=teacher_discriminator(),
         objective_options={"coattention": {"shown": "student"}},
@@ -210,40 +211,40 @@ def test_the_target_is_no_matter_of_the_students() -> None:
 
 
 def test_discriminator_features_are_equation_10_on_the_logits() -> None:
-    task = pupil("discriminator", teacher_discriminator=teacher_discriminator())
-    _, _, mine, yours = shown(task)
-    expected = (mine["head"] - yours["head"]).square().flatten(1).sum(1).mean()
+    task = student_task("discriminator", teacher_discriminator=teacher_discriminator())
+    _, _, by_student, by_teacher = features_of(task)
+    expected = (by_student["head"] - by_teacher["head"]).square().flatten(1).sum(1).mean()
     torch.testing.assert_close(losses(task)["discriminator"], expected)
     assert task.weights["discriminator"] == 1e-4
-    release = pupil(
+    release = student_task(
         "discriminator",
         teacher_discriminator=teacher_discriminator(),
         objective_options={"discriminator": {"layer": "conv3", "squared": False}},
     )
-    torch.testing.assert_close(losses(release)["discriminator"], (mine["conv3"] - yours["conv3"]).norm())
+    torch.testing.assert_close(losses(release)["discriminator"], (by_student["conv3"] - by_teacher["conv3"]).norm())
 
 
-def test_the_teachers_discriminator_is_left_alone_but_lets_the_gradient_through() -> None:
-    evaluation = teacher_discriminator()
-    before = weights(evaluation)
-    task = pupil("coattention+discriminator", teacher_discriminator=evaluation)
+def test_teacher_discriminator_is_frozen_and_differentiable() -> None:
+    discriminator = teacher_discriminator()
+    before = weights(discriminator)
+    task = student_task("coattention+discriminator", teacher_discriminator=discriminator)
     losses(task)["discriminator"].backward()
     assert all(parameter.grad is not None for parameter in task.networks["G"].parameters() if parameter.ndim > 1)
-    fit = Fit(task, TrainingConfig(steps=2), CPU)
+    fit = Trainer(task, TrainingConfig(steps=2), CPU)
     for step in range(2):
         fit.advance(batch(step))
-    assert same(weights(evaluation), before)  # nor the running statistics of its batch norms
-    assert not any(parameter.requires_grad or parameter.grad is not None for parameter in evaluation.parameters())
+    assert same(weights(discriminator), before)  # nor the running statistics of its batch norms
+    assert not any(parameter.requires_grad or parameter.grad is not None for parameter in discriminator.parameters())
 
 
-def test_without_a_discriminator_coattention_attends_to_the_generator_and_the_other_is_left_out() -> None:
-    task = pupil("coattention+discriminator")
+def test_objectives_without_a_discriminator() -> None:
+    task = student_task("coattention+discriminator")
     found = losses(task)
     assert set(found) == {"gan", "l1", "coattention"}
-    torch.testing.assert_close(found["coattention"], losses(pupil("attention"))["attention"])
+    torch.testing.assert_close(found["coattention"], losses(student_task("attention"))["attention"])
 
 
-def test_an_unconditional_discriminator_is_shown_the_image_alone() -> None:
+def test_unconditional_discriminator_ignores_the_input() -> None:
     torch.manual_seed(0)
     alone = TeacherDiscriminator(patchgan(4, 1, in_channels=3).build())
     source, image = batch()["input"], batch()["target"]
@@ -253,7 +254,7 @@ def test_an_unconditional_discriminator_is_shown_the_image_alone() -> None:
     assert not torch.equal(pair(source, image)["head"], pair(-source, image)["head"])
 
 
-def test_a_block_that_is_gone_is_the_stream_after_the_last_one_left() -> None:
+def test_features_of_a_removed_block_are_those_before_it() -> None:
     """Layers go by name, so they do not shift when a block is removed."""
     torch.manual_seed(0)
     student = resnet(4, blocks=3).build()
@@ -273,7 +274,7 @@ def test_a_block_that_is_gone_is_the_stream_after_the_last_one_left() -> None:
 @pytest.mark.parametrize("centered", [False, True])
 def test_alignment_is_minus_the_sum_over_layers_and_needs_no_adaptor(centered: bool) -> None:
     options = {"kernel-alignment": {"centered": centered}}
-    task = pupil("kernel-alignment", objective_options=options)  # of one example, which says nothing yet
+    task = student_task("kernel-alignment", objective_options=options)  # built from one example
     found = task.losses("G", batch(count=4), task.forward(batch(count=4)))["kernel-alignment"]
     student, teacher = (tapped(model, 4) for model in (task.networks["G"], task.distillation.teacher.generator))
     expected = -sum(kernel_alignment(student[n], teacher[n], centered=centered) for n in LAYERS)
@@ -284,7 +285,7 @@ def test_alignment_is_minus_the_sum_over_layers_and_needs_no_adaptor(centered: b
     assert all(p.grad is not None for name, p in task.networks["G"].named_parameters() if name.startswith(("stem", "down")))
 
 
-def test_a_batch_too_small_for_an_objective_is_told_by_numbers() -> None:
+def test_too_small_batches_are_errors() -> None:
     for names, options, least in (
         ("output+kernel-alignment", {}, 2),
         ("kernel-alignment", {"kernel-alignment": {"centered": True}}, 3),
@@ -293,25 +294,27 @@ def test_a_batch_too_small_for_an_objective_is_told_by_numbers() -> None:
     ):
         check_batch(names, options, least)
         if least > 1:
-            said = f"batch={least - 1}: the objective kernel-alignment compares images with one another; give {least} or more"
-            with pytest.raises(ValueError, match=said):
+            message = (
+                f"batch={least - 1}: the objective kernel-alignment compares images with one another; give {least} or more"
+            )
+            with pytest.raises(ValueError, match=message):
                 check_batch(names, options, least - 1)
 
 
 def test_options_of_objectives_are_checked_by_name() -> None:
     with pytest.raises(ValueError, match=r"no field named 'fusoin'. Did you mean 'fusion'"):
-        pupil(
+        student_task(
             "coattention", teacher_discriminator=teacher_discriminator(), objective_options={"coattention": {"fusoin": "sum"}}
         )
     with pytest.raises(ValueError, match="fusion='max': Input should be 'sum', 'product' or 'conv'"):
-        pupil(
+        student_task(
             "coattention", teacher_discriminator=teacher_discriminator(), objective_options={"coattention": {"fusion": "max"}}
         )
     with pytest.raises(ValueError, match=r"no layer of the discriminator named 'conv9'. Did you mean 'conv"):
-        pupil(
+        student_task(
             "coattention",
             teacher_discriminator=teacher_discriminator(),
             objective_options={"coattention": {"discriminator_layers": ["conv9"]}},
         )
     with pytest.raises(ValueError, match=r"no objective named 'coatention'. Did you mean 'coattention'"):
-        pupil("output", objective_options={"coatention": {}})
+        student_task("output", objective_options={"coatention": {}})

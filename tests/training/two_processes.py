@@ -1,4 +1,4 @@
-"""What each of several processes does in the tests of training together."""
+"""Jobs of each of two processes in the tests of distributed training."""
 
 import os
 import signal
@@ -31,18 +31,18 @@ from pocketgan.tasks.pix2pix import Pix2PixTask
 from pocketgan.tasks.unconditional import LatentConfig, UnconditionalTask
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.distributed import Desynchronized, processes
-from pocketgan.training.loop import Fit, Learners, fit
-from pocketgan.training.task import Batch, Phase, Task
+from pocketgan.training.loop import Trainer, fit
+from pocketgan.training.task import Batch, Learners, Phase, Task
 from toy_tasks import CPU, batch, generator, make_discriminator
 
-STEPS, DIES = 6, 4
+STEPS, INTERRUPTED = 6, 4
 CONFIG = TrainingConfig(steps=STEPS, batch=4, lr=1e-3, log_every=2, checkpoint_every=3, sample_every=0)
 WIDTHS = ({}, {"stem": 2, "block0": 0}, {"trunk": 9, "down1": 3})
-"""In the second, a block is gone: its weights have no gradient there."""
+"""Widths of the views; in the second a block is absent and its weights have no gradient."""
 
 
 class Views(Task):
-    """An elastic network, each half of the batch at widths of its own; as one process, or each half in its own."""
+    """Task of an elastic network with different widths for the halves of the batch, in one process or in two."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__({"G": Elastic(model)}, (Phase("G", ("G",)),), {"l1": 1.0})
@@ -56,18 +56,18 @@ class Views(Task):
         world, view = processes(), self.networks["G"]
         halves = (world.rank,) if world.is_distributed else (0, 1)
         parts = zip(halves, batch["input"].chunk(len(halves)), batch["target"].chunk(len(halves)), strict=True)
-        found = []
+        losses = []
         for half, source, target in parts:
             view.resize_(WIDTHS[(self.step + half) % len(WIDTHS)])
-            found.append(F.l1_loss(view(source), target))
-        return {"l1": torch.stack(found).mean()}
+            losses.append(F.l1_loss(view(source), target))
+        return {"l1": torch.stack(losses).mean()}
 
     def images(self, batch: Batch) -> dict[str, Tensor]:
         return {}
 
 
 def paired(seed: int) -> tuple[Task, Learners]:
-    """With batch norm on both sides of the task."""
+    """Paired task with batch norm in generator and discriminator."""
     model = generator(seed=seed, norm="batch").double()
     return Pix2PixTask(model, patchgan(4, 1, "batch", in_channels=6).build().double()), {}
 
@@ -105,18 +105,18 @@ def elastic(seed: int) -> tuple[Task, Learners]:
     return Views(generator(seed=seed).double()), {}
 
 
-class Numbers(UnconditionalTask):
-    """A row of each source stands for numbers."""
+class RowsAsLatents(UnconditionalTask):
+    """Unconditional task whose latents are a row of each input image."""
 
     def forward(self, batch: Batch) -> dict[str, object]:
         return super().forward({**batch, "input": batch["input"][:, 0, 0]})
 
 
 def latents(seed: int) -> tuple[Task, Learners]:
-    """With what is random left out: no mixing, no lengths of paths, and augmentation that comes to nothing yet."""
+    """Unconditional task without random parts: no mixing, no path lengths, augmentation at p = 0."""
     torch.manual_seed(seed)
     model = stylegan2(16, channel_max=4, latent=16, style=4, mapping=1).build().double()
-    task = Numbers(
+    task = RowsAsLatents(
         model, make_discriminator(seed=seed).double(), gan="vanilla", settings=LatentConfig(r1=1.0, r1_every=2, augment=0.5)
     )
     assert task.augment is not None
@@ -129,21 +129,21 @@ TASKS: Mapping[str, Callable[[int], tuple[Task, Learners]]] = {
 }
 
 
-def mine(step: int) -> dict[str, Tensor]:
-    """This process's slice of a batch of four."""
+def local_batch(step: int) -> dict[str, Tensor]:
+    """Return this process's slice of a batch of four."""
     world = processes()
     return {role: images.chunk(world.count)[world.rank] for role, images in batch(step, 4).items()}
 
 
-def played(name: str) -> dict[str, Tensor]:
-    """All weights and moments after a few steps in float64, and the last losses."""
+def train_task(name: str) -> dict[str, Tensor]:
+    """Return all weights and moments after a few steps in float64, and the last losses."""
     with mock.patch.object(torch.Tensor, "float", torch.Tensor.double):
-        task, learners = TASKS[name](processes().rank)  # every process begins with other weights
+        task, learners = TASKS[name](processes().rank)  # every process starts with different weights
         for network in task.networks.values():
-            network.double()  # what the task has added, too
-        state = Fit(task, CONFIG, CPU, learners=learners)
+            network.double()  # including networks added by the task
+        state = Trainer(task, CONFIG, CPU, learners=learners)
         for step in range(STEPS):
-            losses = state.advance({role: images.double() for role, images in mine(step).items()})
+            losses = state.advance({role: images.double() for role, images in local_batch(step).items()})
         state.check_together(name)
     tensors = {f"{name}/{key}": value for key, value in state.tensors().items() if key.startswith(("network", "optimizer"))}
     for key, value in losses.items():
@@ -151,46 +151,46 @@ def played(name: str) -> dict[str, Tensor]:
     return {key: value.detach().double() for key, value in tensors.items()}
 
 
-def stream(dies: bool) -> Callable[[int], Iterator[Batch]]:
+def stream(interrupted: bool) -> Callable[[int], Iterator[Batch]]:
     def batches(start: int) -> Iterator[Batch]:
         for step in range(start, STEPS):
-            if dies and step == DIES:
+            if interrupted and step == INTERRUPTED:
                 raise KeyboardInterrupt
-            yield mine(step)
+            yield local_batch(step)
 
     return batches
 
 
-def drawn(kind: str) -> Task:
-    """Games whose steps draw random numbers: dropout, and pools of earlier images."""
+def random_task(kind: str) -> Task:
+    """Build a task whose steps draw random numbers: dropout, image pools."""
     torch.manual_seed(3)
     if kind == "paired":
         return Pix2PixTask(resnet(4, blocks=1, dropout=0.5).build(), make_discriminator(6))
     return CycleGANTask((generator(), generator(seed=1)), (make_discriminator(), make_discriminator(seed=1)), pool=3)
 
 
-def resumed(folder: Path) -> None:
-    """Both kinds, in one go and interrupted; ``end-RANK`` in each run holds the weights."""
+def interrupted_and_resumed(folder: Path) -> None:
+    """Train both kinds without and with an interruption; ``end-RANK`` in each run holds the weights."""
     for kind in ("paired", "unpaired"):
-        for deaths in (0, 1):
-            run = Run(folder / f"{kind}-{deaths}")
+        for interruptions in (0, 1):
+            run = Run(folder / f"{kind}-{interruptions}")
             run.path.mkdir(exist_ok=True)
-            task = drawn(kind)
-            for dies in [True] * deaths + [False]:
+            task = random_task(kind)
+            for interrupted in [True] * interruptions + [False]:
                 try:
-                    task = drawn(kind)
-                    fit(task, stream(dies), CONFIG, run, stage="train", device=CPU)
+                    task = random_task(kind)
+                    fit(task, stream(interrupted), CONFIG, run, stage="train", device=CPU)
                 except KeyboardInterrupt:
-                    processes().barrier()  # the first one is done with its checkpoint
+                    processes().barrier()  # until the main process has written its checkpoint
             weights = {f"{name}.{k}": v for name, network in task.networks.items() for k, v in network.state_dict().items()}
             save_file(weights, run.path / f"end-{processes().rank}")
 
 
-def part() -> str:
-    """What is said when one process's weights have gone another way."""
-    task = drawn("paired")
-    state = Fit(task, CONFIG, CPU)
-    state.advance(mine(0))
+def desynchronized() -> str:
+    """Return the error message after one process's weights have changed."""
+    task = random_task("paired")
+    state = Trainer(task, CONFIG, CPU)
+    state.advance(local_batch(0))
     if processes().rank:
         next(task.networks["D"].parameters()).data[0] += 1e-6
     try:
@@ -201,7 +201,7 @@ def part() -> str:
 
 
 def compressed(folder: Path) -> None:
-    """All stages of a compression, exporting aside; what each process is given back lies in ``student-RANK``."""
+    """Run all stages of a compression but the export; ``student-RANK`` holds the network returned to each process."""
 
     def export(generator: nn.Module, path: Path, *, size: int) -> mock.Mock:
         path.write_bytes(b"onnx")
@@ -225,41 +225,41 @@ def compressed(folder: Path) -> None:
 
 
 def tasks(folder: Path) -> None:
-    """Everything that needs two processes which stay well."""
-    found: dict[str, Tensor] = {}
+    """Run everything that needs two processes without failures."""
+    tensors: dict[str, Tensor] = {}
     for name in TASKS:
-        found |= played(name)
-    save_file(found, folder / f"tasks-{processes().rank}")
-    resumed(folder)
+        tensors |= train_task(name)
+    save_file(tensors, folder / f"tasks-{processes().rank}")
+    interrupted_and_resumed(folder)
     compressed(folder)
-    (folder / f"parted-{processes().rank}").write_text(part())
+    (folder / f"desynchronized-{processes().rank}").write_text(desynchronized())
 
 
 def killed(folder: Path) -> None:
-    """The second process is killed in the fourth step."""
+    """Kill the second process in the fourth step."""
 
     def batches(start: int) -> Iterator[Batch]:
         for step in range(STEPS):
             if step == 3 and processes().rank:
                 os.kill(os.getpid(), signal.SIGKILL)
-            yield mine(step)
+            yield local_batch(step)
 
-    fit(drawn("paired"), batches, CONFIG, Run(folder), stage="train", device=CPU)
+    fit(random_task("paired"), batches, CONFIG, Run(folder), stage="train", device=CPU)
 
 
 def command(folder: Path) -> None:
-    """The command line whose words lie in ``folder``."""
+    """Run the command line in ``folder``/words."""
     sys.exit(main((folder / "words").read_text().splitlines()))
 
 
 def process(rank: int, port: int, job: str, folder: str) -> None:
-    """One of two processes, as torchrun would start it; what it says lies in ``said-RANK``."""
+    """Run a job in one of two processes, with the environment of torchrun; ``stderr-RANK`` holds its standard error."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     torch.set_num_threads(1)
-    with open(Path(folder) / f"said-{rank}", "w") as said:
-        os.dup2(said.fileno(), 2)
-        sys.stderr = said
+    with open(Path(folder) / f"stderr-{rank}", "w") as stderr:
+        os.dup2(stderr.fileno(), 2)
+        sys.stderr = stderr
         try:
             {"tasks": tasks, "killed": killed, "command": command}[job](Path(folder))
         except Exception:

@@ -1,4 +1,4 @@
-"""An archive of a stranger writes below the target or nowhere, and whole or not at all."""
+"""Untrusted archives write below the target or nowhere, and completely or not at all."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def read(folder: Path) -> Files:
 
 
 def refuses(archive: Path, target: Path, match: str) -> None:
-    """It raises, and nothing is anywhere."""
+    """Check that it raises and leaves no file."""
     with pytest.raises(ValueError, match=match):
         unpack(archive, target, folder="set")
     assert os.listdir(archive.parent) == [archive.name]
@@ -160,7 +160,7 @@ def test_the_same_name_twice_is_refused(tmp_path: Path) -> None:
 def test_bombs_are_refused_before_they_are_written(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LEAST_LIMIT", 1_000_000)
     bomb = PACKERS[kind]({"set/zeros": bytes(3_000_000)})
-    with small_disk(2_999_999):  # it would be told as a full disk if it were written
+    with small_disk(2_999_999):  # the error would be that of a full disk if it were written
         refuses(*put(tmp_path, kind, bomb), r"holds more than 1,000,000 bytes in [\d,]+: that is no set of images")
     monkeypatch.setattr(module, "LEAST_LIMIT", 3_000_000)
     archive, target = put(tmp_path, kind, bomb)
@@ -187,7 +187,7 @@ def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @every_kind
 def test_a_cut_archive_is_refused_wherever_it_was_cut(kind: str, tmp_path: Path) -> None:
     whole = PACKERS[kind](FILES)
-    for end in (*range(0, len(whole), 1 + len(whole) // 40), len(whole) - 1):
+    for end in (*range(0, len(whole), 1 + len(whole) // 12), len(whole) - 1):
         archive, target = put(tmp_path, kind, whole[:end])
         refuses(archive, target, "is damaged, or no archive")
 

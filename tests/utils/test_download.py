@@ -1,4 +1,4 @@
-"""Whatever the server does, a file is whole or has not its name, and no byte is fetched twice that need not be."""
+"""Downloads: a file under its own name is complete, and no byte is fetched twice without need, whatever the server does."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ import pytest
 import pocketgan.utils.download as module
 from loopback import Web, serve
 from pocketgan.utils.download import download
-from pocketgan.utils.lock import RunLock, alone
+from pocketgan.utils.files import RunLock, exclusive
 from pocketgan.utils.progress import Reporter, Ticker
 from small_disk import small_disk
 
@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def leave(path: Path, part: bytes) -> Path:
-    """What an interrupted call left."""
+    """File that an interrupted call leaves."""
     path.parent.mkdir()
     file = path.with_name(f"{path.name}.part")
     file.write_bytes(part)
@@ -51,16 +51,16 @@ def only_whole(path: Path) -> bool:
     return path.read_bytes() == CONTENT and os.listdir(path.parent) == [path.name]
 
 
-class Heard(Reporter):
-    """Remembers what was said and shown."""
+class Recorder(Reporter):
+    """Reporter that keeps messages, tasks and ticks."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.tasks: list[tuple[str, int, int]] = []
         self.ticks: list[int] = []
 
     def say(self, text: str) -> None:
-        self.said.append(text)
+        self.messages.append(text)
 
     @contextmanager
     def task(self, name: str, total: int, done: int = 0) -> Iterator[Ticker]:
@@ -80,7 +80,7 @@ def test_a_file_arrives_whole(web: Web, path: Path, facts: dict[str, object]) ->
 
 
 @pytest.mark.parametrize("have", [1, 1_234_567, len(CONTENT) - 1])
-def test_a_killed_call_is_taken_up_where_it_stopped(web: Web, path: Path, have: int) -> None:
+def test_a_killed_call_is_resumed_where_it_stopped(web: Web, path: Path, have: int) -> None:
     leave(path, CONTENT[:have])
     download(web.url("a.bin"), path, sha256=SHA)
     assert only_whole(path)
@@ -88,29 +88,29 @@ def test_a_killed_call_is_taken_up_where_it_stopped(web: Web, path: Path, have: 
     assert web.sent == len(CONTENT) - have
 
 
-def test_a_connection_that_breaks_is_taken_up_and_no_byte_comes_twice(web: Web, path: Path) -> None:
+def test_a_broken_connection_is_resumed_and_no_byte_comes_twice(web: Web, path: Path) -> None:
     web.cuts = [1_000_000, 1, 2_000_000]
-    heard = Heard()
-    download(web.url("a.bin"), path, sha256=SHA, reporter=heard)
+    recorder = Recorder()
+    download(web.url("a.bin"), path, sha256=SHA, reporter=recorder)
     assert only_whole(path)
     assert [asked for _, asked in web.asked] == [None, "bytes=1000000-", "bytes=1000001-", "bytes=3000001-"]
     assert web.sent == len(CONTENT)
-    assert heard.said[0].endswith("the connection ended after 1,000,000 of 3,500,000 bytes; another attempt in 0 s")
-    assert heard.tasks == [("a.bin (MB)", 4, done) for done in (0, 1, 1, 3)]
-    assert heard.ticks[-1] == 4
-    assert heard.ticks == sorted(heard.ticks)
+    assert recorder.messages[0].endswith("the connection ended after 1,000,000 of 3,500,000 bytes; another attempt in 0 s")
+    assert recorder.tasks == [("a.bin (MB)", 4, done) for done in (0, 1, 1, 3)]
+    assert recorder.ticks[-1] == 4
+    assert recorder.ticks == sorted(recorder.ticks)
 
 
 def test_a_server_without_ranges_begins_again(web: Web, path: Path) -> None:
     web.ranges, web.cuts = False, [1_000_000]
-    heard = Heard()
-    download(web.url("a.bin"), path, reporter=heard)
+    recorder = Recorder()
+    download(web.url("a.bin"), path, reporter=recorder)
     assert only_whole(path)
     assert web.sent == len(CONTENT) + 1_000_000
-    assert heard.said[-1].endswith("the server cannot go on in the middle; from the start")
+    assert recorder.messages[-1].endswith("the server cannot go on in the middle; from the start")
 
 
-def test_what_leads_nowhere_is_given_up_and_what_came_is_kept(web: Web, path: Path) -> None:
+def test_attempts_without_new_bytes_end_and_the_part_is_kept(web: Web, path: Path) -> None:
     web.ranges, web.cuts = False, [2_000_000] * 10
     with pytest.raises(ValueError, match=r"given up after 3 attempts without a new byte; 2\.0 MB wait in .*a\.bin\.part"):
         download(web.url("a.bin"), path)
@@ -132,7 +132,7 @@ def test_a_busy_server_is_asked_again(web: Web, path: Path) -> None:
 
 
 @pytest.mark.parametrize(("answer", "words"), [(404, "404 Not Found"), (403, "403 Forbidden"), (401, "401 Unauthorized")])
-def test_a_refusal_is_told_at_once(web: Web, path: Path, answer: int, words: str) -> None:
+def test_a_refusal_is_reported_at_once(web: Web, path: Path, answer: int, words: str) -> None:
     web.answers = [answer]
     with pytest.raises(ValueError, match=rf"^{re.escape(web.url('a.bin'))}: the server says {words}$"):
         download(web.url("a.bin"), path)
@@ -162,7 +162,7 @@ def test_another_size_is_refused_before_a_byte_is_kept(web: Web, path: Path) -> 
     assert os.listdir(path.parent) == []
 
 
-def test_a_file_whose_length_nobody_tells(web: Web, path: Path) -> None:
+def test_a_file_of_unknown_length(web: Web, path: Path) -> None:
     web.length = False
     download(web.url("a.bin"), path, size=len(CONTENT), sha256=SHA)
     assert only_whole(path)
@@ -192,8 +192,7 @@ def test_another_file_is_never_continued(web: Web, path: Path) -> None:
     assert only_whole(path)
     path.rename(leave(path.parent / "x" / "a.bin", b""))
     long = path.parent / "x" / "a.bin"
-    leave_longer = long.with_name("a.bin.part")
-    leave_longer.write_bytes(CONTENT + b"more")
+    long.with_name("a.bin.part").write_bytes(CONTENT + b"more")
     download(web.url("a.bin"), long)
     assert only_whole(long)
 
@@ -230,28 +229,27 @@ def test_a_disk_that_is_full_is_seen_first(web: Web, path: Path, monkeypatch: py
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(3_000_000))
     with pytest.raises(ValueError, match=r"a\.bin\.part needs 4 MB more, and the disk has 3"):
         download(web.url("a.bin"), path)
-    leave_part = path.with_name("a.bin.part")
-    leave_part.write_bytes(CONTENT[:500_001])
+    path.with_name("a.bin.part").write_bytes(CONTENT[:500_001])
     download(web.url("a.bin"), path)
     assert only_whole(path)
 
 
-def test_those_who_come_second_wait(tmp_path: Path) -> None:
-    first, heard, order = RunLock(tmp_path), Heard(), []
-    assert first.take()
+def test_the_second_process_waits(tmp_path: Path) -> None:
+    first, recorder, order = RunLock(tmp_path), Recorder(), []
+    assert first.acquire()
 
     def second() -> None:
-        with alone(tmp_path, heard):
+        with exclusive(tmp_path, recorder):
             order.append("second")
 
     thread = threading.Thread(target=second)
     thread.start()
-    while thread.is_alive() and not heard.said:
+    while thread.is_alive() and not recorder.messages:
         time.sleep(0.001)
     order.append("first")
-    first.give()
+    first.release()
     thread.join()
     assert order == ["first", "second"]
-    assert heard.said == [f"waits for another process that works in {tmp_path}"]
-    with alone(tmp_path, heard):
-        assert len(heard.said) == 1
+    assert recorder.messages == [f"waits for another process that works in {tmp_path}"]
+    with exclusive(tmp_path, recorder):
+        assert len(recorder.messages) == 1

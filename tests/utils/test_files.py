@@ -1,4 +1,4 @@
-"""A file is the old one or the new one, never half of one, and a disk that refuses is told in one line."""
+"""Atomic files: the old or the new content, never half of it, and one line for a disk that refuses."""
 
 import errno
 import os

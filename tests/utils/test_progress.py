@@ -10,7 +10,7 @@ from pocketgan.utils.progress import ConsoleReporter, Reporter
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """Clock that the test moves."""
 
     now = 0.0
 
@@ -32,7 +32,7 @@ def test_the_library_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-def test_plain_lines_are_rare_and_tell_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_lines_are_rare_and_show_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(progress, "time", clock)
     spoken, text = reporter(terminal=False)
@@ -60,7 +60,21 @@ def test_a_terminal_gets_a_bar_with_counts_and_losses() -> None:
     assert "G/gan 0.125" in text.getvalue()
 
 
-def test_news_is_shown_as_it_is() -> None:
+def test_a_task_begins_at_0_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    lines, text = reporter(terminal=False)
+    with lines.task("fit", 10) as tick:
+        clock.now = 16.0
+        tick(2)
+    assert text.getvalue() == "fit 2/10, 64 s left\n"
+    bar, text = reporter(terminal=True)
+    with bar.task("fit", 8):
+        pass
+    assert "0/8" in text.getvalue()
+
+
+def test_text_is_printed_without_markup() -> None:
     spoken, text = reporter(terminal=False)
     spoken.say("teacher: [bold] resnet 64")
     assert text.getvalue() == "teacher: [bold] resnet 64\n"

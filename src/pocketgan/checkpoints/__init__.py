@@ -1,5 +1,5 @@
-"""Generators and checkpoints that pocketgan did not write."""
+"""Published checkpoints of other code bases."""
 
-from pocketgan.checkpoints.recognize import LoadedCheckpoint, load_checkpoint, to_published
+from pocketgan.checkpoints.convert import LoadedCheckpoint, load_checkpoint, to_published
 
 __all__ = ["LoadedCheckpoint", "load_checkpoint", "to_published"]

@@ -1,14 +1,14 @@
 """Spectral norm by its published names: ``weight_orig``, ``weight_u`` and ``weight_v`` in the place of ``weight``.
 
 These are the names of ``torch.nn.utils.spectral_norm``, by which SPADE trains; the vectors are those of its power iteration
-(Miyato et al. 2018). Ours is torch's parametrization: the same tensors, the same result, other names.
+(Miyato et al. 2018). Our networks have torch's parametrization: the same tensors, the same result, other names.
 """
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from pocketgan.core.reading import State
+from pocketgan.core.state_dict import State
 
 LEAVES = {
     "parametrizations.weight.original": "weight_orig",
@@ -21,12 +21,12 @@ _ORIGINAL = ".weight_orig"
 
 
 def is_spectral(state: State) -> bool:
-    """Whether any weight is under spectral norm."""
+    """True if any weight is under spectral norm."""
     return any(name.endswith(_ORIGINAL) for name in state)
 
 
 def plain_names(state: State) -> dict[str, Tensor]:
-    """The same with every weight under the name that it has without spectral norm; values are as stored."""
+    """The state with every weight under its name without spectral norm; values are as stored."""
     return {
         name.removesuffix("_orig") if name.endswith(_ORIGINAL) else name: tensor
         for name, tensor in state.items()
@@ -34,21 +34,21 @@ def plain_names(state: State) -> dict[str, Tensor]:
     }
 
 
-def modern(state: State) -> State:
-    """Without what PyTorch before 1.1 stored in another form: such a layer, whose vector v is absent, with its plain weight."""
-    old = {
+def drop_legacy_spectral(state: State) -> State:
+    """The state without spectral norm as PyTorch before 1.1 stored it: without vector v, the plain weight beside it."""
+    legacy = {
         layer
         for name in state
         if name.endswith(_ORIGINAL)
         and f"{(layer := name.removesuffix(_ORIGINAL))}.weight_v" not in state
         and f"{layer}.weight" in state
     }
-    surplus = {f"{layer}.{leaf}" for layer in old for leaf in ("weight_orig", "weight_u")}
+    surplus = {f"{layer}.{leaf}" for layer in legacy for leaf in ("weight_orig", "weight_u")}
     return {name: tensor for name, tensor in state.items() if name not in surplus}
 
 
-def folded(state: State) -> State:
-    """With plain weights: each divided by its largest singular value, as the stored vectors give it.
+def fold_spectral(state: State) -> State:
+    """The state with plain weights: each divided by its largest singular value, by the stored vectors.
 
     A layer that lacks one of its vectors, or has one of another length, is left as it is.
     """

@@ -1,75 +1,143 @@
-"""The command line: one file a command, no logic. Only the command that is asked for is imported."""
+"""The command line: each command parses flags, calls the pipeline and prints. Only the requested command is imported."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass
 
 COMMANDS = {
-    "quickstart": "the main job on built-in data: train, compress, evaluate, export, report",
-    "train": "train a teacher on paired (pix2pix) or unpaired (CycleGAN) images",
+    "quickstart": "train a teacher on built-in images, compress it, evaluate, export",
+    "train": "train a generator: pix2pix, CycleGAN, GauGAN, MUNIT, SAGAN, ...",
     "compress": "make a small generator from a trained one, within a budget",
     "compare": "several methods, budgets and seeds: one table, one plot",
-    "evaluate": "measure an artifact's images on data",
-    "stats": "statistics of real images for the Frechet distance, once",
-    "generate": "images of a generator that generates from random numbers, or in many styles",
-    "export": "write an artifact for a device, verified",
-    "convert": "a published checkpoint to an artifact, or an artifact back to the published names",
-    "inspect": "groups, widths, costs in both counts, floor of the budget",
-    "latency": "milliseconds of several artifacts, interleaved in one run",
+    "evaluate": "quality of a generator on the test images of a data set",
+    "stats": "statistics of real images for the Frechet distance",
+    "generate": "images of seeds or styles, videos between them",
+    "export": "write a generator for a device, verified",
+    "convert": "published checkpoint to artifact, or artifact to checkpoint",
+    "inspect": "channel groups, widths and costs of a generator",
+    "latency": "milliseconds of generators on the CPU, side by side",
     "report": "one HTML page from one or more runs",
-    "models": "the architectures there are",
-    "methods": "the methods and objectives there are",
-    "recipes": "complete configurations to begin from",
-    "data": "list, describe, check, prepare and download data sets",
+    "models": "list the networks and their options",
+    "methods": "list the methods, the objectives and their options",
+    "recipes": "list, print and run complete configurations",
+    "data": "list, check, download and prepare data sets",
 }
-"""Every command and what it is for."""
+"""Every command and its purpose, short enough for a line of help."""
+
+MODULES = {
+    **dict.fromkeys(("evaluate", "stats", "latency"), "measurements"),
+    **dict.fromkeys(("inspect", "convert", "export"), "artifacts"),
+    **dict.fromkeys(("generate", "report"), "outputs"),
+    **dict.fromkeys(("models", "methods", "recipes"), "listings"),
+}
+"""Modules of `pocketgan.cli` with a function for each of several commands; any other command is ``run`` in its own module."""
+
+DISTRIBUTED = ("train", "compress", "quickstart", "recipes")
+"""Commands that several processes share; with any other, all processes would do the same work."""
+
+
+def command_function(command: str) -> Callable[..., None]:
+    """The function behind ``command``. Raises ``ValueError`` for an unknown command, with the nearest spelling."""
+    if command not in COMMANDS:
+        from pocketgan.utils.registry import unknown
+
+        raise unknown("command", command, COMMANDS)
+    module = importlib.import_module(f"pocketgan.cli.{MODULES.get(command, command)}")
+    function: Callable[..., None] = getattr(module, command if command in MODULES else "run")
+    return function
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if all went well, 2 for a mistake of the user, 130 when interrupted."""
+    """Run a command.
+
+    Args:
+        arguments: words after the program's name; by default those of this process.
+
+    Returns:
+        0 on success, 2 for a mistake of the user, 130 after an interruption.
+    """
     # Before torch is loaded: threads that spin while they wait are a little quicker on an idle machine, but make every step
     # many times slower as soon as anything else wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        from pocketgan.cli.several import run_together
-
-        return run_together(words, _main)
-    from pocketgan.cli.console import show_error
-
-    return _main(words, show_error)
-
-
-def _main(words: Sequence[str], report_error: Callable[[str], None], *, loud: bool = True) -> int:
-    """The status of one command; what goes wrong is given to ``complain``."""
-    from pocketgan.cli.console import show_commands
-
-    command, *rest = words
+    command, *words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if command in ("-h", "--help", "help"):
-        show_commands(COMMANDS)
+        print(help_page())
         return 0
     if command in ("-V", "--version"):
         from importlib.metadata import version
 
         print(version("pocketgan"))
         return 0
-    try:
-        if command not in COMMANDS:
-            from pocketgan.utils.errors import unknown
+    with _processes() as output:
+        try:
+            if output.is_distributed and command in COMMANDS and command not in DISTRIBUTED:
+                raise ValueError(f"'{command}' runs in one process; commands for several processes: {', '.join(DISTRIBUTED)}")
+            from pocketgan.cli.parser import parsed_call
 
-            raise unknown("command", command, COMMANDS)
-        import tyro
-
-        module = importlib.import_module(f"pocketgan.cli.{command}")
-        summary = module.run.__doc__.split("\n\n")[0]
-        tyro.cli(module.run, prog=f"pocketgan {command}", args=rest, description=summary, console_outputs=loud)
-    except (ValueError, OSError) as error:  # what the user asked for, or what the disk refuses
-        report_error(str(error))
-        return 2
-    except KeyboardInterrupt:
-        report_error("interrupted; the same command with --resume goes on from the last checkpoint")
-        return 130
+            parsed_call(command_function(command), f"pocketgan {command}", words, show=output.shows)()
+        except (ValueError, OSError) as error:  # a mistake of the user, or a refusal of the disk
+            output.show_error(str(error))
+            return 2
+        except KeyboardInterrupt:
+            output.show_error("interrupted; the same command with --resume goes on from the last checkpoint")
+            return 130
+        output.succeeded = True
     return 0
+
+
+@dataclass
+class _Output:
+    """Output of one process: of several, only the main one prints, and of several errors only the first is shown."""
+
+    show_error: Callable[[str], None]
+    shows: bool = True
+    is_distributed: bool = False
+    succeeded: bool = False
+
+
+@contextmanager
+def _processes() -> Iterator[_Output]:
+    """Output of this process, joined with others if ``torchrun`` or ``accelerate launch`` started several."""
+    from pocketgan.cli.console import show_error
+
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield _Output(show_error)
+        return
+    from pocketgan.training.distributed import leave, processes
+
+    try:
+        world = processes()
+    except (ValueError, RuntimeError) as error:
+        show_error(f"the processes do not find each other: {str(error).splitlines()[0]}")
+        raise SystemExit(2) from None
+    output = _Output(lambda text: world.report_error(lambda: show_error(text)), world.is_main, is_distributed=True)
+    with ExitStack() as silence:
+        if not world.is_main:
+            silence.enter_context(redirect_stdout(silence.enter_context(open(os.devnull, "w"))))
+            silence.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+        try:
+            yield output
+        except SystemExit:  # help or wrong words, alike in all processes: the main one has printed them
+            world.barrier()
+            raise
+    if output.succeeded:
+        leave()  # after an error the others may be anywhere: they notice when this process ends
+
+
+def help_page() -> str:
+    """Every command with its purpose; fits a terminal of 24 lines and 80 columns."""
+    lines = (f"  {command:<11} {summary}" for command, summary in COMMANDS.items())
+    return "\n".join(
+        [
+            "pocketgan: make image-to-image GANs small\n",
+            *lines,
+            "\nFlags of each: `pocketgan COMMAND --help`. Start with `pocketgan quickstart`.",
+        ]
+    )

@@ -1,4 +1,4 @@
-"""``pocketgan compare``."""
+"""Command ``pocketgan compare``: many compressions side by side."""
 
 from __future__ import annotations
 

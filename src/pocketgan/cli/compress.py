@@ -1,4 +1,4 @@
-"""``pocketgan compress``."""
+"""Command ``pocketgan compress``: a small generator from a trained one."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def run(
             once, one works; the others share its search if the method is gan-compression, and take over if it dies.
         dry_run: print the resolved configuration and stop.
     """
-    from pocketgan.foreign.factory import joined
+    from pocketgan.foreign.factory import with_weights
     from pocketgan.pipeline.compress import run_stages
     from pocketgan.pipeline.config import RECOVERY
     from pocketgan.pipeline.resolve import resolve_config
@@ -108,7 +108,7 @@ def run(
         "evaluation.features": features,
         "seed": seed,
     }
-    reference = joined(teacher, weights if weights not in RECOVERY else None)
+    reference = with_weights(teacher, weights if weights not in RECOVERY else None)
     config, loaded = resolve_config(reference, data, fields, overrides, preset=preset, task=task, size=size, aspect=aspect)
     if dry_run:
         show_config(config)

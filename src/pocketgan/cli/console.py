@@ -1,4 +1,4 @@
-"""What the commands share: how they speak, and the flags that most of them have."""
+"""Output of the commands, and the flags that several of them share."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Annotated, Any, Literal, TypeVar
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pocketgan.core.config import override, to_json
 
 T = TypeVar("T")
+
+PIPE_WIDTH = 120
+"""Columns of a table in a file or pipe."""
 
 Overrides = Annotated[
     tuple[str, ...],
@@ -22,54 +26,47 @@ Overrides = Annotated[
 """``key=value`` after the flags."""
 
 StageName = Literal["mobile", "distill", "search", "prune", "recover", "export", "evaluate", "report"]
-"""`pocketgan.pipeline.stages.StageName`, written out so that help is quick."""
+"""`pocketgan.pipeline.stages.StageName`, repeated so that help does not import torch."""
 
 TaskName = Literal["paired", "unpaired", "labels", "unconditional", "multimodal", "inputs"]
-"""`pocketgan.data.config.Pairing`: what a student may be trained for."""
+"""`pocketgan.core.tasks.TaskName`, repeated so that help does not import torch."""
 
 Switch = tyro.conf.FlagCreatePairsOff[bool]
-"""Off unless it is given: ``--resume``, and no ``--no-resume`` beside it."""
-
-
-def show_commands(commands: Mapping[str, str]) -> None:
-    """The first page of help."""
-    console = Console()
-    console.print("[bold]pocketgan[/]: make image-to-image GANs small enough to run anywhere, with the images still good\n")
-    table = Table(box=None, show_header=False, padding=(0, 2))
-    for command, summary in commands.items():
-        table.add_row(f"[cyan]{command}[/]", summary)
-    console.print(table)
-    console.print("\n`pocketgan COMMAND --help` tells a command's flags. Begin with `pocketgan quickstart`.")
+"""Off unless given: ``--resume`` without a ``--no-resume``."""
 
 
 def show_error(text: str) -> None:
-    """One line, on the error stream."""
-    Console(stderr=True).print(f"[bold red]error:[/] {_escape(text)}", highlight=False, soft_wrap=True)
+    """Print one line on the error stream."""
+    line = Text.assemble(("error:", "bold red"), " ", text)
+    Console(stderr=True).print(line, highlight=False, soft_wrap=True)
 
 
 def show_json(data: Any) -> None:
-    """Machine-readable output."""
+    """Print machine-readable output."""
     print(json.dumps(data, indent=2))
 
 
 def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on the terminal; columns of numbers stand on the right."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    """Print a table that folds between words to the terminal's width, or to `PIPE_WIDTH`; columns of numbers align right."""
+    table = Table(title=Text(title) if title else None, title_justify="left", header_style="bold")
     cells = [[str(cell) for cell in row] for row in rows]
+    needed = 1
     for index, name in enumerate(header):
-        numeric = index > 0 and all(not row[index] or row[index][0] in "0123456789-–<" for row in cells)
-        table.add_column(name, justify="right" if numeric else "left")
+        column = [row[index] for row in cells]
+        numeric = index > 0 and all(not cell or cell[0] in "0123456789-–<" for cell in column)
+        longest_word = max((len(word) for cell in (name, *column) for word in cell.split()), default=1)
+        table.add_column(Text(name), justify="right" if numeric else "left", min_width=longest_word, no_wrap=numeric)
+        needed += max(longest_word, *(len(cell) for cell in column if numeric), 0) + 3
     for row in cells:
-        table.add_row(*(_escape(cell) for cell in row))
+        table.add_row(*map(Text, row))
     console = Console()
-    if not console.is_terminal:
-        console.width = 1000  # a file or pipe has no edge at which to break words
+    console.width = max(console.width if console.is_terminal else PIPE_WIDTH, needed)
     console.print(table)
 
 
 def say(text: str) -> None:
-    """One line of result."""
-    Console().print(text, highlight=False, markup=False, soft_wrap=True)
+    """Print one line of result."""
+    Console().print(Text(text), highlight=False, soft_wrap=True)
 
 
 def configured(config: T, flags: Mapping[str, Any], overrides: Sequence[str]) -> T:
@@ -79,20 +76,16 @@ def configured(config: T, flags: Mapping[str, Any], overrides: Sequence[str]) ->
 
 
 def inside(field: str, overrides: Sequence[str]) -> list[str]:
-    """The overrides of that nested configuration, as its own."""
+    """The overrides of one nested configuration, without its prefix."""
     return [override.removeprefix(f"{field}.") for override in overrides if override.startswith(f"{field}.")]
 
 
 def of_all_trainings(**fields: Any) -> dict[str, Any]:
-    """Those fields of every training of a compression."""
+    """``{path: value}`` of those fields in every training of a compression."""
     stages = ("recovery", "search", "full.teacher", "full.distill")
     return {f"{stage}.{name}": value for stage in stages for name, value in fields.items()}
 
 
 def show_config(config: Any) -> None:
-    """What ``--dry-run`` prints."""
+    """Print a configuration as JSON, as ``--dry-run`` does."""
     show_json(to_json(config))
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", "\\[")

@@ -1,4 +1,4 @@
-"""``pocketgan data``."""
+"""Command ``pocketgan data``: list, check, download and prepare data sets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from pocketgan import api
 from pocketgan.cli.console import Switch, TaskName, say, show_table
 
 if TYPE_CHECKING:
@@ -27,25 +28,24 @@ def run(
     stats: Switch = False,
     out: Path | None = None,
 ) -> None:
-    """List the data that there is, check a folder (all that is unusable or unusual is told), download a set, or prepare one.
+    """List data sets, check a folder, download a public set, or prepare Cityscapes.
 
     Args:
-        action: list, check, download a public set, or prepare-cityscapes: the dataset's own files become the pairs of
-            published pix2pix generators.
-        path: the folder to check or to prepare, or the name of the set to download.
-        task: what it is for; by default what its folders look made for.
+        action: list, check (names all that is unusable or unusual), download, or prepare-cityscapes (makes the pairs of
+            published pix2pix generators from the dataset's own files).
+        path: folder to check or to prepare, or name of the set to download.
+        task: task of the data; by default guessed from its folders.
         size: width of the images that the networks will see.
-        aspect: their width over height.
-        classes: what the values of label maps mean: how many there are, a file of names, cityscapes or coco-stuff.
+        aspect: width over height.
         quick: read headers only, not every pixel.
-        stats: download the published statistics of its real images, too.
-        out: the folder for what is prepared, or for the set that is downloaded: by default datasets/NAME.
+        stats: also download the published statistics of the real images.
+        out: folder for the prepared or downloaded set; by default datasets/NAME for a download.
     """
     from pocketgan.data.check import check
     from pocketgan.data.config import DataConfig
 
     if action == "list":
-        _list()
+        _show_sets()
         return
     if path is None:
         what, word = ("a name", "NAME") if action == "download" else ("the folder", "DIR")
@@ -56,45 +56,42 @@ def run(
     if action == "download":
         _download(path, task, out, stats)
         return
-    _tell(check(DataConfig(path=path, size=size, aspect=aspect, classes=classes), task=task, full=not quick))
+    _show(check(DataConfig(path=path, size=size, aspect=aspect, classes=classes), task=task, full=not quick))
 
 
-def _tell(report: Report) -> None:
+def _show(report: Report) -> None:
     say(str(report))
     if not report.ok:
         raise ValueError(f"{report.path}: {len(report.problems)} problem(s), listed above")
 
 
-def _list() -> None:
+def _show_sets() -> None:
     from pocketgan.data.builtin import BUILTIN
     from pocketgan.data.published import PUBLISHED
 
     show_table("built-in data: no files, any size", ("name", "task"), BUILTIN.items())
-    rows = [(entry.name, entry.task, entry.weight, entry.holds) for entry in PUBLISHED]
+    rows = [(entry.name, entry.task, entry.archive_size, entry.holds) for entry in PUBLISHED]
     show_table("public data: pocketgan data download NAME", ("name", "task", "size", "holds"), rows)
 
 
 def _download(name: str, task: str | None, out: Path | None, stats: bool) -> None:
     from pocketgan.data.check import check
     from pocketgan.data.config import DataConfig
-    from pocketgan.data.fetch import fetch
-    from pocketgan.data.published import published
-    from pocketgan.utils.progress import ConsoleReporter
+    from pocketgan.data.published import fetch, published
 
     chosen = published(name, task)
     out = out or Path("datasets") / chosen.name
-    fetch(chosen, out, statistics=stats, reporter=ConsoleReporter())
-    # Headers are enough: the archive's checksums have been over every byte.
-    _tell(check(DataConfig(path=str(out)), task=chosen.task, full=False))
+    fetch(chosen, out, statistics=stats, reporter=api.reporter(True))
+    # Headers are enough: the archive's checksums cover every byte.
+    _show(check(DataConfig(path=str(out)), task=chosen.task, full=False))
     direction = "" if chosen.direction == "AtoB" else f" --direction {chosen.direction}"
     say(f"next: pocketgan train --task {chosen.task} --data {shlex.quote(str(out))}{direction} --out runs/{chosen.name}")
 
 
 def _prepare(path: str, out: Path | None) -> None:
-    from pocketgan.data.prepare import prepare_cityscapes
-    from pocketgan.utils.progress import ConsoleReporter
+    from pocketgan.data.cityscapes_files import prepare_cityscapes
 
     if out is None:
-        raise ValueError("data prepare-cityscapes needs a folder for what it makes: --out DIR")
-    counts = prepare_cityscapes(path, out, reporter=ConsoleReporter())
+        raise ValueError("data prepare-cityscapes needs a folder for the pairs: --out DIR")
+    counts = prepare_cityscapes(path, out, reporter=api.reporter(True))
     say(f"{out}: " + ", ".join(f"{count} pairs for {split}" for split, count in counts.items()))

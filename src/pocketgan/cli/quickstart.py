@@ -1,4 +1,4 @@
-"""``pocketgan quickstart``."""
+"""Command ``pocketgan quickstart``: the main job on built-in data."""
 
 from __future__ import annotations
 

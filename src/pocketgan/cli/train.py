@@ -1,4 +1,4 @@
-"""``pocketgan train``."""
+"""Command ``pocketgan train``: a teacher from data."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Named widths, configurations, registries, artifacts and run directories. Knows no GAN."""
+"""Named widths, specs, configurations, artifacts and run directories."""

@@ -1,4 +1,4 @@
-"""Artifacts: one safetensors file with weights, spec and provenance; it loads with nothing else at hand."""
+"""Artifacts: safetensors files with the weights, spec and provenance of a network, complete in themselves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from pocketgan.core.shape import Size, as_shape, plain
+from pocketgan.core.inputs import Size, as_shape, as_size
 from pocketgan.core.spec import spec_from_json, spec_of
 from pocketgan.utils.files import atomic
 
@@ -22,25 +22,22 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Artifact:
-    """A loaded network and what its file says of it."""
+    """Network loaded from an artifact, with the facts of its header."""
 
     model: nn.Module
     """On the CPU, in evaluation mode; ``model.spec`` is its spec."""
     size: Size
-    """Side of the square image for which its costs are stated; height and width of one that is not square."""
+    """Image size of its costs: the side of a square, or height and width."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    """Where it comes from: method, budget, teacher, seed, versions."""
+    """Origin: method, budget, teacher, seed, versions."""
 
 
 def save_artifact(path: Path, model: nn.Module, *, size: Size, provenance: Mapping[str, Any] | None = None) -> None:
-    """Write ``model`` (one of ours: it has a spec) to a ``.safetensors`` file, atomically.
-
-    ``size``, the side or (height, width) that it is meant for, is written as one number if it is a square.
-    """
+    """Write ``model``, which has a spec, and the image ``size`` that it is meant for to a ``.safetensors`` file, atomically."""
     header = {
         "format": FORMAT,
         "spec": spec_of(model).to_json(),
-        "size": plain(as_shape(size)),
+        "size": as_size(as_shape(size)),
         "provenance": dict(provenance or {}),
     }
     firsts, state = _firsts(model), model.state_dict()
@@ -50,9 +47,9 @@ def save_artifact(path: Path, model: nn.Module, *, size: Size, provenance: Mappi
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
-    """The header of an artifact of ours, without its weights; None for a safetensors file of somebody else.
+    """Header of an artifact, without the weights; None for any other safetensors file.
 
-    Raises ``ValueError`` for a file that is no safetensors file at all, or is cut short.
+    Raises ``ValueError`` for a file that is absent, truncated or no safetensors file.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -65,7 +62,7 @@ def read_header(path: Path) -> dict[str, Any] | None:
 
 
 def load_artifact(path: Path) -> Artifact:
-    """The network in an artifact of ours. Raises ``ValueError`` for any other file."""
+    """Load the network of an artifact. Raises ``ValueError`` for any other file."""
     header = read_header(path)
     if header is None:
         raise ValueError(f"{path} holds weights but no pocketgan header: it does not say which network they belong to")
@@ -73,11 +70,13 @@ def load_artifact(path: Path) -> Artifact:
         raise ValueError(f"{path} has format {header['format']}; this version reads up to {FORMAT}: update pocketgan")
     model, state = spec_from_json(header["spec"]).build(device="meta"), load_file(path)
     shared = {name: state[first] for name, first in _firsts(model).items() if first in state}
-    model.to_empty(device="cpu").load_state_dict(state | shared)
-    return Artifact(model.eval(), plain(as_shape(header["size"])), header["provenance"])
+    dtypes = {name: tensor.dtype for name, tensor in model.state_dict().items()}
+    whole = {name: tensor.to(dtypes.get(name, tensor.dtype), copy=True) for name, tensor in (state | shared).items()}
+    model.load_state_dict(whole, assign=True)  # to_empty would import torch's compiler first
+    return Artifact(model.eval(), as_size(as_shape(header["size"])), header["provenance"])
 
 
 def _firsts(model: nn.Module) -> dict[str, str]:
-    """``{tensor: its first name}``: a layer may be registered twice, by itself and as part of a whole, and is written once."""
+    """``{tensor: its first name}``: a layer may be registered twice, alone and as part of another, and is written once."""
     names: dict[int, str] = {}
     return {name: names.setdefault(id(tensor), name) for name, tensor in model.state_dict(keep_vars=True).items()}

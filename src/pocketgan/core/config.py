@@ -1,4 +1,4 @@
-"""Configurations are frozen dataclasses: JSON both ways, ``a.b=value`` overrides, nearest spelling on error."""
+"""Configurations, which are frozen dataclasses, to and from JSON, and ``a.b=value`` overrides."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import pydantic
 
-from pocketgan.utils.errors import unknown
+from pocketgan.utils.registry import unknown
 
 T = TypeVar("T")
 
 
 def to_json(config: Any) -> dict[str, Any]:
-    """The configuration as plain JSON data (nested dicts, lists, numbers, strings)."""
+    """Plain JSON data of a configuration (nested dicts, lists, numbers, strings)."""
     assert dataclasses.is_dataclass(config), config
     dumped: dict[str, Any] = pydantic.TypeAdapter(type(config)).dump_python(config, mode="json")
     return dumped
 
 
 def from_json(cls: type[T], data: Mapping[str, Any]) -> T:
-    """The configuration that ``data`` describes; missing fields take their defaults.
+    """Make the configuration of JSON data; missing fields take their defaults.
 
     Raises ``ValueError`` naming the field, its value and what is allowed for an unknown field or a wrong value.
     """
-    _check_fields(cls, data, "")
+    _check_fields(cls, data)
     try:
         return pydantic.TypeAdapter(cls).validate_python(dict(data))
     except pydantic.ValidationError as error:
@@ -36,7 +36,7 @@ def from_json(cls: type[T], data: Mapping[str, Any]) -> T:
 
 
 def override(config: T, assignments: Sequence[str]) -> T:
-    """``config`` with ``field.inner=value`` applied in order; values are read as JSON where they are, else as text.
+    """Apply ``field.inner=value`` assignments in order; values are JSON, or text where they are not.
 
     Raises ``ValueError`` for anything that is not of that form, for an unknown field and for a value of a wrong type.
     """
@@ -47,7 +47,6 @@ def override(config: T, assignments: Sequence[str]) -> T:
             raise ValueError(f"'{assignment}' is not an override: write field=value, for example optimizer.lr=1e-4")
         *parents, leaf = path.split(".")
         inner = data
-        _check_path(type(config), path)
         for parent in parents:
             if inner.get(parent) is None:
                 inner[parent] = {}
@@ -66,7 +65,7 @@ def _value(text: str) -> Any:
 
 
 def _nested(cls: Any) -> dict[str, Any]:
-    """``{field: its dataclass, or None}`` of a dataclass type."""
+    """``{field: nested dataclass type or None}`` of a dataclass type."""
     hints = get_type_hints(cls)
     return {
         field.name: next((t for t in (hints[field.name], *get_args(hints[field.name])) if dataclasses.is_dataclass(t)), None)
@@ -74,21 +73,11 @@ def _nested(cls: Any) -> dict[str, Any]:
     }
 
 
-def _check_fields(cls: Any, data: Mapping[str, Any], prefix: str) -> None:
+def _check_fields(cls: Any, data: Mapping[str, Any], prefix: str = "") -> None:
+    """Raise ``ValueError`` for a key that names no field, also of nested dataclasses; any key is right in a plain dict."""
     fields = _nested(cls)
     for key, value in data.items():
         if key not in fields:
             raise unknown("field", prefix + key, [prefix + name for name in fields])
         if fields[key] is not None and isinstance(value, Mapping):
             _check_fields(fields[key], value, f"{prefix}{key}.")
-
-
-def _check_path(cls: Any, path: str) -> None:
-    prefix = ""
-    for part in path.split("."):
-        if cls is None:
-            return  # inside a plain dict: any key
-        fields = _nested(cls)
-        if part not in fields:
-            raise unknown("field", prefix + part, [prefix + name for name in fields])
-        cls, prefix = fields[part], f"{prefix}{part}."

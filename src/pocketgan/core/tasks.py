@@ -14,7 +14,7 @@ class TaskTraits:
     """Needs of a task. How its training is built lies in `pocketgan.tasks`, under the same name."""
 
     summary: str
-    """One line for help and messages."""
+    """Description in one line, for help and messages."""
     has_pairs: bool = False
     """Input and target at one index show the same content."""
     any_target: bool = False
@@ -29,12 +29,12 @@ class TaskTraits:
     """The data hold real targets; without them there is no discriminator either."""
 
     @property
-    def can_train(self) -> bool:
-        """True if a teacher can be trained: there are real targets."""
-        return self.has_targets
+    def has_one_side(self) -> bool:
+        """True if the data hold images of one side only: inputs, or targets."""
+        return self.reads_latents or not self.has_targets
 
 
-TRAITS: dict[TaskName, TaskTraits] = {
+TRAITS: dict[str, TaskTraits] = {
     "paired": TaskTraits(summary="pix2pix: images with their targets", has_pairs=True),
     "unpaired": TaskTraits(summary="CycleGAN: images of two domains, both directions", any_target=True),
     "labels": TaskTraits(summary="GauGAN: images from label maps", has_pairs=True, reads_labels=True),
@@ -47,6 +47,6 @@ TRAITS: dict[TaskName, TaskTraits] = {
 assert set(TRAITS) == set(get_args(TaskName))
 
 
-def traits_of(task: TaskName) -> TaskTraits:
+def traits_of(task: str) -> TaskTraits:
     """Needs of the task of that name."""
     return TRAITS[task]

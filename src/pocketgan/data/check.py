@@ -1,32 +1,33 @@
-"""Look at a data set before hours are spent on it: everything unusable is named, everything unusual is counted."""
+"""Validation of a data set before training: every unusable file is named, everything unusual is counted."""
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pocketgan.core.tasks import TaskName
-from pocketgan.data.config import DataConfig, Split, has_pairs
-from pocketgan.data.decode import BadImage, ImageFile, MapFile
-from pocketgan.data.folders import shortened
-from pocketgan.data.geometry import whole
-from pocketgan.data.guess import guess_task
-from pocketgan.data.image_source import FileImages, Role, check_pair
-from pocketgan.data.images import ImageData, open_data
-from pocketgan.data.label_images import LabelImages
-from pocketgan.data.label_listing import Incomplete
-from pocketgan.data.void import Void, void_in, void_note
+import numpy as np
+from PIL import Image
 
+from pocketgan.core.tasks import TaskName, traits_of
+from pocketgan.data.config import DataConfig, Role, Split
+from pocketgan.data.decode import BadImage, ImageFile, MapFile
+from pocketgan.data.geometry import whole
+from pocketgan.data.image_source import FileImages, OpenedFiles, check_pair
+from pocketgan.data.images import ImageData, guess_task, open_data
+from pocketgan.data.labels import Labels
+from pocketgan.data.layout import shortened
+from pocketgan.data.listing import MissingPartners
+
+_THREADS = 8
 _LISTED = 20  # problems that are printed in full
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that cannot be used, and why."""
+    """A file or folder that cannot be used, and the reason."""
 
     path: str
     reason: str
@@ -37,24 +38,24 @@ class Problem:
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found."""
+    """Result of a check."""
 
     path: str
     task: TaskName
     splits: tuple[str, ...]
-    """One line for each split that could be opened."""
+    """Description of each split that could be opened, one line each."""
     problems: tuple[Problem, ...]
-    """What has to be repaired or removed."""
+    """Files to be repaired or removed."""
     notes: tuple[str, ...]
-    """What is unusual but handled."""
+    """Unusual facts that loading handles."""
 
     @property
     def ok(self) -> bool:
-        """Whether everything can be used."""
+        """True if everything can be used."""
         return not self.problems
 
     def raise_if_bad(self) -> None:
-        """Raises one ``ValueError`` with the first problems."""
+        """Raise one ``ValueError`` with the first problems."""
         if self.problems:
             first = shortened([str(problem) for problem in self.problems])
             raise ValueError(
@@ -73,9 +74,8 @@ class Report:
 def check(config: DataConfig | str, *, task: TaskName | None = None, full: bool = True) -> Report:
     """Check the images of both splits of ``config`` (or of a path, with default settings).
 
-    ``full`` decodes every pixel; otherwise only headers are read, which finds empty files, foreign files and wrong sizes
-    but not damage further inside. ``task=None`` takes the one that the folders look made for. Bad data raises nothing:
-    it stands in the report.
+    ``full`` decodes every pixel; otherwise only headers are read, which finds empty files, unknown formats and wrong sizes but
+    not damage further inside. ``task=None`` guesses the task from the folders. Bad data raises nothing: the report lists it.
     """
     config = DataConfig(path=config) if isinstance(config, str) else config
     opened: dict[Split, ImageData] = {}
@@ -86,21 +86,25 @@ def check(config: DataConfig | str, *, task: TaskName | None = None, full: bool 
         return Report(config.path, "inputs", (), (Problem(config.path, str(error)),), ())
     for split in ("train", "test"):
         try:
-            opened[split] = _opened(config, task, split)
-        except Incomplete as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # the description states that a test split is missing
+                opened[split] = open_data(config, task, split)
+        except MissingPartners as error:
             failures += [Problem(path, reason) for path, reason in error.reasons.items()]
         except ValueError as error:
             failures.append(Problem(config.path, str(error)))
-    examined = [found for data in opened.values() for found in _examine(data, full=full)]
-    # Problems of a file that serves both splits, or two images, are told once.
-    problems = dict.fromkeys(problem for found in examined for problem in found.problems)
-    remarks = {path: remarks for found in examined for path, remarks in found.remarks.items()}
+    examined = [result for data in opened.values() for result in _examine(data, full=full)]
+    # A file that serves both splits, or two images, is listed once.
+    problems = dict.fromkeys(problem for result in examined for problem in result.problems)
+    remarks = {path: remarks for result in examined for path, remarks in result.remarks.items()}
+    counts = Counter(remark for own in remarks.values() for remark in own)
+    notes = [f"{count} of {len(remarks)} images {remark}" for remark, count in counts.most_common()]
     return Report(
         config.path,
         task,
         tuple(data.describe() for data in opened.values()),
         (*dict.fromkeys(failures), *problems),
-        (*_counted(tuple(remarks.values())), *void_note([found.void for found in examined if found.void])),
+        (*notes, *_void_note([result for result in examined if result.void is not None])),
     )
 
 
@@ -108,77 +112,99 @@ def check(config: DataConfig | str, *, task: TaskName | None = None, full: bool 
 class _Examined:
     problems: tuple[Problem, ...]
     remarks: dict[str, tuple[str, ...]]
-    """By path."""
-    void: Void | None = None
-
-
-def _opened(config: DataConfig, task: TaskName, split: Split) -> ImageData:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that a test split is missing stands in the description
-        return open_data(config, task, split)
+    """Remarks by path."""
+    void: dict[int, int] | None = None
+    """Number of void pixels by value, for a decoded label map."""
+    pixels: int = 0
+    """Number of all pixels of that map."""
 
 
 def _examine(data: ImageData, *, full: bool) -> Iterator[_Examined]:
     source = data.source
-    if not isinstance(source, FileImages | LabelImages):
+    if not isinstance(source, FileImages):
         return
-    if has_pairs(data.task):
-        wanted: list[dict[Role, int]] = [{"input": i, "target": i} for i in range(len(source.names))]
+    if traits_of(data.task).has_pairs:
+        samples: list[dict[Role, int]] = [{"input": i, "target": i} for i in range(len(source.names))]
     else:
-        wanted = [{role: i} for role, count in source.counts.items() for i in range(count)]
-    # Threads are enough: Pillow decodes without Python's lock.
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        yield from pool.map(lambda items: _examine_one(data, source, items, full=full), wanted)
+        samples = [{role: i} for role, count in source.counts.items() for i in range(count)]
+    # Threads suffice: Pillow decodes without Python's lock.
+    with ThreadPoolExecutor(_THREADS) as pool:
+        yield from pool.map(lambda indices: _examine_sample(data, source, indices, full=full), samples)
 
 
-def _examine_one(data: ImageData, source: FileImages | LabelImages, wanted: dict[Role, int], *, full: bool) -> _Examined:
+def _examine_sample(data: ImageData, source: FileImages, indices: dict[Role, int], *, full: bool) -> _Examined:
     try:
-        opened = source.open(wanted)
+        opened = source.open(indices)
     except BadImage as error:
         return _Examined((Problem(error.path, error.reason),), {})
     problems = []
-    smaller = set()
-    void = None
+    small: set[str] = set()
+    void, pixels = None, 0
     try:
-        if has_pairs(data.task):
-            check_pair(opened)
-        for role in wanted:
-            data.check_size(opened, role)
-            (width, height), (least_high, least_wide) = whole(opened.size(role), data.config), data.config.shape
-            if data.config.preprocess != "none" and (width < least_wide or height < least_high):
-                smaller.add(opened.items[role].path)
+        _check_sizes(data, opened, small)
     except BadImage as error:
         problems.append(Problem(error.path, error.reason))
-    remarks = {path: _remarks(file, path in smaller) for path, file in opened.files.items() if not isinstance(file, MapFile)}
+    remarks = {path: _remarks(file, path in small) for path, file in opened.files.items() if not isinstance(file, MapFile)}
     for file in opened.files.values() if full else ():
         try:
             image = file.decode()
             if data.labels and file.path == opened.items["input"].path:
-                void = void_in(file.path, image, data.labels)
+                void, pixels = _void_pixels(file.path, image, data.labels), image.width * image.height
         except BadImage as error:
             problems.append(Problem(error.path, error.reason))
-    return _Examined(tuple(problems), remarks, void)
+    return _Examined(tuple(problems), remarks, void, pixels)
 
 
-def _remarks(image: ImageFile, smaller: bool) -> tuple[str, ...]:
-    """What is unusual about an image, as the end of a sentence about several."""
+def _check_sizes(data: ImageData, opened: OpenedFiles, small: set[str]) -> None:
+    """Add the paths of images smaller than the crop to ``small``. Raises ``BadImage`` for an unusable size."""
+    if traits_of(data.task).has_pairs:
+        check_pair(opened)
+    for role, item in opened.items.items():
+        data.check_size(opened, role)
+        (width, height), (crop_height, crop_width) = whole(opened.size(role), data.config), data.config.shape
+        if data.config.preprocess != "none" and (width < crop_width or height < crop_height):
+            small.add(item.path)
+
+
+def _remarks(image: ImageFile, small: bool) -> tuple[str, ...]:
+    """Unusual facts about an image, as the end of a sentence about several."""
     return tuple(
         text
         for text, applies in (
-            ("are transparent: laid on white", image.transparent),
+            ("are transparent: composited onto white", image.transparent),
             ("have 16 bits: scaled to 8", image.mode.startswith("I")),
             ("are grayscale: read as RGB", image.mode in ("1", "L", "LA")),
             ("are CMYK: converted to RGB", image.mode == "CMYK"),
-            ("are turned upright as EXIF says", image.turned),
-            ("are smaller than the crop: enlarged", smaller),
+            ("are rotated as EXIF says", image.rotated),
+            ("are smaller than the crop: enlarged", small),
         )
         if applies
     )
 
 
-def _counted(remarks: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    counts = Counter(remark for found in remarks for remark in found)
-    return tuple(f"{count} of {len(remarks)} images {remark}" for remark, count in counts.most_common())
+def _void_pixels(path: str, image: Image.Image, labels: Labels) -> dict[int, int]:
+    """Number of void pixels by value in a decoded label map. Raises ``BadImage`` if all pixels are void."""
+    pixels = np.asarray(image)
+    values, counts = np.unique(pixels[(pixels < 0) | (pixels >= len(labels.classes))], return_counts=True)
+    if counts.sum() == pixels.size:
+        raise BadImage(path, f"has no pixel of the {len(labels.classes)} classes; its values are {_listed(values.tolist())}")
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def _void_note(maps: Sequence[_Examined]) -> tuple[str, ...]:
+    """The share of void pixels in all maps, in one line; empty where there are none."""
+    counts = Counter[int]()
+    for result in maps:
+        counts.update(result.void)
+    if not counts:
+        return ()
+    share = counts.total() / sum(result.pixels for result in maps)
+    affected = sum(bool(result.void) for result in maps)
+    return (f"{affected} of {len(maps)} label maps have void pixels, {share:.2%} of all (values {_listed(sorted(counts))})",)
+
+
+def _listed(values: Sequence[int]) -> str:
+    return shortened([str(value) for value in values], most=5)
 
 
 def _problems(count: int) -> str:

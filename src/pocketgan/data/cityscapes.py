@@ -1,6 +1,6 @@
-"""The classes of Cityscapes: names, numbers and colors, and the way from the numbers in its files to those that count.
+"""The classes of Cityscapes: names, ids, colors, and the train ids that are evaluated.
 
-Facts of ``labels.py`` in the dataset's own scripts (https://github.com/mcordts/cityscapesScripts), as of Cordts et al. 2016.
+Values of ``labels.py`` in the data set's own scripts (https://github.com/mcordts/cityscapesScripts; Cordts et al. 2016).
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 IGNORED = -1
-"""The train id of every pixel that no figure counts."""
+"""Train id of pixels that no metric counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class CityscapesClass:
-    """One of the 35 classes that are annotated, 19 of which are trained and evaluated."""
+    """Annotated class; 19 of the 35 are trained and evaluated."""
 
     name: str
     id: int
-    """The value in ``*_labelIds.png``; -1 for license plates, which are never drawn there."""
+    """The value in ``*_labelIds.png``; -1 for license plates, which no file contains."""
     train_id: int
     """0 to 18, or -1 for a class that is ignored (its pixels in ``*_trainIds.png`` are 255)."""
     color: tuple[int, int, int]
@@ -66,10 +66,10 @@ CLASSES: tuple[CityscapesClass, ...] = (
 )
 """All classes by id, -1 to 33."""
 
-TRAINED: tuple[CityscapesClass, ...] = tuple(one for one in CLASSES if one.train_id != IGNORED)
-"""The 19 classes that count, by train id."""
+TRAINED: tuple[CityscapesClass, ...] = tuple(entry for entry in CLASSES if entry.train_id != IGNORED)
+"""The 19 evaluated classes, by train id."""
 
-_TRAIN_IDS = np.array([one.train_id for one in CLASSES], dtype=np.int64)
+_TRAIN_IDS = np.array([entry.train_id for entry in CLASSES], dtype=np.int64)
 
 
 def train_ids(ids: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -80,5 +80,5 @@ def train_ids(ids: NDArray[np.integer]) -> NDArray[np.int64]:
     first, last = CLASSES[0].id, CLASSES[-1].id
     if ids.size and not (first <= ids.min() and ids.max() <= last):
         raise ValueError(f"label ids of Cityscapes are {first} to {last}; found values from {ids.min()} to {ids.max()}")
-    found: NDArray[np.int64] = _TRAIN_IDS[ids.astype(np.int64) - first]
-    return found
+    train: NDArray[np.int64] = _TRAIN_IDS[ids.astype(np.int64) - first]
+    return train

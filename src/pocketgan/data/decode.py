@@ -1,4 +1,4 @@
-"""From a file to 8-bit RGB, whatever the file holds. Every failure names the file."""
+"""Decoding of image files to 8-bit RGB, and conversion between bytes and floats. Every failure names the file."""
 
 from __future__ import annotations
 
@@ -8,23 +8,30 @@ from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+import torch
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
 
 from pocketgan.data.geometry import Size
 
 Half = Literal["left", "right"]
+Pixels = NDArray[np.uint8]
+"""Decoded image: H x W x 3, RGB, 0 to 255."""
 
-_SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that swap width and height
-_DRAFT_GAP = 2  # a reduced JPEG keeps at least this many pixels for each pixel of the result
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_DRAFT_MARGIN = 2  # a reduced JPEG keeps at least this many pixels for each pixel of the result
+
+
+def to_float(bytes_NHWC: Tensor) -> Tensor:
+    """Bytes (N, H, W, 3) to network images: (N, 3, H, W), float32, ``x / 127.5 - 1``."""
+    return bytes_NHWC.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1.0)
+
+
+def to_bytes(images_NCHW: Tensor) -> Tensor:
+    """Network images to bytes (N, H, W, 3), the inverse of ``to_float``: clipped to [-1, 1] and rounded."""
+    scaled = images_NCHW.detach().to(torch.float32).clamp(-1.0, 1.0).add(1.0).mul_(127.5).round_()
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 class BadImage(ValueError):
@@ -36,32 +43,33 @@ class BadImage(ValueError):
 
 
 class ImageFile:
-    """What the header of an image file says; the pixels are decoded on demand. No file stays open.
+    """Header of an image file; the pixels are decoded on demand. No file stays open.
 
-    Raises ``BadImage`` for a missing, empty, damaged or foreign file.
+    Raises ``BadImage`` for a missing, empty or damaged file and for one of an unknown format.
     """
 
     filter = Image.Resampling.BICUBIC
-    """How the pixels are scaled."""
+    """Resampling filter for the pixels."""
 
     def __init__(self, path: str):
         self.path = path
-        with _naming(path), Image.open(path) as image:
+        with _errors_named(path), Image.open(path) as image:
             self._orientation = _orientation(image)
-            self._sideways = self._orientation in _SIDEWAYS
             self.mode = image.mode
             """Pillow's name of the pixel format in the file."""
             self.format = image.format
             """Pillow's name of the file format."""
-            self.transparent = _is_transparent(image)
-            """Whether pixels may be see-through."""
+            self.transparent = image.has_transparency_data
+            """True if pixels may be transparent."""
+            # Pillow states the upright size of a TIFF, and turns its pixels itself.
+            self._sideways = self._orientation in _ROTATED and image.format != "TIFF"
             self.size: Size = (image.height, image.width) if self._sideways else image.size
-            """Width and height when upright, in the file's own pixels."""
+            """Width and height of the upright image, in the file's own pixels."""
 
     @property
-    def turned(self) -> bool:
-        """Whether EXIF says that the image must be turned or mirrored to stand upright."""
-        return self._orientation in _UPRIGHT
+    def rotated(self) -> bool:
+        """True if EXIF asks for a rotation or a reflection."""
+        return 2 <= self._orientation <= 8
 
     def half_size(self) -> Size:
         """Size of each half of an aligned ``A|B`` image. Raises ``BadImage`` when the halves would differ."""
@@ -74,22 +82,22 @@ class ImageFile:
         """All pixels as upright 8-bit RGB; a JPEG may come at 1/2, 1/4 or 1/8 of its size.
 
         ``least`` is the size that the whole image will be scaled to; ``None`` decodes every pixel. 16-bit grayscale is
-        scaled to 8 bits, transparency is laid on white. Raises ``BadImage``.
+        scaled to 8 bits, transparency is composited onto white. Raises ``BadImage``.
         """
-        with _naming(self.path), Image.open(self.path) as image:
+        with _errors_named(self.path), Image.open(self.path) as image:
             if least is not None and image.format == "JPEG":
                 _reduce(image, (least[1], least[0]) if self._sideways else least)
             image.load()
-            return self._converted(image.transpose(_UPRIGHT[self._orientation]) if self.turned else image)
+            return self._converted(ImageOps.exif_transpose(image) if self.rotated else image)
 
     def _converted(self, image: Image.Image) -> Image.Image:
         return to_rgb(image)
 
 
 class MapFile(ImageFile):
-    """A file whose pixels are numbers: of classes, or of instances. ``decode`` gives them in Pillow's mode L or I.
+    """File of a label map or an instance map: integer pixels, decoded to Pillow's mode L or I.
 
-    Raises ``BadImage`` for a file whose pixels are colors, also if it looks gray, and for a JPEG, which changes numbers.
+    Raises ``BadImage`` for a file of colors, even gray ones, and for a JPEG, whose compression changes the values.
     """
 
     filter = Image.Resampling.NEAREST
@@ -103,7 +111,7 @@ class MapFile(ImageFile):
                 "palette PNG). Train with the task paired on colors, or convert them to numbers",
             )
         if self.format == "JPEG":
-            raise BadImage(path, "is a JPEG, whose compression changes the numbers of a label map: take PNG files")
+            raise BadImage(path, "is a JPEG, whose compression changes the numbers of a label map: use PNG files")
 
     def _converted(self, image: Image.Image) -> Image.Image:
         if self.mode.startswith("I"):
@@ -118,30 +126,24 @@ def half_of(image: Image.Image, half: Half) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow image as 8-bit RGB; 16-bit gray is divided by 257, transparency is laid on white.
+    """Any Pillow image as 8-bit RGB; 16-bit gray is divided by 257, transparency is composited onto white.
 
-    Raises ``ValueError`` for pixels of 32 bits, whose range no file states.
+    Raises ``ValueError`` for 32-bit pixels, whose range the file does not state.
     """
-    if image.mode == "RGB" and not _is_transparent(image):
-        return image
     if image.mode.startswith("I"):
         return _from_16_bit(image)
     if image.mode == "F":
         raise ValueError("has 32-bit float pixels of unknown range: save it as an 8-bit or 16-bit image")
-    if _is_transparent(image):
+    if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _orientation(image: Image.Image) -> int:
     if image.format == "PNG" and "exif" not in image.info:
         return 1  # Pillow would decode the whole image to look for EXIF at its end
     return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-
-
-def _is_transparent(image: Image.Image) -> bool:
-    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
@@ -152,15 +154,15 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
 
 
 def _reduce(image: Image.Image, least: Size) -> None:
-    """Let the JPEG decoder halve the size as often as leaves ``_DRAFT_GAP`` times ``least``, sides staying whole."""
+    """Let the JPEG decoder halve the size while ``_DRAFT_MARGIN`` times ``least`` remains and sides stay integers."""
     if image.width % 16 or image.height % 8:
         return  # a rounded side would shift the middle of an A|B image
-    image.draft(None, (least[0] * _DRAFT_GAP, least[1] * _DRAFT_GAP))
+    image.draft(None, (least[0] * _DRAFT_MARGIN, least[1] * _DRAFT_MARGIN))
 
 
 @contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Turn whatever a decoder raises on broken bytes into one ``BadImage``."""
+def _errors_named(path: str) -> Iterator[None]:
+    """Turn any exception of a decoder into one ``BadImage``."""
     try:
         yield
     except BadImage:
@@ -179,5 +181,5 @@ def _reason(path: str, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "is not an image that can be read"
     if isinstance(error, PermissionError):
-        return "may not be read (permission denied)"
+        return "cannot be read (permission denied)"
     return " ".join(str(error).split()) or type(error).__name__

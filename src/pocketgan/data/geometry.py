@@ -1,7 +1,7 @@
-"""Where the pixels that a network sees come from: scale, crop, mirror, kept apart from decoding.
+"""Scaling, cropping and mirroring of images, independent of decoding.
 
-A ``Geometry`` is planned once from the size of an image and can be applied to everything that lies under the same
-pixels: both images of a pair, or an image and its label map with another resampling filter.
+A ``Geometry`` is planned once from the size of an image and can be applied to everything with the same pixel grid: both
+images of a pair, or an image and its label map with another resampling filter.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Geometry:
 
     @property
     def least(self) -> Size | None:
-        """What the whole image may be decoded at without loss; None for every pixel, as of a square that is cut out."""
+        """Smallest lossless size to decode the whole image at; None for every pixel, as with a ``center``."""
         return self.scaled if self.center is None else None
 
 
 def whole(size: Size, config: DataConfig) -> Size:
-    """What all else is made of: an image of ``size``, or its central square where one is cut out.
+    """Size of an image before scaling: ``size``, or that of its central square with a ``center``.
 
     Raises ``ValueError`` when the image is smaller than that square.
     """
@@ -53,8 +53,8 @@ def whole(size: Size, config: DataConfig) -> Size:
         return size
     if min(size) < side:
         raise ValueError(
-            f"is {size[0]}x{size[1]}, smaller than the central {side}x{side} that center={side} cuts out: use a smaller one, "
-            "or leave it out"
+            f"is {size[0]}x{size[1]}, smaller than the central {side}x{side} that center={side} cuts out: use a smaller "
+            "center, or none"
         )
     return side, side
 
@@ -64,31 +64,29 @@ def plan(size: Size, config: DataConfig, rng: np.random.Generator | None) -> Geo
 
     Follows pytorch-CycleGAN-and-pix2pix: scale to ``load_shape``, cut a random part of ``shape``, mirror every second
     image; before all that, the ``center``. Raises ``ValueError`` when the image is smaller than the crop or the center, and
-    with ``scale_width`` when its proportion is not that of ``shape``: costs and latencies are stated for that, so what the
-    networks see must be that.
+    with ``scale_width`` when its proportion is not that of ``shape``, for which costs and latencies are stated.
     """
     size = whole(size, config)
     scaled = _scaled(size, config, training=rng is not None)
     crop = scaled if config.preprocess == "none" else config.shape[::-1]
-    room = scaled[0] - crop[0], scaled[1] - crop[1]
-    if min(room) < 0:
+    slack = scaled[0] - crop[0], scaled[1] - crop[1]
+    if min(slack) < 0:
         raise ValueError(
             f"is {size[0]}x{size[1]}, smaller than the {crop[0]}x{crop[1]} crop: use a smaller size or preprocess=resize"
         )
     if rng is None:
-        left, top, flip = room[0] // 2, room[1] // 2, False
+        left, top, flip = slack[0] // 2, slack[1] // 2, False
     else:
-        left, top = int(rng.integers(room[0] + 1)), int(rng.integers(room[1] + 1))
+        left, top = int(rng.integers(slack[0] + 1)), int(rng.integers(slack[1] + 1))
         flip = config.flip and bool(rng.integers(2))
     return Geometry(scaled, (left, top, left + crop[0], top + crop[1]), flip, config.center)
 
 
 def apply(image: Image.Image, geometry: Geometry, *, filter: Image.Resampling = Image.Resampling.BICUBIC) -> Image.Image:
-    """The part of ``image`` that ``geometry`` describes. The image may have been decoded at any reduced size, with a center
-    at its own alone.
+    """The part of ``image`` that ``geometry`` describes. Without a center, the image may have been decoded at a reduced size.
 
-    Only the crop is computed. It equals scaling first and cropping second, because the filter still sees the pixels
-    around the box; of what lies around a center it sees nothing.
+    Only the crop is computed. The result equals scaling first and cropping second, because the filter still reads the pixels
+    around the box; pixels around a center are not read.
     """
     if geometry.center is not None:
         image = _central(image, geometry.center)
@@ -97,7 +95,7 @@ def apply(image: Image.Image, geometry: Geometry, *, filter: Image.Resampling = 
     else:
         across, down = image.width / geometry.scaled[0], image.height / geometry.scaled[1]
         left, top, right, bottom = geometry.box
-        # The far edge must not leave the image by a rounding error: Pillow refuses such a box.
+        # Pillow rejects a box whose far edge leaves the image by a rounding error.
         box = left * across, top * down, min(right * across, image.width), min(bottom * down, image.height)
         part = image.resize(geometry.size, filter, box=box)
     return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if geometry.flip else part
@@ -110,14 +108,14 @@ def _central(image: Image.Image, side: int) -> Image.Image:
 
 def _scaled(size: Size, config: DataConfig, *, training: bool) -> Size:
     width, height = size
-    least_high, least_wide = config.load_shape if training else config.shape
+    least_height, least_width = config.load_shape if training else config.shape
     match config.preprocess:
         case "resize":
-            return least_wide, least_high
-        case "scale_shorter" if least_wide * height >= least_high * width:
-            return least_wide, max(least_high, round(height * least_wide / width))
+            return least_width, least_height
+        case "scale_shorter" if least_width * height >= least_height * width:
+            return least_width, max(least_height, round(height * least_width / width))
         case "scale_shorter":
-            return max(least_wide, round(width * least_high / height)), least_high
+            return max(least_width, round(width * least_height / height)), least_height
         case "scale_width":
             return config.size, _in_proportion(size, config)
         case "crop":
@@ -127,14 +125,16 @@ def _scaled(size: Size, config: DataConfig, *, training: bool) -> Size:
 
 
 def _in_proportion(size: Size, config: DataConfig) -> int:
-    """The height of ``shape`` if that is, to a multiple of 4, the image's own at the width of ``shape``."""
-    (width, height), (wanted, wide) = size, config.shape
-    if abs(height * wide / width - wanted) > _MULTIPLE / 2:
+    """The height of ``shape``; ``ValueError`` unless the image scaled to its width has about that height."""
+    (width, height), (target_height, target_width) = size, config.shape
+    own_height = height * target_width / width
+    if abs(own_height - target_height) > _MULTIPLE / 2:
         raise ValueError(
-            f"is {width}x{height}, at width {wide} {round(height * wide / width)} high and not {wanted} (size={wide}, "
-            f"aspect={config.aspect:g}): use aspect={width / height:.4g}, or preprocess=resize or scale_shorter"
+            f"is {width}x{height}: scaled to width {target_width} the height is {round(own_height)}, not {target_height} "
+            f"(size={target_width}, aspect={config.aspect:g}): use aspect={width / height:.4g}, or preprocess=resize or "
+            "scale_shorter"
         )
-    return wanted
+    return target_height
 
 
 def _rounded(length: float) -> int:

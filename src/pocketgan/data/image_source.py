@@ -1,39 +1,33 @@
-"""Where raw images come from: files, or a built-in drawing."""
+"""Raw images from files: opened by index, then decoded, scaled and cut."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pocketgan.core.tasks import TaskName
-from pocketgan.data.decode import BadImage, ImageFile, half_of
+from pocketgan.data.config import Role
+from pocketgan.data.decode import BadImage, ImageFile, MapFile, half_of
 from pocketgan.data.geometry import Geometry, Size, apply
 from pocketgan.data.labels import Labels
 from pocketgan.data.listing import Item, Listing
 
-Role = Literal["input", "target"]
 Values = NDArray[Any]
 """H x W x 3 bytes of an image; or of a label map H x W x 1 classes, or x 2 with instances, of an integer type."""
 
 
-def leading_role(task: TaskName) -> Role:
-    """The side whose images are counted and named: the sources, or, where those are numbers, the targets."""
-    return "target" if task == "unconditional" else "input"
-
-
 class Opened(Protocol):
-    """Images whose sizes are known and whose pixels are still to be made."""
+    """Images of known size whose pixels are not decoded yet."""
 
     def size(self, role: Role) -> Size:
         """Width and height before any scaling."""
         ...
 
     def pixels(self, geometries: Mapping[Role, Geometry]) -> dict[Role, Values]:
-        """The parts of the images that the geometries describe, as RGB; of label maps, the numbers."""
+        """The parts of the images that the geometries describe."""
         ...
 
 
@@ -43,13 +37,10 @@ class ImageSource(Protocol):
     names: tuple[str, ...]
     counts: dict[Role, int]
     kind: str
+    labels: Labels | None
+    """Classes of the inputs if those are label maps."""
 
-    @property
-    def labels(self) -> Labels | None:
-        """What the sources mean if they are label maps."""
-        ...
-
-    def open(self, wanted: Mapping[Role, int]) -> Opened:
+    def open(self, indices: Mapping[Role, int]) -> Opened:
         """Open the images at these indices. Raises ``BadImage``."""
         ...
 
@@ -57,30 +48,37 @@ class ImageSource(Protocol):
 class FileImages:
     """Images from files; a file that holds both halves of a pair is decoded once."""
 
-    labels: Labels | None = None
+    def __init__(self, listing: Listing):
+        self.names, self.kind, self.labels = listing.names, listing.kind, listing.labels
+        self._items, self._instances = listing.items, listing.instances
+        self.counts = {role: len(items) for role, items in listing.items.items()}
 
-    def __init__(self, listing: Listing, task: TaskName):
-        self.names, self.kind = listing.names, listing.kind
-        self._items: dict[Role, tuple[Item, ...]] = {leading_role(task): listing.sources}
-        if listing.targets:
-            self._items["target"] = listing.targets
-        self.counts = {role: len(items) for role, items in self._items.items()}
-
-    def item(self, role: Role, index: int) -> Item:
-        """The file behind an image."""
-        return self._items[role][index]
-
-    def open(self, wanted: Mapping[Role, int]) -> OpenedFiles:
-        """Read the headers of the files."""
-        items = {role: self._items[role][index] for role, index in wanted.items()}
-        return OpenedFiles(items, {path: ImageFile(path) for path in {item.path for item in items.values()}})
+    def open(self, indices: Mapping[Role, int]) -> OpenedFiles:
+        """Read the headers of the files. Raises ``BadImage``."""
+        items = {role: self._items[role][index] for role, index in indices.items()}
+        files: dict[str, ImageFile] = {}
+        for role, item in items.items():
+            if item.path not in files:
+                files[item.path] = MapFile(item.path) if self.labels and role == "input" else ImageFile(item.path)
+        has_instances = bool(self._instances) and "input" in indices
+        return OpenedFiles(items, files, MapFile(self._instances[indices["input"]].path) if has_instances else None)
 
 
 class OpenedFiles:
-    """Files whose headers have been read."""
+    """Files whose headers have been read.
 
-    def __init__(self, items: Mapping[Role, Item], files: Mapping[str, ImageFile]):
-        self.items, self.files = items, files
+    Raises ``BadImage`` when the instance map has another size than the label map.
+    """
+
+    def __init__(self, items: Mapping[Role, Item], files: Mapping[str, ImageFile], instances: MapFile | None = None):
+        self.items, self.files, self._instances = items, files, instances
+        if instances is None:
+            return
+        self.files = {**files, instances.path: instances}
+        (width, height), (map_width, map_height) = instances.size, self.size("input")
+        if (width, height) != (map_width, map_height):
+            reason = f"is {width}x{height} but its label map {items['input'].path} is {map_width}x{map_height}"
+            raise BadImage(instances.path, f"{reason}: both must have the same size")
 
     def size(self, role: Role) -> Size:
         """Width and height of the image: of its half, in an aligned file."""
@@ -91,17 +89,36 @@ class OpenedFiles:
     def pixels(self, geometries: Mapping[Role, Geometry]) -> dict[Role, Values]:
         """Decode every file once, no larger than needed, and cut out the parts."""
         decoded: dict[str, Image.Image] = {}
+        values: dict[Role, Values] = {}
         for role, item in self.items.items():
+            file, geometry = self.files[item.path], geometries[role]
             if item.path not in decoded:
-                least = geometries[role].least
+                least = geometry.least
                 if least is not None and item.half:
                     least = 2 * least[0], least[1]
-                decoded[item.path] = self.files[item.path].decode(least=least)
-        return {role: self._part(item, decoded[item.path], geometries[role]) for role, item in self.items.items()}
+                decoded[item.path] = file.decode(least=least)
+            image = half_of(decoded[item.path], item.half) if item.half else decoded[item.path]
+            values[role] = prepared(image, geometry, file.filter)
+            if isinstance(file, MapFile):
+                instances = self._instances
+                values[role] = packed(
+                    values[role], None if instances is None else prepared(instances.decode(), geometry, file.filter)
+                )
+        return values
 
-    def _part(self, item: Item, whole: Image.Image, geometry: Geometry) -> Values:
-        image = half_of(whole, item.half) if item.half else whole
-        return prepared(image, geometry, self.files[item.path].filter)
+
+class SubsetImages:
+    """Images of another source at the indices of a range for each role."""
+
+    def __init__(self, source: ImageSource, ranges: Mapping[Role, range]):
+        self._source, self._ranges = source, ranges
+        self.names = tuple(source.names[index] for index in next(iter(ranges.values())))
+        self.counts: dict[Role, int] = {role: len(own) for role, own in ranges.items()}
+        self.kind, self.labels = source.kind, source.labels
+
+    def open(self, indices: Mapping[Role, int]) -> Opened:
+        """Open the images at these indices of the subset."""
+        return self._source.open({role: self._ranges[role][index] for role, index in indices.items()})
 
 
 def prepared(image: Image.Image, geometry: Geometry, filter: Image.Resampling) -> Values:
@@ -110,15 +127,16 @@ def prepared(image: Image.Image, geometry: Geometry, filter: Image.Resampling) -
 
 
 def packed(maps: Values, instances: Values | None) -> Values:
-    """Label maps and instance maps H x W as one array H x W x 1 or x 2, so that they travel as one."""
+    """Label maps and instance maps H x W as one array H x W x 1 or x 2."""
     return np.stack([maps] if instances is None else [maps, instances], axis=-1)
 
 
 def check_pair(files: OpenedFiles) -> None:
-    """Raises ``BadImage`` when the two images of a pair differ in size."""
-    source, target = files.size("input"), files.size("target")
-    if source != target:
-        here, there = files.items["input"].path, files.items["target"].path
+    """Raise ``BadImage`` when the two images of a pair differ in size."""
+    (width, height), (target_width, target_height) = files.size("input"), files.size("target")
+    if (width, height) != (target_width, target_height):
         raise BadImage(
-            here, f"is {source[0]}x{source[1]} but its partner {there} is {target[0]}x{target[1]}: a pair has one size"
+            files.items["input"].path,
+            f"is {width}x{height} but its partner {files.items['target'].path} is {target_width}x{target_height}: a pair has "
+            "one size",
         )

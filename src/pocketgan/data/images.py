@@ -1,58 +1,53 @@
-"""``open_data``: from a configuration to images, one at a time."""
+"""Data sets: from a configuration to images, one at a time."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pocketgan.core.tasks import TaskName
+from pocketgan.core.inputs import Shape
+from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.builtin import BUILTIN, SyntheticImages
-from pocketgan.data.config import DataConfig, Split, crosses, has_pairs
-from pocketgan.data.decode import BadImage
+from pocketgan.data.config import DataConfig, Role, Split, counted_role
+from pocketgan.data.decode import BadImage, ImageFile, to_float
 from pocketgan.data.geometry import Geometry, plan, whole
-from pocketgan.data.image_source import FileImages, ImageSource, Opened, OpenedFiles, Role, Values, check_pair, leading_role
-from pocketgan.data.label_images import LabelImages
-from pocketgan.data.label_listing import list_labels
+from pocketgan.data.image_source import FileImages, ImageSource, Opened, OpenedFiles, SubsetImages, Values, check_pair
 from pocketgan.data.labels import Labels
-from pocketgan.data.listing import list_files
-from pocketgan.data.values import to_float
+from pocketgan.data.layout import locate, locate_labels
+from pocketgan.data.listing import Item, is_aligned, list_files, pair_names
 
 _SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def open_data(config: DataConfig, task: TaskName, split: Split) -> ImageData:
-    """The images of ``split`` for ``task``; only names are read now, pixels when they are asked for.
+    """The images of ``split`` for ``task``; only names are read now, pixels on demand.
 
-    ``task`` is ``paired`` (source and target at the same index show the same), ``unpaired`` (any target goes with any
-    source; pairs may be read so, too), ``multimodal`` (the same), ``labels`` (the source is the label map of the target),
-    ``unconditional`` (targets only: the sources are numbers, see `ImageData.drawing`) or ``inputs`` (sources only;
+    ``task`` is ``paired`` (input and target at the same index form a pair), ``unpaired`` (any target goes with any input;
+    pairs may be read this way, too), ``multimodal`` (the same), ``labels`` (the input is the label map of the target),
+    ``unconditional`` (targets only: the inputs are latents, see `ImageData.with_latents`) or ``inputs`` (inputs only;
     ``direction`` chooses the side, of label maps only ``BtoA``, the photos). The split ``test`` is test/, else val/, else,
     with a warning, the training images.
 
     Raises ``ValueError`` when the folder, a side or a partner is missing, or when the set does not fit the task.
     """
-    if task == "labels" and config.direction == "BtoA":
-        raise ValueError("direction=BtoA: in the task labels the source is the label map, whatever its side; leave it out")
+    if traits_of(task).reads_labels and config.direction == "BtoA":
+        raise ValueError("direction=BtoA: in the task labels the input is always the label map; leave the direction out")
     if config.path in BUILTIN:
         return ImageData(config, task, split, SyntheticImages(config, task, split))
-    if task == "labels":
-        labelled = list_labels(config, split)
-        source: ImageSource = LabelImages(labelled)
-        fallback = labelled.fallback
-    else:
-        listing = list_files(config, task, split)
-        source, fallback = FileImages(listing, task), listing.place.fallback
+    listing = list_files(config, task, split)
     note = ""
-    if fallback:
+    if listing.fallback:
         note = "no test images: evaluated on the training images"
-        if task != "inputs":
+        if traits_of(task).has_targets:
             warnings.warn(f"{config.path} has {note}; add a test or val folder", stacklevel=2)
-    return ImageData(config, task, split, source, note=note)
+    return ImageData(config, task, split, FileImages(listing), note=note)
 
 
 class ImageData:
@@ -66,79 +61,78 @@ class ImageData:
         source: ImageSource,
         *,
         note: str = "",
-        drawn: Mapping[str, int] | None = None,
+        latents: Mapping[str, int] | None = None,
         count: int | None = None,
     ):
         self.config, self.task, self.split = config, task, split
         self.source = source
         self.note = note
-        """What is unusual about these images, in one line; mostly empty."""
-        self.drawn: Mapping[str, int] = drawn or {}
-        """``{name: how many}`` numbers that come with every image, as `drawing` says."""
+        """Unusual facts about these images, in one line; mostly empty."""
+        self.latents: Mapping[str, int] = latents or {}
+        """``{name: length}`` of the latents that come with every image."""
         self._count = count
 
-    def drawing(self, drawn: Mapping[str, int], *, count: int | None = None) -> ImageData:
-        """The same images, and with each of them ``{name: how many}`` standard normal numbers, as a generator reads them.
+    def with_latents(self, latents: Mapping[str, int], *, count: int | None = None) -> ImageData:
+        """The same images, each with latents ``{name: length}``: standard normal numbers, the inputs of a generator.
 
-        Like the augmentation they depend on the seed and the step alone; without augmentation, on the index. In the task
-        ``unconditional`` they are the sources; ``count`` of them, without any targets, are what is generated to be evaluated.
+        Like the augmentation, latents depend on the seed and the step alone; without augmentation, on the index. In the task
+        ``unconditional`` they are the inputs; ``count`` latents, without any targets, make the images to evaluate.
         """
-        return ImageData(self.config, self.task, self.split, self.source, note=self.note, drawn=drawn, count=count)
+        return ImageData(self.config, self.task, self.split, self.source, note=self.note, latents=latents, count=count)
 
     @property
     def labels(self) -> Labels | None:
-        """What the sources mean in the task ``labels``."""
+        """Classes of the inputs in the task ``labels``."""
         return self.source.labels
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the sources: the paths inside their folder, without endings."""
+        """Names of the inputs (targets, if those are latents): the paths inside their folder, without extension."""
         return self.source.names
 
     @property
     def counts(self) -> dict[Role, int]:
-        """How many different images there are of each side."""
+        """Number of different images of each role."""
         return self.source.counts
 
     def __len__(self) -> int:
-        """Images an epoch: the sources; in unpaired training the larger side, as published."""
+        """Images an epoch: the inputs; in unpaired training the larger side, as published."""
         if self._count is not None:
             return self._count
-        if crosses(self.task) and self.split == "train":
+        if traits_of(self.task).any_target and self.split == "train":
             return max(self.counts.values())
         return len(self.names)
 
     def name(self, index: int) -> str:
-        """The name of the source at ``index``."""
+        """The name of the input at ``index``."""
         return self.names[index % len(self.names)]
 
     def load(self, index: int, rng: np.random.Generator | None) -> dict[str, Values]:
-        """The images at ``index``: ``input`` and (except for ``inputs``) ``target``, each H x W x 3, uint8, RGB; the numbers
-        that are drawn with them, float32, by their own names.
+        """The images at ``index``: ``input`` and (except for ``inputs``) ``target``, each H x W x 3, uint8, RGB; and their
+        latents, float32, by name.
 
-        A label map is H x W x 1 numbers of classes, or x 2 with numbers of instances, uint8 or int32.
+        A label map is H x W x 1 class numbers, or x 2 with instance numbers, uint8 or int32.
 
-        ``rng`` draws the augmentation and, in an unpaired task, the target; without it there is no augmentation and the
-        target is the one at ``index``, counted round. Raises ``BadImage`` (a ``ValueError``) naming the file.
+        ``rng`` draws the augmentation and, in an unpaired task, the target; without ``rng`` there is no augmentation and the
+        target is the one at ``index``, modulo their number. Raises ``BadImage`` (a ``ValueError``) naming the file.
         """
-        found: dict[str, Values] = {}
+        values: dict[str, Values] = {}
         if self._count is None:
-            opened = self.source.open(self._wanted(index, rng))
-            found.update((str(role), own) for role, own in opened.pixels(self._geometries(opened, rng)).items())
-        own = rng if rng is not None else np.random.default_rng((_SPLITS.index(self.split), index))
-        return found | {name: own.standard_normal(length, dtype=np.float32) for name, length in self.drawn.items()}
+            opened = self.source.open(self._indices(index, rng))
+            values.update((str(role), image) for role, image in opened.pixels(self._geometries(opened, rng)).items())
+        generator = rng if rng is not None else np.random.default_rng((_SPLITS.index(self.split), index))
+        return values | {name: generator.standard_normal(length, dtype=np.float32) for name, length in self.latents.items()}
 
     def floats(self, role: str, values: Tensor) -> Tensor:
-        """A stack of what ``load`` gives for a role, as networks see it: images in [-1, 1], label maps as channels."""
-        if role in self.drawn:
+        """Network inputs from a stack of `load`'s values of a role: images in [-1, 1], label maps as channels."""
+        if role in self.latents:
             return values
         if self.labels is None or role == "target":
             return to_float(values)
         return self.labels.one_hot(values[..., 0], values[..., 1] if self.labels.edges else None)
 
     def label_target(self, index: int) -> NDArray[np.int64]:
-        """The label map at ``index`` at its file's own size, H x W, or its ``center``: classes as they are evaluated, -1 where
-        none is.
+        """The label map at ``index`` at its file's own size or its ``center``, H x W: evaluated classes, -1 for ignored pixels.
 
         Raises ``BadImage`` naming the file.
         """
@@ -149,43 +143,43 @@ class ImageData:
         return self.labels.label_target(opened.pixels({"input": everything})["input"][..., 0])
 
     def check_size(self, opened: Opened, role: Role) -> None:
-        """Raises ``BadImage`` when an opened image is too small to be prepared."""
+        """Raise ``BadImage`` when an opened image is too small to be prepared."""
         self._plan(opened, role, None)
 
     def describe(self) -> str:
-        """One line for people: what is read, from where, and how it is prepared."""
+        """Description in one line: content, location and preparation."""
         config = self.config
         sides = " and ".join(f"{count} {role}s" for role, count in self.counts.items())
-        count = f"{self.counts['input']} pairs" if has_pairs(self.task) else sides
-        direction = config.direction if {"input", "target"} <= set(self.counts) and self.labels is None else ""
+        count = f"{self.counts['input']} pairs" if traits_of(self.task).has_pairs else sides
+        direction = config.direction if len(self.counts) == 2 and self.labels is None else ""
         parts = (f"{config.path} ({self.split}): {count}", self.source.kind, direction, self._preparation(), self.note)
         return ", ".join(part for part in parts if part)
 
     def _preparation(self) -> str:
         config = self.config
         load_shape = config.load_shape if self.split == "train" else config.shape
-        loaded, seen = (f"{width}x{height}" for height, width in (load_shape, config.shape))
+        loaded, cropped = (f"{width}x{height}" for height, width in (load_shape, config.shape))
         steps = {
-            "resize": f"scaled to {loaded}" + (f", cropped to {seen}" if load_shape != config.shape else ""),
-            "scale_shorter": f"scaled in proportion to cover {loaded}, cropped to {seen}",
-            "scale_width": f"scaled in proportion to {seen}",
-            "crop": f"cropped to {seen}",
+            "resize": f"scaled to {loaded}" + (f", cropped to {cropped}" if load_shape != config.shape else ""),
+            "scale_shorter": f"scaled in proportion to cover {loaded}, cropped to {cropped}",
+            "scale_width": f"scaled in proportion to {cropped}",
+            "crop": f"cropped to {cropped}",
             "none": "at their own size",
         }[config.preprocess]
         center = f"the central {config.center}x{config.center} cut out, " if config.center else ""
         return center + steps + (", mirrored at random" if config.flip and self.split == "train" else "")
 
-    def _wanted(self, index: int, rng: np.random.Generator | None) -> dict[Role, int]:
-        wanted: dict[Role, int] = {leading_role(self.task): index % len(self.names)}
-        if has_pairs(self.task):
-            wanted["target"] = wanted["input"]
-        elif crosses(self.task):
+    def _indices(self, index: int, rng: np.random.Generator | None) -> dict[Role, int]:
+        indices: dict[Role, int] = {counted_role(self.task): index % len(self.names)}
+        if traits_of(self.task).has_pairs:
+            indices["target"] = indices["input"]
+        elif traits_of(self.task).any_target:
             targets = self.counts["target"]
-            wanted["target"] = index % targets if rng is None else int(rng.integers(targets))
-        return wanted
+            indices["target"] = index % targets if rng is None else int(rng.integers(targets))
+        return indices
 
     def _geometries(self, opened: Opened, rng: np.random.Generator | None) -> Mapping[Role, Geometry]:
-        if has_pairs(self.task):
+        if traits_of(self.task).has_pairs:
             if isinstance(opened, OpenedFiles):
                 check_pair(opened)
             shared = self._plan(opened, "input", rng)
@@ -199,3 +193,57 @@ class ImageData:
         except ValueError as error:
             path = opened.items[role].path if isinstance(opened, OpenedFiles) else self.config.path
             raise BadImage(path, str(error)) from None
+
+
+def hold_out(data: ImageData, count: int) -> tuple[ImageData, ImageData]:
+    """``(training part, held-out part)``: the last ``count`` images of each role are held out.
+
+    Raises ``ValueError`` where less than one image would be left of a role.
+    """
+    least = min(data.counts.values())
+    if not 0 < count < least:
+        raise ValueError(f"{count} images to hold out of {least}: hold out fewer, at most {least - 1}")
+
+    def part(ranges: Mapping[Role, range]) -> ImageData:
+        source = SubsetImages(data.source, ranges)
+        return ImageData(data.config, data.task, data.split, source, note=data.note, latents=data.latents)
+
+    return (
+        part({role: range(size - count) for role, size in data.counts.items()}),
+        part({role: range(size - count, size) for role, size in data.counts.items()}),
+    )
+
+
+def first_images(path: str, shape: Shape, *, most: int) -> Tensor:
+    """The image in a file, or up to ``most`` of a folder (its test images, if any): N x 3 x H x W in [-1, 1].
+
+    Raises ``ValueError`` when nothing exists at ``path``, and ``BadImage`` naming a file that cannot be read.
+    """
+    height, width = shape
+    config = DataConfig(path=path, size=width, aspect=width / height, workers=0)
+    if Path(path).is_file():
+        opened = OpenedFiles({"input": Item(path)}, {path: ImageFile(path)})
+        images = [opened.pixels({"input": plan(opened.size("input"), config, None)})["input"]]
+    else:
+        data = open_data(config, "inputs", "test")
+        images = [data.load(index, None)["input"] for index in range(min(most, len(data)))]
+    return to_float(torch.from_numpy(np.stack(images)))
+
+
+def guess_task(config: DataConfig, *, alone: TaskName = "unpaired") -> TaskName:
+    """The task that a data set fits, from the layout and names of its folders; ``alone`` if only one side exists."""
+    if config.path in BUILTIN:
+        return BUILTIN[config.path]
+    root = Path(config.path)
+    if any(locate_labels(root, split) for split in _SPLITS):
+        return "labels"
+    try:
+        place = locate(root, "train")
+    except ValueError:
+        place = locate(root, "test")
+    if place.shared is not None:
+        return "paired" if is_aligned(place.files("A"), config, "inputs") else "inputs"
+    if not all(folder.is_dir() for folder in place.sides.values()):
+        return alone
+    names = {side: set(pair_names(place, side)) for side in place.sides}
+    return "paired" if names["A"] & names["B"] else "unpaired"

@@ -1,137 +1,199 @@
-"""Which files make the sources and targets of a task."""
+"""Files of the inputs and targets of a task."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pocketgan.core.tasks import TaskName
-from pocketgan.data.config import DataConfig, Split
+from pocketgan.core.tasks import TaskName, traits_of
+from pocketgan.data.config import DataConfig, Role, Split
 from pocketgan.data.decode import BadImage, Half, ImageFile
-from pocketgan.data.folders import shortened, stems
-from pocketgan.data.label_layout import locate_labels
-from pocketgan.data.layout import Place, SearchTarget, locate
+from pocketgan.data.labels import Labels, cityscapes, known_labels, named_in, unknown_classes
+from pocketgan.data.layout import LabelPlace, Place, Side, bare_name, locate, locate_labels, names_of, no_labels, shortened
 
-_ALONE = ("inputs", "unconditional")  # of one side
 _PROBED = 8  # files whose shape decides whether a folder holds A|B images
+_HALVES: dict[Side, Half] = {"A": "left", "B": "right"}
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image: a file, or one half of an aligned file."""
+    """Image: a file, or one half of an aligned file."""
 
     path: str
-    half: Half | None
+    half: Half | None = None
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of one task and split. For a pair, source and target stand at the same index."""
+    """Files of one task and split; the files of a pair have the same index."""
 
     kind: str
-    place: Place
+    """Layout, in words."""
     names: tuple[str, ...]
-    sources: tuple[Item, ...]
-    targets: tuple[Item, ...]
-    """Empty for the tasks of one side: ``inputs``, and ``unconditional``, whose images are the sources here."""
+    items: dict[Role, tuple[Item, ...]]
+    """Targets alone for the task ``unconditional``, inputs alone for ``inputs``, else both."""
+    fallback: bool
+    """True if evaluation has to use the training images."""
+    labels: Labels | None = None
+    """Classes of the inputs in the task ``labels``."""
+    instances: tuple[Item, ...] = ()
+    """Instance maps of the inputs, if there are any."""
+
+
+class MissingPartners(ValueError):
+    """Files without their partners: ``reasons`` by path."""
+
+    def __init__(self, root: Path, reasons: dict[str, str]):
+        lines = [f"{path} {reason}" for path, reason in reasons.items()]
+        super().__init__(
+            f"{root}: label maps, photos and instance maps are matched by name; {len(lines)} missing: {shortened(lines)}. Add "
+            "them, or remove their counterparts"
+        )
+        self.reasons = reasons
 
 
 def list_files(config: DataConfig, task: TaskName, split: Split) -> Listing:
-    """The files that ``task`` needs. Raises ``ValueError`` for an empty side and for names without a partner."""
+    """Files for ``task``. Raises ``ValueError`` for an empty side and for names without a partner."""
+    if traits_of(task).reads_labels:
+        return list_labels(config, split)
     root = Path(config.path).expanduser()
-    labelled = locate_labels(root, split)
-    if labelled is not None and task == "unconditional" and config.direction == "BtoA":
-        raise ValueError("direction=BtoA: of label maps and photos, images from numbers are the photos; leave it out")
-    if labelled is not None and task != "unconditional" and (task != "inputs" or config.direction != "BtoA"):
+    labeled = locate_labels(root, split)
+    if labeled is not None and traits_of(task).reads_latents and config.direction == "BtoA":
         raise ValueError(
-            f"{config.path} holds label maps and photos, but the task is {task}: take the task labels, or inputs with "
+            "direction=BtoA: of label maps and photos, an unconditional generator makes the photos; leave the direction out"
+        )
+    if (
+        labeled is not None
+        and not traits_of(task).reads_latents
+        and (traits_of(task).has_targets or config.direction != "BtoA")
+    ):
+        raise ValueError(
+            f"{config.path} holds label maps and photos, but the task is {task}: use the task labels, or inputs with "
             "direction=BtoA for the photos alone"
         )
-    place = labelled.sides(root, split) if labelled else locate(root, split)
-    source: SearchTarget = "A" if config.direction == "AtoB" else "B"
-    target: SearchTarget = "B" if source == "A" else "A"
-    if task == "unconditional":
-        source = target
+    place = labeled.sides(root, split) if labeled else locate(root, split)
+    sides: dict[Role, Side] = {"input": "A", "target": "B"} if config.direction == "AtoB" else {"input": "B", "target": "A"}
+    if traits_of(task).has_one_side:
+        role: Role = "input" if not traits_of(task).has_targets else "target"
+        sides = {role: sides[role]}
     if place.shared is not None:
-        return _shared(place, config, task, source)
-    if task == "paired":
-        return _pairs(place, config, source, target)
-    names, sources = _one_side(place, source, config.limit)
-    if task in _ALONE:
-        return Listing(f"folder {place.sides[source].relative_to(place.root).as_posix()}", place, names, sources, ())
-    return Listing(_kind(place), place, names, sources, _one_side(place, target, config.limit)[1])
+        return _list_shared(place, place.shared, config, task, sides)
+    if traits_of(task).has_pairs:
+        return _list_pairs(place, config, sides)
+    paths = {role: place.files(side)[: config.limit] for role, side in sides.items()}
+    first = next(iter(sides))
+    return Listing(
+        _kind(place) if len(sides) > 1 else f"folder {place.sides[sides[first]].relative_to(place.root).as_posix()}",
+        names_of(paths[first], place.sides[sides[first]]),
+        {role: tuple(map(Item, own)) for role, own in paths.items()},
+        place.fallback,
+    )
 
 
-def _shared(place: Place, config: DataConfig, task: TaskName, source: SearchTarget) -> Listing:
-    assert place.shared is not None
-    paths = place.files(source)[: config.limit]
-    names = stems(paths, str(place.shared))
+def _list_shared(place: Place, folder: Path, config: DataConfig, task: TaskName, sides: dict[Role, Side]) -> Listing:
+    paths = place.files("A")[: config.limit]
+    names = names_of(paths, folder)
     if is_aligned(paths, config, task):
-        halves: tuple[Half, Half] = ("left", "right") if source == "A" else ("right", "left")
-        sources, others = (tuple(Item(path, half) for path in paths) for half in halves)
-        if task in _ALONE:
-            return Listing(f"side {source} of aligned A|B files", place, names, sources, ())
-        return Listing("aligned A|B", place, names, sources, others)
-    if task not in _ALONE:
+        kind = "aligned A|B" if len(sides) > 1 else f"side {next(iter(sides.values()))} of aligned A|B files"
+        items = {role: tuple(Item(path, _HALVES[side]) for path in paths) for role, side in sides.items()}
+        return Listing(kind, names, items, place.fallback)
+    if len(sides) > 1:
         raise ValueError(
-            f"{place.shared} holds single images, but the task is {task}: put the two sides into "
-            f"{place.split or 'train'}A and {place.split or 'train'}B, or set aligned=true if each file is A|B"
+            f"{folder} holds single images, but the task is {task}: put the two sides into {place.split or 'train'}A and "
+            f"{place.split or 'train'}B, or set aligned=true if each file is A|B"
         )
-    return Listing("single images", place, names, tuple(Item(path, None) for path in paths), ())
+    return Listing("single images", names, {role: tuple(map(Item, paths)) for role in sides}, place.fallback)
 
 
 def is_aligned(paths: tuple[str, ...], config: DataConfig, task: TaskName) -> bool:
-    """Whether each of the files holds A and B side by side."""
+    """True if each of the files holds A and B side by side."""
     if config.aligned is not None:
         return config.aligned
-    return task == "paired" or all(_is_double(path, config.aspect) for path in paths[:_PROBED])
+    return traits_of(task).has_pairs or all(_is_double(path, config.aspect) for path in paths[:_PROBED])
 
 
 def _is_double(path: str, aspect: float) -> bool:
     try:
         width, height = ImageFile(path).size
     except BadImage:
-        return True  # a damaged file decides nothing here; it is named when it is checked or read
+        return True  # a damaged file decides nothing here; checking or reading names it
     return width == round(2 * height * aspect)
 
 
-def _pairs(place: Place, config: DataConfig, source: SearchTarget, target: SearchTarget) -> Listing:
-    sources, targets = keys_of(place, source), keys_of(place, target)
-    lonely = [f"{place.sides[target]}/{key}" for key in sources if key not in targets]
-    lonely += [f"{place.sides[source]}/{key}" for key in targets if key not in sources]
-    if lonely:
+def _list_pairs(place: Place, config: DataConfig, sides: dict[Role, Side]) -> Listing:
+    inputs, targets = (pair_names(place, side) for side in sides.values())
+    missing = [f"{place.sides[sides['target']]}/{name}" for name in inputs if name not in targets]
+    missing += [f"{place.sides[sides['input']]}/{name}" for name in targets if name not in inputs]
+    if missing:
         raise ValueError(
-            f"{place.root}: pairs need the same names on both sides; {len(lonely)} missing: "
-            f"{shortened(lonely)}. Add them, remove their counterparts, or train unpaired"
+            f"{place.root}: pairs need the same names on both sides; {len(missing)} missing: "
+            f"{shortened(missing)}. Add them, remove their counterparts, or train unpaired"
         )
-    names = tuple(sources)[: config.limit]
-    kind = f"{_kind(place)}, paired by name"
-    return Listing(
-        kind, place, names, tuple(Item(sources[n], None) for n in names), tuple(Item(targets[n], None) for n in names)
-    )
+    names = tuple(inputs)[: config.limit]
+    items: dict[Role, tuple[Item, ...]] = {
+        "input": tuple(Item(inputs[name]) for name in names),
+        "target": tuple(Item(targets[name]) for name in names),
+    }
+    return Listing(f"{_kind(place)}, paired by name", names, items, place.fallback)
 
 
-def keys_of(place: Place, side: SearchTarget) -> dict[str, str]:
+def pair_names(place: Place, side: Side) -> dict[str, str]:
     """``{name of the pair: path}`` of one side. ``3_A`` and ``3_B`` are the pair ``3``, as published scripts write."""
-    paths = place.files(side)
-    keys = [key.removesuffix(f"_{side}") for key in _bare(paths, str(place.sides[side]))]
-    found: dict[str, str] = {}
-    for key, path in zip(keys, paths, strict=True):
-        if key in found:
-            raise ValueError(f"{found[key]} and {path} have the same name: a pair needs one image on each side")
-        found[key] = path
-    return found
-
-
-def _bare(paths: tuple[str, ...], folder: str) -> list[str]:
-    return [os.path.splitext(Path(os.path.relpath(path, folder)).as_posix())[0] for path in paths]
-
-
-def _one_side(place: Place, side: SearchTarget, limit: int | None) -> tuple[tuple[str, ...], tuple[Item, ...]]:
-    paths = place.files(side)[:limit]
-    return stems(paths, str(place.sides[side])), tuple(Item(path, None) for path in paths)
+    paths: dict[str, str] = {}
+    for path in place.files(side):
+        name = bare_name(path, place.sides[side]).removesuffix(f"_{side}")
+        if name in paths:
+            raise ValueError(f"{paths[name]} and {path} have the same name: a pair needs one image on each side")
+        paths[name] = path
+    return paths
 
 
 def _kind(place: Place) -> str:
     return "two folders " + " and ".join(path.relative_to(place.root).as_posix() for path in place.sides.values())
+
+
+def list_labels(config: DataConfig, split: Split) -> Listing:
+    """Label maps (inputs), photos (targets) and instance maps of a split, with the classes of the label maps.
+
+    Raises ``ValueError`` when there are none, when the meaning of their values is not stated, when only some splits have
+    instance maps, and (as ``MissingPartners``) for files without partners.
+    """
+    root = Path(config.path).expanduser()
+    place = locate_labels(root, split)
+    if place is None:
+        raise ValueError(no_labels(root, split))
+    photos, maps, instances = (folder.by_name() for folder in (place.photos, place.maps, place.instances))
+    _check_splits(root, place, bool(instances))
+    reasons = {path: "has no label map" for name, path in photos.items() if name not in maps}
+    reasons |= {path: "has no photo" for name, path in maps.items() if name not in photos}
+    reasons |= {path: "has no instance map" for name, path in maps.items() if instances and name not in instances}
+    if reasons:
+        raise MissingPartners(root, reasons)
+    labels = replace(_labels(config, root, place, list(maps.values())), edges=bool(instances))
+    names = tuple(maps)[: config.limit]
+    parts = [f"{len(labels.classes)} classes", *(["void pixels"] * labels.void), *(["instance edges"] * labels.edges)]
+    return Listing(
+        f"label maps as {labels.channels} channels ({', '.join(parts)})",
+        names,
+        {"input": tuple(Item(maps[name]) for name in names), "target": tuple(Item(photos[name]) for name in names)},
+        place.fallback(split),
+        labels,
+        tuple(Item(instances[name]) for name in names) if instances else (),
+    )
+
+
+def _check_splits(root: Path, place: LabelPlace, edges: bool) -> None:
+    train = locate_labels(root, "train")
+    if train is not None and train.split != place.split and bool(train.instances.by_name()) != edges:
+        has, lacks = (place.split, train.split) if edges else (train.split, place.split)
+        raise ValueError(f"{root}: {has} has instance maps but {lacks} has none: add them, or remove them from {has}")
+
+
+def _labels(config: DataConfig, root: Path, place: LabelPlace, paths: list[str]) -> Labels:
+    if config.classes is not None:
+        return known_labels(config.classes)
+    if (root / "classes.txt").is_file():
+        return named_in(root / "classes.txt")
+    if place.cityscapes:
+        return cityscapes()
+    raise unknown_classes(root, paths)

@@ -1,28 +1,36 @@
-"""The public sets that papers of this field measure on, by the names of the archives that their authors give out.
+"""Public data sets of the papers in this field: their archives by name, and the download into a folder.
 
 Names and addresses are those of the scripts `download_pix2pix_dataset.sh` and `download_cyclegan_dataset.sh` of
 pytorch-CycleGAN-and-pix2pix, `download_cut_dataset.sh` of contrastive-unpaired-translation (grumpifycat) and
 `download_pix2pix_dataset.sh` and `download_real_stat.sh` of GAN Compression (the re-splits ``-r`` and the statistics, at
-Hugging Face since June 2024). The CycleGAN sets have left people.eecs.berkeley.edu for efrosgans.eecs.berkeley.edu, as one of
-their authors says in issue 171 of contrastive-unpaired-translation.
+Hugging Face since June 2024). The CycleGAN sets have moved from people.eecs.berkeley.edu to efrosgans.eecs.berkeley.edu,
+according to one of their authors in issue 171 of contrastive-unpaired-translation.
 
-Sizes and checksums of the CycleGAN archives: TensorFlow Datasets, `url_checksums/cycle_gan.txt`, taken at the old address; a
-copy that somebody took of horse2zebra.zip at the new one has the same checksum. Those of statistics: their pages at Hugging
-Face. No source states a checksum of the pix2pix archives and of the re-splits; they are held against nothing but the
-checksums inside of them. Sizes that are rounded here are so where they stand: Hugging Face for the re-splits, else a copy of
-the server's listing.
+Sizes and checksums of the CycleGAN archives: TensorFlow Datasets, `url_checksums/cycle_gan.txt`, measured at the old address;
+a copy of horse2zebra.zip from the new address has the same checksum. Those of statistics: their pages at Hugging Face. No
+source states a checksum of the pix2pix archives and of the re-splits; only the checksums inside those archives protect them.
+Rounded sizes are as their sources give them: Hugging Face for the re-splits, else a copy of the server's listing.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from pocketgan.data.config import Direction
-from pocketgan.data.layout import SearchTarget
-from pocketgan.utils.errors import unknown
+from pocketgan.data.layout import Side
+from pocketgan.utils.archive import unpack
+from pocketgan.utils.download import download
+from pocketgan.utils.files import digest, exclusive
+from pocketgan.utils.progress import Reporter
+from pocketgan.utils.registry import unknown
+
+MIRROR = "POCKETGAN_MIRROR"
+"""Environment variable with the address of a folder that has the files instead, under the same names."""
 
 _PIX2PIX = "https://efrosgans.eecs.berkeley.edu/pix2pix/datasets/{}.tar.gz"
 _CYCLEGAN = "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/{}.zip"
@@ -32,64 +40,64 @@ _RESPLIT = _GAN_COMPRESSION + "/datasets/{}.tar.gz"
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFile:
-    """A file at an address, with what its publisher states of it."""
+    """A file at an address, with its stated size and checksum."""
 
     url: str
     size: int | None = None
-    """Bytes; None where no source has them."""
+    """Bytes; None where no source states them."""
     sha256: str = ""
-    """Empty where no source has it."""
+    """Empty where no source states it."""
 
     @property
     def name(self) -> str:
-        """The last part of its address."""
+        """The last part of the address."""
         return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedSet:
-    """A set of images that can be downloaded."""
+    """A data set that can be downloaded."""
 
     name: str
-    """Also that of the folder in the archive."""
+    """Name of the set and of the folder in the archive."""
     task: Literal["paired", "unpaired"]
     archive: PublishedFile
     holds: str
     about: str = ""
-    """The archive's size as a page rounds it, where no source has the bytes."""
+    """Rounded size of the archive, where no source states the bytes."""
     direction: Direction = "AtoB"
-    """The one that is published."""
-    statistics: Mapping[SearchTarget, PublishedFile] = field(default_factory=dict)
+    """The published direction."""
+    statistics: Mapping[Side, PublishedFile] = field(default_factory=dict)
     """GAN Compression's statistics of the real images of a side."""
 
     @property
-    def weight(self) -> str:
-        """The archive's size in words."""
+    def archive_size(self) -> str:
+        """Size of the archive, with its unit."""
         return f"{self.archive.size / 10**6:,.0f} MB" if self.archive.size else self.about or "not stated"
 
 
 def published(name: str, task: str | None = None) -> PublishedSet:
-    """The set of that name; where there are two, that of ``task``, by default the paired one.
+    """The set of that name; of two, the one for ``task``, by default the paired one.
 
-    Raises ``ValueError`` for a name that is not here, a set without that task, and Cityscapes, which nobody may give out.
+    Raises ``ValueError`` for an unknown name, a set without that task, and Cityscapes, which may not be redistributed.
     """
     if name.startswith("cityscapes"):
         raise ValueError(
-            "its license lets nobody but cityscapes-dataset.com give out Cityscapes: take gtFine_trainvaltest.zip and "
+            "Cityscapes may be downloaded from cityscapes-dataset.com only: get gtFine_trainvaltest.zip and "
             "leftImg8bit_trainvaltest.zip there, unpack both in datasets/cityscapes-origin, then run "
             "`pocketgan data prepare-cityscapes datasets/cityscapes-origin --out datasets/cityscapes`"
         )
-    found = {entry.task: entry for entry in PUBLISHED if entry.name == _SHORT.get(name, name)}
-    if not found:
+    entries = {entry.task: entry for entry in PUBLISHED if entry.name == _SHORT.get(name, name)}
+    if not entries:
         raise unknown("public data set", name, {entry.name for entry in PUBLISHED})
     if task is None:
-        return next(iter(found.values()))
-    if task not in found:
-        raise ValueError(f"there is no {task} {name}: it is {' and '.join(found)}")
-    return found[task]
+        return next(iter(entries.values()))
+    if task not in entries:
+        raise ValueError(f"there is no {task} {name}: it is {' and '.join(entries)}")
+    return entries[task]
 
 
-_SHORT = {"summer2winter": "summer2winter_yosemite"}  # as the papers call it
+_SHORT = {"summer2winter": "summer2winter_yosemite"}  # its name in papers
 
 STATED: dict[str, tuple[int | None, str]] = {
     "horse2zebra.zip": (116_867_962, "a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1"),
@@ -108,7 +116,7 @@ STATED: dict[str, tuple[int | None, str]] = {
     "horse2zebra_A.npz": (None, "a2a0d3d5bb80dc8dba9554f45a4e064250f655236bcc5285b280ebc4d588928d"),
     "horse2zebra_B.npz": (None, "2c05a74c9ab39ae8d717e919d10f9109ce56f621bfd9c4b93238e466a579d795"),
 }
-"""Size and SHA-256 of the files of which a source states them."""
+"""Stated size and SHA-256 by file name."""
 
 
 def _entry(
@@ -119,9 +127,9 @@ def _entry(
     *,
     about: str = "",
     direction: Direction = "AtoB",
-    sides: tuple[SearchTarget, ...] = (),
+    sides: tuple[Side, ...] = (),
 ) -> PublishedSet:
-    """``sides``: those of which there are statistics."""
+    """``sides``: those with published statistics."""
     return PublishedSet(
         name=name,
         task=task,
@@ -152,10 +160,10 @@ PUBLISHED: tuple[PublishedSet, ...] = (
     _unpaired("horse2zebra", "horses, zebras", sides=("A", "B")),
     _unpaired("summer2winter_yosemite", "Yosemite in summer, in winter"),
     _unpaired("apple2orange", "apples, oranges"),
-    _unpaired("monet2photo", "generateings by Monet, photos"),
-    _unpaired("cezanne2photo", "generateings by Cézanne, photos"),
+    _unpaired("monet2photo", "paintings by Monet, photos"),
+    _unpaired("cezanne2photo", "paintings by Cézanne, photos"),
     _unpaired("ukiyoe2photo", "ukiyo-e prints, photos"),
-    _unpaired("vangogh2photo", "generateings by van Gogh, photos"),
+    _unpaired("vangogh2photo", "paintings by van Gogh, photos"),
     _unpaired("iphone2dslr_flower", "flowers by a phone, by a camera"),
     _unpaired("grumpifycat", "Russian Blue cats, Grumpy Cat", about="19 MB"),
     _unpaired("maps", "aerial photos, maps"),
@@ -163,4 +171,44 @@ PUBLISHED: tuple[PublishedSet, ...] = (
     _unpaired("mini", "a few images, to try"),
     _paired(_CYCLEGAN, "mini_pix2pix", "a few pairs, to try"),
 )
-"""In the order of the lists that they are from."""
+"""All sets, in the order of the published lists."""
+
+
+def fetch(chosen: PublishedSet, out: Path, *, statistics: bool = False, reporter: Reporter | None = None) -> None:
+    """Download ``chosen`` and unpack it, so that ``out`` is the folder inside the archive.
+
+    A folder that is not empty is kept, with a message. The archive is downloaded beside ``out`` and deleted once unpacked; an
+    archive already there is used instead of a download. With ``statistics``, the statistics published with the set are stored
+    in ``out/real_stat/``, where evaluation looks for them.
+
+    Raises ``ValueError`` for every failure of `download` and `unpack`, for an archive with another checksum than the published
+    one, and for statistics of a set that has none.
+    """
+    reporter = reporter or Reporter()
+    if statistics and not chosen.statistics:
+        raise ValueError(f"no statistics were published for {chosen.task} {chosen.name}: leave out --stats")
+    with exclusive(out.parent, reporter):
+        if out.is_dir() and any(out.iterdir()):
+            reporter.say(f"{out} already exists and is kept; delete it, or give another --out, to download again")
+        else:
+            archive = out.parent / chosen.archive.name
+            _obtain(chosen.archive, archive, reporter)
+            unpack(archive, out, folder=chosen.name, reporter=reporter)
+            archive.unlink()
+        for file in chosen.statistics.values() if statistics else ():
+            _obtain(file, out / "real_stat" / file.name, reporter)
+
+
+def _obtain(file: PublishedFile, path: Path, reporter: Reporter) -> None:
+    """Download ``file`` to ``path``, or check the file that is already there."""
+    mirror = os.environ.get(MIRROR)
+    url = f"{mirror.rstrip('/')}/{file.name}" if mirror else file.url
+    if not path.exists():
+        try:
+            download(url, path, size=file.size, sha256=file.sha256, reporter=reporter)
+        except ValueError as error:
+            raise ValueError(f"{error}. By hand: save {file.url} as {path}, and run this again") from error
+    elif file.sha256 and digest(path) != file.sha256:
+        raise ValueError(
+            f"{path} is not the published file: its SHA-256 differs from the published {file.sha256[:8]}...; delete it"
+        )

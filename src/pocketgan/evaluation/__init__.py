@@ -1,14 +1,13 @@
-"""Measuring generators on data: how good their images are, and how quickly they generate them."""
+"""Evaluation of generators on data: quality of their images, and their latency."""
 
 from pocketgan.evaluation.accumulator import Scores
-from pocketgan.evaluation.config import INCEPTIONS, METRICS, SAMPLED, EvaluationConfig
+from pocketgan.evaluation.config import EvaluationConfig
 from pocketgan.evaluation.result import Result, cost_result, latencies
 from pocketgan.evaluation.run import evaluate, real_moments, side_data
+from pocketgan.metrics.registry import METRICS
 
 __all__ = [
-    "INCEPTIONS",
     "METRICS",
-    "SAMPLED",
     "EvaluationConfig",
     "Result",
     "Scores",

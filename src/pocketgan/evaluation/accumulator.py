@@ -1,4 +1,4 @@
-"""What is known of images while they are generated."""
+"""Accumulation of metrics while images are generated."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pocketgan.evaluation.config import EvaluationConfig
+from pocketgan.metrics.distances import FeatureSample, KernelDistance
 from pocketgan.metrics.features import Extractor, distance_name
-from pocketgan.metrics.frechet import frechet_distance
-from pocketgan.metrics.image import RunningMean, psnr, ssim
-from pocketgan.metrics.kernel import FeatureSample, kernel_distance
-from pocketgan.metrics.precision_recall import precision, recall
+from pocketgan.metrics.image import RunningMean
+from pocketgan.metrics.registry import METRICS
 from pocketgan.metrics.segmentation import Confusion, Segmenter
 from pocketgan.metrics.statistics import FeatureStatistics, Moments
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What was found of one generator's images."""
+    """Measured quality of one generator's images."""
 
     quality: dict[str, float]
-    """Every figure, by its name."""
+    """Value of each metric, by its full name."""
     spread: dict[str, float] = field(default_factory=dict)
-    """The standard error of those that have one."""
+    """Standard error of the metrics that have one."""
     classes: dict[str, float | None] = field(default_factory=dict)
-    """The IoU of each class, None for one that occurs nowhere; empty without a segmenter."""
+    """IoU of each class, None for one that occurs nowhere; empty without a segmenter."""
 
 
 class MetricAccumulator:
-    """What is known of one generator's images so far."""
+    """Statistics of one generator's images (or of the real ones) so far."""
 
     def __init__(self, config: EvaluationConfig, extractor: Extractor | None, segmenter: Segmenter | None = None):
         self.config, self.extractor, self.segmenter = config, extractor, segmenter
@@ -42,59 +41,51 @@ class MetricAccumulator:
         self.statistics, self.sample = FeatureStatistics(), FeatureSample()
         self.confusion = Confusion(segmenter.classes) if segmenter is not None else None
 
-    def compare(self, images: Tensor, other: Tensor, suffix: str = "") -> None:
-        """Add the images' likeness to ``other``."""
-        for name, measure in (("psnr", psnr), ("ssim", ssim)):
-            if self.config.wants(name):
-                self.means.setdefault(name + suffix, RunningMean()).update(measure(images, other))
+    def add_pairs(self, images: Tensor, targets: Tensor, suffix: str = "") -> None:
+        """Compare the images with their targets; ``suffix`` is appended to the names of the metrics."""
+        for name, metric in METRICS.items():
+            if metric.needs == "pairs" and self.config.wants(name):
+                self.means.setdefault(name + suffix, RunningMean()).update(metric.function(images, targets))
 
-    def look(self, images: Tensor) -> None:
-        """Add the images' features."""
+    def add_features(self, images: Tensor) -> None:
+        """Add the features of the images."""
         if self.extractor is not None:
             rows = self.extractor(images)
             self.statistics.update(rows)
             self.sample.update(rows)
 
-    def read(self, images: Tensor, targets: Sequence[NDArray[np.int64]]) -> None:
-        """Add what the segmenter reads in the images, at the size of their label maps."""
+    def add_segmentation(self, images: Tensor, targets: Sequence[NDArray[np.int64]]) -> None:
+        """Add the classes that the segmenter finds in the images, at the sizes of their label maps."""
         if self.confusion is None or self.segmenter is None:
             return
-        for size in dict.fromkeys(label_target.shape for label_target in targets):  # mostly one: the segmenter is asked once
-            places = [place for place, label_target in enumerate(targets) if label_target.shape == size]
-            wanted = torch.from_numpy(np.stack([targets[place] for place in places]))
-            self.confusion.update(self.segmenter(images[places], size), wanted)
+        for size in dict.fromkeys(target.shape for target in targets):  # mostly one size: one call of the segmenter
+            indices = [index for index, target in enumerate(targets) if target.shape == size]
+            labels = torch.from_numpy(np.stack([targets[index] for index in indices]))
+            self.confusion.update(self.segmenter(images[indices], size), labels)
 
     def scores(
         self, reals: MetricAccumulator, stats: Moments | None = None, *, whose: str = "test", names: Sequence[str] = ()
     ) -> Scores:
-        """Everything; ``whose``: the images that ``reals`` saw, ``names``: of the segmenter's classes."""
-        values, errors = self._quality(reals, stats, whose=whose)
-        if self.confusion is None or self.segmenter is None:
-            return Scores(values, errors)
-        miou = self.confusion.miou_of_present if self.segmenter.of_present else self.confusion.miou
-        read = {"miou": miou()}
-        read["accuracy"] = self.confusion.pixel_accuracy()
-        values |= {f"{name}[{self.segmenter.name}]": value for name, value in read.items() if self.config.wants(name)}
-        own = self.confusion.iou().tolist()
-        return Scores(values, errors, {n: None if isnan(v) else v for n, v in zip(names, own, strict=True)})
-
-    def _quality(
-        self, reals: MetricAccumulator, stats: Moments | None = None, *, whose: str = "test"
-    ) -> tuple[dict[str, float], dict[str, float]]:
-        """Every figure, and the standard error of those that have one. ``whose``: the images that ``reals`` saw."""
+        """All metrics. ``whose``: name of the images of ``reals``; ``stats`` replaces their moments; ``names``: classes."""
         values = {name: mean.mean for name, mean in self.means.items()}
         errors = {name: mean.std / mean.count**0.5 for name, mean in self.means.items() if mean.count > 1}
-        if self.extractor is None:
-            return values, errors
-        if self.config.wants("frechet"):
-            name = distance_name("frechet", self.extractor, whose if stats is None else stats.reals or "real_stat")
-            values[name] = frechet_distance(self.statistics.moments(), stats or reals.statistics.moments())
-        if self.config.wants("kernel"):
-            name = distance_name("kernel", self.extractor, whose)
-            distance = kernel_distance(self.sample.rows(), reals.sample.rows())
-            values[name], errors[name] = distance.value, distance.spread
-        if self.config.wants("precision"):
-            values[distance_name("precision", self.extractor, whose)] = precision(self.sample.rows(), reals.sample.rows())
-        if self.config.wants("recall"):
-            values[distance_name("recall", self.extractor, whose)] = recall(self.sample.rows(), reals.sample.rows())
-        return values, errors
+        for kind, metric in METRICS.items():
+            if not self.config.wants(kind):
+                continue
+            if metric.needs == "moments" and self.extractor is not None:
+                name = distance_name(kind, self.extractor, whose if stats is None else stats.reals or "real_stat")
+                values[name] = metric.function(self.statistics.moments(), stats or reals.statistics.moments())
+            elif metric.needs == "features" and self.extractor is not None:
+                name = distance_name(kind, self.extractor, whose)
+                values[name] = metric.function(self.sample.rows(), reals.sample.rows())
+                if isinstance(distance := values[name], KernelDistance):
+                    values[name], errors[name] = distance.value, distance.spread
+            elif metric.needs == "segmenter" and self.confusion is not None and self.segmenter is not None:
+                values[f"{kind}[{self.segmenter.name}]"] = metric.function(self.confusion, self.segmenter.of_present)
+        return Scores(values, errors, self._classes(names))
+
+    def _classes(self, names: Sequence[str]) -> dict[str, float | None]:
+        if self.confusion is None:
+            return {}
+        values = self.confusion.iou().tolist()
+        return {name: None if isnan(value) else value for name, value in zip(names, values, strict=True)}

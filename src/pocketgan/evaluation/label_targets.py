@@ -1,91 +1,66 @@
-"""The label maps that images are held against when a segmenter has read them."""
+"""Target label maps of segmentation metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketgan.data.cityscapes import TRAINED
-from pocketgan.data.cityscapes_target import read_label_target, read_table
+from pocketgan.data.cityscapes_files import read_label_target, read_table
 from pocketgan.data.images import ImageData
 from pocketgan.metrics.segmentation import Segmenter
-from pocketgan.utils.errors import unknown
+from pocketgan.utils.registry import unknown
 
 Map = NDArray[np.int64]
-"""H x W: the class of each pixel, -1 where it is not evaluated."""
+"""Class of each pixel, H x W; -1 where it is not evaluated."""
 
 
-class LabelTargets(Protocol):
-    """The maps of a data set."""
+@dataclass(frozen=True)
+class LabelTargets:
+    """Target label maps of a data set, by the index of the image."""
 
-    @property
-    def names(self) -> Sequence[str]:
-        """Of the classes."""
-        ...
-
-    def __call__(self, index: int) -> Map:
-        """That of the image of a source."""
-        ...
-
-
-class OfData(NamedTuple):
-    """Of the sources themselves, at their own full size."""
-
-    data: ImageData
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Of the classes that are evaluated."""
-        assert self.data.labels is not None
-        return self.data.labels.evaluated_names
+    names: Sequence[str]
+    """Names of the classes."""
+    load: Callable[[int], Map]
 
     def __call__(self, index: int) -> Map:
-        """The map."""
-        return self.data.label_target(index)
-
-
-class OfTable(NamedTuple):
-    """Of the published table of Cityscapes."""
-
-    data: ImageData
-    table: dict[str, Path]
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The 19 classes that are evaluated."""
-        return tuple(one.name for one in TRAINED)
-
-    def __call__(self, index: int) -> Map:
-        """The map; ``ValueError`` for an image that the table does not name."""
-        name = Path(self.data.name(index)).name
-        if name not in self.table:
-            raise unknown("image in the table", name, self.table)
-        return read_label_target(self.table[name])
+        """Label map of an image."""
+        return self.load(index)
 
 
 def label_targets_of(data: ImageData, table: str | None, root: str | None) -> LabelTargets:
-    """The maps of ``data``. Raises ``ValueError`` where there are none."""
+    """Label maps of ``data``: those of the published table of Cityscapes, or the inputs themselves at their full size.
+
+    Raises ``ValueError`` where there are none.
+    """
     if table is not None and root is not None:
-        return OfTable(data, read_table(table, root))
+        files = read_table(table, root)
+
+        def load(index: int) -> Map:
+            name = Path(data.name(index)).name
+            if name not in files:
+                raise unknown("image in the table", name, files)
+            return read_label_target(files[name])
+
+        return LabelTargets([one.name for one in TRAINED], load)
     if data.labels is None:
         raise ValueError(
-            f"a segmenter is held against label maps, and a {data.task} task has none: take task=labels, or give "
-            "evaluation.table "
-            "and evaluation.table_root (Cityscapes as pix2pix reads it), or leave the segmenter out"
+            f"a segmenter is compared with label maps, and a {data.task} task has none: take task=labels, or give "
+            "evaluation.table and evaluation.table_root (Cityscapes as pix2pix reads it), or leave the segmenter out"
         )
-    return OfData(data)
+    return LabelTargets(data.labels.evaluated_names, data.label_target)
 
 
 def check_label_targets(data: ImageData, table: str | None, root: str | None, segmenter: Segmenter) -> None:
-    """Raise ``ValueError`` where there are no maps, or not of the classes that the segmenter tells apart."""
+    """Raise ``ValueError`` where there are no label maps, or not of the classes of the segmenter."""
     targets = label_targets_of(data, table, root)
     if len(targets.names) != segmenter.classes:
         raise ValueError(
-            f"{segmenter.name} tells {segmenter.classes} classes apart, the label maps have {len(targets.names)}: "
+            f"{segmenter.name} has {segmenter.classes} classes, the label maps have {len(targets.names)}: "
             f"{', '.join(targets.names[:5])}, ...; give the segmenter that was trained on these"
         )
     targets(0)

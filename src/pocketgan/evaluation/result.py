@@ -1,4 +1,4 @@
-"""The measured facts of a network."""
+"""Measured results of a network: costs, latency and quality."""
 
 from __future__ import annotations
 
@@ -9,35 +9,33 @@ from typing import Any
 
 from torch import nn
 
-from pocketgan.core.inputs import examples
-from pocketgan.core.shape import Shape, Size, plain
+from pocketgan.core.inputs import Shape, Size, as_size, examples
+from pocketgan.deploy import RUNTIMES, frozen
 from pocketgan.evaluation.accumulator import Scores
 from pocketgan.evaluation.config import EvaluationConfig
-from pocketgan.export import RUNTIMES, frozen
 from pocketgan.metrics.cost import CostModel
 from pocketgan.metrics.latency import measure_latency
 
 
 @dataclass
 class Result:
-    """The measured facts of one artifact; one JSON object."""
+    """Results of one artifact; one JSON object."""
 
     params: int
     macs: int
     macs_paper: int
     size: Size
-    """Side of the square input that the counts and latencies hold for; height and width of one that is not square."""
+    """Image size of the counts and latencies: the side of a square, or height and width."""
     bytes: int = 0
     latency_ms: dict[str, dict[str, float | int]] = field(default_factory=dict)
     quality: dict[str, float] = field(default_factory=dict)
     spread: dict[str, float] = field(default_factory=dict)
-    """Standard error of those figures of ``quality`` that have one."""
-
+    """Standard error of the metrics that have one."""
     classes: dict[str, float | None] = field(default_factory=dict)
-    """The IoU of each class that a segmenter tells apart; None for one that occurs neither in the maps nor in the images."""
+    """IoU of each class of the segmenter; None for one that occurs neither in the maps nor in the images."""
 
     def add(self, scores: Scores) -> None:
-        """What was found of its images."""
+        """Add the quality of the images."""
         self.quality, self.spread, self.classes = scores.quality, scores.spread, scores.classes
 
     def to_json(self) -> dict[str, Any]:
@@ -46,9 +44,9 @@ class Result:
 
 
 def cost_result(model: nn.Module, shape: Shape) -> Result:
-    """The facts that need no data: the costs for images of that height and width."""
+    """Result with the costs for images of that height and width alone."""
     cost = CostModel(model, shape)()
-    return Result(params=cost.params, macs=cost.macs, macs_paper=cost.macs_paper, size=plain(shape))
+    return Result(params=cost.params, macs=cost.macs, macs_paper=cost.macs_paper, size=as_size(shape))
 
 
 def latencies(
@@ -64,7 +62,4 @@ def latencies(
     measured = measure_latency(
         {"/".join(key): run for key, run in runs.items()}, repeats=config.repeats, threads=config.threads, batch=batch
     )
-    found: dict[str, dict[str, Any]] = {name: {} for name in generators}
-    for name, runtime in runs:
-        found[name][runtime] = measured[f"{name}/{runtime}"].to_json()
-    return found
+    return {name: {runtime: measured[f"{name}/{runtime}"].to_json() for runtime in config.runtimes} for name in generators}

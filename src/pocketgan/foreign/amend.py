@@ -1,4 +1,7 @@
-"""What Torch-Pruning's graph takes for an operation on each element, or for a flattening, and is neither."""
+"""Corrections of Torch-Pruning's dependency graph: softmax, GLU, pixel shuffle and views.
+
+The graph takes the first three for element-wise operations and every view for a flattening.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +12,29 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-Mapping = Callable[[list[Any]], list[Any]]
-"""From indices of channels (with the channels of the root that they come from) to others."""
+IndexMapping = Callable[[list[Any]], list[Any]]
+"""From indices of channels (each with its channel of the root layer) to the indices on the other side of an operation."""
 
 
-class Shapes(TorchFunctionMode):
-    """Writes down the shape of what every operation gives: the graph of gradients does not tell."""
+class OutputShapes(TorchFunctionMode):
+    """Record of the output shape of every operation, which autograd's graph does not have: ``{gradient function: shape}``."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.of: dict[Any, torch.Size] = {}
-        """``{gradient function: shape}``."""
+        self.shapes: dict[Any, torch.Size] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call and write down."""
-        given = func(*args, **(kwargs or {}))
-        if isinstance(given, Tensor) and given.grad_fn is not None:
-            self.of[given.grad_fn] = given.shape
-        return given
+        """Call the operation and record its output shape."""
+        output = func(*args, **(kwargs or {}))
+        if isinstance(output, Tensor) and output.grad_fn is not None:
+            self.shapes[output.grad_fn] = output.shape
+        return output
 
 
-def amend_(graph: Any, shapes: Shapes) -> set[Any]:
-    """Correct the graph in place: a softmax ends channels, GLU and pixel shuffle regroup them, most views leave them be.
+def amend_(graph: Any, shapes: dict[Any, torch.Size]) -> set[Any]:
+    """Correct the graph in place: a softmax ends channels, GLU and pixel shuffle regroup them, most views keep them.
 
-    Given are the views that deal channels out anew (heads, a channel shuffle): the graph goes up to there and no further.
+    Return the views that rearrange channels (heads, a channel shuffle): the graph ends there.
     """
     from torch_pruning.dependency.index_mapping import _FlattenIndexMapping
     from torch_pruning.ops import OPTYPE
@@ -42,71 +44,71 @@ def amend_(graph: Any, shapes: Shapes) -> set[Any]:
         call = node.grad_fn
         kind = call.name() if hasattr(call, "name") else ""
         if "SoftmaxBackward" in kind:
-            _cut_(node)
+            _disconnect_(node)
         elif kind.startswith("PixelShuffle"):
-            stride = call._saved_upscale_factor**2
-            _map_(node, _FlattenIndexMapping(stride, reverse=True), _FlattenIndexMapping(stride))
+            repeat = call._saved_upscale_factor**2
+            _map_inputs_(node, _FlattenIndexMapping(repeat, reverse=True), _FlattenIndexMapping(repeat))
         elif kind.startswith("PixelUnshuffle"):
-            stride = call._saved_downscale_factor**2
-            _map_(node, _FlattenIndexMapping(stride), _FlattenIndexMapping(stride, reverse=True))
+            repeat = call._saved_downscale_factor**2
+            _map_inputs_(node, _FlattenIndexMapping(repeat), _FlattenIndexMapping(repeat, reverse=True))
         elif kind.startswith("GluBackward"):
-            _halve_(node)
-        elif node.type == OPTYPE.RESHAPE and call in shapes.of and len(shapes.of[call]) > 2:
-            node.type = OPTYPE.ELEMENTWISE  # so that the graph does not map them again, as if it were flattened
-            _map_(node, None, None)
+            _map_glu_(node)
+        elif node.type == OPTYPE.RESHAPE and len(shapes.get(call, ())) > 2:
+            node.type = OPTYPE.ELEMENTWISE  # so that the graph does not map the indices once more, as if flattened
+            _map_inputs_(node, None, None)
             for other in node.outputs:
-                _map_between_(node, other, None, None)
-            if not _keeps_channels(call, shapes):
+                _map_(node, other, None, None)
+            if not _keeps_channels(call, shapes[call]):
                 node.dependencies = []
                 opaque.add(node.module)
     return opaque
 
 
-def _cut_(node: Any) -> None:
+def _disconnect_(node: Any) -> None:
     for other in (*node.inputs, *node.outputs):
         other.dependencies = [dependency for dependency in other.dependencies if dependency.target is not node]
     node.dependencies = []
 
 
-def _halve_(node: Any) -> None:
-    """Channel i of what a GLU gives comes of channel i and of channel i + n of what it reads."""
-    read = node.grad_fn._saved_self.shape
+def _map_glu_(node: Any) -> None:
+    """Let output channel i of a GLU belong to input channels i and i + n."""
+    shape = node.grad_fn._saved_self.shape
     axis = node.grad_fn._saved_dim % 2**64
     axis = axis - 2**64 if axis >= 2**63 else axis
-    if axis % len(read) != (1 if len(read) == 4 else len(read) - 1):
-        return  # it halves the image
-    half = read[axis] // 2
+    if axis % len(shape) != (1 if len(shape) == 4 else len(shape) - 1):
+        return  # the GLU halves the image, not its channels
+    half = shape[axis] // 2
 
-    def onto(indices: list[Any]) -> list[Any]:
+    def forward(indices: list[Any]) -> list[Any]:
         return _unique(type(index)(idx=index.idx % half, root_idx=index.root_idx) for index in indices)
 
-    def back(indices: list[Any]) -> list[Any]:
+    def backward(indices: list[Any]) -> list[Any]:
         both = ((index, index.idx + k * half) for k in (0, 1) for index in indices)
         return _unique(type(index)(idx=place, root_idx=index.root_idx) for index, place in both)
 
-    _map_(node, onto, back)
+    _map_inputs_(node, forward, backward)
 
 
 def _unique(indices: Iterable[Any]) -> list[Any]:
-    """Each once: the graph walks on for as long as there is more."""
+    """The indices without duplicates, which the graph would follow again and again."""
     return list({(index.idx, index.root_idx): index for index in indices}.values())
 
 
-def _keeps_channels(call: Any, shapes: Shapes) -> bool:
-    """Whether a view of N x C x ..., or of N x ... x C, only lays out the positions anew."""
-    before, after = tuple(getattr(call, "_saved_self_sym_sizes", ())), tuple(shapes.of.get(call, ()))
+def _keeps_channels(call: Any, after: torch.Size) -> bool:
+    """True if a view of N x C x ..., or of N x ... x C, only rearranges positions."""
+    before = tuple(getattr(call, "_saved_self_sym_sizes", ()))
     tokens = min(len(before), len(after)) < 4
     vector = sum(length > 1 for length in before) == sum(length > 1 for length in after) == 1
-    return not before or vector or before[:2] == after[:2] or (tokens and before[-1] == after[-1])
+    return not before or vector or before[:2] == tuple(after[:2]) or (tokens and before[-1] == after[-1])
 
 
-def _map_(node: Any, onto: Mapping | None, back: Mapping | None) -> None:
+def _map_inputs_(node: Any, forward: IndexMapping | None, backward: IndexMapping | None) -> None:
     for other in node.inputs:
-        _map_between_(other, node, onto, back)
+        _map_(other, node, forward, backward)
 
 
-def _map_between_(first: Any, second: Any, onto: Mapping | None, back: Mapping | None) -> None:
-    for source, target, mapping in ((first, second, onto), (second, first, back)):
+def _map_(first: Any, second: Any, forward: IndexMapping | None, backward: IndexMapping | None) -> None:
+    for source, target, mapping in ((first, second, forward), (second, first, backward)):
         for dependency in source.dependencies:
             if dependency.target is target:
                 dependency.index_mapping[0] = mapping

@@ -1,6 +1,6 @@
-"""Functions that users name to make their generators: ``path/to/file.py:factory`` or ``package.module:factory``.
+"""Functions that make users' generators: ``path/to/file.py:factory`` or ``package.module:factory``.
 
-Their code runs because they name it, and never because a file that was loaded does.
+Their code runs because the user names it, and never because a file that was loaded does.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from typing import NamedTuple
 
 from torch import nn
 
-from pocketgan.utils.errors import unknown
+from pocketgan.utils.registry import unknown
 
 Factory = Callable[[], nn.Module]
 
-_GIVEN: dict[str, Factory] = {}
+_FACTORIES: dict[str, Factory] = {}
 """The factories that were named in this process."""
 
 
-class NotGiven(ValueError):
-    """An artifact of a generator whose factory nobody has named."""
+class UnknownFactory(ValueError):
+    """Artifact of a generator whose factory was not named in this process."""
 
 
 class Reference(NamedTuple):
-    """``file.py:factory@weights`` taken apart."""
+    """Parts of ``file.py:factory@weights``."""
 
     factory: str
     """``file.py:factory`` or ``package.module:factory``."""
     weights: str | None
-    """The file of its weights, or an artifact of ours; None: as the factory leaves them."""
+    """A file of weights, or an artifact of pocketgan; None for the weights that the factory sets."""
 
 
 def parse_reference(text: str) -> Reference | None:
-    """The factory and the weights that ``text`` names; None for what is the name of a file."""
+    """The factory and the weights in ``text``; None for the name of a file."""
     if Path(text).is_file():
         return None
     match = re.fullmatch(r"(.+?:([^\W\d]\w*))(?:@(.*))?", text)  # folders may have an @ in their names
     return Reference(match[1], match[3] or None) if match else None
 
 
-def joined(reference: str, weights: str | None) -> str:
-    """``file.py:factory`` and its weights in one word. Raises ``ValueError`` for weights of what is no factory."""
+def with_weights(reference: str, weights: str | None) -> str:
+    """``file.py:factory`` and its weights as one reference. Raises ``ValueError`` for weights of anything else."""
     if weights is None:
         return reference
     parsed = parse_reference(reference)
@@ -60,49 +60,50 @@ def joined(reference: str, weights: str | None) -> str:
     return f"{reference}@{weights}"
 
 
-def name_of(reference: str) -> str:
-    """What artifacts call a factory: its file without the folders, so that a folder may be moved."""
+def factory_name(reference: str) -> str:
+    """Name of a factory in artifacts: without the folders of its file, so that the file may be moved."""
     place, _, name = reference.rpartition(":")
     return f"{Path(place).name if place.endswith('.py') else place}:{name}"
 
 
-def give(name: str, factory: Factory) -> None:
+def register_factory(name: str, factory: Factory) -> None:
     """Let artifacts of that name be built by ``factory`` in this process."""
-    _GIVEN[name] = factory
+    _FACTORIES[name] = factory
 
 
-def free_name(name: str) -> str:
-    """``name``, or with a number behind it where a network of that name was given already: two of a class may differ."""
-    numbered = (f"{name}#{count}" for count in itertools.count(2))
-    return name if name not in _GIVEN else next(free for free in numbered if free not in _GIVEN)
+def unused_name(name: str) -> str:
+    """``name``, with a number if it is registered already: two networks of one class may differ."""
+    names = itertools.chain([name], (f"{name}#{count}" for count in itertools.count(2)))
+    return next(candidate for candidate in names if candidate not in _FACTORIES)
 
 
-def given(name: str) -> Factory:
-    """The factory of that name. Raises `NotGiven` where none was named in this process."""
-    if name not in _GIVEN:
-        raise NotGiven(
+def registered_factory(name: str) -> Factory:
+    """The factory of that name. Raises `UnknownFactory` if none was named in this process."""
+    if name not in _FACTORIES:
+        raise UnknownFactory(
             f"is cut from a generator that '{name}' makes, whose code is run only when you name it: give it as {name}@FILE, "
             "with the path to both, or in Python load(FILE, factory=...)"
         )
-    return _GIVEN[name]
+    return _FACTORIES[name]
 
 
 def load_factory(reference: str) -> Factory:
-    """The function that ``path/to/file.py:factory`` or ``package.module:factory`` names.
+    """The function of ``path/to/file.py:factory`` or ``package.module:factory``.
 
-    Raises ``ValueError`` for a file, module or name that is not there, and for a module that fails when it is imported.
+    Raises ``ValueError`` for a file, module or name that does not exist, and for a module that fails when it is imported.
     """
     place, _, name = reference.rpartition(":")
-    module = _from_file(Path(place)) if place.endswith(".py") else _from_package(place)
+    path = Path(place) if place.endswith(".py") else None
+    module = _import_package(place) if path is None else _import_file(path)
     factory = getattr(module, name, None)
     if not callable(factory):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise unknown(f"factory in {place}", name, known)
-    return partial(_called_beside, Path(place), factory) if place.endswith(".py") else factory
+    return factory if path is None else partial(_call_with_imports, path, factory)
 
 
-def made(factory: Factory, name: str) -> nn.Module:
-    """What a factory makes. Raises ``ValueError`` where it fails or makes no module."""
+def call_factory(factory: Factory, name: str) -> nn.Module:
+    """The module that a factory makes. Raises ``ValueError`` if the factory fails or returns no module."""
     try:
         model = factory()
     except (Exception, SystemExit) as error:  # whatever the user's code raises
@@ -112,27 +113,27 @@ def made(factory: Factory, name: str) -> nn.Module:
         ) from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"{name}() makes a {type(model).__name__}, not a torch.nn.Module")
-    return unwrapped(model)
+    return unwrap(model)
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The network in what trains or runs it: ``DataParallel``, ``DistributedDataParallel``, ``torch.compile``."""
-    wrapped = model._modules.get("_orig_mod")  # torch.compile's class takes seconds to import
+def unwrap(model: nn.Module) -> nn.Module:
+    """The network inside ``DataParallel``, ``DistributedDataParallel`` or ``torch.compile``."""
+    inner = model._modules.get("_orig_mod")  # torch.compile's class takes seconds to import
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        wrapped = model.module
-    return model if wrapped is None else unwrapped(wrapped)
+        inner = model.module
+    return model if inner is None else unwrap(inner)
 
 
-def _from_file(path: Path) -> ModuleType:
+def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     spec = importlib.util.spec_from_file_location(f"pocketgan_given_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # for what the file pickles, dataclasses it defines, and the like
+    sys.modules[spec.name] = module  # for pickling, dataclasses and the like
     try:
-        with _beside(path):
+        with _imports_beside(path):
             spec.loader.exec_module(module)
     except SystemExit as error:
         raise ValueError(
@@ -144,14 +145,14 @@ def _from_file(path: Path) -> ModuleType:
     return module
 
 
-def _called_beside(path: Path, factory: Factory) -> nn.Module:
-    with _beside(path):  # it may import as it runs
+def _call_with_imports(path: Path, factory: Factory) -> nn.Module:
+    with _imports_beside(path):  # the factory may import when it runs
         return factory()
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[None]:
-    """What lies beside the file can be imported."""
+def _imports_beside(path: Path) -> Iterator[None]:
+    """Let modules in the folder of the file be imported."""
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)
     try:
@@ -160,9 +161,9 @@ def _beside(path: Path) -> Iterator[None]:
         sys.path.remove(folder)
 
 
-def _from_package(name: str) -> ModuleType:
+def _import_package(name: str) -> ModuleType:
     if "" not in sys.path:
-        sys.path.insert(0, "")  # an installed command does not look where it is run
+        sys.path.insert(0, "")  # an installed command does not look in the working directory
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -1,27 +1,28 @@
-"""Torch-Pruning's dependency graph of a foreign network, with the few things that it does not know of generators."""
+"""Torch-Pruning's dependency graph of a foreign network, as statements about its channels."""
 
 from __future__ import annotations
 
 import copy
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from pocketgan.core.dims import AXES, NORMS, declared_axes, stock_kind
-from pocketgan.foreign.amend import Shapes, amend_
+from pocketgan.foreign.amend import OutputShapes, amend_
 
 Axis = tuple[str, str]
-"""A layer (or bare parameter) and its side: ``in`` or ``out``; norms and the like have ``out`` alone."""
+"""A layer (or bare parameter) and its side: ``in`` or ``out``; norms and the like have only ``out``."""
 
 IMAGE, NET, OUTPUT = "<image>", "net", "<output>"
 MAKES_IMAGE = "its channels are the image's"
 
 
-class Run(NamedTuple):
+class Coupling(NamedTuple):
     """Channel ``roots[i]`` of ``axis`` is channel ``places[i]`` of ``other``."""
 
     axis: Axis
@@ -38,49 +39,49 @@ class Stop(NamedTuple):
 
 
 class Graph:
-    """What is coupled with what in ``model`` when it generates ``example`` (N x C x H x W).
+    """Couplings between the channels of ``model``, traced on ``example`` (N x C x H x W).
 
-    Between a layer before it, which makes the image, and one behind it, which reads the image, the model has no loose end.
+    The model is put between a layer that makes the image and a layer that reads the output, so that it has no loose end.
     """
 
     def __init__(self, model: nn.Module, example: Tensor):
         self.model = model = _differentiable(model)
         self.modules = {name: module for name, module in model.named_modules() if sides_of(module)}
         self.bare = _bare_parameters(model, self.modules)
-        whole = _between(model, example)
-        self._names = {module: name.removeprefix(f"{NET}.") for name, module in whole.named_modules()}
+        """``{bare parameter: (its module, its name there, its axis of channels)}``."""
+        closed = _between_layers(model, example)
+        self._names = {module: name.removeprefix(f"{NET}.") for name, module in closed.named_modules()}
         self._parameters = {id(parameter): name for name, parameter in model.named_parameters()}
         self._order: list[str] = []
-        self._reads: dict[str, list[Any]] = {}
-        self._maps: dict[str, tuple[int, ...]] = {}
-        self.graph = self._built(whole, example)
-        ends = {(IMAGE, "out"): example.shape[1], (OUTPUT, "in"): whole.get_submodule(OUTPUT).in_channels}
+        self._norm_inputs: dict[str, list[Any]] = {}
+        self._output_shapes: dict[str, tuple[int, ...]] = {}
+        self.graph = self._build(closed, example)
+        ends = {(IMAGE, "out"): example.shape[1], (OUTPUT, "in"): closed.get_submodule(OUTPUT).in_channels}
         self.axes: dict[Axis, int] = {axis: int(size) for axis, size in ends.items()}  # type: ignore[arg-type]
-        """How many channels each axis has, from input to output."""
+        """Number of channels of each axis, from input to output."""
         for name in self._order:
             module = self.modules[name]
-            self.axes |= {(name, side): int(getattr(module, own[0])) for side, own in sides_of(module).items()}
+            self.axes |= {(name, side): int(getattr(module, names[0])) for side, names in sides_of(module).items()}
         self.axes |= {(name, "out"): model.get_parameter(name).shape[axis] for name, (_, _, axis) in self.bare.items()}
-        self.followed = {norm: producer for norm in self._reads if (producer := self._producer(norm)) is not None}
-        """``{norm: the layer that it alone reads and that feeds nothing else}``, seen through crops."""
+        self.followed = {norm: producer for norm in self._norm_inputs if (producer := self._producer(norm)) is not None}
+        """``{norm: the layer whose output it reads, alone and nothing else}``, seen through crops."""
 
-    def _built(self, whole: nn.Module, example: Tensor) -> Any:
-        """The graph. Who runs when, and what norms read, is written down on the way."""
+    def _build(self, closed: nn.Module, example: Tensor) -> Any:
+        """The graph; hooks record the order of layers and the inputs of norms."""
         from torch_pruning.dependency import DependencyGraph
 
-        graph, shapes = DependencyGraph(), Shapes()
-        handles = []
+        graph, shapes, handles = DependencyGraph(), OutputShapes(), []
         for owner in {owner for owner, *_ in self.bare.values()}:
-            handles.append(self.model.get_submodule(owner).register_forward_hook(self._gave(owner)))
+            handles.append(self.model.get_submodule(owner).register_forward_hook(partial(self._record_shape, owner)))
         for name, module in self.modules.items():
-            handles.append(module.register_forward_hook(self._ran(name)))
+            handles.append(module.register_forward_hook(partial(self._record_run, name)))
             if isinstance(module, NORMS):
-                handles.append(module.register_forward_pre_hook(self._read(name)))
+                handles.append(module.register_forward_pre_hook(partial(self._record_input, name)))
         try:
             with warnings.catch_warnings(), torch.enable_grad(), shapes:
                 warnings.simplefilter("ignore")
                 graph.build_dependency(
-                    whole,
+                    closed,
                     (example,),
                     unwrapped_parameters=[(self.model.get_parameter(name), axis) for name, (*_, axis) in self.bare.items()],
                     customized_pruners=_declared_pruners(self.modules.values()),
@@ -89,33 +90,24 @@ class Graph:
         finally:
             for handle in handles:
                 handle.remove()
-        self._opaque = amend_(graph, shapes)
+        self._opaque = amend_(graph, shapes.shapes)
         return graph
 
-    def _ran(self, name: str) -> Any:
-        def ran(module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
-            if name not in self._order:
-                self._order.append(name)
-            return output.clone() if output._is_view() else None  # what is written into a view would hide who made it
+    def _record_run(self, name: str, module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
+        if name not in self._order:
+            self._order.append(name)
+        return output.clone() if output._is_view() else None  # writes into a view would hide the layer that made it
 
-        return ran
+    def _record_shape(self, owner: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and not any(True for _ in module.children()):
+            self._output_shapes[owner] = tuple(output.shape)
 
-    def _gave(self, owner: str) -> Any:
-        def gave(module: nn.Module, inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and not any(True for _ in module.children()):
-                self._maps[owner] = tuple(output.shape)
-
-        return gave
-
-    def _read(self, name: str) -> Any:
-        def read(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            self._reads.setdefault(name, []).append(inputs[0].grad_fn)
-
-        return read
+    def _record_input(self, name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._norm_inputs.setdefault(name, []).append(inputs[0].grad_fn)
 
     def _producer(self, norm: str) -> str | None:
         nodes = {node.grad_fn: node for node in self.graph.module2node.values()}
-        node = nodes.get(self._reads[norm][0]) if len(self._reads[norm]) == 1 else None
+        node = nodes.get(self._norm_inputs[norm][0]) if len(self._norm_inputs[norm]) == 1 else None
         while node is not None and len(set(node.outputs)) == 1:
             name = self._names.get(node.module)
             if name in self.modules:
@@ -124,30 +116,31 @@ class Graph:
             node = node.inputs[0] if crop and len(node.inputs) == 1 else None
         return None
 
-    def makes(self, name: str) -> bool:
-        """Whether a layer makes channels anew out of all that it reads."""
+    def makes_channels(self, name: str) -> bool:
+        """True if each output channel of a layer depends on all its input channels."""
         module = self.modules.get(name)
-        return module is not None and len(sides_of(module)) == 2 and int(getattr(module, "groups", 1)) == 1
+        return module is not None and len(sides_of(module)) == 2 and _groups(module) == 1
 
     def _regroups(self, name: str) -> bool:
-        """Whether a convolution in groups makes other channels than it reads."""
+        """True for a convolution in groups with other channels than it reads."""
         module = self.modules.get(name)
-        groups = int(getattr(module, "groups", 1))
-        return groups > 1 and len(sides_of(module)) == 2 and groups != int(module.out_channels)  # type: ignore[union-attr, arg-type]
+        if module is None or len(sides_of(module)) != 2:
+            return False
+        return _groups(module) > 1 and _groups(module) != module.out_channels
 
-    def axes_made(self) -> Iterator[str]:
+    def producers(self) -> Iterator[str]:
         """The layers that make channels, in the order in which they run."""
-        yield from (name for name in self._order if self.makes(name) or self._regroups(name))
+        yield from (name for name in self._order if self.makes_channels(name) or self._regroups(name))
 
-    def closes(self, name: str) -> str | None:
-        """The layer behind which channels can be closed that a bare parameter may have revived: its own, of maps."""
+    def gate_after(self, name: str) -> str | None:
+        """The module of a bare parameter if a gate must follow, as the parameter may revive closed channels of a map."""
         owner, _, axis = self.bare[name]
-        maps = self._maps.get(owner, ())
+        shape = self._output_shapes.get(owner, ())
         channels = self.model.get_parameter(name).shape[axis]
-        return owner if owner and len(maps) == 4 and maps[1] == channels else None
+        return owner if owner and len(shape) == 4 and shape[1] == channels else None
 
     def is_norm(self, name: str) -> bool:
-        """Whether that layer is a norm."""
+        """True if that layer is a norm."""
         return isinstance(self.modules.get(name), NORMS)
 
     def declared(self, owner: str, tensor: str, axis: int) -> str | None:
@@ -155,20 +148,19 @@ class Graph:
         axes = getattr(self.model.get_submodule(owner), "AXES", {})
         return axes[tensor][axis] if tensor in axes else None
 
-    def couplings(self) -> Iterator[Run | Stop]:
+    def couplings(self) -> Iterator[Coupling | Stop]:
         """Every statement of the graph."""
         yield Stop((IMAGE, "out"), "its channels meet the image's")
         yield Stop((OUTPUT, "in"), MAKES_IMAGE)
-        seen: set[str] = set()
-        for name in [IMAGE, *self._order]:
-            if name != IMAGE and ((not self._regroups(name) and not self.makes(name)) or name in seen):
-                continue
-            yield from self._from(name, seen)
+        covered: set[str] = set()
+        for name in [IMAGE, *self.producers()]:
+            if name not in covered:
+                yield from self._couplings_of(name, covered)
 
-    def _from(self, name: str, seen: set[str]) -> Iterator[Run | Stop]:
+    def _couplings_of(self, name: str, covered: set[str]) -> Iterator[Coupling | Stop]:
         axis: Axis = (name, "out")
         width = self.axes[axis]
-        layer = next(module for module, own in self._names.items() if own == name)
+        layer = next(module for module, path in self._names.items() if path == name)
         if layer not in self.graph.module2node:
             yield Stop(axis, "what it makes does not reach the image")
             return
@@ -180,73 +172,73 @@ class Graph:
                 yield Stop(axis, "its channels are dealt out anew by a view (heads, or a channel shuffle)")
             if other is None:
                 if isinstance(target, nn.Parameter):
-                    yield Stop(
-                        axis, f"its channels meet the bare parameter '{self._parameters.get(id(target))}': declare its AXES"
-                    )
-                elif isinstance(target, nn.Module) and target in self._names and not _of_one_number(target):
+                    parameter = self._parameters.get(id(target))
+                    yield Stop(axis, f"its channels meet the bare parameter '{parameter}': declare its AXES")
+                elif isinstance(target, nn.Module) and target in self._names and not _has_one_slope(target):
                     kind = type(target).__name__
                     yield Stop(axis, f"its channels reach '{self._names[target]}', a {kind}, whose channels go together")
                 continue
             size = self.axes[other]
-            if size == 1 < width:
-                continue  # one number for all channels: broadcast
-            if width == 1 < size:
-                continue
-            yield Run(axis, other, roots, places)
-            if other[1] == "out" and self.makes(other[0]) and len(set(places)) == size:
-                seen.add(other[0])
+            if 1 in (width, size) and width != size:
+                continue  # broadcast
+            yield Coupling(axis, other, roots, places)
+            if other[1] == "out" and self.makes_channels(other[0]) and len(set(places)) == size:
+                covered.add(other[0])
 
     def _axis(self, item: Any) -> Axis | None:
-        """What an item of a pruning group is about; None where it is no axis of a layer that we know."""
+        """The axis of an item of a pruning group; None if it is no axis of a known layer."""
         target = item.dep.target.module
         if isinstance(target, nn.Parameter):
             name = self._parameters.get(id(target))
             return (name, "out") if name in self.bare else None
-        if self._names.get(target) == OUTPUT:
-            return (OUTPUT, "in") if not self.graph.is_out_channel_pruning_fn(item.dep.handler) else None
-        found = self._names.get(target)
-        if found == IMAGE:
+        name, out = self._names.get(target), self.graph.is_out_channel_pruning_fn(item.dep.handler)
+        if name == OUTPUT:
+            return None if out else (OUTPUT, "in")
+        if name == IMAGE:
             return IMAGE, "out"
-        if found is None or found not in self.modules:
+        if name is None or name not in self.modules:
             return None
-        out = self.graph.is_out_channel_pruning_fn(item.dep.handler) or len(sides_of(target)) == 1
-        return found, "out" if out else "in"
+        return name, "out" if out or len(sides_of(target)) == 1 else "in"
 
     def units(self) -> Iterator[tuple[list[Axis], int]]:
-        """Axes whose channels go together in so many equal runs: those of group norms and of grouped convolutions."""
+        """Axes with the number of equal runs of channels that go together: of group norms and of grouped convolutions."""
         for name in self._order:
             module = self.modules[name]
             if isinstance(module, nn.GroupNorm):
                 yield [(name, "out")], int(module.num_groups)
-            elif int(getattr(module, "groups", 1)) > 1:
-                yield [(name, "in"), (name, "out")], int(module.groups)
+            elif _groups(module) > 1:
+                yield [(name, "in"), (name, "out")], _groups(module)
+
+
+def _groups(module: nn.Module) -> int:
+    return int(getattr(module, "groups", 1))
 
 
 def sides_of(module: nn.Module) -> Mapping[str, tuple[str, ...]]:
-    """``{side: the attributes that say how many channels it has there}`` of a stock layer, or of one with ``AXES`` of its own.
+    """``{side: the attributes with its number of channels}`` of a stock layer, or of a layer with ``AXES`` of its own.
 
-    None for a layer of someone's own that does not state both sides; a PReLU of one number has no channels.
+    Empty for a custom layer that does not state both sides, and for a PReLU of one number, which has no channels.
     """
-    if _of_one_number(module):
+    if _has_one_slope(module):
         return {}
-    named = dict.fromkeys(name for attributes in declared_axes(module).values() for name in attributes if name is not None)
-    reads = tuple(name for name in named if name.startswith("in_"))
-    writes = tuple(name for name in named if not name.startswith("in_"))
+    names = dict.fromkeys(name for attributes in declared_axes(module).values() for name in attributes if name is not None)
+    reads = tuple(name for name in names if name.startswith("in_"))
+    writes = tuple(name for name in names if not name.startswith("in_"))
     if reads and writes:
         return {"in": reads, "out": writes}
     return {"out": writes} if writes and stock_kind(module) is not None else {}
 
 
-def _of_one_number(module: nn.Module) -> bool:
-    """Whether it is a PReLU that treats all channels alike."""
+def _has_one_slope(module: nn.Module) -> bool:
+    """True for a PReLU with one number for all channels."""
     return isinstance(module, nn.PReLU) and module.num_parameters == 1
 
 
 def _differentiable(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose own constants are parameters, too: the graph is seen by differentiation."""
+    """A copy in evaluation mode whose own constants are parameters, too: the graph follows gradients."""
     copied = copy.deepcopy(model).eval().requires_grad_(True)
     for module in copied.modules():
-        if not _standard(module):
+        if not _is_torch_layer(module):
             stock = stock_kind(module)
             for name, buffer in list(module.named_buffers(recurse=False)):
                 if buffer.is_floating_point() and (stock is None or name not in AXES[stock]):
@@ -255,41 +247,39 @@ def _differentiable(model: nn.Module) -> nn.Module:
     return copied
 
 
-def _between(model: nn.Module, example: Tensor) -> nn.Module:
-    """The model between two layers that make the image and read the image."""
+def _between_layers(model: nn.Module, example: Tensor) -> nn.Module:
+    """The model between a convolution that makes the image and a convolution that reads the output."""
     with torch.no_grad():
         output = model(example)
-    channels, out_channels = example.shape[1], output.shape[1]
-    return nn.Sequential(
-        OrderedDict({IMAGE: nn.Conv2d(channels, channels, 1), NET: model, OUTPUT: nn.Conv2d(out_channels, out_channels, 1)})
-    )
+    first, last = (nn.Conv2d(tensor.shape[1], tensor.shape[1], 1) for tensor in (example, output))
+    return nn.Sequential(OrderedDict({IMAGE: first, NET: model, OUTPUT: last}))
 
 
 def _bare_parameters(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, tuple[str, str, int]]:
-    """``{parameter: (its module, its name there, its axis)}`` of those in no known layer that have one axis of channels."""
-    found = {}
+    """``{parameter: (its module, its name there, its axis)}`` of parameters in no known layer with one axis of channels."""
+    bare = {}
     for name, parameter in model.named_parameters():
         owner, _, tensor = name.rpartition(".")
         long = [axis for axis, length in enumerate(parameter.shape) if length > 1]
-        if owner not in layers and not _standard(model.get_submodule(owner)) and len(long) == 1:
-            found[name] = (owner, tensor, long[0])
-    return found
+        if owner not in layers and not _is_torch_layer(model.get_submodule(owner)) and len(long) == 1:
+            bare[name] = (owner, tensor, long[0])
+    return bare
 
 
-def _standard(module: nn.Module) -> bool:
-    """Whether the layer is one of torch's own: what its parameters mean is not for us to guess."""
+def _is_torch_layer(module: nn.Module) -> bool:
+    """True for torch's own layers, whose parameters have a meaning that must not be guessed."""
     return type(module).__module__.startswith("torch.nn.modules")
 
 
-def _declared_pruners(layers: Any) -> dict[type[nn.Module], Any]:
-    """How the graph treats layers whose author declared their axes."""
+def _declared_pruners(layers: Iterable[nn.Module]) -> dict[type[nn.Module], Any]:
+    """Pruners for layers whose author declared their axes."""
     from torch_pruning.pruner.function import BasePruningFunc
 
     class Declared(BasePruningFunc):  # type: ignore[misc]
         def prune_out_channels(self, layer: nn.Module, idxs: Any) -> nn.Module:
             return layer
 
-        def prune_in_channels(self, layer: nn.Module, idxs: Any) -> nn.Module:
+        def prune_in_channels(self, layer: nn.Module, idxs: Any) -> nn.Module:  # a function of its own: the graph compares them
             return layer
 
         def get_out_channels(self, layer: nn.Module) -> int:

@@ -1,17 +1,19 @@
-"""What a generator that says nothing of itself reads and generates: found by letting it generate."""
+"""Properties of a generator without declarations, found by running it: input channels, stride, value range, trunk layers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
+from itertools import groupby
 from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.shape import Shape, said
+from pocketgan.core.inputs import Shape, size_text
 
-MOST_STRIDE = 256
+MAX_STRIDE = 256
 PROBED = 128
 """Sides of the images that are tried, unless a stride is larger."""
 DISTILLED = 5
@@ -19,29 +21,29 @@ DISTILLED = 5
 
 
 def generate(model: nn.Module, image: Tensor) -> Tensor:
-    """The image, without gradients. Raises ``ValueError`` for what is no image of N x 3 x H x W."""
+    """The output image, without gradients. Raises ``ValueError`` for any output but one image of N x 3 x H x W."""
     with torch.inference_mode():
-        result = model(image)
-    if not isinstance(result, Tensor):
+        output = model(image)
+    if not isinstance(output, Tensor):
         raise ValueError(
-            f"the generator gives a {type(result).__name__}, not one tensor: let the factory return a module whose forward "
-            "gives the image alone"
+            f"the generator returns a {type(output).__name__}, not one tensor: let the factory return a module whose forward "
+            "returns the image alone"
         )
-    if result.shape != (len(image), 3, *image.shape[2:]):
-        shape = "x".join(map(str, result.shape))
+    if output.shape != (len(image), 3, *image.shape[2:]):
+        shape = "x".join(map(str, output.shape))
         raise ValueError(
-            f"the generator makes {shape} of {'x'.join(map(str, image.shape))}: what pocketgan compresses gives three channels "
-            "of the size that it is given"
+            f"the generator makes {shape} of {'x'.join(map(str, image.shape))}: pocketgan compresses generators whose "
+            "output has three channels and the size of the input"
         )
-    return result
+    return output
 
 
-def range_note(result: Tensor, low: float, high: float) -> str:
-    """How much of the values ``low`` to ``high`` an image (N x 3 x H x W, in [-1, 1]) of a real image uses, in a sentence.
+def range_note(output: Tensor, low: float, high: float) -> str:
+    """Statement about the part of ``low`` to ``high`` that output images (N x 3 x H x W, in [-1, 1]) of real images use.
 
-    It begins with ``warning`` where that is so little, or so far outside, that the range is hardly right.
+    The note begins with ``warning`` if the part is so small, or so far outside, that the range is hardly right.
     """
-    least, most = (low + (float(value) + 1) / 2 * (high - low) for value in (result.min(), result.max()))
+    least, most = (low + (float(value) + 1) / 2 * (high - low) for value in (output.min(), output.max()))
     used, outside = (most - least) / (high - low), max(low - least, most - high) / (high - low)
     facts = f"the teacher's images of real images have values {least:.4g} to {most:.4g}; black is {low:g}, white {high:g}"
     if used < 0.05 or outside > 0.25:
@@ -49,47 +51,41 @@ def range_note(result: Tensor, low: float, high: float) -> str:
     return facts
 
 
-def channels_read(model: nn.Module, shape: Shape) -> int:
-    """How many channels the generator reads: 3, or what one of its convolutions reads.
+def input_channels(model: nn.Module, shape: Shape) -> int:
+    """The number of input channels: 3, or that of the first convolution, or another usual one.
 
-    Raises ``ValueError``, with the generator's own complaint, where it generates from none of them.
+    Raises ``ValueError``, with the generator's own error, if it accepts none of them.
     """
-    own = [int(module.in_channels) for module in model.modules() if isinstance(module, nn.Conv2d)]
-    complaint: Exception | None = None
-    for channels in dict.fromkeys((3, *own[:1], 1, 4, 6)):
+    first = [int(module.in_channels) for module in model.modules() if isinstance(module, nn.Conv2d)][:1]
+    refusal: Exception | None = None
+    for channels in dict.fromkeys((3, *first, 1, 4, 6)):
         try:
             with torch.inference_mode():
                 model(torch.zeros(1, channels, *shape))
         except Exception as error:  # whatever the network's own code raises
-            complaint = complaint or error
+            refusal = refusal or error
         else:
             return channels
     raise ValueError(
-        f"the generator does not generate from one image of 3 x {shape[0]} x {shape[1]} ({complaint}): pocketgan calls "
+        f"the generator does not accept one image of 3 x {shape[0]} x {shape[1]} ({refusal}): pocketgan calls "
         "model(image); take another --size, or let the factory return a module with such a forward"
     )
 
 
-def stride_of(model: nn.Module, channels: int, shape: Shape) -> int:
-    """The smallest power of 2 of which heights and widths must be multiples for an image of the image's own size.
+def find_stride(model: nn.Module, channels: int, shape: Shape) -> int:
+    """The smallest power of 2 whose multiples, as heights and widths, the output keeps.
 
-    Raises ``ValueError`` where not even images of ``shape`` keep their size.
+    Raises ``ValueError`` if not even images of ``shape`` keep their size.
     """
-    for stride in (1 << power for power in range(MOST_STRIDE.bit_length())):
-        sides = [
-            tuple(_odd_multiple(side, stride) for side in shape),
-            tuple(_odd_multiple(side, stride) + stride for side in shape),
-        ]
-        if all(_keeps_size(model, channels, side) for side in sides):
+    for stride in (1 << power for power in range(MAX_STRIDE.bit_length())):
+        sides = [_odd_multiple(side, stride) for side in shape]
+        if _keeps_size(model, channels, sides) and _keeps_size(model, channels, [side + stride for side in sides]):
             return stride
-    if _keeps_size(model, channels, shape):
-        raise ValueError(
-            f"the generator generates images of {said(shape)} and hardly any other size: pocketgan compresses networks "
-            "that are "
-            f"convolutional, for sides that are multiples of a stride up to {MOST_STRIDE}"
-        )
     generate(model, torch.zeros(1, channels, *shape))
-    raise AssertionError("it has just refused that")
+    raise ValueError(
+        f"the generator accepts images of {size_text(shape)} and hardly any other size: pocketgan compresses networks that are "
+        f"convolutional, for sides that are multiples of a stride up to {MAX_STRIDE}"
+    )
 
 
 def _odd_multiple(side: int, stride: int) -> int:
@@ -97,8 +93,8 @@ def _odd_multiple(side: int, stride: int) -> int:
     return int(stride * max(1, min(side, PROBED) // stride // 2 * 2 - 1))
 
 
-def _keeps_size(model: nn.Module, channels: int, shape: Iterable[int]) -> bool:
-    image = torch.zeros(1, channels, *shape)
+def _keeps_size(model: nn.Module, channels: int, sides: Iterable[int]) -> bool:
+    image = torch.zeros(1, channels, *sides)
     try:
         with torch.inference_mode():
             return tuple(model(image).shape[2:]) == tuple(image.shape[2:])
@@ -107,56 +103,38 @@ def _keeps_size(model: nn.Module, channels: int, shape: Iterable[int]) -> bool:
 
 
 def proposed_layers(model: nn.Module, image: Tensor) -> tuple[str, ...]:
-    """The layers to distil: where the resolution changes, and evenly through the longest stretch at one resolution.
+    """The layers to distill: where the resolution changes, and evenly through the longest stretch at one resolution.
 
-    Of modules that give the same map the outermost is named; one that runs several times is none.
+    Of modules with the same output the outermost is named; modules that run several times are not.
     """
-    ran: list[tuple[str, Tensor]] = []
+    maps: list[tuple[str, Tensor]] = []
     calls: dict[str, int] = {}
 
-    def hook(name: str) -> Any:
-        def record(module: nn.Module, inputs: Any, output: Any) -> None:
-            calls[name] = calls.get(name, 0) + 1
-            if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1 and output.shape[1] > 3:
-                ran.append((name, output))  # of no more channels than an image it is one, or says as little
+    def record(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        calls[name] = calls.get(name, 0) + 1
+        if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1 and output.shape[1] > 3:
+            maps.append((name, output))  # three channels or fewer are an image, or as poor as an image
 
-        return record
-
-    handles = [module.register_forward_hook(hook(name)) for name, module in model.named_modules() if name]
+    handles = [module.register_forward_hook(partial(record, name)) for name, module in model.named_modules() if name]
     try:
         with torch.inference_mode():
             result = model(image)
     finally:
         for handle in handles:
             handle.remove()
-    maps: dict[int, tuple[str, Tensor]] = {}
-    for name, output in ran:
-        if calls[name] == 1 and output is not result:
-            maps[id(output)] = (name, output)  # the outermost ends last
-    height = image.shape[2]  # maps that are cropped further on have other heights
-    trunk = [(name, h) for name, output in maps.values() for h in [output.shape[2]] if height % h == 0 or h % height == 0]
-    return tuple(_chosen(_stages(trunk)))
+    # The outermost module ends last, and replaces the inner modules with the same output.
+    named = {id(output): (name, output.shape[2]) for name, output in maps if calls[name] == 1 and output is not result}
+    side = image.shape[2]  # maps that are cropped further on have other heights
+    trunk = [(name, height) for name, height in named.values() if side % height == 0 or height % side == 0]
+    stages = [[name for name, _ in stage] for _, stage in groupby(trunk, key=lambda item: item[1])]
+    return tuple(_choose(stages)) if stages else ()
 
 
-def _stages(maps: list[tuple[str, int]]) -> list[list[str]]:
-    """The names, one list for each stretch at one resolution."""
-    stages: list[list[str]] = []
-    height = None
-    for name, own in maps:
-        if own != height:
-            stages.append([])
-            height = own
-        stages[-1].append(name)
-    return stages
-
-
-def _chosen(stages: list[list[str]]) -> list[str]:
+def _choose(stages: list[list[str]]) -> list[str]:
     """The end of the longest stage, points evenly within it, and the ends of the stages around it, `DISTILLED` in all.
 
-    Where no stage is much longer than others, as in a U-Net: the ends of stages, evenly from input to output.
+    If no stage is much longer than others, as in a U-Net: the ends of stages, evenly from input to output.
     """
-    if not stages:
-        return []
     order = [name for stage in stages for name in stage]
     ends, longest = [stage[-1] for stage in stages[:-1]] or [stages[-1][-1]], max(stages, key=len)
     outer = _outermost(longest)
@@ -165,14 +143,14 @@ def _chosen(stages: list[list[str]]) -> list[str]:
         return [ends[(2 * k + 1) * len(ends) // (2 * count)] for k in range(count)]
     inner = [outer[len(outer) * k // 3] for k in (1, 2)]
     near = sorted(ends, key=lambda name: abs(order.index(name) - order.index(longest[-1])))
-    wanted = dict.fromkeys([*inner, longest[-1], *near])
-    return sorted(list(wanted)[:DISTILLED], key=order.index)
+    chosen = list(dict.fromkeys([*inner, longest[-1], *near]))[:DISTILLED]
+    return sorted(chosen, key=order.index)
 
 
 def _outermost(names: list[str]) -> list[str]:
-    """Those that are least nested, if they are four or more: blocks rather than what is in them."""
+    """The least nested names, if they are four or more: blocks rather than the layers inside."""
     for depth in sorted({name.count(".") for name in names}):
-        found = [name for name in names if name.count(".") <= depth]
-        if len(found) > 3:
-            return found
+        outer = [name for name in names if name.count(".") <= depth]
+        if len(outer) > 3:
+            return outer
     return names

@@ -11,24 +11,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, remove_spectral_norm, remove_weight_norm
 
-from pocketgan.core.dims import FIXED, NORMS, Dim, Part, channel_map
+from pocketgan.core.dims import FIXED, NORMS, Dim, channel_map
 from pocketgan.core.spec import ARCHITECTURES, Spec
-from pocketgan.foreign.factory import given, made
+from pocketgan.foreign.factory import call_factory, registered_factory
 from pocketgan.pruning.elastic import leading
 from pocketgan.pruning.selection import resize
 
 Parts = tuple[tuple[str, int, int], ...]
-"""``(group, whole width, numbers a channel)`` one after the other; the group ``""`` stays."""
+"""``(group, full width, numbers per channel)`` one after the other; the group ``""`` stays."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelFormat:
-    """What a foreign generator reads and generates, where it is not RGB in [-1, 1]."""
+    """Values and channel order of a foreign generator's images, if not RGB in [-1, 1]."""
 
     range: tuple[float, float] = (-1.0, 1.0)
     """The values of black and white."""
     bgr: bool = False
-    """Whether blue comes first."""
+    """True if blue comes first."""
 
     def __post_init__(self) -> None:
         low, high = self.range
@@ -36,8 +36,8 @@ class PixelFormat:
             raise ValueError(f"range={low:g}..{high:g}: black comes first and is the lower, for example 0..255")
 
     @classmethod
-    def of(cls, text: str, bgr: bool) -> PixelFormat:
-        """From ``0..255``: the values of black and white. Raises ``ValueError`` for another form."""
+    def parse(cls, text: str, bgr: bool) -> PixelFormat:
+        """The format of ``0..255``: the values of black and white. Raises ``ValueError`` for another form."""
         low, dots, high = text.partition("..")
         try:
             return cls(range=(float(low), float(high)), bgr=bgr)
@@ -47,34 +47,34 @@ class PixelFormat:
             raise ValueError(f"range={text}: write black..white, for example 0..255 or 0..1") from None
 
     @property
-    def ours(self) -> bool:
-        """Whether that is what everything in the house reads and generates."""
+    def is_default(self) -> bool:
+        """True for RGB in [-1, 1], the format of everything else in pocketgan."""
         return self == PixelFormat()
 
 
-class Adapted(nn.Module):
-    """A generator of other values or channel order as one of RGB in [-1, 1], before it and behind it."""
+class PixelAdapter(nn.Module):
+    """A generator with images of another format, converted before and after it from and to RGB in [-1, 1]."""
 
     def __init__(self, net: nn.Module, images: PixelFormat):
         super().__init__()
         self.net, self.bgr = net, images.bgr
         low, high = images.range
-        self.middle, self.reach = (high + low) / 2, (high - low) / 2
+        self.center, self.scale = (high + low) / 2, (high - low) / 2
 
-    def own(self, x: Tensor) -> Tensor:
-        """An image, N x C x H x W in [-1, 1], as the generator reads it."""
-        return (x.flip(1) if self.bgr else x) * self.reach + self.middle
+    def to_native(self, x: Tensor) -> Tensor:
+        """An image, N x C x H x W in [-1, 1], in the generator's format."""
+        return (x.flip(1) if self.bgr else x) * self.scale + self.center
 
     def forward(self, x: Tensor) -> Tensor:
         """N x C x H x W in [-1, 1] -> the same."""
-        image: Tensor = (self.net(self.own(x)) - self.middle) / self.reach
+        image: Tensor = (self.net(self.to_native(x)) - self.center) / self.scale
         return image.flip(1) if self.bgr else image
 
 
 @ARCHITECTURES.register("foreign")
 @dataclass(frozen=True, kw_only=True)
 class ForeignSpec(Spec):
-    """A generator that a function makes, with the widths that were traced in it (`pocketgan.foreign.wrap`).
+    """A generator made by a function, with the widths that were traced in it (`pocketgan.foreign.wrap`).
 
     The groups are named after the layers that make them first.
     """
@@ -84,48 +84,46 @@ class ForeignSpec(Spec):
     factory: str
     """The name of the function, ``file.py:factory`` or ``package.module:factory``."""
     dims: Mapping[str, Mapping[str, Parts]]
-    """``{module: {attribute: what sizes it}}``."""
+    """``{module: {attribute: its named width}}``."""
     axes: Mapping[str, Mapping[str, tuple[str | None, ...]]]
     """``{module: {bare tensor: the attribute that sizes each axis}}``."""
     gate_sites: Mapping[str, str]
     """``{module after which a gate sits: the layer it gates}``."""
     kept: Mapping[str, str]
-    """``{layer: why its channels all stay}``."""
+    """``{layer: reason why its channels all stay}``."""
     layers: tuple[str, ...]
-    """The layers to distil."""
+    """The layers to distill."""
     stride: int
-    """Heights and widths that it generates are multiples of this."""
+    """Heights and widths of images are multiples of this."""
     in_channels: int
     images: PixelFormat = field(default_factory=PixelFormat)
     norm: Literal["instance", "instance_affine"] = "instance_affine"
-    """``instance``: some norms have no scale; ``instance_affine``: all have one, those that the factory left without got it."""
+    """``instance``: some norms have no scale; ``instance_affine``: all have one, if need be added to the factory's."""
 
     def groups(self) -> tuple[str, ...]:
-        """As they are made, from input to output."""
-        return tuple(self.whole)
+        return tuple(self.full_widths)
 
     @property
-    def whole(self) -> dict[str, int]:
-        """The widths of what the factory makes."""
+    def full_widths(self) -> dict[str, int]:
+        """The widths of the factory's network."""
         every = (parts for attributes in self.dims.values() for parts in attributes.values())
         return {group: width for parts in every for group, width, _ in parts if group != FIXED}
 
     @property
     def taps(self) -> tuple[str, ...]:
-        """The layers to distil."""
         return self.layers
 
     def module(self) -> nn.Module:
-        """What the factory makes, cut to the leading channels of every group.
+        """The factory's network, cut to the leading channels of every group.
 
-        Raises ``ValueError`` where the factory was not named in this process, or makes another network by now.
+        Raises ``ValueError`` if the factory was not named in this process, or makes another network by now.
         """
         target = torch.get_default_device()
         with torch.device("cpu"):  # a factory may look at values
-            model = normalize_(made(given(self.factory), self.factory), self.images)
+            model = normalize_(call_factory(registered_factory(self.factory), self.factory), self.images)
             attach_dims_(model, self)
             if self.norm == "instance_affine":
-                give_scales_(model)
+                add_norm_scales_(model)
             table = channel_map(model)
 
             def fill(name: str, tensor: Tensor) -> Tensor:
@@ -134,24 +132,24 @@ class ForeignSpec(Spec):
             return resize(model, self.widths, fill)
 
     def init_(self, model: nn.Module) -> None:
-        """Whole: as the factory leaves them. Narrower: by each layer's own rule, as what is random depends on the widths."""
-        if dict(self.widths) != self.whole:
+        """Keep the factory's values at full widths; else reset each layer, as the scale of random values depends on widths."""
+        if dict(self.widths) != self.full_widths:
             for module in model.modules():
                 reset = getattr(module, "reset_parameters", None)
                 if callable(reset):
                     reset()
 
 
-def copied(model: nn.Module) -> nn.Module:
-    """A copy, on the CPU, of somebody else's network; of what a forward left in it (caches, normed weights) the values alone.
+def copy_model(model: nn.Module) -> nn.Module:
+    """A copy of a user's network on the CPU; of tensors that a forward left in it (caches, normed weights) only the values.
 
-    Raises ``ValueError`` for one that cannot be copied.
+    Raises ``ValueError`` for a network that cannot be copied.
     """
     left = (value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor))
     memo = {id(value): value.detach().clone() for value in left if not value.is_leaf}
     try:
         return copy.deepcopy(model, memo).cpu()
-    except Exception as error:  # whatever it holds
+    except Exception as error:  # whatever the copy of a user's attributes raises
         raise ValueError(
             f"the generator cannot be copied ({type(error).__name__}: {error}), and that is how it is cut: let it hold no "
             "locks, files or tensors with gradients beside its parameters"
@@ -159,21 +157,21 @@ def copied(model: nn.Module) -> nn.Module:
 
 
 def normalize_(model: nn.Module, images: PixelFormat) -> nn.Module:
-    """A generator as it is cut: weight and spectral norm folded into plain weights, every constant in ``state_dict``.
+    """Prepare a generator in place: weight and spectral norm become plain weights, every constant enters ``state_dict``.
 
-    One of other values or channel order is put between their conversions. Changes ``model`` in place.
+    A generator with images of another format is wrapped in a `PixelAdapter`.
     """
     for module in model.modules():
-        fold_parametrizations_(module)
+        _fold_parametrizations_(module)
         module._non_persistent_buffers_set.clear()
-    return model if images.ours else Adapted(model, images)
+    return model if images.is_default else PixelAdapter(model, images)
 
 
-def fold_parametrizations_(module: nn.Module) -> None:
-    """What the module computes its weights from (weight norm, spectral norm) becomes the weights, in place."""
+def _fold_parametrizations_(module: nn.Module) -> None:
+    """Replace the tensors that a weight is computed from (weight norm, spectral norm) by the weight, in place."""
     if parametrize.is_parametrized(module):
         training = module.training
-        module.eval()  # spectral norm would iterate
+        module.eval()  # in training spectral norm would iterate
         for tensor in list(module.parametrizations):  # type: ignore[arg-type]
             parametrize.remove_parametrizations(module, str(tensor), leave_parametrized=True)
         module.train(training)
@@ -183,30 +181,26 @@ def fold_parametrizations_(module: nn.Module) -> None:
                 remove_weight_norm(module, hook.name)  # type: ignore[attr-defined]
             case "SpectralNorm":
                 remove_spectral_norm(module, hook.name)  # type: ignore[attr-defined]
-                _forget_spectral_norm_(module)
-
-
-def _forget_spectral_norm_(module: nn.Module) -> None:
-    """Drop what torch leaves behind of the old form: a hook that asks every state for the tensors that are gone."""
-    for hooks in (module._state_dict_hooks, module._load_state_dict_pre_hooks):
-        for key, hook in list(hooks.items()):
-            if type(getattr(hook, "hook", hook)).__name__.startswith("SpectralNorm"):
-                del hooks[key]
+                # torch leaves hooks behind that ask every state for the tensors that are gone
+                for hooks in (module._state_dict_hooks, module._load_state_dict_pre_hooks):
+                    for key, left in list(hooks.items()):
+                        if type(getattr(left, "hook", left)).__name__.startswith("SpectralNorm"):
+                            del hooks[key]
 
 
 def attach_dims_(model: nn.Module, spec: ForeignSpec) -> None:
     """Write the named widths into the modules, in place.
 
-    Raises ``ValueError`` where the model is not the one that they were traced in.
+    Raises ``ValueError`` for another model than the one that the widths were traced in.
     """
     modules = dict(model.named_modules())
     for name, attributes in spec.dims.items():
         for attribute, parts in attributes.items():
-            dim, own = Dim(parts), getattr(modules.get(name), attribute, None)
-            bare = any(attribute in named for named in spec.axes.get(name, {}).values())
-            if name not in modules or (own != int(dim) and not (bare and own is None)):
+            dim, width = Dim(parts), getattr(modules.get(name), attribute, None)
+            bare = any(attribute in axes for axes in spec.axes.get(name, {}).values())
+            if name not in modules or (width != int(dim) and not (bare and width is None)):
                 raise ValueError(
-                    f"{spec.factory} makes another generator than the one that was compressed: {name}.{attribute} is {own}, "
+                    f"{spec.factory} makes another generator than the one that was compressed: {name}.{attribute} is {width}, "
                     f"it was {int(dim)}"
                 )
             setattr(modules[name], attribute, dim)
@@ -216,25 +210,10 @@ def attach_dims_(model: nn.Module, spec: ForeignSpec) -> None:
     model.GATES = dict(spec.gate_sites)  # type: ignore[assignment]
 
 
-def give_scales_(model: nn.Module) -> None:
-    """A scale of 1 and a shift of 0 for every norm without them, in place; what the network computes stays."""
+def add_norm_scales_(model: nn.Module) -> None:
+    """Add a scale of 1 and a shift of 0 to every norm without them, in place; the network computes the same."""
     for module in model.modules():
         if isinstance(module, NORMS) and module.weight is None:
             size = int(module.num_channels if isinstance(module, nn.GroupNorm) else module.num_features)
             module.affine = True
             module.weight, module.bias = nn.Parameter(torch.ones(size)), nn.Parameter(torch.zeros(size))
-
-
-def norm_of(model: nn.Module) -> Literal["instance", "instance_affine"]:
-    """Whether all norms have a scale."""
-    bare = any(isinstance(module, NORMS) and module.weight is None for module in model.modules())
-    return "instance" if bare else "instance_affine"
-
-
-def parts_of(dims: Mapping[str, Mapping[str, Dim]]) -> dict[str, dict[str, Parts]]:
-    """Named widths as plain data."""
-    return {name: {key: tuple(map(_plain, dim.parts)) for key, dim in own.items()} for name, own in dims.items()}
-
-
-def _plain(part: Part) -> tuple[str, int, int]:
-    return part.group, part.width, part.each

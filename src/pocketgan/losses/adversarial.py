@@ -1,8 +1,8 @@
-"""The adversarial tasks: what the discriminator and the generator each minimize, from logits of any shape."""
+"""Adversarial losses of discriminator and generator, and the regularizations of both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -11,48 +11,69 @@ from torch import Tensor
 
 GanMode = Literal["lsgan", "hinge", "vanilla"]
 Logits = Tensor | Sequence[Tensor]
-"""Of any shape; of a discriminator of several scales, those of each."""
+"""Logits of any shape; of a discriminator of several scales, those of each."""
 
 
 def discriminator_loss(mode: GanMode, real: Logits, fake: Logits) -> Tensor:
-    """Half the sum of the loss on real and on fake logits; the half slows D down (pix2pix, section 3.3).
+    """Sum of the loss on real and on fake logits.
 
-    ``lsgan``: squares to 1 and 0 (Mao et al. 2017, eq. 9); ``hinge``: (Lim and Ye 2017); ``vanilla``: cross-entropy
-    (Goodfellow et al. 2014, eq. 1). Over scales as published: ``lsgan`` adds them (MUNIT), the others take the mean (SPADE).
+    ``lsgan``: squared distance to 1 and 0 (Mao et al. 2017, eq. 9 without its 1/2); ``hinge``: Lim and Ye 2017;
+    ``vanilla``: cross-entropy (Goodfellow et al. 2014, eq. 1). Over scales as published: ``lsgan`` adds them (MUNIT), the
+    others take the mean (SPADE).
     """
-    pairs = zip(_scales(real), _scales(fake), strict=True)
-    return _joined(mode, [_discriminator_loss(mode, *pair) for pair in pairs])
+
+    def loss(real: Tensor, fake: Tensor) -> Tensor:
+        match mode:
+            case "lsgan":
+                return (real - 1).square().mean() + fake.square().mean()
+            case "hinge":
+                return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+            case "vanilla":
+                return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+    return _over_scales(mode, loss, real, fake)
 
 
 def generator_loss(mode: GanMode, fake: Logits) -> Tensor:
-    """What the generator minimizes; for ``vanilla`` the non-saturating form (Goodfellow et al. 2014, section 3)."""
-    return _joined(mode, [_generator_loss(mode, logits) for logits in _scales(fake)])
+    """Adversarial loss of the generator; for ``vanilla`` the non-saturating form (Goodfellow et al. 2014, section 3)."""
+
+    def loss(fake: Tensor) -> Tensor:
+        match mode:
+            case "lsgan":
+                return (fake - 1).square().mean()
+            case "hinge":
+                return -fake.mean()
+            case "vanilla":
+                return F.softplus(-fake).mean()
+
+    return _over_scales(mode, loss, fake)
 
 
-def _discriminator_loss(mode: GanMode, real: Tensor, fake: Tensor) -> Tensor:
-    match mode:
-        case "lsgan":
-            return (real - 1).square().mean() + fake.square().mean()
-        case "hinge":
-            return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-        case "vanilla":
-            return F.softplus(-real).mean() + F.softplus(fake).mean()
+def r1_penalty(logits: Tensor, reals: Tensor) -> Tensor:
+    """Half the mean squared norm of the discriminator's gradient at real images (Mescheder et al. 2018, eq. 9, gamma 1).
+
+    ``logits``: any shape, computed from ``reals`` (N x C x H x W), which must require a gradient. Differentiable.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), reals, create_graph=True)
+    return 0.5 * gradient.square().flatten(1).sum(1).mean()
 
 
-def _generator_loss(mode: GanMode, fake: Tensor) -> Tensor:
-    match mode:
-        case "lsgan":
-            return (fake - 1).square().mean()
-        case "hinge":
-            return -fake.mean()
-        case "vanilla":
-            return F.softplus(-fake).mean()
+def path_lengths(image: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
+    """Path length of each image, N: the norm of J^T y (Karras et al. 2020, StyleGAN2, eq. 4). Differentiable.
+
+    ``image``: N x C x H x W, computed from the styles ``w``, N x width or N x layers x width (then the root of the mean
+    square over layers, as released). ``noise``: the y, standard normal of the image's shape; drawn here if it is None. It is
+    divided by the root of the number of pixels, so that lengths of different sizes compare. The penalty is the mean of
+    ``(lengths - a)^2``, with a their running mean.
+    """
+    noise = torch.randn_like(image) if noise is None else noise
+    pixels = image.shape[2] * image.shape[3]
+    (gradient,) = torch.autograd.grad((image * noise).sum() / pixels**0.5, w, create_graph=True)
+    squares = gradient.square().sum(-1)
+    return (squares if squares.ndim == 1 else squares.mean(1)).sqrt()
 
 
-def _scales(logits: Logits) -> Sequence[Tensor]:
-    return [logits] if isinstance(logits, Tensor) else logits
-
-
-def _joined(mode: GanMode, losses: Sequence[Tensor]) -> Tensor:
-    total = torch.stack(list(losses))
-    return total.sum() if mode == "lsgan" else total.mean()
+def _over_scales(mode: GanMode, loss: Callable[..., Tensor], *logits: Logits) -> Tensor:
+    scales = ([one] if isinstance(one, Tensor) else one for one in logits)
+    losses = torch.stack([loss(*scale) for scale in zip(*scales, strict=True)])
+    return losses.sum() if mode == "lsgan" else losses.mean()

@@ -1,4 +1,4 @@
-"""Every method is one sentence: prepare, fit, select, shrink, fit."""
+"""Interface of the methods: prepare, train the search, select, shrink, recover."""
 
 from __future__ import annotations
 
@@ -14,121 +14,113 @@ from torch import nn
 
 from pocketgan.core.config import from_json
 from pocketgan.core.inputs import ModelInputs
-from pocketgan.core.registry import Registry
 from pocketgan.metrics.cost import CostModel
+from pocketgan.pruning.allocation import floor_widths
 from pocketgan.pruning.budget import Budget, check_floor
-from pocketgan.pruning.fit_budget import floor_widths
 from pocketgan.pruning.selection import Selection
-from pocketgan.search.fitness import HeldOut
-from pocketgan.search.storage import Place
-from pocketgan.training.loop import Learner
+from pocketgan.search.fitness import HoldoutImages
+from pocketgan.training.task import Learner
 from pocketgan.utils.progress import Reporter
+from pocketgan.utils.registry import Registry
 
 
 @dataclass
 class MethodContext:
-    """What a method knows of the run: its budget, its images, where it may keep things."""
+    """Part of a run that a method can access: budget, images, run directory."""
 
     budget: Budget
     cost: CostModel
     multiple: int
-    """Widths are multiples of this where they can be."""
+    """Widths are multiples of this where possible."""
     images: Callable[[], Iterable[ModelInputs]]
-    """Some of what the generator reads, a few images each, the same ones at every call."""
-    held_out: Callable[[int], HeldOut] | None = None
-    """So many training images that the first fit did not see, with the teacher's images of them."""
+    """Some small batches of model inputs, the same at every call."""
+    holdout: Callable[[int], HoldoutImages] | None = None
+    """``count`` -> that many training images that the search training does not use, with the teacher's images for them."""
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    """Where to score."""
-    folder: Path | None = None
-    """The run directory, where what a search has found is kept; None keeps it in memory."""
+    """Device for scoring candidates."""
+    run_dir: Path | None = None
+    """Run directory, where the results of a search are kept; None keeps them in memory."""
     measure: Callable[[nn.Module], float] | None = None
-    """The median milliseconds that a network takes for one image, on ``device``."""
+    """Median latency of a network on one image, in milliseconds, on ``device``."""
     reporter: Reporter | None = None
-    """Who follows the run; set once there is a run."""
+    """Reporter of the run, once there is a run."""
 
     def warn(self, text: str) -> None:
-        """Tell whoever follows the run; where nobody does, by a Python warning."""
+        """Report a warning; without a reporter, as a Python warning."""
         if self.reporter is not None:
             self.reporter.say(f"warning: {text}")
         else:
             warnings.warn(text, stacklevel=3)
 
-    def storage(self) -> Place:
-        """Where a search keeps its claims and scores."""
-        if self.folder is not None:
-            return self.folder / "search.journal"
-        from optuna.storages import InMemoryStorage
-
-        return InMemoryStorage()
-
 
 @dataclass(frozen=True, kw_only=True)
 class Method(ABC):
-    """How to decide which channels stay. A subclass is one file; its fields are its options."""
+    """Method that decides which channels stay. The fields of a subclass are its options."""
 
     summary: ClassVar[str] = ""
-    """One line for ``pocketgan methods``."""
+    """Line for ``pocketgan methods``."""
     learns: ClassVar[bool] = False
-    """Whether it needs a first fit, on some network at least."""
+    """True if it needs a search training, on some network at least."""
     is_supernet: ClassVar[bool] = False
-    """Whether what the first fit makes serves every budget: then it is kept, any number of processes may select from it
-    together, and the recovery goes on with its discriminator (GAN Compression)."""
+    """True if the result of the search training serves every budget: then the run keeps it, any number of processes may select
+    from it together, and the recovery continues with its discriminator (GAN Compression)."""
     select_options: ClassVar[frozenset[str]] = frozenset()
-    """The options that say nothing to the first fit."""
+    """Options without effect on the search training."""
 
     @property
     def holdout_size(self) -> int:
-        """How many training images the first fit shall not see."""
+        """Number of training images that the search training does not use."""
         return 0
 
     def needs_search(self, network: nn.Module) -> bool:
-        """Whether it needs a first fit to cut this network."""
+        """True if the method needs a search training to cut this network."""
         return self.learns
 
     @property
     def needs_segmenter(self) -> bool:
-        """Whether it needs what reads images back as label maps."""
+        """True if the method needs a segmenter."""
         return False
 
     def network(self, model: nn.Module) -> nn.Module:
-        """The network within what `prepare` made that the selection is of."""
+        """Network that the selection belongs to, within the result of `prepare`."""
         return model
 
     @classmethod
     def presets(cls, teacher: nn.Module, task: str) -> dict[str, dict[str, Any]]:
-        """``{name: {field of the whole run: value}}``: settings under which published numbers were made."""
+        """``{name: {field of the run configuration: value}}``: settings of published results."""
         return {}
 
     def check(self, teacher: nn.Module, context: MethodContext, *, features: bool) -> None:
-        """Raise ``ValueError`` for what `select` could not do, before any work; ``features``: there is an extractor.
+        """Raise ``ValueError`` for settings with which `select` would fail, before any work.
 
-        Here: a budget below the floor of a method that may not remove whole branches.
+        ``features``: True if there is an extractor. By default: a budget below the floor, for a method that may not remove
+        whole branches.
         """
         least = getattr(self, "least", 0.5)
         floor = floor_widths(teacher, multiple=context.multiple, removing=least == 0)
         check_floor(context.budget, context.cost, floor)
 
     def prepare(self, teacher: nn.Module, context: MethodContext) -> nn.Module:
-        """The network of the first fit, made from a copy of the teacher."""
+        """Network of the search training, made from a copy of the teacher."""
         return teacher
 
     def learner(self, model: nn.Module, context: MethodContext, steps: int) -> Learner | None:
-        """What the method adds to the first fit of so many steps; all of its state lies in ``model``."""
+        """Addition to a search training of so many steps; all of its state is in ``model``."""
         return None
 
     def join_search(self, model: nn.Module, context: MethodContext) -> None:  # noqa: B027  (most have nothing to share)
-        """Share the work of `select`, which another process does at the same time."""
+        """Share the work of `select` with another process that runs it."""
 
     @abstractmethod
     def select(self, model: nn.Module, context: MethodContext) -> Selection:
-        """The channels that stay; never above the budget. ``ValueError`` that names the floor if there are none."""
+        """Channels that stay, within the budget. Raises ``ValueError`` that names the floor if there are none."""
 
 
 METHODS: Registry[type[Method]] = Registry("method")
-"""By the name of ``--method``."""
+"""Methods by the name of ``--method``."""
 
 
 def make_method(name: str, options: Mapping[str, Any]) -> Method:
-    """The method of that name. Raises ``ValueError`` for an unknown name or option."""
+    """Method of that name with these options. Raises ``ValueError`` for an unknown name or option."""
     return from_json(METHODS[name], options)

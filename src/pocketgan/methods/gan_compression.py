@@ -1,82 +1,85 @@
 """GAN Compression: one network whose weights serve all widths, and a search among them.
 
-Li et al. 2020, "GAN Compression: Efficient Architectures for Interactive Conditional GANs", sections 3.2 and 3.3. What the
-supernet is made of is the pipeline's to say: the teacher itself, or a mobile network (`pipeline.full`).
+Li et al. 2020, "GAN Compression: Efficient Architectures for Interactive Conditional GANs", sections 3.2 and 3.3. The pipeline
+decides which network becomes the supernet: the teacher itself, or a mobile network (`pipeline.full`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, ClassVar, Literal
 
-from torch import nn
+import numpy as np
+from optuna.storages import InMemoryStorage
+from torch import Tensor, nn
 
 from pocketgan.core.config import from_json
 from pocketgan.core.inputs import as_tuple
 from pocketgan.methods.base import METHODS, Method, MethodContext
-from pocketgan.methods.width_learner import Looks, Ranks, Sampling, WidthLearner
 from pocketgan.pruning.calibrate import has_statistics
 from pocketgan.pruning.elastic import Elastic
 from pocketgan.pruning.importance import IMPORTANCES
 from pocketgan.pruning.selection import Selection, prefix, shrink
-from pocketgan.search.extremes import ExtremeWidths
-from pocketgan.search.fitness import Fit, HeldOut, make_fitness
-from pocketgan.search.halving import WHOLE, Halving
-from pocketgan.search.noise import measure_noise
+from pocketgan.search.fitness import FitnessKind, HoldoutImages, ImageFitness, Score, make_fitness, score_all_images
+from pocketgan.search.halving import NO_HALVING, Halving
 from pocketgan.search.published import make_space
-from pocketgan.search.result import SearchResult
-from pocketgan.search.scoring import ByImages, Score
-from pocketgan.search.space import BudgetedSpace
+from pocketgan.search.result import SearchResult, measure_noise
+from pocketgan.search.space import BudgetedSpace, Configuration, Space
 from pocketgan.search.storage import open_storage
 from pocketgan.search.strategies import STRATEGIES
 from pocketgan.search.study import search
+from pocketgan.training.distributed import processes
 
 Against = Literal["macs", "latency"]
+Sampling = Literal["uniform", "sandwich"]
+Ranks = Literal["same", "own"]
 
 
 @METHODS.register("gan-compression")
 @dataclass(frozen=True, kw_only=True)
 class GanCompression(Method):
-    """Widths sampled in every step train one set of shared weights; a search scores candidates with them."""
+    """Shared weights, trained at widths that are sampled in every step, and a search that scores candidates with them."""
 
     space: str = "parts"
     """A published space (channels-48, -64-pix2pix, -64-coco, ...), one written out (``stem=16,24 block*=16..64:8``), or
-    ``parts``: from the whole to an eighth of every width, in the numbers of the network's family (``search.families``)."""
+    ``parts``: from the full width to an eighth, with the genes of the network's family (``search.families``)."""
     sampling: Sampling = "uniform"
-    """Of the widths of a step: every number on its own (published), or every other step the largest or the smallest
-    (the sandwich rule of Yu and Huang 2019, one width a step instead of several)."""
+    """Sampling of the widths of a step: every gene independently (published), or every other step the largest or the smallest
+    (the sandwich rule of Yu and Huang 2019, one network per step instead of several)."""
     ranks: Ranks = "same"
-    """In several processes: the same widths in all, so that a step has the gradient of one network on the whole batch; or each
-    its ``own``, and the gradient is the mean over several networks, on a slice each."""
+    """In several processes: the same widths in all, so that a step has the gradient of one network on the whole batch; or
+    ``own`` widths in each, so that the gradient is the mean over several networks, on a slice of the batch each."""
     importance: Literal["contribution", "l1", "none"] = "contribution"
-    """By what channels are sorted first, so that leading ones matter most; ``none`` leaves them as they are."""
+    """Score by which channels are sorted first, so that leading ones matter most; ``none`` keeps their order."""
     strategy: str = "evolution"
-    """How candidates are proposed: evolution (published), brute-force, random, or nsga2 (quality against costs)."""
+    """Strategy that proposes candidates: evolution (published), brute-force, random, or nsga2 (quality against costs)."""
     strategy_options: dict[str, Any] = field(default_factory=dict)
-    """Its options: ``population``, ``mutants``, ..."""
+    """Options of the strategy: ``population``, ``mutants``, ..."""
     against: tuple[Against, ...] = ("macs",)
-    """What nsga2 weighs quality against: exact MACs, the median latency of the network, cut out and run where the search runs,
-    or both. Timings are no function of the seed: a search against them is resumed exactly, but not repeated."""
+    """Costs that nsga2 weighs quality against: exact MACs, the median latency of the network, extracted and run on the device
+    of the search, or both. Timings do not follow from the seed: a search against them resumes exactly, but does not repeat."""
     candidates: int = 300
-    """How many are scored."""
+    """Number of scored candidates."""
     use: float = 0.9
-    """The least part of the budget that a candidate uses, so that the search looks where the budget is spent (published: 0)."""
+    """Smallest part of the budget that a candidate uses, so that the search covers networks near the budget (published: 0)."""
     images: int = 64
-    """How many training images are held out to score them on."""
-    fitness: Fit = "teacher"
-    """What is scored: the distance to the teacher's images, frechet or kernel on ``--features``, or, of label maps' images,
-    what ``evaluation.segmenter`` reads in them (miou)."""
+    """Number of training images that are held out to score candidates."""
+    fitness: FitnessKind = "teacher"
+    """Fitness: the distance to the teacher's images, frechet or kernel on ``--features``, or, for images of label maps, the
+    errors of ``evaluation.segmenter`` (miou)."""
     evaluate_every: int = 500
-    """Steps between two looks at the largest and the smallest network on the held-out images while the weights are trained; 0:
-    none. They are logged and shown, and change nothing."""
+    """Steps of the training between two evaluations of the largest and the smallest network on the held-out images; 0: none.
+    The scores are logged and reported, and change nothing."""
     halving: bool = True
-    """Whether all are scored on a sixteenth of the images first, and only the leading half of a generation on twice as many,
-    time after time, which takes a fifth of the images; off, all are scored on all of them (published)."""
+    """True: all candidates are scored on a sixteenth of the images first, and only the leading half of a generation on twice
+    as many, and so on, with a fifth of the images in sum; False: all are scored on all images (published)."""
     storage: str | None = None
-    """Where claims and scores are kept: None is a journal in the run, which processes on one disk share; for others a
-    database (``mysql://...``, ``postgresql://...``) or ``grpc://host:port``."""
+    """Storage of claims and scores: None is a journal in the run, which processes on one disk share; for others a database
+    (``mysql://...``, ``postgresql://...``) or ``grpc://host:port``."""
     lease: float = 60.0
     """Seconds of silence after which a process that scores a candidate counts as dead."""
 
@@ -89,20 +92,19 @@ class GanCompression(Method):
 
     @property
     def holdout_size(self) -> int:
-        """Kept from the search's training."""
         return self.images
 
     @property
     def needs_segmenter(self) -> bool:
-        """For mIoU."""
         return self.fitness == "miou"
 
     def check(self, teacher: nn.Module, context: MethodContext, *, features: bool) -> None:
-        """The space and its floor, the strategy and its options, and whether the fitness has an extractor."""
         if self.ranks == "own" and has_statistics(teacher):
             raise ValueError("ranks=own: batch norms of different widths have no statistics in common; take ranks=same")
         if self.evaluate_every < 0:
-            raise ValueError(f"evaluate_every={self.evaluate_every}: steps between two looks, at least 1; 0 takes none")
+            raise ValueError(
+                f"evaluate_every={self.evaluate_every}: steps between two evaluations, at least 1; 0 for no evaluation"
+            )
         BudgetedSpace(make_space(self.space, teacher), context.cost, context.budget, self.use)
         from_json(STRATEGIES[self.strategy], self.strategy_options)
         if self.storage is not None:
@@ -121,82 +123,173 @@ class GanCompression(Method):
         if sorted(set(self.against)) != sorted(self.against) or not self.against:
             raise ValueError(f"against={named}: name macs, latency or both, each once")
         if "latency" in self.against and context.measure is None:
-            raise ValueError("against=latency: there is nothing to measure it with; give the Setting a `measure`")
+            raise ValueError("against=latency: there is nothing to measure it with; give the MethodContext a `measure`")
+
+    def network(self, model: nn.Module) -> nn.Module:
+        return _elastic(model).model
 
     def prepare(self, teacher: nn.Module, context: MethodContext) -> nn.Module:
-        """The elastic view of the teacher, its channels sorted by importance: a permutation, which changes no image."""
         return Elastic(sorted_by(teacher, self.importance, context))
 
     def learner(self, model: nn.Module, context: MethodContext, steps: int) -> WidthLearner:
-        """What chooses the widths of every step."""
         if context.multiple > 1:
             context.warn(f"multiple={context.multiple} has no effect on gan-compression: its widths are those of the space")
-        elastic, space = _elastic(model), make_space(self.space, self.network(model))
-        ends = ExtremeWidths(elastic, space, lambda: self._fitness(elastic, self._held(context), context))
-        looks = Looks(self.evaluate_every, steps) if self.evaluate_every else None
-        return WidthLearner(elastic, space, self.sampling, context.seed, ends, looks, ranks=self.ranks)
+        elastic = _elastic(model)
+        schedule = EvaluationSchedule(self.evaluate_every, steps) if self.evaluate_every else None
+        return WidthLearner(
+            elastic,
+            make_space(self.space, elastic.model),
+            self.sampling,
+            context.seed,
+            cache(lambda: make_fitness(elastic, self._holdout(context), self.fitness, context.device)),
+            schedule,
+            ranks=self.ranks,
+        )
 
     def select(self, model: nn.Module, context: MethodContext) -> Selection:
-        """The leading channels at the best widths that the search found."""
-        elastic, held = _elastic(model).to(context.device), self._held(context)
-        score = self._fitness(elastic, held, context)
-        found = self._search(elastic, score, held, context)
-        noise = measure_noise(found, score)
+        fitness, result = self._search(model, context)
+        noise = measure_noise(result, fitness)
         if noise is not None and context.reporter is not None:
             context.reporter.say(str(noise))
-        if context.folder is not None:
-            found.write(context.folder / "candidates.jsonl")
+        if context.run_dir is not None:
+            result.write(context.run_dir / "candidates.jsonl")
             if noise is not None:
-                noise.write(context.folder / "search.json")
-        elastic.cpu()
-        return prefix(found.best.widths)
+                noise.write(context.run_dir / "search.json")
+        model.cpu()
+        return prefix(result.best.widths)
 
     def join_search(self, model: nn.Module, context: MethodContext) -> None:
-        """Score candidates of the same search until none is left."""
-        elastic, held = _elastic(model).to(context.device), self._held(context)
-        self._search(elastic, self._fitness(elastic, held, context), held, context)
+        self._search(model, context)
 
-    def _search(self, elastic: Elastic, score: ByImages, held: HeldOut, context: MethodContext) -> SearchResult:
-        return search(
+    def _search(self, model: nn.Module, context: MethodContext) -> tuple[ImageFitness, SearchResult]:
+        elastic, holdout = _elastic(model).to(context.device), self._holdout(context)
+        fitness = make_fitness(elastic, holdout, self.fitness, context.device)
+        result = search(
             make_space(self.space, elastic.model),
-            score,
-            against=[_cost(name, elastic, context) for name in self.against] if self.strategy == "nsga2" else [],
+            fitness,
+            against=[_cost_score(name, elastic, context) for name in self.against] if self.strategy == "nsga2" else [],
             cost=context.cost,
-            storage=self.storage or context.storage(),
+            storage=self.storage or (context.run_dir / "search.journal" if context.run_dir else InMemoryStorage()),
             budget=context.budget,
             use=self.use,
             strategy=from_json(STRATEGIES[self.strategy], self.strategy_options),
-            halving=Halving() if self.halving else WHOLE,
+            halving=Halving() if self.halving else NO_HALVING,
             candidates=self.candidates,
             seed=context.seed,
             lease=self.lease,
-            name=self._name(elastic.model, held, context),
+            name=self._search_name(elastic.model, holdout, context),
             reporter=context.reporter,
         )
+        return fitness, result
 
-    def _name(self, network: nn.Module, held: HeldOut, context: MethodContext) -> str:
-        """Of all that scores depend on, so that searches lie side by side in one storage; ``candidates`` may grow."""
-        looks = [looker.name for looker in (held.extractor, held.segmenter) if looker is not None]
-        told = replace(self, candidates=1, storage=None, lease=1.0), context.budget, context.seed, "+".join(looks)
-        digest = hashlib.sha256(repr(told).encode())
-        for tensor in (*network.state_dict().values(), *as_tuple(held.sources), held.teacher_images):
+    def _search_name(self, network: nn.Module, holdout: HoldoutImages, context: MethodContext) -> str:
+        """Name with a hash of everything that scores depend on; searches share a storage, and ``candidates`` may grow."""
+        networks = [network.name for network in (holdout.extractor, holdout.segmenter) if network is not None]
+        settings = replace(self, candidates=1, storage=None, lease=1.0), context.budget, context.seed, "+".join(networks)
+        digest = hashlib.sha256(repr(settings).encode())
+        for tensor in (*network.state_dict().values(), *as_tuple(holdout.inputs), holdout.teacher_images):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return f"search-{digest.hexdigest()[:16]}"
 
-    def _held(self, context: MethodContext) -> HeldOut:
-        assert context.held_out is not None, "the search needs images to score on"
-        return context.held_out(self.images)
-
-    def _fitness(self, model: Elastic, held: HeldOut, context: MethodContext) -> ByImages:
-        return make_fitness(model, held, self.fitness, context.device)
-
-    def network(self, model: nn.Module) -> nn.Module:
-        """The one with the shared weights."""
-        return _elastic(model).model
+    def _holdout(self, context: MethodContext) -> HoldoutImages:
+        assert context.holdout is not None, "the search needs images to score on"
+        return context.holdout(self.images)
 
 
-def _cost(name: Against, model: Elastic, context: MethodContext) -> Score:
-    """That cost of a network of some widths."""
+class WidthLearner:
+    """Sets the widths of each step of the search training, and evaluates the largest and the smallest network at times.
+
+    Widths follow from the step and the seed alone: the same after a resume, and on any number of processes.
+    """
+
+    def __init__(
+        self,
+        model: Elastic,
+        space: Space,
+        sampling: Sampling,
+        seed: int,
+        fitness: Callable[[], ImageFitness],
+        schedule: EvaluationSchedule | None,
+        *,
+        ranks: Ranks = "same",
+    ):
+        """With ``ranks="own"`` each process draws its own widths. ``fitness`` is called when it is first needed."""
+        self.model, self.space, self.sampling, self.seed = model, space, sampling, seed
+        self.fitness, self.schedule = fitness, schedule
+        self.rank = processes().rank if ranks == "own" else 0
+
+    def optimizer(self) -> None:
+        """Return None: the learner has no parameters."""
+
+    def on_step_start(self, step: int) -> None:
+        """Resize the network."""
+        if self.schedule is not None:
+            self.schedule.begin(step)
+        self.model.resize_(self.space.widths(self.configuration(step)))
+
+    def configuration(self, step: int) -> Configuration:
+        """Configuration of a step."""
+        if self.sampling == "sandwich" and step % 2 == 0:
+            return self.space.largest if step % 4 == 0 else self.space.smallest
+        rng = np.random.default_rng((self.seed, step, *(() if self.rank == 0 else (self.rank,))))
+        return tuple(int(value) for value in self.space.sample(rng, 1)[0])
+
+    def losses(self) -> Mapping[str, Tensor]:
+        """Return no loss beside the task's."""
+        return {}
+
+    def log_dict(self) -> dict[str, Any]:
+        """Scores of the largest and the smallest network, if an evaluation is due, in the process that writes."""
+        if self.schedule is None or not self.schedule.due():
+            return {}
+        scores = self.evaluate_extremes() if processes().is_main else {}
+        processes().barrier()  # with the long timeout: it may take longer than a step is waited for
+        return scores
+
+    def evaluate_extremes(self) -> dict[str, float]:
+        """``largest`` and ``smallest``: scores on all images."""
+        ends = {"largest": self.space.largest, "smallest": self.space.smallest}
+        with _restored(self.model):
+            return {name: score_all_images(self.fitness(), self.space.widths(end)) for name, end in ends.items()}
+
+
+@contextmanager
+def _restored(model: Elastic) -> Iterator[None]:
+    """Restore widths and modes; scoring draws no random number and updates no running statistics."""
+    widths = dict(model.widths)
+    modes: dict[nn.Module, bool] = {module: module.training for module in model.modules()}
+    try:
+        yield
+    finally:
+        model.resize_(widths)
+        for module, mode in modes.items():
+            module.training = mode
+
+
+class EvaluationSchedule:
+    """Schedule of evaluations: at the first line of the log after every ``every`` steps, and at the end.
+
+    A resumed training begins at a line of its log, so its evaluations are at the same steps as without the interruption.
+    """
+
+    def __init__(self, every: int, steps: int):
+        self.every, self.steps = every, steps
+        self._last: int | None = None
+        self._done = 0
+
+    def begin(self, step: int) -> None:
+        """Record that step ``step`` begins."""
+        self._last = step if self._last is None else self._last
+        self._done = step + 1
+
+    def due(self) -> bool:
+        """True if an evaluation is due; called at every line of the log."""
+        last, self._last = self._last or 0, self._done
+        return self._done // self.every > last // self.every or self._done == self.steps
+
+
+def _cost_score(name: Against, model: Elastic, context: MethodContext) -> Score:
+    """MACs or latency of a network of given widths."""
     if name == "macs":
         return lambda widths: context.cost(widths).macs
     assert context.measure is not None
@@ -210,11 +303,11 @@ def _cost(name: Against, model: Elastic, context: MethodContext) -> Score:
 
 
 def sorted_by(model: nn.Module, importance: str, context: MethodContext) -> nn.Module:
-    """A copy whose channels stand in the order of their importance in every group, the highest first."""
+    """Copy with the channels of every group sorted by importance, the highest first: a permutation, with equal outputs."""
     if importance == "none":
         return shrink(model, {})
     scores = IMPORTANCES[importance](model, context.images())
-    return shrink(model, {group: own.argsort(descending=True, stable=True) for group, own in scores.items()})
+    return shrink(model, {group: values.argsort(descending=True, stable=True) for group, values in scores.items()})
 
 
 def _elastic(model: nn.Module) -> Elastic:

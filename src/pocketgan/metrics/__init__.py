@@ -1,1 +1,1 @@
-"""What a generator costs and how good its images are."""
+"""Costs of a generator and quality of its images."""

@@ -1,8 +1,8 @@
-"""Parameters and multiply-accumulates as a closed form in the widths: computed without building anything.
+"""Parameters and multiply-accumulates as a closed form in the widths.
 
-Every layer's cost is a coefficient times the width it reads times the width it writes, so the cost of a network is a
-polynomial of degree two in its widths, times indicators for the branches that an empty group removes. The coefficients
-(kernel sizes, positions) are read off the model once, by one forward on the meta device.
+A layer's cost is a coefficient times its input width times its output width, so the cost of a network is a polynomial of
+degree two in its widths, times indicators for the branches that an empty group removes. The coefficients (kernel sizes,
+positions) come from one forward on the meta device.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import nn
 
 from pocketgan.core.dims import (
     ALWAYS,
+    FIXED,
     NORMS,
     Dim,
     Needs,
@@ -28,42 +29,40 @@ from pocketgan.core.dims import (
     exists,
     widths_of,
 )
-from pocketgan.core.dims import FIXED as UNNAMED
-from pocketgan.core.inputs import input_shapes
-from pocketgan.core.shape import Size, as_shape
+from pocketgan.core.inputs import Size, as_shape, input_shapes
 from pocketgan.metrics.counting import counts, positions_in
-from pocketgan.utils.errors import unknown
+from pocketgan.utils.registry import unknown
 
-FIXED = "(fixed)"
-"""What layers that write no named group (the head) are filed under."""
+PRODUCTS = "(products)"
+"""Layer name of multiplications in no layer: attention, or a convolution that a module calls itself."""
 
 
 class Cost(NamedTuple):
-    """What one image costs."""
+    """Cost of one image."""
 
     params: int
-    """Trainable numbers."""
+    """Number of parameters."""
     macs: int
-    """Exact multiply-accumulates of layers and of products of matrices; what ``torch.utils.flop_counter`` counts, halved."""
+    """Exact multiply-accumulates of layers and matrix products: half the count of ``torch.utils.flop_counter``."""
     macs_paper: int
-    """The literature's count (torchprofile in 2020): a transposed convolution is charged for every *output* position, so
-    stride 2 costs four times too much, and every element that leaves a norm costs one."""
+    """Count of the literature (torchprofile in 2020): a transposed convolution is charged for every *output* position, so
+    stride 2 costs four times too much, and every output element of a norm costs one."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """``cost * reads * writes`` where what it ``needs`` is there."""
+    """``cost * reads * writes`` where its ``needs`` are met."""
 
     layer: str
     group: str
-    """The first group that the layer writes."""
+    """First group that the layer writes; `FIXED` if none."""
     cost: Cost
     reads: Dim | int
     writes: Dim | int
     needs: Needs
 
     def at(self, widths: Mapping[str, int]) -> Cost:
-        """The term's value at those widths."""
+        """Value of the term at those widths."""
         if self.needs and not exists(self.needs, widths):
             return Cost(0, 0, 0)
         times = _at(self.reads, widths) * _at(self.writes, widths)
@@ -73,14 +72,14 @@ class Term:
 
 def _at(dim: Dim | int, widths: Mapping[str, int]) -> int:
     # Without a Dim in between: a search asks for millions of these.
-    return sum(widths.get(group, width) * each for group, width, each in dim.parts) if isinstance(dim, Dim) else dim
+    return sum(widths.get(group, width) * repeat for group, width, repeat in dim.parts) if isinstance(dim, Dim) else dim
 
 
 class CostModel:
-    """The cost of a network at any widths. ``size`` is the input's side or (height, width), the channels of a layer are exact.
+    """Cost of a network at any widths, for an input of the given side or (height, width).
 
-    ``uncounted`` names modules that hold parameters which nobody has described: they count, and what multiplies them only where
-    it is a product of matrices.
+    ``uncounted`` names modules with parameters but no ``AXES``: their parameters count, their multiplications only where
+    they are matrix products.
     """
 
     def __init__(self, model: nn.Module, size: Size, *, in_channels: int | None = None):
@@ -89,33 +88,35 @@ class CostModel:
         self.terms, self.uncounted = _terms(model, self.size, in_channels)
 
     def __call__(self, widths: Mapping[str, int] | None = None) -> Cost:
-        """The cost at ``widths``; groups that it does not name are whole. ``ValueError`` for an unknown group."""
+        """Cost at ``widths``; groups not named have their full width. ``ValueError`` for an unknown group."""
         return _total(term.at(self._complete(widths)) for term in self.terms)
 
     def by_group(self, widths: Mapping[str, int] | None = None) -> dict[str, Cost]:
-        """The cost filed under the group that each layer writes; `FIXED` for layers that write none."""
-        complete, shares = self._complete(widths), {}
-        for group in (*self.widths, FIXED):
-            shares[group] = _total(term.at(complete) for term in self.terms if term.group == group)
-        return shares
+        """Cost by the group that each layer writes; `FIXED` for layers that write none."""
+        complete = self._complete(widths)
+        groups = (*self.widths, FIXED)
+        return {group: _total(term.at(complete) for term in self.terms if term.group == group) for group in groups}
 
     def many(self, table: np.ndarray, *, chunk: int = 16384) -> np.ndarray:
-        """The costs of many configurations at once: N x groups integers (order of ``widths``) -> N x 3 int64.
+        """Costs of many configurations at once: N x groups integers (order of ``widths``) -> N x 3 int64.
 
         Exact: every value stays below 2**53.
         """
         if table.ndim != 2 or table.shape[1] != len(self.widths):
-            raise ValueError(f"the table is {table.shape}, wanted N x {len(self.widths)}: {', '.join(self.widths)}")
+            raise ValueError(f"the table is {table.shape}, expected N x {len(self.widths)}: {', '.join(self.widths)}")
         out = np.empty((len(table), 3), np.int64)
         for start in range(0, len(table), chunk):
             columns = np.ascontiguousarray(table[start : start + chunk].T, dtype=np.float64)
-            out[start : start + chunk] = sum(plan(columns) for plan in self._plans)
+            out[start : start + chunk] = sum(polynomial(columns) for polynomial in self._polynomials)
         return out
 
     @cached_property
-    def _plans(self) -> list[_Polynomial]:
+    def _polynomials(self) -> list[_Polynomial]:
         order = {group: column for column, group in enumerate(self.widths)}
-        return [_Polynomial(terms, needs, order) for needs, terms in _by_needs(self.terms).items()]
+        terms: dict[Needs, list[Term]] = {}
+        for term in self.terms:
+            terms.setdefault(term.needs, []).append(term)
+        return [_Polynomial(same, needs, order) for needs, same in terms.items()]
 
     def _complete(self, widths: Mapping[str, int] | None) -> dict[str, int]:
         for group in widths or {}:
@@ -125,7 +126,7 @@ class CostModel:
 
 
 class _Polynomial:
-    """The sum of the terms that need the same branches, as coefficients over the distinct products of widths."""
+    """Sum of the terms that need the same branches, as coefficients of the distinct products of widths."""
 
     def __init__(self, terms: list[Term], needs: Needs, order: Mapping[str, int]):
         self.needs = [[order[group] for group in groups] for groups in needs]
@@ -153,12 +154,12 @@ class _Polynomial:
 
 
 def _linear(dim: Dim | int, order: Mapping[str, int]) -> dict[tuple[int, ...], float]:
-    """A width as ``{(column of the group,): numbers per channel}``, a bare number as ``{(): number}``."""
+    """Width as ``{(column of the group,): numbers per channel}``; a constant as ``{(): number}``."""
     if not isinstance(dim, Dim):
         return {(): float(dim)}
     form: dict[tuple[int, ...], float] = {}
-    for group, width, each in dim.parts:
-        column, factor = ((), float(width * each)) if group == UNNAMED else ((order[group],), float(each))
+    for group, width, repeat in dim.parts:
+        column, factor = ((), float(width * repeat)) if group == FIXED else ((order[group],), float(repeat))
         form[column] = form.get(column, 0.0) + factor
     return form
 
@@ -171,26 +172,19 @@ def _product(a: dict[tuple[int, ...], float], b: dict[tuple[int, ...], float]) -
     return result
 
 
-def _by_needs(terms: Iterable[Term]) -> dict[Needs, list[Term]]:
-    table: dict[Needs, list[Term]] = {}
-    for term in terms:
-        table.setdefault(term.needs, []).append(term)
-    return table
-
-
 def _total(costs: Iterable[Cost]) -> Cost:
     return Cost(*(sum(column) for column in zip(Cost(0, 0, 0), *costs, strict=True)))
 
 
 def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> tuple[list[Term], tuple[str, ...]]:
-    """One term a layer and kind of work, and the names of the modules that no rule covers."""
+    """Terms of all layers, and the names of the modules that no rule covers."""
     terms, uncounted, needs = [], [], conditions(model)
     shapes = input_shapes(model, size) if in_channels is None else ((1, in_channels, *size),)
     positions, counted = positions_in(model, shapes)
     for name, module in model.named_modules():
         if ".parametrizations." in f".{name}.":
-            continue  # what a parametrized weight is made from: the layer that has it counts it
-        own = dict(module.named_parameters(recurse=False))
+            continue  # the original of a parametrized weight: its layer counts it
+        parameters = dict(module.named_parameters(recurse=False))
         ins, outs = positions.get(name, (0, 0))
 
         def add(cost: Cost, reads: Dim | int, writes: Dim | int, name: str = name) -> None:
@@ -199,10 +193,9 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
 
         match module:
             case nn.Conv2d() | nn.ConvTranspose2d():
-                taps = prod(module.kernel_size)
+                kernel = prod(module.kernel_size)
                 exact = ins if isinstance(module, nn.ConvTranspose2d) else outs
-                reads = module.in_channels // module.groups
-                add(Cost(taps, taps * exact, taps * outs), reads, module.out_channels)
+                add(Cost(kernel, kernel * exact, kernel * outs), module.in_channels // module.groups, module.out_channels)
                 if module.bias is not None:
                     add(Cost(1, 0, 0), 1, module.out_channels)
             case nn.Linear():
@@ -211,12 +204,12 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
                     add(Cost(1, 0, 0), 1, module.out_features)
             case _ if isinstance(module, NORMS):
                 features = module.num_channels if isinstance(module, nn.GroupNorm) else module.num_features
-                add(Cost(len(own), 0, outs), 1, features)
-            case _ if own:
+                add(Cost(len(parameters), 0, outs), 1, features)
+            case _ if parameters:
                 if not declared_axes(module):
                     uncounted.append(name)
                 axes = axes_of(module)
-                for tensor, parameter in own.items():
+                for tensor, parameter in parameters.items():
                     named = axes.get(tensor, {})
                     assert len(named) <= 2, f"{name}.{tensor} has more than two named axes: its size is no term"
                     bare = prod(length for axis, length in enumerate(parameter.shape) if axis not in named)
@@ -228,14 +221,10 @@ def _terms(model: nn.Module, size: tuple[int, int], in_channels: int | None) -> 
     return terms, tuple(uncounted)
 
 
-PRODUCTS = "(products)"
-"""What multiplications in no layer are filed under: attention, or a convolution that a module calls itself."""
-
-
 def _products(model: nn.Module, terms: Sequence[Term], counted: Callable[[Mapping[str, int]], int]) -> list[Term]:
-    """The multiplications that no layer accounts for, as terms in the widths.
+    """Multiplications in no layer, as terms in the widths.
 
-    They are a polynomial of degree two, as every product of matrices is: its coefficients are its differences when one width
+    They are a polynomial of degree two, as every matrix product is: its coefficients are its differences when one width
     or two grow by a channel.
     """
     whole = widths_of(model)
@@ -248,14 +237,14 @@ def _products(model: nn.Module, terms: Sequence[Term], counted: Callable[[Mappin
     first = {group: rest(group) - base for group in whole}
     moved = [group for group, slope in first.items() if slope]
     second = {(a, b): rest(a, b) - base - first[a] - first[b] for a, b in combinations_with_replacement(moved, 2)}
-    found = {(a, b): slope // 2 if a == b else slope for (a, b), slope in second.items() if slope}
+    quadratic = {(a, b): slope // 2 if a == b else slope for (a, b), slope in second.items() if slope}
     linear = dict(first)
-    for (a, b), slope in found.items():
+    for (a, b), slope in quadratic.items():
         linear[a] -= slope * whole[b] + (slope * (whole[a] + 1) if a == b else 0)
         if a != b:
             linear[b] -= slope * whole[a]
     dims = {group: Dim.of(group, width) for group, width in whole.items()}
-    result = [Term(PRODUCTS, a, Cost(0, slope, slope), dims[b], dims[a], ALWAYS) for (a, b), slope in found.items()]
+    result = [Term(PRODUCTS, a, Cost(0, slope, slope), dims[b], dims[a], ALWAYS) for (a, b), slope in quadratic.items()]
     result += [Term(PRODUCTS, a, Cost(0, slope, slope), 1, dims[a], ALWAYS) for a, slope in linear.items() if slope]
     left = base - _total(term.at(whole) for term in result).macs
     return [*result, *([Term(PRODUCTS, FIXED, Cost(0, left, left), 1, 1, ALWAYS)] if left else [])]

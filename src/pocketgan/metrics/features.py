@@ -1,35 +1,29 @@
-"""Feature extractors: images in, one row of features an image out."""
+"""Feature extractors (images to one row of features an image) and names of distances on them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pocketgan.metrics.registry import METRICS
 from pocketgan.metrics.statistics import F64, feature_rows
 from pocketgan.utils.images import check_rgb, resize, to_8bit
-from pocketgan.utils.onnx_images import OnnxImageModel, Role
+from pocketgan.utils.onnx_models import OnnxImageModel, Role
 
 DEFAULT_SIZE = 224  # of ImageNet networks, where the file leaves height and width open
 
-_ROLE = Role("feature extractor", "N x D", "features")
-
 
 class Extractor(Protocol):
-    """What distances are measured on. Its ``name`` is part of the name of every number measured on it."""
+    """Feature extractor of distances. Its ``name`` is part of the name of every figure on its features."""
 
-    @property
-    def name(self) -> str:
-        """Short, and different for different weights."""
-        ...
-
-    @property
-    def dim(self) -> int:
-        """D, the number of features of an image."""
-        ...
+    name: str
+    """Short, and different for different weights."""
+    dim: int
+    """D, the number of features of an image."""
 
     def __call__(self, images: Tensor) -> F64:
         """Features N x D of images N x 3 x H x W in [-1, 1]."""
@@ -37,31 +31,25 @@ class Extractor(Protocol):
 
 
 STANDARD = ("clean", "legacy")
-"""Names that only the standard Inception features bear: distances on them are FID and KID."""
+"""Names of the standard Inception features: distances on them are FID and KID."""
 
 
-Kind = Literal["frechet", "kernel", "precision", "recall"]
-"""What is measured between two sets of features."""
+def distance_name(kind: str, extractor: Extractor, reals: str = "test") -> str:
+    """Name of a distance to the real images ``reals``: ``FID[clean,test]``, ``kernel[mobilenet-1a2b3c4d]``.
 
-
-def distance_name(kind: Kind, extractor: Extractor, reals: str = "test") -> str:
-    """The name of a distance to the real images ``reals``: ``FID[clean,test]``, ``kernel[mobilenet-1a2b3c4d]``.
-
-    FID and KID are Inception's. On its features every measure says which protocol and which real images, as numbers of
+    FID and KID are Inception's. On its features every name states the protocol and the real images, as figures of
     different ones do not compare. On other features only images other than those of the test split are named.
     """
     if extractor.name in STANDARD:
-        word = {"frechet": "FID", "kernel": "KID"}.get(kind, kind)
-        return f"{word}[{extractor.name},{reals}]"
+        return f"{METRICS[kind].standard or kind}[{extractor.name},{reals}]"
     return f"{kind}[{extractor.name}]" if reals == "test" else f"{kind}[{extractor.name},{reals}]"
 
 
 class OnnxFeatures:
-    """Any ONNX file with one input N x 3 x H x W (RGB in [0, 1]) and one output N x D as an extractor.
+    """Extractor from any ONNX file with one input N x 3 x H x W (RGB in [0, 1]) and one output N x D, on the CPU.
 
-    Called with images N x 3 x H x W in [-1, 1], which are rounded to 8 bit first, as a saved file would be, then
-    resized (``resize``) to the size that the file states, or 224 x 224 where it leaves it open. Runs on the CPU, so
-    that the numbers are the same everywhere.
+    Images N x 3 x H x W in [-1, 1] are rounded to 8 bit first, as a saved file would be, then resized (``resize``) to the
+    size that the file states, or 224 x 224 where it leaves it open.
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
@@ -70,7 +58,7 @@ class OnnxFeatures:
         Raises ``FileNotFoundError`` for no such file, ``ValueError`` for a file that is no model or has other inputs or
         outputs.
         """
-        self._network = OnnxImageModel(path, _ROLE, threads=threads)
+        self._network = OnnxImageModel(path, Role("feature extractor", "N x D", "features"), threads=threads)
         self.path, self.name = self._network.path, self._network.name
         height, width = self._network.size
         self.size = (height or DEFAULT_SIZE, width or DEFAULT_SIZE)

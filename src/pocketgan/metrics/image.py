@@ -1,4 +1,4 @@
-"""PSNR and SSIM between images, and the streaming mean that they are reported by."""
+"""PSNR and SSIM of images, and their streaming mean."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ DATA_RANGE = 2.0
 def psnr(images: Tensor, targets: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each of N images in decibels, a float64 tensor of shape (N,).
 
-    ``10 log10(4 / MSE)`` for N x C x H x W in [-1, 1] (data range 2), capped at 100 dB, which is also the value
-    of equal images (theirs is infinite, and one of them would make any mean infinite).
+    ``10 log10(4 / MSE)`` for N x C x H x W in [-1, 1] (data range 2), capped at 100 dB, also for equal images (an
+    infinite value would make any mean infinite).
     """
     x, y = _pair(images, targets)
     mse = (x - y).square().flatten(1).mean(dim=1)
@@ -46,7 +46,7 @@ def ssim(images: Tensor, targets: Tensor) -> Tensor:
 
 @dataclass
 class RunningMean:
-    """Mean and standard deviation of values that arrive in batches, in float64; mergeable (Chan et al. 1983)."""
+    """Mean and standard deviation of values that arrive in batches, in float64 (Chan et al. 1983)."""
 
     count: int = 0
     mean: float = math.nan
@@ -62,24 +62,12 @@ class RunningMean:
         batch = values.detach().cpu().double().flatten()
         if batch.isnan().any():
             raise ValueError("a value to average is NaN: check the images it was measured on")
-        if len(batch):
-            scatter = float((batch - batch.mean()).square().sum())
-            self._join(len(batch), float(batch.mean()), scatter)
-
-    def merge(self, other: RunningMean) -> RunningMean:
-        """Mean of both sets of values together, a new object."""
-        merged = RunningMean(self.count, self.mean, self._scatter)
-        if other.count:
-            merged._join(other.count, other.mean, other._scatter)
-        return merged
-
-    def _join(self, count: int, mean: float, scatter: float) -> None:
-        if self.count == 0:
-            self.count, self.mean, self._scatter = count, mean, scatter
+        if not (count := len(batch)):
             return
-        total, gap = self.count + count, mean - self.mean
-        self._scatter += scatter + gap * gap * self.count * count / total
-        self.mean += gap * count / total
+        mean = float(batch.mean())
+        total, gap = self.count + count, mean - self.mean if self.count else 0.0
+        self._scatter += float((batch - mean).square().sum()) + gap * gap * self.count * count / total
+        self.mean = self.mean + gap * count / total if self.count else mean
         self.count = total
 
 

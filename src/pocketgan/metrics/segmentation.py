@@ -1,4 +1,4 @@
-"""How well images generated from label maps are read back as those maps: mIoU and pixel accuracy."""
+"""Mean IoU and pixel accuracy of images generated from label maps, by a segmenter."""
 
 from __future__ import annotations
 
@@ -8,37 +8,29 @@ import torch
 from torch import Tensor
 
 IGNORED = -1
-"""In a map of target: a pixel that is not counted."""
+"""Label of target pixels that are not counted."""
 
 
 class Segmenter(Protocol):
-    """What reads the maps back. Its ``name`` is part of the name of every number measured with it."""
+    """Segmentation network. Its ``name`` is part of the name of every figure measured with it."""
 
-    @property
-    def name(self) -> str:
-        """Short, and different for different weights."""
-        ...
-
-    @property
-    def classes(self) -> int:
-        """K, the number of classes that it tells apart."""
-        ...
-
-    @property
-    def of_present(self) -> bool:
-        """Whether its published mean is over the classes in the target alone (`Confusion.miou_of_present`), as COCO-Stuff's."""
-        ...
+    name: str
+    """Short, and different for different weights."""
+    classes: int
+    """K, the number of classes."""
+    of_present: bool
+    """True if the published mean is over the classes in the target only (`Confusion.miou`), as for COCO-Stuff."""
 
     def __call__(self, images: Tensor, size: tuple[int, int]) -> Tensor:
-        """The class of every pixel, N x h x w int64 of 0 to K - 1 on the CPU, for images N x 3 x H x W in [-1, 1].
+        """Class of every pixel, N x h x w int64 of 0 to K - 1 on the CPU, for images N x 3 x H x W in [-1, 1].
 
-        ``size`` is (h, w), that of the maps to compare with, whatever the size of the images is.
+        ``size`` is (h, w), that of the maps to compare with, for any size of the images.
         """
         ...
 
 
 class Confusion:
-    """How often pixels of each true class were predicted as each class: exact counts, in any order, mergeable.
+    """Confusion matrix: exact counts of pixels by target class and predicted class.
 
     ``counts`` is a K x K int64 tensor, row: target, column: prediction. All figures are fractions from 0 to 1; papers print
     them times 100.
@@ -50,7 +42,7 @@ class Confusion:
 
     @property
     def classes(self) -> int:
-        """K."""
+        """Number of classes, K."""
         return len(self.counts)
 
     def update(self, predicted: Tensor, target: Tensor) -> None:
@@ -66,13 +58,6 @@ class Confusion:
         pairs = target[counted].long() * self.classes + predicted[counted].long()
         self.counts += torch.bincount(pairs, minlength=self.classes**2).view_as(self.counts).cpu()
 
-    def merge(self, other: Confusion) -> Confusion:
-        """The counts of both together, a new object."""
-        assert self.classes == other.classes
-        merged = Confusion(self.classes)
-        merged.counts = self.counts + other.counts
-        return merged
-
     def iou(self) -> Tensor:
         """Intersection over union of each class, K float64; NaN for a class in neither the target nor a prediction.
 
@@ -81,25 +66,24 @@ class Confusion:
         hits = self.counts.diagonal()
         return hits.double() / (self.counts.sum(0) + self.counts.sum(1) - hits)
 
-    def miou(self) -> float:
-        """The mean of ``iou`` over the classes in the target or a prediction (Cityscapes); NaN before the first pixel."""
-        return float(self.iou().nanmean())
+    def miou(self, *, of_present: bool = False) -> float:
+        """Mean of ``iou`` over the classes in the target or a prediction (Cityscapes); NaN before the first pixel.
 
-    def miou_of_present(self) -> float:
-        """The mean of ``iou`` over the classes in the target alone (COCO-Stuff); NaN before the first pixel."""
-        return float(self.iou()[self.counts.sum(1) > 0].mean())
+        ``of_present``: over the classes in the target only (COCO-Stuff).
+        """
+        return float(self.iou()[self.counts.sum(1) > 0].mean() if of_present else self.iou().nanmean())
 
     def pixel_accuracy(self) -> float:
-        """The share of counted pixels that are right; NaN before the first pixel."""
+        """Share of counted pixels that are right; NaN before the first pixel."""
         return float(self.counts.trace().double() / self.counts.sum())
 
-    def _check(self, what: str, values: Tensor, least: int) -> None:
+    def _check(self, kind: str, values: Tensor, least: int) -> None:
         if values.is_floating_point() or values.ndim != 3:
-            raise ValueError(f"a {what} must be N x H x W integers; found {values.dtype} of shape {tuple(values.shape)}")
+            raise ValueError(f"a {kind} must be N x H x W integers; found {values.dtype} of shape {tuple(values.shape)}")
         if values.numel():
             low, high = (int(bound) for bound in values.aminmax())
             if low < least or high >= self.classes:
-                hint = "; give pixels that do not count as -1" if what == "target" else ""
+                hint = "; give pixels that do not count as -1" if kind == "target" else ""
                 raise ValueError(
-                    f"a {what} holds {low} to {high}, where {self.classes} classes allow {least} to {self.classes - 1}{hint}"
+                    f"a {kind} holds {low} to {high}, where {self.classes} classes allow {least} to {self.classes - 1}{hint}"
                 )

@@ -1,4 +1,4 @@
-"""Mean and covariance of features: streamed, mergeable, in float64, with bounded memory."""
+"""Mean and covariance of features: streamed, in float64, with bounded memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def feature_rows(features: npt.ArrayLike | torch.Tensor) -> F64:
 def feature_pair(
     fakes: npt.ArrayLike | torch.Tensor, reals: npt.ArrayLike | torch.Tensor, *, least: int, measure: str
 ) -> tuple[F64, F64]:
-    """Two sets of features, M x D and N x D, of at least ``least`` rows each, for what ``measure`` says in words.
+    """Two sets of features, M x D and N x D, of at least ``least`` rows each; ``measure`` is the metric's name in errors.
 
     Raises ``ValueError`` for different D, too few rows, and as `feature_rows` does.
     """
@@ -55,7 +55,7 @@ class Moments:
 
     Either ``covariance`` (D x D) or ``factor`` (r x D, with ``factor.T @ factor`` the covariance) is given. Few samples
     come with a factor, which makes the Frechet distance quick. ``n`` is the number of samples, ``features`` the name of
-    the extractor and ``reals`` which images they are (``test``, ``train+test``); None where a file does not say.
+    the extractor and ``reals`` that of the images (``test``, ``train+test``); None where a file does not state it.
     """
 
     mu: F64
@@ -77,7 +77,7 @@ class Moments:
 
     @cached_property
     def sigma(self) -> F64:
-        """The covariance, D x D."""
+        """Covariance, D x D."""
         if self.covariance is not None:
             return self.covariance
         assert self.factor is not None
@@ -85,7 +85,7 @@ class Moments:
 
     @cached_property
     def root(self) -> F64:
-        """An r x D matrix R with ``R.T @ R == sigma``, r its numerical rank; from ``eigh`` where no factor is kept.
+        """Matrix R, r x D, with ``R.T @ R == sigma``, r its numerical rank; from ``eigh`` where there is no factor.
 
         Eigenvalues below ``D * eps`` times the largest are rounding noise (numpy's ``matrix_rank`` rule) and dropped.
         """
@@ -103,7 +103,7 @@ class Moments:
 
     @classmethod
     def of(cls, rows: npt.ArrayLike | torch.Tensor, *, features: str | None = None) -> Moments:
-        """Moments of N x D features that are all at hand."""
+        """Moments of N x D features."""
         statistics = FeatureStatistics(features=features)
         statistics.update(rows)
         return statistics.moments()
@@ -124,7 +124,7 @@ class Moments:
 
     @classmethod
     def load(cls, path: str | Path, *, features: str | None = None) -> Moments:
-        """Read an ``.npz`` with ``mu`` (D) and ``sigma`` (D x D), ours or anybody's.
+        """Read an ``.npz`` with ``mu`` (D) and ``sigma`` (D x D), of pocketgan or of other code.
 
         With ``features``, a file that names another extractor is refused. Raises ``ValueError`` for a file that is no
         ``.npz``, lacks a name, or holds shapes or values that cannot be moments; ``FileNotFoundError`` for none.
@@ -140,16 +140,16 @@ class Moments:
         name, reals = (str(content[key]) if key in content else None for key in ("features", "reals"))
         if features is not None and name is not None and name != features:
             raise ValueError(f"{path} holds features of '{name}', not of '{features}': compute them with that one")
-        # Symmetrised: files written in float32, or by others, may differ across the diagonal by rounding.
+        # Symmetrized: files in float32, or of other code, may differ across the diagonal by rounding.
         return cls(mu, covariance=(sigma + sigma.T) / 2, n=n, features=name or features, reals=reals)
 
 
 class FeatureStatistics:
-    """Accumulates ``Moments`` of features that arrive in batches.
+    """Accumulator of ``Moments`` of features that arrive in batches.
 
     Holds at most D rows and one D x D matrix, whatever the number of images. Up to D rows are kept as they are, so few
     samples give a low-rank factor; more are folded into mean and scatter (Chan, Golub and LeVeque 1983, eq. 2.1,
-    centered, so no digits are lost to a large mean). The order of batches and merges changes the last bits only.
+    centered, so no digits are lost to a large mean). The order of batches changes the last bits only.
     """
 
     def __init__(self, *, features: str | None = None) -> None:
@@ -159,29 +159,24 @@ class FeatureStatistics:
 
     @property
     def count(self) -> int:
-        """How many images were seen."""
+        """Number of images."""
         return sum(map(len, self._rows)) + (self._folded[0] if self._folded else 0)
 
     def update(self, features: npt.ArrayLike | torch.Tensor) -> None:
         """Add N x D features (NaN, infinity or another D raise ``ValueError``, and nothing is added)."""
         rows = feature_rows(features)
-        self._check_dim(rows.shape[1])
-        self._append(rows)
-
-    def merge(self, other: FeatureStatistics) -> FeatureStatistics:
-        """Statistics of both sets together, a new object; the two stay as they are."""
-        check_same_extractor(self.features, other.features)
-        merged = FeatureStatistics(features=self.features or other.features)
-        for part in (self, other):
-            if part._dim is not None:
-                merged._check_dim(part._dim)
-            merged._folded = _combine(merged._folded, part._folded)
-            for rows in part._rows:
-                merged._append(rows)
-        return merged
+        dim = len(self._folded[1]) if self._folded else self._rows[0].shape[1] if self._rows else None
+        if dim not in (None, rows.shape[1]):
+            raise ValueError(f"features of {rows.shape[1]} numbers cannot join features of {dim}: use one extractor")
+        if len(rows) == 0:
+            return
+        self._rows.append(rows.copy())  # the caller may reuse its buffer
+        if sum(map(len, self._rows)) > rows.shape[1]:
+            self._folded = _combine(self._folded, _scatter(np.concatenate(self._rows)))
+            self._rows = []
 
     def moments(self) -> Moments:
-        """Mean and covariance of what was seen; ``ValueError`` for fewer than 2 images."""
+        """Mean and covariance of all images; ``ValueError`` for fewer than 2."""
         if self.count < 2:
             raise ValueError(f"a covariance needs at least 2 images, found {self.count}")
         if self._folded is None:
@@ -192,22 +187,6 @@ class FeatureStatistics:
         total = _combine(self._folded, _scatter(np.concatenate(self._rows)) if self._rows else None)
         assert total is not None
         return Moments(total[1], covariance=total[2] / (total[0] - 1), n=total[0], features=self.features)
-
-    @property
-    def _dim(self) -> int | None:
-        return len(self._folded[1]) if self._folded else self._rows[0].shape[1] if self._rows else None
-
-    def _check_dim(self, dim: int) -> None:
-        if self._dim not in (None, dim):
-            raise ValueError(f"features of {dim} numbers cannot join features of {self._dim}: use one extractor")
-
-    def _append(self, rows: F64) -> None:
-        if len(rows) == 0:
-            return
-        self._rows.append(rows.copy())  # the caller may reuse its buffer
-        if sum(map(len, self._rows)) > rows.shape[1]:
-            self._folded = _combine(self._folded, _scatter(np.concatenate(self._rows)))
-            self._rows = []
 
 
 def _scatter(rows: F64) -> tuple[int, F64, F64]:
@@ -225,7 +204,7 @@ def _combine(a: tuple[int, F64, F64] | None, b: tuple[int, F64, F64] | None) -> 
 
 
 def check_same_extractor(a: str | None, b: str | None) -> None:
-    """``ValueError`` if both names are known and differ."""
+    """Raise ``ValueError`` if both names are known and differ."""
     if a is not None and b is not None and a != b:
         raise ValueError(f"features of '{a}' cannot be compared with features of '{b}': use one extractor for both")
 

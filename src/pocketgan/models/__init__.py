@@ -1,9 +1,17 @@
-"""Generators and discriminators, each architecture written once. Importing this room fills the registries."""
+"""Generators and discriminators, one file an architecture. Importing this package fills the registries."""
 
-from pocketgan.models.discriminators import PatchSpec, PixelSpec, patchgan, pixel
+from pocketgan.models.discriminators import (
+    MsImageSpec,
+    MultiscaleSpec,
+    PatchSpec,
+    PixelSpec,
+    ms_image,
+    multiscale,
+    patchgan,
+    pixel,
+)
 from pocketgan.models.inception import InceptionSpec, inception
 from pocketgan.models.inception_spade import InceptionSpadeSpec, inception_spade
-from pocketgan.models.multiscale import MsImageSpec, MultiscaleSpec, ms_image, multiscale
 from pocketgan.models.munit import MunitSpec, assembled, mobile_munit, munit, without_style_encoder
 from pocketgan.models.resnet import ResnetSpec, mobile_resnet, resnet
 from pocketgan.models.sagan import SaganDiscriminatorSpec, SaganSpec, sagan, sagan_discriminator

@@ -1,38 +1,40 @@
-"""The few building blocks that the architectures share."""
+"""Layers that the architectures share, and spectral norm."""
 
 from __future__ import annotations
 
-from typing import Literal
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.overrides import TorchFunctionMode
+
+from pocketgan.core.spec import Spec
 
 Norm = Literal["instance", "instance_affine", "batch"]
 """``instance``: no parameters, no statistics (as published); ``instance_affine``: with scale and shift; ``batch``: both."""
+PlainNorm = Literal["batch_plain", "instance"]
+"""Norms without parameters; ``batch_plain`` has running statistics."""
 
 
-def make_norm(kind: Norm | Literal["batch_plain"], channels: int) -> nn.Module:
-    """The normalization layer of that kind for N x ``channels`` x H x W; ``batch_plain``: statistics, no parameters."""
-    match kind:
-        case "instance":
-            return nn.InstanceNorm2d(channels)
-        case "instance_affine":
-            return nn.InstanceNorm2d(channels, affine=True)
-        case "batch":
-            return nn.BatchNorm2d(channels)
-        case "batch_plain":
-            return nn.BatchNorm2d(channels, affine=False)
+def make_norm(kind: Norm | PlainNorm, channels: int) -> nn.Module:
+    """The normalization layer of that kind for N x ``channels`` x H x W."""
+    if kind.startswith("batch"):
+        return nn.BatchNorm2d(channels, affine=kind == "batch")
+    return nn.InstanceNorm2d(channels, affine=kind == "instance_affine")
 
 
 def needs_bias(kind: Norm) -> bool:
-    """Whether a convolution before that norm carries a bias: under instance norm always, as published."""
+    """True if a convolution before that norm has a bias: before instance norm always, as published."""
     return kind != "batch"
 
 
-def evaluated(norm: nn.Module, constants: Tensor) -> Tensor:
-    """What a norm makes of images of one constant a channel, C -> C.
+def norm_of_constants(norm: nn.Module, constants: Tensor) -> Tensor:
+    """Output of a norm for images with one constant a channel, C -> C.
 
-    Always by the statistics of evaluation, as those are what stays when the layers before it are dropped.
+    Always with the statistics of evaluation, which remain when the layers before the norm are dropped.
     """
     training = norm.training
     result = norm.eval()(constants[None, :, None, None].expand(1, -1, 2, 2))[0, :, 0, 0]
@@ -40,8 +42,8 @@ def evaluated(norm: nn.Module, constants: Tensor) -> Tensor:
     return result  # type: ignore[no-any-return]
 
 
-class Unit(nn.Module):
-    """Convolution, then (if there) norm, activation, dropout. A gate's seat is after the norm, else after the convolution."""
+class ConvNormAct(nn.Module):
+    """Convolution, then (if given) norm, activation, dropout. The gate is after the norm, else after the convolution."""
 
     def __init__(self, conv: nn.Module, norm: nn.Module | None = None, act: nn.Module | None = None, *, dropout: float = 0.0):
         super().__init__()
@@ -50,7 +52,7 @@ class Unit(nn.Module):
         self.GATES = {"conv" if norm is None else "norm": "conv"}
 
     def forward(self, x: Tensor, *style: Tensor) -> Tensor:
-        """N x in x H x W -> N x out x H' x W'; ``style`` is what an adaptive norm takes besides."""
+        """N x in x H x W -> N x out x H' x W'; ``style`` are the further inputs of an adaptive norm."""
         x = self.conv(x)
         if self.norm is not None:
             x = self.norm(x, *style)
@@ -59,15 +61,15 @@ class Unit(nn.Module):
         return x if self.drop is None else self.drop(x)
 
     def constant(self) -> Tensor:
-        """What the norm makes of the convolution's bias alone: the output per channel when no input channel is left."""
-        layer = self.conv.pointwise if isinstance(self.conv, Separable) else self.conv
+        """The norm of the convolution's bias alone, C: the output once no input channel is left."""
+        layer = self.conv.pointwise if isinstance(self.conv, SeparableConv2d) else self.conv
         assert isinstance(layer, nn.Conv2d)
         assert self.norm is not None
         bias = layer.weight.new_zeros(int(layer.out_channels)) if layer.bias is None else layer.bias
-        return evaluated(self.norm, bias)
+        return norm_of_constants(self.norm, bias)
 
 
-class Separable(nn.Module):
+class SeparableConv2d(nn.Module):
     """Depthwise and norm, then pointwise 1x1: the decomposed convolution of MobileNet in GAN Compression, section 3.2."""
 
     GATES = {"norm": "depthwise"}  # noqa: RUF012
@@ -96,17 +98,61 @@ class Separable(nn.Module):
 
 
 class Shift(nn.Module):
-    """One constant a channel, in no batch: what is left of a branch that reads nothing any more."""
+    """Constant for each channel, C x 1 x 1: the output of a removed branch."""
 
     AXES = {"value": ("out_channels",)}  # noqa: RUF012
 
-    def __init__(self, channels: int, *, seat: bool = True):
+    def __init__(self, channels: int, *, gated: bool = True):
         super().__init__()
-        self.GATES = {"": ""} if seat else {}
+        self.GATES = {"": ""} if gated else {}
         self.out_channels = channels
         self.register_buffer("value", torch.zeros(channels))
         self.value: Tensor
 
     def forward(self) -> Tensor:
-        """C x 1 x 1."""
         return self.value[:, None, None]
+
+
+def spectral_(layer: nn.Module) -> None:
+    """Divide the layer's weight by its largest singular value from now on (Miyato et al. 2018, eq. 8), in place."""
+    if any(parameter.is_meta for parameter in layer.parameters()):
+        with _WithoutNormalize():
+            spectral_norm(layer)
+    else:
+        spectral_norm(layer)
+
+
+class _WithoutNormalize(TorchFunctionMode):
+    """Skip the first power iterations on the meta device, where they compute nothing but take 0.1 s a layer."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return args[0] if func is nn.functional.normalize else func(*args, **(kwargs or {}))
+
+
+def plain(spec: Spec) -> Spec:
+    """The same spec without spectral norm, for pruning and export."""
+    changed: dict[str, Any] = {"spectral": False}
+    return dataclasses.replace(spec, **changed) if getattr(spec, "spectral", False) else spec
+
+
+def folded(model: nn.Module) -> nn.Module:
+    """The network with spectral norm folded into its weights, equal to ``model`` in evaluation mode; ``model`` without one.
+
+    Built anew: torch shares the class of a parametrized layer among its copies, so a single copy cannot drop the norm.
+    """
+    spec = getattr(model, "spec", None)
+    if not isinstance(spec, Spec) or not getattr(spec, "spectral", False):
+        return model
+    bare, training = plain(spec).build(device="meta"), model.training
+    if any(parameter.is_meta for parameter in model.parameters()):
+        return bare.train(training)
+    bare.to_empty(device="cpu")
+    model.eval()
+    with torch.no_grad():
+        for name, tensor in bare.state_dict().items():
+            path, _, leaf = name.rpartition(".")
+            tensor.copy_(getattr(model.get_submodule(path), leaf))
+    model.train(training)
+    return bare.train(training)

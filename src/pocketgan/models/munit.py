@@ -1,7 +1,7 @@
-"""MUNIT's generator: the content of an image of one domain, generated in a style of the other.
+"""MUNIT's generator: an image of one domain translated into a style of the other.
 
-Huang et al. 2018, "Multimodal Unsupervised Image-to-Image Translation"; the separable form is GAN Compression's. It is one
-direction as it is used: the content encoder of the source's domain, the rest of the target's.
+Huang et al. 2018, "Multimodal Unsupervised Image-to-Image Translation"; the separable form is GAN Compression's. One generator
+is one direction: the content encoder of the input's domain, all else of the target's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pocketgan.models.munit_layers import STYLE, ContentEncoder, Decoder, Mlp, S
 @ARCHITECTURES.register("munit")
 @dataclass(frozen=True, kw_only=True)
 class MunitSpec(Spec):
-    """Content encoder, style encoder, and the decoder that a style steers through its MLP (MUNIT, section 5.1).
+    """Content encoder, style encoder, an MLP from style to norm parameters, and an adaptive decoder (MUNIT, section 5.1).
 
     Groups: ``style_stem``, ``style_down1`` ... ``style_down4``; ``stem``, ``down1``, ``trunk`` (the content code: the output
     of the second downsampling, of every block that follows and of the decoder's blocks), ``content0`` ... (each block's hidden
@@ -30,15 +30,15 @@ class MunitSpec(Spec):
     """
 
     blocks: int = 4
-    """Residual blocks of the content encoder, and as many of the decoder."""
+    """Residual blocks of the content encoder; the decoder has as many."""
     in_channels: int = 3
     out_channels: int = 3
     style_dim: int = 8
-    """Numbers of a style."""
+    """Length of a style."""
     style_encoder: bool = True
-    """Whether a style may also be read off an image of the target's domain."""
+    """True if a style can also be encoded from an image of the target's domain."""
     norm: Literal["instance", "instance_affine"] = "instance"
-    """The content encoder's; with ``instance_affine`` the decoder's adaptive norms have a scale, too."""
+    """Norm of the content encoder; with ``instance_affine`` the decoder's adaptive norms have a scale, too."""
     separable: bool = False
     """Decompose the convolutions of the residual blocks and of the upsamplings (GAN Compression)."""
 
@@ -51,14 +51,13 @@ class MunitSpec(Spec):
         super().__post_init__()
 
     def groups(self) -> tuple[str, ...]:
-        """From input to output; the MLP, which steers the decoder, last."""
         blocks = (f"{part}{i}" for part in ("content", "decoder") for i in range(self.blocks))
         style = tuple(STYLE) if self.style_encoder else ()
         return (*style, "stem", "down1", "trunk", *blocks, "up1", "up2", "mlp1", "mlp2")
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The image that is translated, and a style, or the image that it is read off."""
+        """The image to translate, and a style, or a reference image to encode the style from."""
         reference_channels = self.out_channels if self.style_encoder else 0
         return (
             Input("input", self.in_channels),
@@ -71,7 +70,6 @@ class MunitSpec(Spec):
         return (f"content.block{self.blocks - 1}",)
 
     def mobile(self, ngf: int | None = None) -> Preset | None:
-        """``mobile-munit``."""
         if self.separable:
             return None
         names = ("blocks", "in_channels", "out_channels", "style_dim", "style_encoder", "norm")
@@ -79,11 +77,10 @@ class MunitSpec(Spec):
         return Preset("mobile-munit", {"ngf": ngf or self.widths["stem"], "mlp": self.widths["mlp1"], **kept})
 
     def init_(self, model: nn.Module) -> None:
-        """He et al. 2015, by the numbers that a layer reads, as published."""
+        """Normal weights by fan-in (He et al. 2015), as published."""
         init_weights_(model, convolution=nn.init.kaiming_normal_)
 
     def module(self) -> nn.Module:
-        """The network."""
         return MunitGenerator(self)
 
 
@@ -94,22 +91,22 @@ class MunitGenerator(nn.Module):
 
     def __init__(self, spec: MunitSpec):
         super().__init__()
-        w, mixing = Widths(spec.widths), separable if spec.separable else dense
+        w, make_conv = Widths(spec.widths), separable if spec.separable else dense
         self.in_channels, self.style_dim = spec.in_channels, spec.style_dim
         self.style = StyleEncoder(w, spec.out_channels, spec.style_dim) if spec.style_encoder else None
-        self.content = ContentEncoder(w, spec.in_channels, spec.blocks, mixing, spec.norm)
-        self.decoder = Decoder(w, spec.out_channels, spec.blocks, mixing, scaled=spec.norm == "instance_affine")
-        self.mlp = Mlp(w, spec.style_dim, sum(block.reads for block in self.decoder.blocks()))
+        self.content = ContentEncoder(w, spec.in_channels, spec.blocks, make_conv, spec.norm)
+        self.decoder = Decoder(w, spec.out_channels, spec.blocks, make_conv, scaled=spec.norm == "instance_affine")
+        self.mlp = Mlp(w, spec.style_dim, sum(block.parameters_per_image for block in self.decoder.blocks()))
 
     def forward(self, image: Tensor, style: Tensor) -> Tensor:
-        """The image in that style: N x style_dim numbers, or N x out x H' x W' images that it is read off."""
+        """``style``: N x style_dim, or N x out x H' x W' images to encode it from."""
         return self.decode(self.content(image), style if style.ndim == 2 else self.style_of(style))
 
     def style_of(self, reference: Tensor) -> Tensor:
         """N x out x H x W in [-1, 1] -> N x style_dim. Raises ``ValueError`` for a network without a style encoder."""
         if self.style is None:
             raise ValueError(
-                f"a style of shape {tuple(reference.shape)} is an image's, and this network has no style encoder: give it "
+                f"a style of shape {tuple(reference.shape)} is an image, but this network has no style encoder: give it "
                 f"N x {self.style_dim} numbers"
             )
         return self.style(reference)  # type: ignore[no-any-return]
@@ -120,7 +117,7 @@ class MunitGenerator(nn.Module):
 
 
 def without_style_encoder(model: nn.Module) -> nn.Module:
-    """A copy that takes styles as numbers alone; the rest is as it was.
+    """A copy whose style input is a vector only.
 
     Raises ``ValueError`` for another architecture.
     """
@@ -131,26 +128,26 @@ def without_style_encoder(model: nn.Module) -> nn.Module:
 
 
 def assembled(source: nn.Module, target: nn.Module) -> nn.Module:
-    """The generator from one domain to another: the content encoder of ``input``, all else of ``target``; both are left alone.
+    """The generator from one domain to another: a copy of ``target`` with the content encoder of ``source``.
 
     Raises ``ValueError`` for another architecture, and for two that do not agree on the content code.
     """
-    reads, generates, whole = _munit_spec(source), _munit_spec(target), copy.deepcopy(target)
-    for what in ("blocks", "separable", "norm"):
-        if getattr(reads, what) != getattr(generates, what):
+    encoder, decoder, model = _munit_spec(source), _munit_spec(target), copy.deepcopy(target)
+    for field in ("blocks", "separable", "norm"):
+        if getattr(encoder, field) != getattr(decoder, field):
             raise ValueError(
-                f"the content encoder has {what}={getattr(reads, what)}, the decoder {getattr(generates, what)}: they must "
+                f"the content encoder has {field}={getattr(encoder, field)}, the decoder {getattr(decoder, field)}: they must "
                 "agree"
             )
-    if reads.widths["trunk"] != generates.widths["trunk"]:
+    if encoder.widths["trunk"] != decoder.widths["trunk"]:
         raise ValueError(
-            f"the content encoder gives {reads.widths['trunk']} channels, the decoder reads {generates.widths['trunk']}: "
-            "take two that were trained together"
+            f"the content encoder gives {encoder.widths['trunk']} channels, the decoder reads {decoder.widths['trunk']}: "
+            "use two that were trained together"
         )
-    own = {group: width for group, width in reads.widths.items() if group in ("stem", "down1") or group.startswith("content")}
-    spec = dataclasses.replace(generates, in_channels=reads.in_channels, widths={**generates.widths, **own})
-    whole.content, whole.in_channels, whole.spec = copy.deepcopy(source.content), spec.in_channels, spec  # type: ignore[assignment]
-    return whole
+    widths = {group: width for group, width in encoder.widths.items() if group.startswith(("stem", "down1", "content"))}
+    spec = dataclasses.replace(decoder, in_channels=encoder.in_channels, widths={**decoder.widths, **widths})
+    model.content, model.in_channels, model.spec = copy.deepcopy(source.content), spec.in_channels, spec  # type: ignore[assignment]
+    return model
 
 
 def _munit_spec(model: nn.Module) -> MunitSpec:
@@ -158,13 +155,6 @@ def _munit_spec(model: nn.Module) -> MunitSpec:
     if not isinstance(spec, MunitSpec):
         raise ValueError(f"this is a {spec.name}: content and style encoders are parts of a munit")
     return spec
-
-
-def _munit(ngf: int, mlp: int, blocks: int, style_encoder: bool, **choices: object) -> MunitSpec:
-    widths = {group: ngf * factor for group, factor in STYLE.items()} if style_encoder else {}
-    widths |= {"stem": ngf, "down1": 2 * ngf, "trunk": 4 * ngf, "up1": 2 * ngf, "up2": ngf, "mlp1": mlp, "mlp2": mlp}
-    widths |= {f"{part}{i}": 4 * ngf for part in ("content", "decoder") for i in range(blocks)}
-    return MunitSpec(widths=widths, blocks=blocks, style_encoder=style_encoder, **choices)  # type: ignore[arg-type]
 
 
 @MODELS.register("munit")
@@ -178,9 +168,18 @@ def munit(
     style_encoder: bool = True,
     norm: Literal["instance", "instance_affine"] = "instance",
 ) -> MunitSpec:
-    """The published generator: widths ngf, 2 ngf, 4 ngf; 4 blocks on either side; a style of 8 numbers."""
-    return _munit(
-        ngf, mlp, blocks, style_encoder, in_channels=in_channels, out_channels=out_channels, style_dim=style_dim, norm=norm
+    """The published generator: widths ngf, 2 ngf, 4 ngf; 4 blocks in encoder and decoder; a style of 8 numbers."""
+    widths = {group: ngf * factor for group, factor in STYLE.items()} if style_encoder else {}
+    widths |= {"stem": ngf, "down1": 2 * ngf, "trunk": 4 * ngf, "up1": 2 * ngf, "up2": ngf, "mlp1": mlp, "mlp2": mlp}
+    widths |= {f"{part}{i}": 4 * ngf for part in ("content", "decoder") for i in range(blocks)}
+    return MunitSpec(
+        widths=widths,
+        blocks=blocks,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        style_dim=style_dim,
+        style_encoder=style_encoder,
+        norm=norm,
     )
 
 
@@ -196,14 +195,5 @@ def mobile_munit(
     norm: Literal["instance", "instance_affine"] = "instance",
 ) -> MunitSpec:
     """The same with separable blocks and upsamplings (GAN Compression)."""
-    return _munit(
-        ngf,
-        mlp,
-        blocks,
-        style_encoder,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        style_dim=style_dim,
-        norm=norm,
-        separable=True,
-    )
+    spec = munit(ngf, mlp, blocks, in_channels, out_channels, style_dim, style_encoder, norm)
+    return dataclasses.replace(spec, separable=True)

@@ -1,4 +1,4 @@
-"""SAGAN: images out of random numbers, with self-attention in the generator and in the discriminator.
+"""SAGAN: unconditional generator and discriminator with self-attention.
 
 Zhang et al. 2019, "Self-Attention Generative Adversarial Networks", without classes: the network of 64 x 64 faces that GCC
 (Li et al. 2021) and DMAD compress.
@@ -10,20 +10,43 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from pocketgan.core.dims import Widths
-from pocketgan.core.inputs import Input
-from pocketgan.core.shape import Shape
+from pocketgan.core.inputs import Input, Shape
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
-from pocketgan.models.attention import SelfAttention
-from pocketgan.models.layers import Unit, make_norm
-from pocketgan.models.spectral import spectral_
+from pocketgan.models.layers import ConvNormAct, make_norm, spectral_
+
+
+class SelfAttention(nn.Module):
+    """``gamma o + x``: each pixel adds a weighted mean over all pixels (Zhang et al. 2019, eqs. 1 to 3).
+
+    As in the released PyTorch networks, the values have all channels at once, where eq. 2 goes through fewer and back.
+    ``gamma`` starts at 0. Query and key share one width; the values belong to the group of ``x``.
+    """
+
+    AXES = {"gamma": (None,)}  # noqa: RUF012
+    GATES = {"query": "query", "key": "key", "value": "value"}  # noqa: RUF012
+    QK_PAIRS = {"query": "key"}  # noqa: RUF012
+
+    def __init__(self, channels: int, key_channels: int):
+        super().__init__()
+        self.query = nn.Conv2d(channels, key_channels, 1)
+        self.key = nn.Conv2d(channels, key_channels, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N x channels x H x W -> the same shape."""
+        query, key, value = (layer(x).flatten(2) for layer in (self.query, self.key, self.value))
+        attention = (query.transpose(1, 2) @ key).softmax(-1)  # N x pixels (queries) x pixels (keys)
+        return x + self.gamma * (value @ attention.transpose(1, 2)).view_as(x)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentiveSpec(Spec):
-    """What generator and discriminator share: one map of every side from 4 to half the image's, attention after some.
+    """Base of generator and discriminator: one map of every side from 4 to half the image's, attention after some.
 
     Groups and layers have the same names: ``map4`` (the channels of that map), ``attention16`` (those of query and key), ...
     """
@@ -31,9 +54,9 @@ class AttentiveSpec(Spec):
     size: int = 64
     """Side of the images, a power of two from 32."""
     attention: tuple[int, ...]
-    """Sides of the maps that self-attention follows."""
+    """Sides of the maps followed by self-attention."""
     spectral: bool = False
-    """Spectral norm on the layers that make the maps while they learn; artifacts have it folded into the weights."""
+    """Spectral norm on the maps' layers during training; folded into the weights of artifacts."""
 
     def __post_init__(self) -> None:
         check_size(self.name, self.size)
@@ -45,11 +68,10 @@ class AttentiveSpec(Spec):
 
     @property
     def sides(self) -> tuple[int, ...]:
-        """Of the maps, from input to output."""
+        """Sides of the maps, from input to output."""
         return sides(self.size)
 
     def groups(self) -> tuple[str, ...]:
-        """From input to output."""
         return tuple(name for side in self.sides for name in self._layers(side))
 
     def _layers(self, side: int) -> list[str]:
@@ -57,19 +79,18 @@ class AttentiveSpec(Spec):
 
     @property
     def tied_groups(self) -> Mapping[str, str]:
-        """Query and key have no norm: they stay in proportion to the map that they look at."""
+        """Query and key have no norm: their width stays in proportion to that of the map."""
         return {f"attention{side}": f"map{side}" for side in self.sides if side in self.attention}
 
     def init_(self, model: nn.Module) -> None:
-        """Torch's own, as released."""
+        """Keep torch's own initial weights, as released."""
 
     def finish_(self, model: nn.Module) -> None:
-        """Spectral norm, where it is asked for."""
         for side in self.sides if self.spectral else ():
             spectral_(model.get_submodule(f"map{side}.conv"))
 
-    def add_layers_(self, model: nn.Module, units: Mapping[int, Unit]) -> None:
-        """Put the maps' ``units`` and what attends to them into ``model``, in their order."""
+    def add_layers_(self, model: nn.Module, units: Mapping[int, ConvNormAct]) -> None:
+        """Add the maps' ``units`` and the attention after them to ``model``, in order."""
         w = Widths(self.widths)
         for side, unit in units.items():
             model.add_module(f"map{side}", unit)
@@ -78,7 +99,7 @@ class AttentiveSpec(Spec):
 
 
 def sides(size: int) -> tuple[int, ...]:
-    """Of the maps of an image of that side, from 4 to its half."""
+    """Sides of the maps of an image of that side, from 4 to half of it."""
     return tuple(2**k for k in range(2, size.bit_length() - 1))
 
 
@@ -91,59 +112,55 @@ def check_size(name: str, size: int) -> None:
 @ARCHITECTURES.register("sagan")
 @dataclass(frozen=True, kw_only=True)
 class SaganSpec(AttentiveSpec):
-    """Transposed 4x4 convolutions from numbers to an image; spectral norm on all but the last."""
+    """Transposed 4x4 convolutions from a latent to an image; spectral norm on all but the last."""
 
     latent: int = 128
-    """How many numbers an image is made of."""
+    """Length of the latent."""
     out_channels: int = 3
 
     name: ClassVar[str] = "sagan"
 
     def __post_init__(self) -> None:
         if self.latent < 1:
-            raise ValueError(f"sagan latent={self.latent}: an image is made of one number at least; published: 128")
+            raise ValueError(f"sagan latent={self.latent}: the least is 1, published is 128")
         super().__post_init__()
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The numbers."""
         return (Input("input", self.latent, is_latent=True),)
 
     @property
     def output_shape(self) -> Shape:
-        """As many layers as there are, as large is the image."""
         return self.size, self.size
 
     @property
     def taps(self) -> tuple[str, ...]:
-        """GCC's: the second map, and the last one as attention leaves it."""
+        """GCC's: the second map, and the last one after its attention."""
         return f"map{self.sides[1]}", self._layers(self.sides[-1])[-1]
 
     def module(self) -> nn.Module:
-        """The network."""
         return SaganGenerator(self)
 
 
 class SaganGenerator(nn.Module):
-    """Numbers N x latent, standard normal -> N x out x size x size in [-1, 1]."""
+    """Latents N x latent, standard normal -> N x out x size x size in [-1, 1]."""
 
     def __init__(self, spec: SaganSpec):
         super().__init__()
         w, units, previous = Widths(spec.widths), {}, spec.latent
         for side in spec.sides:
-            own = w[f"map{side}"]
-            # A norm takes a bias before it away again; the released network has one all the same.
-            conv = nn.ConvTranspose2d(previous, own, 4, *((1, 0) if side == 4 else (2, 1)))
-            units[side] = Unit(conv, make_norm("batch", own), nn.ReLU())
-            previous = own
+            width = w[f"map{side}"]
+            # The norm subtracts this bias again; the released network has one all the same.
+            conv = nn.ConvTranspose2d(previous, width, 4, *((1, 0) if side == 4 else (2, 1)))
+            units[side] = ConvNormAct(conv, make_norm("batch", width), nn.ReLU())
+            previous = width
         spec.add_layers_(self, units)
         self.layer_names = spec.groups()
         self.head = nn.ConvTranspose2d(previous, spec.out_channels, 4, 2, 1)
 
     def forward(self, latent: Tensor) -> Tensor:
-        """The images."""
         x = latent[:, :, None, None]
-        for name in self.layer_names:  # not all children: a search hangs its own state beside them
+        for name in self.layer_names:  # not all children: a search adds its own state to them
             x = self.get_submodule(name)(x)
         return self.head(x).tanh()  # type: ignore[no-any-return]
 
@@ -159,47 +176,44 @@ class SaganDiscriminatorSpec(AttentiveSpec):
 
     @property
     def sides(self) -> tuple[int, ...]:
-        """Of the maps, from input to output."""
         return sides(self.size)[::-1]
 
     @property
     def taps(self) -> tuple[str, ...]:
-        """The second and the last hidden map, as of a PatchGAN, where there is attention as that leaves them."""
+        """The second and the last hidden map, as in a PatchGAN, after their attention if any."""
         return tuple(self._layers(side)[-1] for side in (self.sides[1], self.sides[-1]))
 
     def module(self) -> nn.Module:
-        """The network."""
         return SaganDiscriminator(self)
 
 
 class SaganDiscriminator(nn.Module):
-    """N x in x H x W in [-1, 1] -> logits N x 1 x H' x W', of images of the spec's size one each."""
+    """N x in x H x W in [-1, 1] -> logits N x 1 x H' x W'; one logit for an image of the spec's size."""
 
     def __init__(self, spec: SaganDiscriminatorSpec):
         super().__init__()
         w, units, previous = Widths(spec.widths), {}, spec.in_channels
         for side in spec.sides:
-            own = w[f"map{side}"]
-            units[side] = Unit(nn.Conv2d(previous, own, 4, 2, 1), None, nn.LeakyReLU(0.1))
-            previous = own
+            width = w[f"map{side}"]
+            units[side] = ConvNormAct(nn.Conv2d(previous, width, 4, 2, 1), None, nn.LeakyReLU(0.1))
+            previous = width
         spec.add_layers_(self, units)
         self.layer_names = spec.groups()
         self.head = nn.Conv2d(previous, 1, 4)
 
     @property
     def layers(self) -> tuple[tuple[str, ...], ...]:
-        """The names of its layers from input to logits, scale by scale: there is one scale."""
+        """Names of the layers from input to logits, in one tuple for the only scale."""
         return ((*self.layer_names, "head"),)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The logits."""
         for name in self.layer_names:
             x = self.get_submodule(name)(x)
         return self.head(x)  # type: ignore[no-any-return]
 
 
 def _widths(n: int, size: int, attention: tuple[int, ...]) -> dict[str, int]:
-    """n at half the image's side, twice as many channels at each half of that; an eighth of them for query and key."""
+    """n channels at half the image's side, doubled at each halving; an eighth of them for query and key."""
     maps = {side: n * size // (2 * side) for side in sides(size)}
     return {f"map{side}": width for side, width in maps.items()} | {
         f"attention{side}": max(1, maps[side] // 8) for side in attention if side in maps

@@ -1,13 +1,13 @@
-"""GauGAN's generators: a label map decides, place by place, how every feature is scaled and shifted.
+"""GauGAN's generators: a label map gives scale and shift of every feature at every pixel.
 
 Park et al. 2019, "Semantic Image Synthesis with Spatially-Adaptive Normalization" (SPADE). The mobile form is GAN
-Compression's. `SpadeGenerator` serves CAT's generator of parallel branches, too: they differ in what their blocks are made of.
+Compression's. `SpadeGenerator` also serves CAT's generator of parallel branches, which has other blocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch.nn.functional as F
@@ -15,28 +15,22 @@ from torch import Tensor, nn
 
 from pocketgan.core.dims import Widths
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Preset, Spec, init_weights_
-from pocketgan.models.layers import Separable, Unit, make_norm
-from pocketgan.models.spectral import spectral_
-
-Plain = Literal["batch_plain", "instance"]
-"""The norm without parameters that SPADE modulates: batch (published) or instance."""
-
-FACTORS = (8, 4, 2, 1)
-"""Widths of up0 to up3, in units of ngf."""
+from pocketgan.models.layers import ConvNormAct, PlainNorm, SeparableConv2d, make_norm, spectral_
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledSpec(Spec):
-    """What the descriptions of both generators share: blocks from a small map of the labels up to the image."""
+class LabelMapSpec(Spec):
+    """Base of both generators: blocks from a small label map up to the image."""
 
     in_channels: int = 36
-    """One channel a class, and one of instance edges (Cityscapes: 35 + 1)."""
+    """Channels of the label map: a channel a class, and one of instance edges (Cityscapes: 35 + 1)."""
     out_channels: int = 3
     upsamplings: int = 6
     """Doublings from the first map to the image: 5 (``normal``), 6 (``more``) or 7 (``most``)."""
-    spade_norm: Plain = "batch_plain"
+    spade_norm: PlainNorm = "batch_plain"
+    """Norm that SPADE modulates: batch (published) or instance."""
     spectral: bool = False
-    """Spectral norm on the blocks' convolutions while a teacher is trained; artifacts have it folded into the weights."""
+    """Spectral norm on the blocks' convolutions during the training of a teacher; folded into the weights of artifacts."""
 
     def __post_init__(self) -> None:
         if self.upsamplings not in (5, 6, 7):
@@ -45,18 +39,18 @@ class LabelledSpec(Spec):
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """Their names, from the smallest map to the image."""
+        """Names of the blocks, from the smallest map to the image."""
         return ("head", "middle0", "middle1", "up0", "up1", "up2", "up3", *(("up4",) if self.upsamplings == 7 else ()))
 
     def ends(self, block: str) -> tuple[str, str]:
-        """The groups that a block reads and writes: head and middle stay on the trunk."""
+        """Groups of a block's input and output: head and middle stay on the trunk."""
         order = ("trunk", "trunk", "trunk", "trunk", *self.blocks[3:])
         index = self.blocks.index(block)
         return order[index], order[index + 1]
 
     @property
     def taps(self) -> tuple[str, ...]:
-        """The blocks that GAN Compression and CAT distil: head, G_middle_1 and up_1 there."""
+        """Blocks that GAN Compression and CAT distill: head, G_middle_1 and up_1 there."""
         return ("head", "middle1", "up1")
 
     def init_(self, model: nn.Module) -> None:
@@ -64,17 +58,16 @@ class LabelledSpec(Spec):
         init_weights_(model, convolution=lambda weight: nn.init.xavier_normal_(weight, 0.02))
 
     def finish_(self, model: nn.Module) -> None:
-        """Spectral norm, where it is asked for."""
-        if self.spectral:
-            for module in model.modules():
-                for name in getattr(module, "SPECTRAL", ()):
-                    if getattr(module, name) is not None:
-                        spectral_(getattr(module, name))
+        for block in model.modules() if self.spectral else ():
+            if isinstance(block, SpadeBlock):
+                for conv in (block.conv0, block.conv1, block.convs):
+                    if conv is not None:
+                        spectral_(conv)
 
 
 @ARCHITECTURES.register("spade")
 @dataclass(frozen=True, kw_only=True)
-class SpadeSpec(LabelledSpec):
+class SpadeSpec(LabelMapSpec):
     """The original generator, and the mobile one with separable modulations (GAN Compression).
 
     Groups: ``trunk`` (16 ngf; head and middle blocks add to it), ``head``, ``middle0``, ``middle1`` (their hidden widths),
@@ -85,63 +78,57 @@ class SpadeSpec(LabelledSpec):
     separable: bool = False
     """Decompose the convolutions that give scale and shift (mobile SPADE)."""
     depthwise_norm: Literal["instance", "batch"] = "instance"
-    """The norm between the halves of a decomposed convolution."""
+    """Norm between the halves of a decomposed convolution."""
 
     name: ClassVar[str] = "spade"
 
     def groups(self) -> tuple[str, ...]:
-        """From input to output."""
-        found = ["trunk"]
+        groups = ["trunk"]
         for block in self.blocks:
-            reads, writes = self.ends(block)
-            kept = reads == writes
-            found += [f"{block}_spade0", hidden_group(block, kept), f"{block}_spade1"]
-            found += [] if kept else [f"{block}_spades", writes]
-        return tuple(found)
+            start, end = self.ends(block)
+            groups += [f"{block}_spade0", self._hidden_group(block), f"{block}_spade1"]
+            groups += [] if start == end else [f"{block}_spades", end]
+        return tuple(groups)
+
+    def _hidden_group(self, block: str) -> str:
+        start, end = self.ends(block)
+        return block if start == end else f"{block}_hidden"
 
     def mobile(self, ngf: int | None = None) -> Preset | None:
-        """``mobile-spade``."""
         if self.separable:
             return None
         kept = {name: getattr(self, name) for name in ("in_channels", "out_channels", "upsamplings", "spade_norm")}
         return Preset("mobile-spade", {"ngf": ngf or self.widths["up3"], **kept})
 
     def module(self) -> nn.Module:
-        """The network."""
-
-        def modulated(w: Widths, channels: int, group: str) -> Spade:
+        def spade(w: Widths, channels: int, group: str) -> Spade:
             return Spade(make_norm(self.spade_norm, channels), channels, Modulation(self, w[group], channels))
 
         def block(w: Widths, name: str) -> nn.Module:
-            (reads, writes), kept = (w[group] for group in self.ends(name)), len(set(self.ends(name))) == 1
-            hidden = w[hidden_group(name, kept)]
+            start, end = self.ends(name)
+            in_channels, hidden, out_channels = w[start], w[self._hidden_group(name)], w[end]
             return SpadeBlock(
-                modulated(w, reads, f"{name}_spade0"),
-                nn.Conv2d(reads, hidden, 3, padding=1),
-                modulated(w, hidden, f"{name}_spade1"),
-                nn.Conv2d(hidden, writes, 3, padding=1),
-                None if kept else modulated(w, reads, f"{name}_spades"),
-                None if kept else nn.Conv2d(reads, writes, 1, bias=False),
+                spade(w, in_channels, f"{name}_spade0"),
+                nn.Conv2d(in_channels, hidden, 3, padding=1),
+                spade(w, hidden, f"{name}_spade1"),
+                nn.Conv2d(hidden, out_channels, 3, padding=1),
+                None if start == end else spade(w, in_channels, f"{name}_spades"),
+                None if start == end else nn.Conv2d(in_channels, out_channels, 1, bias=False),
             )
 
         return SpadeGenerator(self, block, first_norm=None)
 
 
-def hidden_group(block: str, kept: bool) -> str:
-    """The group of a block's hidden width: by its own name where its output is the trunk's."""
-    return block if kept else f"{block}_hidden"
-
-
 class Modulation(nn.Module):
-    """The label map, a hidden width, and from there scale and shift of every place (SPADE, figure 3)."""
+    """Scale and shift of every pixel from the label map, by way of a hidden width (SPADE, figure 3)."""
 
     def __init__(self, spec: SpadeSpec, hidden: int, channels: int):
         super().__init__()
-        self.shared = Unit(nn.Conv2d(spec.in_channels, hidden, 3, padding=1), None, nn.ReLU())
+        self.shared = ConvNormAct(nn.Conv2d(spec.in_channels, hidden, 3, padding=1), None, nn.ReLU())
 
         def conv() -> nn.Module:
             if spec.separable:
-                return Separable(hidden, channels, norm=spec.depthwise_norm, bias=True, padding="zeros")
+                return SeparableConv2d(hidden, channels, norm=spec.depthwise_norm, bias=True, padding="zeros")
             return nn.Conv2d(hidden, channels, 3, padding=1)
 
         self.gamma, self.beta = conv(), conv()
@@ -171,8 +158,6 @@ class Spade(nn.Module):
 class SpadeBlock(nn.Module):
     """``shortcut + conv1(act(spade1(conv0(act(spade0(x))))))``, no activation on the shortcut (SPADE, figure 4)."""
 
-    SPECTRAL = ("conv0", "conv1", "convs")
-
     def __init__(
         self,
         spade0: Spade,
@@ -194,28 +179,27 @@ class SpadeBlock(nn.Module):
 
 
 class SpadeGenerator(nn.Module):
-    """One-hot labels N x in x H x W -> N x out x H x W in [-1, 1]; H and W multiples of 2**upsamplings."""
+    """Labels as channels N x in x H x W -> N x out x H x W in [-1, 1]; H and W multiples of 2**upsamplings."""
 
     def __init__(
-        self, spec: LabelledSpec, block: Callable[[Widths, str], nn.Module], *, first_norm: Callable[[int], nn.Module] | None
+        self, spec: LabelMapSpec, block: Callable[[Widths, str], nn.Module], *, first_norm: Callable[[int], nn.Module] | None
     ):
-        """``block`` makes the block of a name; ``first_norm`` what follows the first convolution."""
+        """``block`` makes the block of a name; ``first_norm`` makes the norm after the first convolution."""
         super().__init__()
         w = Widths(spec.widths)
         self.in_channels, self.stride = spec.in_channels, 2**spec.upsamplings
         norm = first_norm(w.trunk) if first_norm is not None else None
-        self.first = Unit(nn.Conv2d(spec.in_channels, w.trunk, 3, padding=1), norm)
+        self.first = ConvNormAct(nn.Conv2d(spec.in_channels, w.trunk, 3, padding=1), norm)
         self.block_names = spec.blocks
         for name in spec.blocks:
             self.add_module(name, block(w, name))
-        # How much finer each block's map is than that of the block before; "normal" keeps one size in the middle.
+        # True if a block's map is twice as large as that of the block before; "normal" keeps one size in the middle.
         self.doubled = {"head": False, "middle1": spec.upsamplings > 5}
         self.head_conv = nn.Conv2d(w[spec.blocks[-1]], spec.out_channels, 3, padding=1)
 
     def forward(self, labels: Tensor) -> Tensor:
-        """The image for the label map."""
         step = self.stride
-        x = self.first(labels[..., ::step, ::step])  # every step-th place: what resizing to the nearest gives
+        x = self.first(labels[..., ::step, ::step])  # every step-th pixel: equal to nearest resizing
         for name in self.block_names:
             if self.doubled.get(name, True):
                 x, step = F.interpolate(x, scale_factor=2, mode="nearest"), step // 2
@@ -223,20 +207,10 @@ class SpadeGenerator(nn.Module):
         return self.head_conv(F.leaky_relu(x, 0.2)).tanh()  # type: ignore[no-any-return]
 
 
-def outputs(ngf: int, upsamplings: int) -> dict[str, int]:
-    """``{group: width}`` of the trunk and of what every further block writes."""
-    widths = {"trunk": 16 * ngf, **{f"up{i}": ngf * factor for i, factor in enumerate(FACTORS)}}
+def output_widths(ngf: int, upsamplings: int) -> dict[str, int]:
+    """``{group: width}`` of the trunk and of the output of every further block."""
+    widths = {"trunk": 16 * ngf, "up0": 8 * ngf, "up1": 4 * ngf, "up2": 2 * ngf, "up3": ngf}
     return widths | ({"up4": ngf // 2} if upsamplings == 7 else {})
-
-
-def _spade(ngf: int, upsamplings: int, **choices: object) -> SpadeSpec:
-    widths = outputs(ngf, upsamplings)
-    further = list(widths.items())[1:]
-    for block in ("head", "middle0", "middle1"):
-        widths |= {block: 16 * ngf, f"{block}_spade0": 2 * ngf, f"{block}_spade1": 2 * ngf}
-    for block, width in further:
-        widths |= {f"{block}_hidden": width, **{f"{block}_spade{end}": 2 * ngf for end in "01s"}}
-    return SpadeSpec(widths=widths, upsamplings=upsamplings, **choices)  # type: ignore[arg-type]
 
 
 @MODELS.register("spade")
@@ -245,12 +219,23 @@ def spade(
     in_channels: int = 36,
     out_channels: int = 3,
     upsamplings: int = 6,
-    spade_norm: Plain = "batch_plain",
+    spade_norm: PlainNorm = "batch_plain",
     spectral: bool = True,
 ) -> SpadeSpec:
     """The published generator: 16 ngf down to ngf; modulations of 2 ngf (GAN Compression; SPADE's own 128 at any ngf)."""
-    return _spade(
-        ngf, upsamplings, in_channels=in_channels, out_channels=out_channels, spade_norm=spade_norm, spectral=spectral
+    outputs = output_widths(ngf, upsamplings)
+    widths = dict(outputs)
+    for block in ("head", "middle0", "middle1"):
+        widths |= {block: 16 * ngf, f"{block}_spade0": 2 * ngf, f"{block}_spade1": 2 * ngf}
+    for block, width in list(outputs.items())[1:]:
+        widths |= {f"{block}_hidden": width, **{f"{block}_spade{end}": 2 * ngf for end in "01s"}}
+    return SpadeSpec(
+        widths=widths,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        upsamplings=upsamplings,
+        spade_norm=spade_norm,
+        spectral=spectral,
     )
 
 
@@ -260,18 +245,10 @@ def mobile_spade(
     in_channels: int = 36,
     out_channels: int = 3,
     upsamplings: int = 6,
-    spade_norm: Plain = "batch_plain",
+    spade_norm: PlainNorm = "batch_plain",
     spectral: bool = True,
     depthwise_norm: Literal["instance", "batch"] = "instance",
 ) -> SpadeSpec:
     """The same with separable modulations: 2.4x fewer MACs at equal ngf (GAN Compression)."""
-    return _spade(
-        ngf,
-        upsamplings,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        spade_norm=spade_norm,
-        spectral=spectral,
-        separable=True,
-        depthwise_norm=depthwise_norm,
-    )
+    spec = spade(ngf, in_channels, out_channels, upsamplings, spade_norm, spectral)
+    return replace(spec, separable=True, depthwise_norm=depthwise_norm)

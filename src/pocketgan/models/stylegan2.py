@@ -1,4 +1,4 @@
-"""StyleGAN2's generator: numbers drawn at random become a style, and the style, layer by layer, an image.
+"""StyleGAN2's generator: a mapping network from latents to styles, and a synthesis network from styles to images.
 
 Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"; mapping network and truncation of Karras et al.
 2019, "A Style-Based Generator Architecture". Sizes and widths as in the released stylegan2-ada-pytorch.
@@ -6,7 +6,7 @@ Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"; map
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -14,28 +14,32 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.core.dims import Dim, Widths
-from pocketgan.core.inputs import Input
-from pocketgan.core.shape import Shape
+from pocketgan.core.inputs import Input, Shape
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
-from pocketgan.models.equalized import Dense
-from pocketgan.models.modulated import Block, Constant, Modulated, StyledLayer
-from pocketgan.models.resample import Upsample
+from pocketgan.models.stylegan2_layers import (
+    ConstantInput,
+    DenseLayer,
+    ModulatedConv2d,
+    StyledConv,
+    SynthesisBlock,
+    Upsample,
+)
 
 Output = Literal["skip", "residual"]
-"""How layers come to the image: each size adds to it (figure 7b), or blocks add to their features (figure 7c)."""
+"""Connections to the image: each size adds to the image (figure 7b), or each block to its features (figure 7c)."""
 
-SLOW = 0.01
-"""How fast the mapping network learns, compared to the rest (StyleGAN, appendix C)."""
+MAPPING_RATE = 0.01
+"""Learning rate of the mapping network, relative to the rest (StyleGAN, appendix C)."""
 
 
 def check_size(name: str, size: int) -> None:
-    """Raise ``ValueError`` unless images of 4 x 4, doubled a few times, become as large."""
+    """Raise ``ValueError`` for a size that is no power of two from 8 on."""
     if size < 8 or size & (size - 1):
         raise ValueError(f"{name} size={size}: allowed are powers of two from 8 on")
 
 
 def channels_at(size: int, base: int, most: int) -> int:
-    """The published width at a size: ``base / size``, at most ``most``."""
+    """Published width at a size: ``base / size``, at most ``most``."""
     return min(base // size, most)
 
 
@@ -45,9 +49,9 @@ class StyleGan2Spec(Spec):
     """Groups: ``map1`` ... and ``style`` (the mapping network), ``const``, ``b4``, then a size ``b8_hidden``, ``b8`` ..."""
 
     size: int = 256
-    """Height and width of its images: a power of two."""
+    """Height and width of the images: a power of two."""
     latent: int = 512
-    """Numbers drawn for an image."""
+    """Length of the latent."""
     mapping: int = 8
     """Layers of the mapping network."""
     output: Output = "skip"
@@ -67,43 +71,39 @@ class StyleGan2Spec(Spec):
         return tuple(2**k for k in range(2, self.size.bit_length()))
 
     def groups(self) -> tuple[str, ...]:
-        """From input to output."""
         mapped = [f"map{k}" for k in range(1, self.mapping)]
         return (*mapped, "style", "const", "b4", *(f"b{size}{part}" for size in self.sizes[1:] for part in ("_hidden", "")))
 
     @property
     def taps(self) -> tuple[str, ...]:
-        """The blocks, by the size of their maps."""
         return tuple(f"b{size}" for size in self.sizes)
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The latent, and the noise of all layers in one row, the smallest map first."""
+        """The latent, and the noise of all layers in one vector, the smallest map first."""
         noise = sum(size**2 for size in noise_sizes(self.sizes))
         return Input("input", self.latent, is_latent=True), Input("noise", noise, is_latent=True, optional=True)
 
     @property
     def output_shape(self) -> Shape:
-        """Squares of its size."""
         return self.size, self.size
 
     def init_(self, model: nn.Module) -> None:
-        """Unit normal, as the layers begin: their gains do the rest."""
+        """Keep the layers' unit normal weights, which their gains scale."""
 
     def module(self) -> nn.Module:
-        """The network."""
         return StyleGan2(self)
 
 
 def noise_sizes(sizes: Sequence[int]) -> list[int]:
-    """The side of each layer's noise: one layer at 4 x 4, two at every other size."""
+    """Side of each layer's noise map: one layer at 4 x 4, two at every other size."""
     return [sizes[0], *(size for size in sizes[1:] for _ in range(2))]
 
 
 class StyleGan2(nn.Module):
     """N x latent, standard normal -> N x 3 x size x size, about [-1, 1] and not clamped.
 
-    ``w_avg`` is the average style, for `truncated`; whoever trains the network keeps it.
+    ``w_avg`` is the average style for `truncated`, updated by the training.
     """
 
     stride = 1
@@ -112,84 +112,83 @@ class StyleGan2(nn.Module):
     def __init__(self, spec: StyleGan2Spec):
         super().__init__()
         w = Widths(spec.widths)
-        self.sizes, self.skips, self.layers_of_style = spec.sizes, spec.output == "skip", 2 * len(spec.sizes)
+        self.sizes, self.skips, self.num_style_layers = spec.sizes, spec.output == "skip", 2 * len(spec.sizes)
         self.in_style: Dim = w.style
         self.register_buffer("w_avg", torch.zeros(w.style))
         self.w_avg: Tensor
         self.mapper = nn.Sequential()
-        reads: int = spec.latent
+        previous: int = spec.latent
         for k in range(1, spec.mapping + 1):
-            writes = w.style if k == spec.mapping else w[f"map{k}"]
-            self.mapper.append(Dense(reads, writes, rate=SLOW))
-            reads = writes
-        self.const = Constant(w.const)
-        self.b4 = StyledLayer(w.style, w.const, w.b4, 4)
+            width = w.style if k == spec.mapping else w[f"map{k}"]
+            self.mapper.append(DenseLayer(previous, width, rate=MAPPING_RATE))
+            previous = width
+        self.const = ConstantInput(w.const)
+        self.b4 = StyledConv(w.style, w.const, w.b4, 4)
         for small, size in zip(spec.sizes, spec.sizes[1:], strict=False):
             widths = (w[f"b{small}"], w[f"b{size}_hidden"], w[f"b{size}"])
-            self.add_module(f"b{size}", Block(w.style, *widths, size, residual=not self.skips))
+            self.add_module(f"b{size}", SynthesisBlock(w.style, *widths, size, residual=not self.skips))
         for size in spec.sizes if self.skips else spec.sizes[-1:]:
-            self.add_module(f"rgb{size}", Modulated(w.style, w[f"b{size}"], 3, 1, demodulate=False))
+            self.add_module(f"rgb{size}", ModulatedConv2d(w.style, w[f"b{size}"], 3, 1, demodulate=False))
         self.up = Upsample() if self.skips else None
 
     def forward(self, z: Tensor, noise: Tensor | None = None) -> Tensor:
-        """The image; without noise by the fixed noise of its layers, and never truncated."""
+        """Latents N x latent and noise N x k -> images, not truncated; without ``noise`` with the layers' fixed noise."""
         return self.synthesis(self.mapping(z), noise)
 
     def mapping(self, z: Tensor) -> Tensor:
-        """N x latent -> its style, N x width; the length of a latent does not matter."""
+        """N x latent -> style, N x width; latents are normalized, so their norm does not matter."""
         style: Tensor = self.mapper(z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt())
         return style
 
     def truncated(self, w: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
-        """Styles nearer to the average one, ``w_avg + psi (w - w_avg)`` (StyleGAN, appendix B); 1 changes nothing.
+        """Truncated styles ``w_avg + psi (w - w_avg)`` (StyleGAN, appendix B); psi = 1 changes nothing.
 
-        N x width, or N x layers x width; with ``cutoff`` only those of the first layers, then always N x layers x width.
-        Raises ``ValueError`` for a cutoff that is no number of layers.
+        N x width, or N x layers x width; with ``cutoff`` the first layers only, and the result is N x layers x width.
+        Raises ``ValueError`` for an invalid cutoff.
         """
         if cutoff is None:
             return self.w_avg.lerp(w, psi)
-        if not 0 <= cutoff <= self.layers_of_style:
-            raise ValueError(f"cutoff={cutoff}: the network has {self.layers_of_style} layers of style; allowed are 0 to that")
+        if not 0 <= cutoff <= self.num_style_layers:
+            raise ValueError(f"cutoff={cutoff}: allowed are 0 to {self.num_style_layers}, the number of styled layers")
         w = self._by_layer(w)
         return torch.cat([self.w_avg.lerp(w[:, :cutoff], psi), w[:, cutoff:]], 1)
 
     def synthesis(self, w: Tensor, noise: Tensor | None = None) -> Tensor:
-        """One style an image (N x width) or one a layer (N x `layers_of_style` x width) -> N x 3 x size x size.
+        """Styles by image (N x width) or by layer (N x `num_style_layers` x width) -> N x 3 x size x size.
 
-        ``noise``: N x k standard normal numbers, all layers' in one row. Raises ``ValueError`` for another number of styles.
+        ``noise``: N x k, standard normal, of all layers in one vector. Raises ``ValueError`` for another number of styles.
         """
         styles = self._by_layer(w).unbind(1)
-        noises = list(self._noises(noise))
+        noises = self._noises(noise)
         x = self.b4(self.const(w.shape[0]), styles[0], noises[0])
-        image = self._onto(None, x, 4, styles[1])
+        image = self._add_rgb(None, x, 4, styles[1])
         for k, size in enumerate(self.sizes[1:]):
-            # What the colors of a size read is also what the next size's first layer reads, as published.
+            # The RGB layer of a size and the first layer of the next size share a style, as published.
             x = self.get_submodule(f"b{size}")(x, styles[2 * k + 1 : 2 * k + 3], noises[2 * k + 1 : 2 * k + 3])
-            image = self._onto(image, x, size, styles[2 * k + 3])
+            image = self._add_rgb(image, x, size, styles[2 * k + 3])
         assert image is not None
         return image
 
-    def _onto(self, image: Tensor | None, x: Tensor, size: int, style: Tensor) -> Tensor | None:
-        """What there is of the image, twice as large, with the colors of this size on it; without skips, only the last."""
+    def _add_rgb(self, image: Tensor | None, x: Tensor, size: int, style: Tensor) -> Tensor | None:
+        """The upsampled image plus the RGB output of this size; without skips, the last size's RGB output alone."""
         if not self.skips and size < self.sizes[-1]:
             return None
-        colors: Tensor = self.get_submodule(f"rgb{size}")(x, style)
-        return colors if image is None or self.up is None else self.up(image) + colors
+        rgb: Tensor = self.get_submodule(f"rgb{size}")(x, style)
+        return rgb if image is None or self.up is None else self.up(image) + rgb
 
     def _by_layer(self, w: Tensor) -> Tensor:
         if w.ndim == 2:
-            return w[:, None].expand(-1, self.layers_of_style, -1)
-        if w.shape[1] != self.layers_of_style:
-            raise ValueError(f"{w.shape[1]} styles an image: give one, or one for each of {self.layers_of_style} layers")
+            return w[:, None].expand(-1, self.num_style_layers, -1)
+        if w.shape[1] != self.num_style_layers:
+            raise ValueError(f"{w.shape[1]} styles an image: give one, or one for each of {self.num_style_layers} layers")
         return w
 
-    def _noises(self, noise: Tensor | None) -> Iterator[Tensor | None]:
+    def _noises(self, noise: Tensor | None) -> Sequence[Tensor | None]:
         sizes = noise_sizes(self.sizes)
-        pieces: Sequence[Tensor | None] = [None] * len(sizes)
-        if noise is not None:
-            pieces = torch.split(noise, [size**2 for size in sizes], 1)
-        for size, piece in zip(sizes, pieces, strict=True):
-            yield None if piece is None else piece.reshape(-1, 1, size, size)
+        if noise is None:
+            return [None] * len(sizes)
+        parts = torch.split(noise, [size**2 for size in sizes], 1)
+        return [part.reshape(-1, 1, size, size) for size, part in zip(sizes, parts, strict=True)]
 
 
 @MODELS.register("stylegan2")
@@ -204,12 +203,12 @@ def stylegan2(
 ) -> StyleGan2Spec:
     """The published generator: ``channel_base / size`` channels at a size, at most ``channel_max``.
 
-    As it stands ``paper256`` of stylegan2-ada-pytorch; config F of the paper is ``channel_base=32768``, ``cifar`` is
+    The defaults are ``paper256`` of stylegan2-ada-pytorch; config F of the paper is ``channel_base=32768``, ``cifar`` is
     ``size=32, channel_base=32768, mapping=2``.
     """
     widths = {f"map{k}": style for k in range(1, mapping)} | {"style": style}
     first = channels_at(4, channel_base, channel_max)
     widths |= {"const": first, "b4": first}
-    for own in (2**k for k in range(3, size.bit_length())):
-        widths |= dict.fromkeys((f"b{own}_hidden", f"b{own}"), channels_at(own, channel_base, channel_max))
+    for side in (2**k for k in range(3, size.bit_length())):
+        widths |= dict.fromkeys((f"b{side}_hidden", f"b{side}"), channels_at(side, channel_base, channel_max))
     return StyleGan2Spec(widths=widths, size=size, latent=latent, mapping=mapping, output=output)

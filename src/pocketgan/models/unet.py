@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pocketgan.core.dims import Widths
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
-from pocketgan.models.layers import Norm, Unit, make_norm, needs_bias
+from pocketgan.models.layers import ConvNormAct, Norm, make_norm, needs_bias
 
 
 @ARCHITECTURES.register("unet")
@@ -19,7 +19,7 @@ class UnetSpec(Spec):
     """``depth`` levels of 4x4 stride-2 convolutions down and up, joined by concatenation (pix2pix, 6.1.1).
 
     Groups: ``down1`` ... ``down{depth}`` outer to inner and ``up{depth}`` ... ``up2`` inner to outer; the skip of level k
-    is ``down{k}``. ``up{k}`` = 0 removes level k and everything inside it, whose widths are then 0 too.
+    is ``down{k}``. ``up{k}`` = 0 removes level k and everything inside it, so those widths must be 0 too.
     """
 
     depth: int = 8
@@ -43,26 +43,20 @@ class UnetSpec(Spec):
                 raise ValueError(f"unet down{level}=0 starves level {level}: a level is removed by up{level}=0")
 
     def groups(self) -> tuple[str, ...]:
-        """Down the levels and up again."""
         down = (f"down{k}" for k in range(1, self.depth + 1))
         return (*down, *(f"up{k}" for k in range(self.depth, 1, -1)))
 
     def optional(self) -> frozenset[str]:
-        """Every level but the outermost may be absent."""
         return frozenset(f"{side}{k}" for k in range(2, self.depth + 1) for side in ("down", "up"))
 
     @property
     def taps(self) -> tuple[str, ...]:
-        """Two on the way down and two on the way up (DMAD's choice at depth 8: down 2, down 4, up 5, up 3).
-
-        Those of them that lie in a level that is there.
-        """
+        """Two layers down and two up (DMAD's choice at depth 8: down 2, down 4, up 5, up 3), without those of absent levels."""
         inner = max(2, self.depth // 2)
-        wanted = ("down2", f"down{inner}", f"up{min(inner + 1, self.depth)}", f"up{min(3, self.depth)}")
-        return tuple(name for name in dict.fromkeys(wanted) if self.widths[name] > 0)
+        names = ("down2", f"down{inner}", f"up{min(inner + 1, self.depth)}", f"up{min(3, self.depth)}")
+        return tuple(name for name in dict.fromkeys(names) if self.widths[name] > 0)
 
     def module(self) -> nn.Module:
-        """The network."""
         return UnetGenerator(self)
 
 
@@ -75,18 +69,18 @@ class UnetGenerator(nn.Module):
         self.depth, self.in_channels = depth, spec.in_channels
         self.BRANCHES: dict[str, tuple[str, ...]] = {}
         for k in range(1, depth + 1):
-            setattr(self, f"skip{k}", w[f"down{k}"])  # so that an absent level, too, knows its widths
+            setattr(self, f"skip{k}", w[f"down{k}"])  # absent levels keep their widths, too
         for k in range(depth, 1, -1):
             setattr(self, f"level{k}", w[f"up{k}"])
             enclosing = tuple(f"level{j}" for j in range(2, k + 1))
             self.BRANCHES |= {f"down{k}": enclosing, f"up{k}": enclosing}
         previous: int = spec.in_channels
         for k in range(1, self.levels() + 1):
-            own = w[f"down{k}"]
-            norm = make_norm(spec.norm, own) if 1 < k < depth else None
-            # The published code applies this activation in place, so the skip carries it too.
-            self.add_module(f"down{k}", Unit(nn.Conv2d(previous, own, 4, 2, 1, bias=bias), norm, nn.LeakyReLU(0.2)))
-            previous = own
+            width = w[f"down{k}"]
+            norm = make_norm(spec.norm, width) if 1 < k < depth else None
+            # The published code applies this activation in place, so the skip connection includes it.
+            self.add_module(f"down{k}", ConvNormAct(nn.Conv2d(previous, width, 4, 2, 1, bias=bias), norm, nn.LeakyReLU(0.2)))
+            previous = width
         for k in range(1, self.levels() + 1):
             width = w[f"down{k}"] + w[f"up{k + 1}"] if k < depth else w[f"down{k}"]
             if k == 1:
@@ -94,19 +88,18 @@ class UnetGenerator(nn.Module):
                 continue
             conv = nn.ConvTranspose2d(width, w[f"up{k}"], 4, 2, 1, bias=bias)
             dropout = spec.dropout if 5 <= k < depth else 0.0
-            self.add_module(f"up{k}", Unit(conv, make_norm(spec.norm, w[f"up{k}"]), dropout=dropout))
+            self.add_module(f"up{k}", ConvNormAct(conv, make_norm(spec.norm, w[f"up{k}"]), dropout=dropout))
 
     @property
     def stride(self) -> int:
-        """One halving a level."""
+        """Product of the halvings of all present levels."""
         return int(2 ** self.levels())
 
     def levels(self) -> int:
-        """How many levels are there: those outside the first whose width is 0."""
+        """Number of present levels: those outside the first level of width 0."""
         return next((k - 1 for k in range(2, self.depth + 1) if getattr(self, f"level{k}") == 0), self.depth)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The image for the image."""
         levels, skips = self.levels(), []
         for k in range(1, levels + 1):
             x = self.get_submodule(f"down{k}")(x)
@@ -117,7 +110,7 @@ class UnetGenerator(nn.Module):
         return x.tanh()
 
     def remove_branches_(self) -> None:
-        """Drop the levels that are no longer there: they contribute nothing once their output is empty."""
+        """Drop the absent levels, whose output is empty."""
         for k in range(self.levels() + 1, self.depth + 1):
             self._modules.pop(f"down{k}", None)
             self._modules.pop(f"up{k}", None)

@@ -12,18 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.inputs import image_channels, latent_inputs
+from pocketgan.core.inputs import Shape, image_channels, latent_inputs
 from pocketgan.core.run import Run
-from pocketgan.core.shape import Shape
 from pocketgan.core.spec import MODELS, stride_of
 from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.check import check
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import ImageData, open_data
-from pocketgan.data.loader import eval_batches, places, train_batches
+from pocketgan.data.loader import batch_slice, eval_batches, train_batches
 from pocketgan.evaluation import Scores
 from pocketgan.metrics.cost import CostModel
-from pocketgan.models.spectral import folded
+from pocketgan.models.layers import folded
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.distributed import processes
 from pocketgan.utils.progress import Reporter
@@ -170,7 +169,7 @@ def resolved_steps(training: TrainingConfig, length: int) -> TrainingConfig:
 
     Raises ``ValueError`` if the processes cannot share its batch equally.
     """
-    places(training.batch, 0, processes().count)
+    batch_slice(training.batch, 0, processes().count)
     if training.epochs is None:
         return training
     steps = max(1 if training.epochs else 0, round(training.epochs * length / training.batch))

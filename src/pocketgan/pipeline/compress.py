@@ -12,7 +12,7 @@ from torch import nn
 
 from pocketgan.core.artifact import load_artifact
 from pocketgan.core.run import Run, differences
-from pocketgan.export import export_onnx
+from pocketgan.deploy import export_onnx
 from pocketgan.pipeline.common import exists_on_main, open_run
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.load_generator import LoadedGenerator
@@ -128,7 +128,7 @@ def _wait_for_lock(state: CompressionState, last: StageName) -> bool:
     """Wait for the run's lock, and share until then the search that can be shared; False once the last stage is done."""
     reported, path, joined = False, state.run.path, 0.0
     searched = state.file(FILES["search"].files[0])
-    while not state.run.turn.take():
+    while not state.run.lock.acquire():
         if FILES[last].missing(path) is None:
             return False
         if not reported:

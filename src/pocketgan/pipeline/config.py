@@ -15,12 +15,12 @@ from pocketgan.core.tasks import TaskName
 from pocketgan.data.config import DataConfig
 from pocketgan.evaluation import EvaluationConfig
 from pocketgan.foreign.spec import PixelFormat
-from pocketgan.losses import GanMode
+from pocketgan.losses.adversarial import GanMode
 from pocketgan.methods import METHODS
 from pocketgan.pipeline.common import resolved_steps
 from pocketgan.tasks import TASKS, LatentConfig
 from pocketgan.training.config import TrainingConfig
-from pocketgan.utils.errors import unknown
+from pocketgan.utils.registry import unknown
 
 Recovery = Literal["inherit", "fresh"]
 RECOVERY: tuple[str, ...] = get_args(Recovery)
@@ -95,7 +95,7 @@ class ForeignConfig:
     """True if its channels are in the order blue, green, red."""
 
     def __post_init__(self) -> None:
-        PixelFormat.of(self.range, self.bgr)
+        PixelFormat.parse(self.range, self.bgr)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,11 @@ from torch import nn
 
 from pocketgan.checkpoints import load_checkpoint, to_published
 from pocketgan.core.artifact import read_header, save_artifact
-from pocketgan.core.shape import said, shape_of
+from pocketgan.core.inputs import shape_of, size_text
 from pocketgan.core.spec import spec_of
 from pocketgan.foreign.factory import parse_reference
 from pocketgan.models import assembled
-from pocketgan.models.spectral import folded
+from pocketgan.models.layers import folded
 from pocketgan.pipeline.common import versions
 from pocketgan.pipeline.config import ForeignConfig
 from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, load
@@ -29,7 +29,7 @@ ARTIFACT, CHECKPOINT = ".safetensors", ".pth"
 
 @dataclass(frozen=True)
 class Converted:
-    """Converted file."""
+    """File that a conversion has written."""
 
     path: Path
     bytes: int
@@ -95,7 +95,7 @@ def convert(
     named = source.file.name if source.file is not None else str(file)
     provenance = source.provenance | {"converted": {"file": named, "recognized": message}, "versions": versions()}
     save_artifact(out, model, size=meant, provenance=provenance)
-    return Converted(out, out.stat().st_size, f"{message}; written as an artifact for {said(meant)}")
+    return Converted(out, out.stat().st_size, f"{message}; written as an artifact for {size_text(meant)}")
 
 
 def _read(file: Path, network: str | None, upsamplings: int | None, *, keep: bool) -> LoadedGenerator:

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from pocketgan.pipeline.latent_sampler import LatentSampler, make_samplers
-from pocketgan.utils.image_files import save_image, save_sheet, save_video, sheet
+from pocketgan.utils.images import save_image, save_sheet, save_video, sheet
 from pocketgan.utils.progress import Reporter
 
 Rows = list[list[Tensor]]
@@ -28,7 +28,7 @@ class GenerateConfig:
     """Settings of a generation. Raises ``ValueError`` for values out of range, and for settings that exclude each other."""
 
     seeds: tuple[int, ...] | None = None
-    """One image a seed; None is 0 to 7."""
+    """Seeds of the images; None is 0 to 7."""
     columns: int = 8
     """Seeds in a row of a sheet."""
     truncation: float | None = None

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from pocketgan.core.inputs import Input, image_channels, inputs_of, latent_from_seed
 from pocketgan.core.spec import spec_of
-from pocketgan.data.first import first_images
-from pocketgan.export import frozen
+from pocketgan.data.images import first_images
+from pocketgan.deploy import frozen
 from pocketgan.pipeline.load_generator import load
 from pocketgan.pipeline.measure import working_shape
 
@@ -106,7 +106,7 @@ MOST_INPUTS = 4
 def make_samplers(
     artifacts: Sequence[str], *, source: str | None = None, reference: str | None = None, psi: float | None = None
 ) -> list[LatentSampler]:
-    """One sampler an artifact; of generators of images in styles one for each input image, grouped by image.
+    """Samplers, one an artifact; of generators of images in styles one for each input image, grouped by image.
 
     Raises ``ValueError`` where there is no artifact, or settings do not fit one.
     """

@@ -13,26 +13,25 @@ from torch import nn
 
 from pocketgan.checkpoints import load_checkpoint
 from pocketgan.core.artifact import load_artifact, read_header
-from pocketgan.core.inputs import latent_inputs
-from pocketgan.core.shape import Shape, Size, as_shape, said
+from pocketgan.core.inputs import Shape, Size, as_shape, latent_inputs, size_text
 from pocketgan.core.spec import Spec, spec_of
 from pocketgan.core.tasks import TaskName
 from pocketgan.data.config import DataConfig
-from pocketgan.data.guess import guess_task
+from pocketgan.data.images import guess_task
 from pocketgan.foreign.factory import (
-    NotGiven,
     Reference,
-    free_name,
-    give,
+    UnknownFactory,
+    call_factory,
+    factory_name,
     load_factory,
-    made,
-    name_of,
     parse_reference,
-    unwrapped,
+    register_factory,
+    unused_name,
+    unwrap,
 )
-from pocketgan.foreign.spec import ForeignSpec, PixelFormat, copied
+from pocketgan.foreign.spec import ForeignSpec, PixelFormat, copy_model
 from pocketgan.foreign.wrap import load_weights, wrap_foreign
-from pocketgan.models.spectral import folded
+from pocketgan.models.layers import folded
 from pocketgan.pipeline.config import ForeignConfig
 
 PUBLISHED = 256
@@ -94,10 +93,10 @@ def as_generator(
         return load(model, foreign, shape)
     if isinstance(getattr(model, "spec", None), Spec):
         return LoadedGenerator(folded(copy.deepcopy(model).cpu().eval()), None, f"{spec_of(model).name}, given in memory", {})
-    model = unwrapped(model)
+    model = unwrap(model)
     kind = type(model)
-    name, original = free_name(f"{kind.__module__}:{kind.__qualname__}"), copied(model)
-    give(name, partial(copy.deepcopy, original))
+    name, original = unused_name(f"{kind.__module__}:{kind.__qualname__}"), copy_model(model)
+    register_factory(name, partial(copy.deepcopy, original))
     return _wrapped(original, name, foreign, shape or as_shape(PUBLISHED), "given in memory", None)
 
 
@@ -106,29 +105,29 @@ def load_cut(file: Path, factory: Callable[[], nn.Module]) -> LoadedGenerator:
     header = read_header(file)
     if header is None or header["spec"].get("architecture") != ForeignSpec.name:
         raise ValueError(f"{file} is no artifact that was cut from a generator of a factory: give it alone")
-    give(header["spec"]["factory"], factory)
+    register_factory(header["spec"]["factory"], factory)
     return _artifact(file)
 
 
 def _artifact(file: Path) -> LoadedGenerator:
     try:
         artifact = load_artifact(file)
-    except NotGiven as error:
+    except UnknownFactory as error:
         raise ValueError(f"{file} {error}") from None
-    message = f"{artifact.model.spec.name} for {said(as_shape(artifact.size))}"  # type: ignore[union-attr]
+    message = f"{artifact.model.spec.name} for {size_text(as_shape(artifact.size))}"  # type: ignore[union-attr]
     return LoadedGenerator(artifact.model, artifact.size, message, dict(artifact.provenance), file)
 
 
 def _made(reference: Reference, foreign: ForeignConfig | None, shape: Shape) -> LoadedGenerator:
     """Generator of a factory: with its own weights, or cut as an artifact says."""
-    name, factory = name_of(reference.factory), load_factory(reference.factory)
+    name, factory = factory_name(reference.factory), load_factory(reference.factory)
     file = Path(reference.weights) if reference.weights else None
     header = read_header(file) if file is not None and file.suffix == ".safetensors" else None
     if header is not None:
         assert file is not None
         return load_cut(file, factory)
-    give(name, factory)
-    model = made(factory, name)
+    register_factory(name, factory)
+    model = call_factory(factory, name)
     if file is not None:
         load_weights(model, file)
     return _wrapped(model, name, foreign, shape, f"weights {file.name}" if file else "weights as the factory leaves them", file)
@@ -138,7 +137,7 @@ def _wrapped(
     model: nn.Module, name: str, foreign: ForeignConfig | None, shape: Shape, weights: str, file: Path | None
 ) -> LoadedGenerator:
     foreign = foreign or ForeignConfig()
-    images = PixelFormat.of(foreign.range, foreign.bgr)
+    images = PixelFormat.parse(foreign.range, foreign.bgr)
     try:
         model = wrap_foreign(model, factory=name, shape=shape, images=images, keep=foreign.keep)
     except ValueError as error:
@@ -146,7 +145,7 @@ def _wrapped(
     spec = spec_of(model)
     assert isinstance(spec, ForeignSpec)
     facts = [f"{len(spec.widths)} groups of channels, stride {spec.stride}", weights]
-    if not images.ours:
+    if not images.is_default:
         facts.append(f"images {foreign.range}{' BGR' if foreign.bgr else ''}")
     return LoadedGenerator(model, None, f"generator of {name}: {', '.join(facts)}; cutting it obeys the laws", {}, file)
 

@@ -10,23 +10,22 @@ from typing import Any
 from torch import nn
 
 from pocketgan.core.dims import layers_of, widths_of
-from pocketgan.core.inputs import latent_inputs
-from pocketgan.core.shape import Shape, plain, said, shape_of
+from pocketgan.core.inputs import Shape, as_size, latent_inputs, shape_of, size_text
 from pocketgan.core.spec import MODELS, spec_of
 from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.config import DataConfig, Split
 from pocketgan.data.images import open_data
-from pocketgan.evaluation import SAMPLED, EvaluationConfig, Result, cost_result, evaluate, latencies, real_moments
-from pocketgan.export import FORMATS, Exported
+from pocketgan.deploy import FORMATS, Exported
+from pocketgan.evaluation import EvaluationConfig, Result, cost_result, evaluate, latencies, real_moments
 from pocketgan.metrics.cost import CostModel
+from pocketgan.models.layers import folded
 from pocketgan.models.munit import without_style_encoder
-from pocketgan.models.spectral import folded
 from pocketgan.pipeline.common import check_channels, check_stride
 from pocketgan.pipeline.config import ForeignConfig
 from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, as_generator, load
 from pocketgan.pretrained.extractors import make_extractor
-from pocketgan.pruning.fit_budget import floor_widths
-from pocketgan.training.loop import choose_device
+from pocketgan.pruning.allocation import floor_widths
+from pocketgan.training.distributed import choose_device
 from pocketgan.utils.progress import Reporter
 
 
@@ -85,7 +84,7 @@ def _check_comparable(config: EvaluationConfig, task: TaskName, teacher: str | N
         return
     if config.features is None:
         raise ValueError(f"with {task} data there is no target to compare with: give --features, or a --teacher")
-    if not traits_of(task).has_targets and (config.stats is None or any(map(config.wants, SAMPLED))):
+    if not traits_of(task).has_targets and (config.stats is None or config.wants_any("features")):
         raise ValueError(
             "inputs alone have no real targets to compare with: give a --teacher, or --stats with --metrics frechet"
         )
@@ -102,7 +101,7 @@ def measure_latency_of(
     sized = [source for source in sources.values() if source.size is not None] or [*sources.values()]
     shapes = {working_shape(source, size, aspect) for source in sized}
     if len(shapes) > 1:
-        found = ", ".join(map(said, sorted(shapes)))
+        found = ", ".join(map(size_text, sorted(shapes)))
         raise ValueError(f"the artifacts are for different sizes ({found}): say which with --size and --aspect")
     return latencies({name: source.model for name, source in sources.items()}, shapes.pop(), config, batch=batch)
 
@@ -165,7 +164,7 @@ def inspect(
     spec = spec_of(network)
     return {
         "message": source.message,
-        "size": plain(cost.size),
+        "size": as_size(cost.size),
         "groups": {
             group: {"width": widths.get(group), **share._asdict(), "layers": layers.get(group, [])}
             for group, share in shares.items()

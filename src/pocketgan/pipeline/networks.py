@@ -17,10 +17,10 @@ from torch import nn
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Preset, spec_of
 from pocketgan.core.tasks import TaskName, traits_of
-from pocketgan.models.spectral import plain
+from pocketgan.models.layers import plain
 from pocketgan.pipeline.config import CompressConfig, FullConfig, TrainConfig
 from pocketgan.pipeline.load_generator import LoadedGenerator, load
-from pocketgan.pruning.fit_budget import scaled_widths
+from pocketgan.pruning.allocation import scaled_widths
 from pocketgan.pruning.selection import prefix, shrink
 
 PRETRAINED_METRICS: dict[str, Any] = dict.fromkeys(("metrics", "features", "stats", "segmenter", "table", "table_root"))
@@ -34,7 +34,7 @@ class Networks:
     original: LoadedGenerator
     """As the user gave it: the student is measured beside it, and a budget may be a ratio to it."""
     teacher: LoadedGenerator
-    """Its images and features are imitated."""
+    """Network whose images and features the student imitates."""
     initial: LoadedGenerator
     """The generator that is pruned."""
     initial_discriminator: Path | None = None

@@ -32,7 +32,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class SearchTarget:
-    """One generator that is pruned: the student's, or one of the two of a CycleGAN."""
+    """Generator that is pruned: the student's, or one of the two of a CycleGAN."""
 
     initial: LoadedGenerator
     context: MethodContext

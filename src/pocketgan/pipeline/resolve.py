@@ -9,12 +9,11 @@ from typing import Any
 from torch import nn
 
 from pocketgan.core.config import override
-from pocketgan.core.inputs import latent_inputs
-from pocketgan.core.shape import shape_of
+from pocketgan.core.inputs import latent_inputs, shape_of
 from pocketgan.core.spec import spec_of
 from pocketgan.core.tasks import TaskName
 from pocketgan.data.config import DataConfig
-from pocketgan.data.part import hold_out
+from pocketgan.data.images import hold_out
 from pocketgan.methods import make_method
 from pocketgan.pipeline.common import check_channels, check_size, check_stride, open_splits
 from pocketgan.pipeline.config import CompressConfig, ForeignConfig, assignments, training_configs_of, with_preset
@@ -32,7 +31,7 @@ from pocketgan.pipeline.search_targets import make_search_targets
 from pocketgan.pipeline.stages import StageName, check_range, stages_of
 from pocketgan.pipeline.student_tasks import StudentTasks, range_notes
 from pocketgan.pipeline.train import check_teacher_task
-from pocketgan.training.loop import choose_device
+from pocketgan.training.distributed import choose_device
 from pocketgan.training.objectives import check_objectives
 
 
@@ -102,10 +101,10 @@ def resolve(
     stages = stages_of(config.pipeline, searches=method.needs_search(original.model), mobile=mobile is not None)
     check_range(first, last, stages, out)
     check_stride(original.model, config.data.shape)
-    data, test = (split.drawing(latent_inputs(original.model)) for split in open_splits(config.data, config.task))
+    data, test = (split.with_latents(latent_inputs(original.model)) for split in open_splits(config.data, config.task))
     check_channels(original.model, data)
-    searched, held_out = hold_out(data, method.holdout_size) if method.holdout_size else (data, None)
-    splits = Splits(data, searched, held_out, test)
+    searched, holdout = hold_out(data, method.holdout_size) if method.holdout_size else (data, None)
+    splits = Splits(data, searched, holdout, test)
     if method.needs_segmenter and config.evaluation.segmenter is None:
         raise ValueError(f"{config.method} is to segment images into label maps: name a network with evaluation.segmenter")
     if method.needs_segmenter and config.evaluation.table is not None:

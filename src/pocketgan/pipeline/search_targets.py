@@ -9,14 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.inputs import ModelInputs, examples, select_inputs
-from pocketgan.core.shape import Shape
-from pocketgan.data.image_source import Role
+from pocketgan.core.inputs import ModelInputs, Shape, examples, select_inputs
+from pocketgan.data.config import Role
 from pocketgan.data.images import ImageData
 from pocketgan.data.loader import eval_batches, train_batches
+from pocketgan.deploy import frozen, torch_runner
 from pocketgan.evaluation import EvaluationConfig
 from pocketgan.evaluation.label_targets import label_targets_of
-from pocketgan.export import frozen, torch_runner
 from pocketgan.methods import Method, MethodContext
 from pocketgan.metrics.cost import CostModel
 from pocketgan.metrics.latency import measure_latency
@@ -25,9 +24,9 @@ from pocketgan.pipeline.load_generator import load, reverse_of
 from pocketgan.pipeline.networks import Networks, fast_networks
 from pocketgan.pipeline.plan import SearchTarget, Splits
 from pocketgan.pretrained.extractors import make_extractor
+from pocketgan.pruning.allocation import floor_widths
 from pocketgan.pruning.budget import check_floor, parse_budget
-from pocketgan.pruning.fit_budget import floor_widths
-from pocketgan.search.fitness import HeldOut
+from pocketgan.search.fitness import HoldoutImages
 from pocketgan.training.task import Batch
 
 IMPORTANCE_IMAGES, IMPORTANCE_BATCH = 32, 4
@@ -63,11 +62,11 @@ def make_search_targets(
             cost,
             config.multiple,
             images=partial(_importance_images, splits.search, config.seed, initial, role),
-            held_out=holdout,
+            holdout=holdout,
             seed=config.seed,
             device=device,
             measure=partial(_milliseconds, config.evaluation, cost.size, device),
-            folder=(out / file).parent,
+            run_dir=(out / file).parent,
         )
         return SearchTarget(networks.initial, context, file)
 
@@ -91,7 +90,7 @@ def _held_out(
     device: torch.device,
     needs_segmenter: bool,
     count: int,
-) -> HeldOut:
+) -> HoldoutImages:
     """First ``count`` held-out images, the teacher's images of them, real targets of pairs, and a segmenter if needed."""
     images = next(eval_batches(data, batch=count, workers=0)).images
     generator = frozen(teacher).to(device)
@@ -102,9 +101,9 @@ def _held_out(
     extractor = make_extractor(evaluation.features) if evaluation.features is not None else None
     reals = images.get("target" if role == "input" else "input")
     if not needs_segmenter:
-        return HeldOut(inputs, teacher_images, reals, extractor)
+        return HoldoutImages(inputs, teacher_images, reals, extractor)
     targets = label_targets_of(data, evaluation.table, evaluation.table_root)
-    return HeldOut(inputs, teacher_images, reals, extractor, evaluation.reader(device), targets)
+    return HoldoutImages(inputs, teacher_images, reals, extractor, evaluation.open_segmenter(device), targets)
 
 
 def _milliseconds(evaluation: EvaluationConfig, shape: Shape, device: torch.device, generator: nn.Module) -> float:

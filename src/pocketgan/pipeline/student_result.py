@@ -12,7 +12,7 @@ from pocketgan.core.spec import spec_of
 from pocketgan.evaluation import Result, cost_result, evaluate, latencies
 from pocketgan.pipeline.common import baseline_results, input_baseline, machine, versions
 from pocketgan.pipeline.plan import CompressionState
-from pocketgan.pruning.fit_budget import floor_widths
+from pocketgan.pruning.allocation import floor_widths
 from pocketgan.utils.files import write_json
 
 

@@ -12,14 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.inputs import image_channels
-from pocketgan.core.shape import Shape
+from pocketgan.core.inputs import Shape, image_channels
 from pocketgan.core.spec import spec_of
 from pocketgan.data.images import ImageData
 from pocketgan.data.labels import Labels
 from pocketgan.foreign.probe import range_note
 from pocketgan.foreign.spec import ForeignSpec
-from pocketgan.losses import GanMode
+from pocketgan.losses.adversarial import GanMode
 from pocketgan.pipeline.common import first_batch, make_discriminator
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.load_generator import discriminator_beside, load, reverse_of
@@ -33,7 +32,7 @@ from pocketgan.training.config import TrainingConfig
 from pocketgan.training.loop import check_weights
 from pocketgan.training.objectives import check_batch, check_objectives
 from pocketgan.training.task import Task
-from pocketgan.utils.errors import unknown
+from pocketgan.utils.registry import unknown
 
 PERCEPTUAL = ("vgg19", "pixels", "none")
 
@@ -59,7 +58,7 @@ class StudentTasks:
     labels: Labels | None
     shape: Shape
     example: Mapping[str, Tensor]
-    """One image, unaugmented."""
+    """Batch of one image, unaugmented."""
 
     @classmethod
     def of(cls, config: CompressConfig, teacher: nn.Module, file: Path | None, data: ImageData) -> StudentTasks:
@@ -120,13 +119,15 @@ class StudentTasks:
         objective = objective or self.objective
         paired = self.definition.traits.has_pairs
         has_teacher = objective != "none" or not paired
-        witness = copy.deepcopy(self.teacher_discriminator).to(device) if has_teacher and self.teacher_discriminator else None
+        teacher_discriminator = (
+            copy.deepcopy(self.teacher_discriminator).to(device) if has_teacher and self.teacher_discriminator else None
+        )
         common: dict[str, Any] = {
             "gan": self.gan,
             "conditional": paired,
             "l1_target": "target" if paired else "teacher",
             "teacher": self.teacher.to(device) if has_teacher else None,
-            "teacher_discriminator": witness,
+            "teacher_discriminator": teacher_discriminator,
             "objective": objective,
             "objective_options": self.objective_options,
             "layers": self.layers or self._shared_layers(student),
@@ -191,7 +192,7 @@ class StudentTasks:
         if traits.has_targets and self.discriminator_options is None and not self.teachers_fits:
             notes.append("no discriminator that fits lies beside the teacher: the student's begins with fresh weights")
         for name, (kind, _) in check_objectives(self.objective, self.objective_options).items():
-            if kind.teacher_discriminator and self.teacher_discriminator is None:
+            if kind.needs_discriminator and self.teacher_discriminator is None:
                 fallback = kind.without_discriminator or "is left out"
                 notes.append(f"there is no teacher's discriminator: the objective {name} {fallback}")
         return notes

@@ -18,7 +18,7 @@ from pocketgan.core.spec import MODELS
 from pocketgan.data.images import ImageData
 from pocketgan.data.labels import Labels
 from pocketgan.evaluation import Result, cost_result, evaluate, latencies
-from pocketgan.models.spectral import folded
+from pocketgan.models.layers import folded
 from pocketgan.pipeline.common import (
     accepted_kwargs,
     baseline_results,
@@ -41,8 +41,8 @@ from pocketgan.pipeline.student_tasks import perceptual_losses
 from pocketgan.report import write_report
 from pocketgan.tasks import TASKS
 from pocketgan.tasks.base import TeacherParts
-from pocketgan.training.distributed import processes
-from pocketgan.training.loop import check_weights, choose_device, fit
+from pocketgan.training.distributed import choose_device, processes
+from pocketgan.training.loop import check_weights, fit
 from pocketgan.training.task import Task
 from pocketgan.utils.files import write_json
 from pocketgan.utils.progress import Reporter
@@ -66,7 +66,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
     task = check_teacher_task(config, data.labels, device)
     main = "G" if "G" in task.networks else "G_A"  # of two generators the run is about the one from A to B
     latents = latent_inputs(task.networks[main])
-    data, test = data.drawing(latents), test.drawing(latents)
+    data, test = data.with_latents(latents), test.with_latents(latents)
     with open_run(out, config, resume=resume, reporter=reporter) as run:
         began = monotonic()
         for note in notes:

@@ -1,1 +1,1 @@
-"""Networks that other people trained and that evaluate images."""
+"""Pretrained networks of evaluation and perceptual losses."""

@@ -1,12 +1,12 @@
-"""DeepLabV2, the network that scores images of COCO-Stuff: an image in, the scores of 182 classes an eighth of its size out.
+"""DeepLabV2, the segmentation network of COCO-Stuff: scores of 182 classes at an eighth of the image's size.
 
 Chen et al. 2017, "DeepLab: semantic image segmentation with deep convolutional nets, atrous convolution, and fully connected
 CRFs": a ResNet-101 whose last two levels are dilated instead of strided, four dilated classifiers that are summed
-(section 3.2), and the maximum over three sizes of the image (section 4.1.2), without the CRF. Trained and named by
-K. Nakashima (github.com/kazuto1011/deeplab-pytorch), whose file loads strictly.
+(section 3.2), and the maximum over three sizes of the image (section 4.1.2), without the CRF. Weights and names
+are those of K. Nakashima (github.com/kazuto1011/deeplab-pytorch), whose file loads strictly.
 
-Verified: names, shapes and outputs are those of the published code with the same random weights. Not verified, for the
-weights were not at hand: that the published file holds these names, and its stated accuracy.
+Verified: names, shapes and outputs are those of the published code with the same random weights. Not verified, as the
+weights were not available: that the published file holds these names, and its stated accuracy.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
-from pocketgan.pretrained.loading import filled
-from pocketgan.pretrained.weights import Published, load_state
+from pocketgan.pretrained.weights import Published, filled, load_state
 
 WEIGHTS = Published(
     name="the DeepLabV2 of COCO-Stuff",
@@ -31,11 +30,11 @@ CLASSES = 182
 RATES = (6, 12, 18, 24)
 """Dilations of the four classifiers."""
 SCALES = (0.5, 0.75)
-"""Sizes of the image beside its own."""
+"""Sizes of the image in addition to its own."""
 
 
 class Unit(nn.Sequential):
-    """Convolution and norm."""
+    """Convolution and batch norm."""
 
     def __init__(self, in_width: int, width: int, kernel: int = 1, stride: int = 1, dilation: int = 1):
         padding = dilation * (kernel // 2)
@@ -54,12 +53,11 @@ class Bottleneck(nn.Module):
         self.shortcut = Unit(in_width, width, stride=stride) if first else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x in x H x W -> N x width x H/stride x W/stride."""
         return relu(self.increase(relu(self.conv3x3(relu(self.reduce(x))))) + self.shortcut(x))
 
 
 class Aspp(nn.Module):
-    """Atrous spatial pyramid pooling: classifiers that see further and further, summed (section 3.2)."""
+    """Atrous spatial pyramid pooling: classifiers of increasing dilation, summed (section 3.2)."""
 
     def __init__(self, in_width: int):
         super().__init__()
@@ -67,12 +65,11 @@ class Aspp(nn.Module):
             self.add_module(f"c{index}", nn.Conv2d(in_width, CLASSES, 3, padding=rate, dilation=rate))
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x in x H x W -> N x 182 x H x W."""
         return torch.stack([classifier(x) for classifier in self.children()]).sum(0)
 
 
 class DeepLab(nn.Module):
-    """N x 3 x H x W, BGR less the mean -> N x 182 x h x w, the largest scores over three sizes; h and w are about H/8, W/8."""
+    """N x 3 x H x W, BGR minus the mean -> N x 182 x h x w, the largest scores over three sizes; h and w are about H/8, W/8."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +86,6 @@ class DeepLab(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """The scores."""
         scores: Tensor = self.base(x)
         for scale in SCALES:
             smaller = self.base(interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False))
@@ -99,7 +95,7 @@ class DeepLab(nn.Module):
 
 
 def load_deeplab(path: Path) -> DeepLab:
-    """The network with the weights of a file, frozen, in float32, on the CPU. Raises ``ValueError`` for another network's."""
+    """Load the weights of a file, frozen, in float32, on the CPU. Raises ``ValueError`` for those of another network."""
     return filled(DeepLab, load_state(path), path=path, weights=WEIGHTS)
 
 

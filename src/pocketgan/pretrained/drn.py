@@ -1,12 +1,12 @@
-"""DRN-D-105, the network that scores images of Cityscapes: a street scene in, the scores of 19 classes a pixel out.
+"""DRN-D-105, the segmentation network of Cityscapes: scores of 19 classes for each pixel of a street scene.
 
 Yu, Koltun and Funkhouser 2017, "Dilated Residual Networks", in the form "D" of their published code (github.com/fyu/drn):
 eight levels of (1, 1, 3, 4, 23, 3, 1, 1) layers, no pooling, an eighth of the image's size from the fourth on, where
-dilation takes the place of strides. Modules bear the published names, so that ``drn-d-105_ms_cityscapes.pth`` loads strictly;
-"ms" is how it was trained, it looks once at an image.
+dilation replaces strides. Modules have the published names, so that ``drn-d-105_ms_cityscapes.pth`` loads strictly;
+"ms" is its training, it runs once for an image.
 
-Verified: names, shapes and outputs are those of the published code with the same random weights. Not verified, for the
-weights were not at hand: that the published file holds these names, and the 75.6 % mIoU that its authors state on real
+Verified: names, shapes and outputs are those of the published code with the same random weights. Not verified, as the
+weights were not available: that the published file holds these names, and the 75.6 % mIoU that its authors state on real
 images of the validation set. Measure it before you trust a number.
 """
 
@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from pocketgan.pretrained.loading import filled
-from pocketgan.pretrained.weights import Published, load_state
+from pocketgan.pretrained.weights import Published, filled, load_state
 
 WEIGHTS = Published(
     name="the DRN-D-105 of Cityscapes",
@@ -30,7 +29,7 @@ WEIGHTS = Published(
 )
 CLASSES = 19
 SCALE = 8
-"""How much smaller the scores are before they are enlarged."""
+"""Factor by which the scores are enlarged."""
 
 
 class Bottleneck(nn.Module):
@@ -49,7 +48,6 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x in x H x W -> N x 4 width x H/stride x W/stride."""
         y = relu(self.bn1(self.conv1(x)))
         y = relu(self.bn2(self.conv2(y)))
         return relu(self.bn3(self.conv3(y)) + self.downsample(x))
@@ -77,19 +75,19 @@ class Drn(nn.Module):
             self.up.weight.copy_(bilinear(SCALE))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The log-probabilities."""
         scores: Tensor = self.up(self.seg(self.base(x)))
         return scores.log_softmax(1)
 
 
 def bilinear(scale: int) -> Tensor:
-    """The filter, 2 scale x 2 scale, of the transposed convolution that enlarges ``scale`` times by linear interpolation."""
-    distance = (torch.arange(2 * scale) - (scale - 0.5)).abs() / scale
+    """Filter, 2 scale x 2 scale, of a transposed convolution that enlarges ``scale`` times by linear interpolation."""
+    position = torch.arange(2 * scale, device="cpu")  # on the meta device torch would import its compiler first
+    distance = (position - (scale - 0.5)).abs() / scale
     return (1 - distance).outer(1 - distance)
 
 
 def load_drn(path: Path) -> Drn:
-    """The network with the weights of a file, frozen, in float32, on the CPU. Raises ``ValueError`` for another network's."""
+    """Load the weights of a file, frozen, in float32, on the CPU. Raises ``ValueError`` for those of another network."""
     return filled(Drn, load_state(path), path=path, weights=WEIGHTS)
 
 

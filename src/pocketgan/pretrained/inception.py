@@ -1,9 +1,9 @@
-"""The Inception-V3 of FID: 299 x 299 images in, 2048 features out.
+"""Inception-V3 of FID: 299 x 299 images to 2048 features.
 
 Szegedy et al. 2016, "Rethinking the Inception architecture", figures 5 to 7, as trained by Google (inception-2015-12-05) and
-ported from TensorFlow by pytorch-fid (M. Seitzer). That network differs from the one of the paper and of torchvision in what
+ported from TensorFlow by pytorch-fid (M. Seitzer). It differs from the network of the paper and of torchvision in ways that
 its tensors do not show: 1008 classes, average pools that leave the padding out of the mean, a maximum instead of an average
-in the last block. Modules bear the published names, so that the published file loads strictly.
+in the last block. Modules have the published names, so that the published file loads strictly.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
-from pocketgan.pretrained.loading import filled
-from pocketgan.pretrained.weights import Published, load_state
+from pocketgan.pretrained.weights import Published, filled, load_state
 
 WEIGHTS = Published(
     name="the Inception weights of FID",
@@ -27,13 +26,13 @@ WEIGHTS = Published(
     sha256="6726825d",
 )
 SIDE = 299
-"""Pixels of the square that it was trained on."""
+"""Side of the square images of its training."""
 FEATURES = 2048
 CLASSES = 1008
 
 
 class Layer(NamedTuple):
-    """One convolution with its norm."""
+    """Description of one convolution with its norm."""
 
     name: str
     width: int
@@ -62,7 +61,6 @@ class Unit(nn.Module):
         self.bn = nn.BatchNorm2d(layer.width, eps=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x in x H x W -> N x out x H' x W'."""
         return relu(self.bn(self.conv(x)))
 
 
@@ -75,7 +73,7 @@ class Mixed(nn.Module):
         for chain in chains:
             width, names = in_width, []
             for step in chain:
-                # A layer is a tuple itself: one of tuples is a fork.
+                # A layer is a tuple itself: a tuple of layers is a fork.
                 fork: tuple[Layer, ...] = (step,) if isinstance(step, Layer) else step
                 for layer in fork:
                     self.add_module(layer.name, Unit(width, layer))
@@ -86,7 +84,6 @@ class Mixed(nn.Module):
         self.branch_pool = Unit(in_width, Layer("branch_pool", pooled)) if pooled else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """N x in x H x W -> N x sum of the chains' widths x H' x W'."""
         return torch.cat([*(self._run(names, x) for names in self.names), self.branch_pool(self.pool(x))], 1)
 
     def _run(self, names: list[tuple[str, ...]], x: Tensor) -> Tensor:
@@ -96,7 +93,7 @@ class Mixed(nn.Module):
 
 
 def block_a(in_width: int, pooled: int) -> Mixed:
-    """At 35 x 35: figure 5 with one 5 x 5 left whole."""
+    """Block at 35 x 35: figure 5 with one 5 x 5 not factorized."""
     chains = (
         [Layer("branch1x1", 64)],
         [Layer("branch5x5_1", 48), Layer("branch5x5_2", 64, (5, 5))],
@@ -106,7 +103,7 @@ def block_a(in_width: int, pooled: int) -> Mixed:
 
 
 def block_b(in_width: int) -> Mixed:
-    """From 35 x 35 to 17 x 17."""
+    """Block from 35 x 35 to 17 x 17."""
     chains = (
         [Layer("branch3x3", 384, SQUARE, 2)],
         [Layer("branch3x3dbl_1", 64), Layer("branch3x3dbl_2", 96, SQUARE), Layer("branch3x3dbl_3", 96, SQUARE, 2)],
@@ -115,7 +112,7 @@ def block_b(in_width: int) -> Mixed:
 
 
 def block_c(width: int) -> Mixed:
-    """At 17 x 17: figure 6, 7 x 7 as rows and columns of ``width`` channels."""
+    """Block at 17 x 17: figure 6, 7 x 7 as rows and columns of ``width`` channels."""
     names = [f"branch7x7dbl_{index}" for index in range(1, 6)]
     shapes = ((width, (1, 1)), (width, COLUMN), (width, ROW), (width, COLUMN), (192, ROW))
     chains = (
@@ -127,7 +124,7 @@ def block_c(width: int) -> Mixed:
 
 
 def block_d(in_width: int) -> Mixed:
-    """From 17 x 17 to 8 x 8."""
+    """Block from 17 x 17 to 8 x 8."""
     seven = [Layer("branch7x7x3_1", 192), Layer("branch7x7x3_2", 192, ROW), Layer("branch7x7x3_3", 192, COLUMN)]
     chains = (
         [Layer("branch3x3_1", 192), Layer("branch3x3_2", 320, SQUARE, 2)],
@@ -137,7 +134,7 @@ def block_d(in_width: int) -> Mixed:
 
 
 def block_e(in_width: int, pool: partial[Tensor]) -> Mixed:
-    """At 8 x 8: figure 7, whose chains end in a row beside a column."""
+    """Block at 8 x 8: figure 7, whose chains end in a row beside a column."""
     chains: tuple[Chain, ...] = (
         [Layer("branch1x1", 320)],
         [Layer("branch3x3_1", 384), _fork("branch3x3_2")],
@@ -164,7 +161,6 @@ class Inception(nn.Module):
         self.fc = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The features."""
         x = halve(self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x))))
         x = halve(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x)))
         for name, block in self.named_children():
@@ -174,7 +170,7 @@ class Inception(nn.Module):
 
 
 def load_inception(path: Path) -> Inception:
-    """The network with the weights of a file, in evaluation mode. Raises ``ValueError`` if they are another network's."""
+    """Load the weights of a file, frozen, in evaluation mode. Raises ``ValueError`` for those of another network."""
     return filled(Inception, load_state(path), path=path, weights=WEIGHTS)
 
 

@@ -1,9 +1,9 @@
-"""The VGG19 of perceptual losses: an image in, five of its features out.
+"""VGG19 of perceptual losses: an image to five features.
 
-Simonyan and Zisserman 2015, configuration E, up to the first ReLU of its fifth block, as trained by torchvision, whose names
-of tensors these are. The file also holds the rest of the network, which is left alone.
+Simonyan and Zisserman 2015, configuration E, up to the first ReLU of its fifth block, with the weights and tensor names of
+torchvision. The file also holds the rest of the network, which is not loaded.
 
-Verified: names, shapes and the order of layers. Not verified, for the weights were not at hand: the features of real images.
+Verified: names, shapes and the order of layers. Not verified, as the weights were not available: the features of real images.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from pocketgan.pretrained.loading import filled
-from pocketgan.pretrained.weights import Published, find, load_state
+from pocketgan.pretrained.weights import Published, filled, find, load_state
 
 WEIGHTS = Published(
     name="the VGG19 of torchvision",
@@ -23,23 +22,23 @@ WEIGHTS = Published(
 )
 
 BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 1))
-"""Width and number of convolutions of each block, a halving of the image before all but the first."""
+"""Width and number of convolutions of each block; the image is halved before all but the first."""
 CONV5_1 = 28
-"""The place of the last convolution among the published layers."""
+"""Index of the last convolution among the published layers."""
 
 
 class Vgg19(nn.Module):
     """N x 3 x H x W -> the outputs relu1_1, relu2_1, relu3_1, relu4_1, relu5_1, N x 64 to 512 x H to H/16 x W to W/16.
 
-    Takes images in [-1, 1] as they are. torchvision trained it on RGB normalized by ImageNet's mean and deviation;
-    pix2pixHD, SPADE and what followed them leave that out, and a loss in their weights must too.
+    Takes images in [-1, 1] unchanged. torchvision trained it on RGB normalized by ImageNet's mean and deviation;
+    pix2pixHD, SPADE and their successors leave that out, and so must a loss with their weights.
     """
 
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         self.taps: list[int] = []
-        """Where in ``features`` the first ReLU of each block stands."""
+        """Index in ``features`` of the first ReLU of each block."""
         width_in = 3
         for block, (width, count) in enumerate(BLOCKS):
             if block > 0:
@@ -51,7 +50,6 @@ class Vgg19(nn.Module):
         self.features = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The five features; gradients flow to the image."""
         kept = []
         for index, layer in enumerate(self.features):
             x = layer(x)
@@ -61,9 +59,9 @@ class Vgg19(nn.Module):
 
 
 def load_vgg19(given: str | Path | None = None) -> Vgg19:
-    """The network with the weights of the file ``given``, else the published ones from the cache or the web.
+    """Load the weights of the file ``given``, else the published ones from the cache or the web, frozen, on the CPU.
 
-    Frozen, in float32, on the CPU. Raises ``ValueError`` for weights that are nowhere or another network's.
+    Raises ``ValueError`` for missing weights and those of another network.
     """
     path = find(WEIGHTS, given)
     published = load_state(path)

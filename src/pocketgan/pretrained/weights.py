@@ -1,55 +1,59 @@
-"""Published weights: looked for where the user says, then in the cache, then fetched once and verified."""
+"""Published weights: the user's file, else the one in the cache, else downloaded once and verified."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from pocketgan.core.reading import read_state
+from pocketgan.core.state_dict import read_state
 from pocketgan.utils.download import download
-from pocketgan.utils.files import digest
-from pocketgan.utils.lock import alone
+from pocketgan.utils.files import digest, exclusive
 from pocketgan.utils.progress import ConsoleReporter, Reporter
 
+Network = TypeVar("Network", bound=nn.Module)
+
 HOME = "POCKETGAN_HOME"
-"""The environment variable that moves the cache away from ``~/.cache/pocketgan``."""
+"""Environment variable with the cache folder, by default ``~/.cache/pocketgan``."""
+_NAMES = 3  # in an error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A file of weights that its authors published."""
+    """File of weights that its authors published."""
 
     name: str
-    """What errors call it: ``the Inception weights of FID``."""
+    """Name in errors: ``the Inception weights of FID``."""
     file: str
-    """Its name in the cache."""
+    """File name in the cache."""
     url: str | None
-    """Where it is fetched from; None where its authors offer no direct link."""
+    """Address of the file; None where its authors offer no direct link."""
     sha256: str
-    """The checksum or its first digits, as torch hub writes them into names of files; ``""`` where none was published."""
+    """Checksum or its first digits, as torch hub writes them into file names; ``""`` where none was published."""
     page: str = ""
-    """Where it is to be had by hand."""
+    """Page from which it can be downloaded by hand."""
 
     def is_met_by(self, path: Path) -> bool:
-        """Whether ``path`` holds just what was published; never so where no checksum was."""
+        """True if ``path`` has the published checksum; False where none was published."""
         return bool(self.sha256) and digest(path).startswith(self.sha256)
 
 
 def cache() -> Path:
-    """The folder of fetched weights: ``$POCKETGAN_HOME``, or ``~/.cache/pocketgan``."""
+    """Folder of downloaded weights: ``$POCKETGAN_HOME``, or ``~/.cache/pocketgan``."""
     return Path(os.environ.get(HOME) or Path.home() / ".cache" / "pocketgan")
 
 
 def find(weights: Published, given: str | Path | None = None) -> Path:
-    """The file of ``weights``: the ``given`` one, else that in the cache, else fetched into the cache.
+    """File of ``weights``: the ``given`` one, else that in the cache, else downloaded into the cache.
 
-    What lies in the cache must have the published checksum. A file that is given need not: ask ``is_met_by`` what to call
-    its numbers. Raises one ``ValueError`` that says what was looked for, where, and what to do; a file cut short by a
-    broken connection never has its name in the cache.
+    A file in the cache must have the published checksum, a given one need not (``is_met_by``). Raises ``ValueError`` with
+    the file, the place and the remedy.
     """
     if given is not None:
         if not Path(given).is_file():
@@ -70,18 +74,42 @@ def find(weights: Published, given: str | Path | None = None) -> Path:
 
 
 def load_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of the one network in a file (``torch.save``, weights only, or ``.safetensors``), on the CPU.
+    """Tensors of the only network in a file (``torch.save``, weights only, or ``.safetensors``), on the CPU.
 
     Raises ``ValueError`` for a file that is no such thing.
     """
     return dict(read_state(path).state)
 
 
+def filled(make: Callable[[], Network], state: Mapping[str, Tensor], *, path: Path, weights: Published) -> Network:
+    """Network of ``make`` with exactly the tensors of ``state``, in float32, frozen and in evaluation mode.
+
+    Counts of batches may be absent: files older than PyTorch 0.4.1 have none. Raises ``ValueError`` with the missing and
+    unknown names and the shapes that differ between the file at ``path`` and ``weights``, and the source of the latter.
+    """
+    with torch.device("meta"):  # its initial weights are replaced
+        network = make()
+    expected = {name: tensor for name, tensor in network.state_dict().items() if not _is_count(name)}
+    given = {name: tensor for name, tensor in state.items() if not _is_count(name)}
+    shapes = {
+        f"{name} {tuple(given[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in given and given[name].shape != tensor.shape
+    }
+    missing, unknown = expected.keys() - given.keys(), given.keys() - expected.keys()
+    kinds = {"missing": missing, "unknown": unknown, "of other shape": shapes}
+    if differences := [_listed(kind, names) for kind, names in kinds.items() if names]:
+        raise ValueError(f"{path} does not hold {weights.name}: {'; '.join(differences)}; take {weights.url or weights.page}")
+    counts = {name: torch.zeros((), dtype=torch.int64) for name in network.state_dict() if _is_count(name)}
+    network.load_state_dict({name: tensor.float() for name, tensor in given.items()} | counts, assign=True)
+    return network.eval().requires_grad_(False)
+
+
 def _fetch(weights: Published, url: str, path: Path) -> None:
     reporter = ConsoleReporter() if sys.stderr.isatty() else Reporter()
     try:
-        with alone(path.parent, reporter):
-            if not path.is_file():  # another process may have fetched it while we waited
+        with exclusive(path.parent, reporter):
+            if not path.is_file():  # another process may have fetched it meanwhile
                 download(url, path, sha256=weights.sha256, reporter=reporter)
     except (ValueError, OSError) as error:
         raise ValueError(f"cannot fetch {weights.name} ({error}): {_by_hand(weights, path)}") from error
@@ -90,3 +118,12 @@ def _fetch(weights: Published, url: str, path: Path) -> None:
 def _by_hand(weights: Published, path: Path) -> str:
     source = weights.url or weights.page
     return f"take it from {source}, and save it as {path} (${HOME} names another folder), or give the file by its path"
+
+
+def _is_count(name: str) -> bool:
+    return name.endswith("num_batches_tracked")
+
+
+def _listed(kind: str, names: set[str]) -> str:
+    rest = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return f"{kind}: {', '.join(sorted(names)[:_NAMES])}{rest}"

@@ -1,1 +1,1 @@
-"""The algebra on widths: selection, gates, elastic views, importance, budgets."""
+"""Algebra on widths: selections, gates, elastic views, importance, budgets."""

@@ -1,4 +1,4 @@
-"""Budgets: what the small generator may cost, in the words of the command line."""
+"""Budgets: upper bounds on the cost of the student, as written on the command line."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _SCALE = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 @dataclass(frozen=True)
 class Budget:
-    """An upper bound on one count of the student."""
+    """Upper bound on one count of the student."""
 
     asked: str
-    """As it was written."""
+    """Text of the budget as given."""
     kind: Kind
     limit: int
-    """The count is never above this."""
+    """Largest allowed count."""
 
     def allows(self, cost: Cost) -> bool:
-        """Whether the cost is within the budget."""
+        """True if the cost is within the budget."""
         return self.of(cost) <= self.limit
 
     def of(self, cost: Cost) -> int:
-        """The count that the budget bounds."""
+        """Count that the budget bounds."""
         return int(getattr(cost, self.kind))
 
 
 def parse_budget(text: str, teacher: Cost) -> Budget:
-    """``2.6G`` exact MACs, ``2.6Gpaper`` the literature's count, ``0.5Mparams``, ``12x`` fewer exact MACs than the teacher.
+    """Parse ``2.6G`` exact MACs, ``2.6Gpaper`` (count of the literature), ``0.5Mparams``, ``12x`` fewer MACs than the teacher.
 
     Raises ``ValueError`` for any other form, and for a budget that the teacher meets already.
     """
@@ -57,11 +57,11 @@ def parse_budget(text: str, teacher: Cost) -> Budget:
 
 
 def check_floor(budget: Budget, cost: CostModel, floor: dict[str, int]) -> None:
-    """Raise ``ValueError``, naming the floor, if even the smallest allowed widths cost more than the budget."""
+    """Raise ``ValueError`` that names the floor if even the smallest allowed widths cost more than the budget."""
     least = budget.of(cost(floor))
     if least > budget.limit:
-        whole = budget.of(cost())
+        full = budget.of(cost())
         raise ValueError(
             f"budget '{budget.asked}' ({budget.limit:,} {budget.kind}) is below the floor: with every group at its least "
-            f"width the network still has {least:,} ({whole / least:.1f}x fewer than now); ask for at least that"
+            f"width the network still has {least:,} ({full / least:.1f}x fewer than now); ask for at least that"
         )

@@ -1,4 +1,4 @@
-"""Running statistics of a network whose widths have changed, or that kept none."""
+"""Running statistics of batch norms after a change of widths, or of norms that kept none."""
 
 from __future__ import annotations
 
@@ -13,37 +13,36 @@ from pocketgan.core.inputs import ModelInputs, run
 
 
 def has_statistics(model: nn.Module) -> bool:
-    """Whether any norm of the model keeps running statistics."""
+    """True if any norm of the model keeps running statistics."""
     return any(getattr(module, "track_running_stats", False) for module in model.modules())
 
 
 def tracked(model: nn.Module, images: Iterable[ModelInputs]) -> nn.Module:
-    """A copy whose batch norms all keep running statistics, so that an image no longer depends on its batch.
+    """Copy of which all batch norms keep running statistics, so that an image no longer depends on its batch.
 
-    Norms that kept none get those of ``images`` (each what the network reads), as `calibrate_` takes them; the others stay as
-    they are.
-    What it generates in evaluation is near to what the model generates of large batches, and not equal to it.
+    Norms that kept none get the statistics of ``images`` (model inputs) as by `calibrate_`; the others keep theirs. Outputs in
+    evaluation mode are close to those of the model on large batches, not equal.
     """
     copied = copy.deepcopy(model)
-    bare = [module for module in copied.modules() if isinstance(module, nn.BatchNorm2d) and module.running_mean is None]
+    untracked = [module for module in copied.modules() if isinstance(module, nn.BatchNorm2d) and module.running_mean is None]
     device = next((parameter.device for parameter in copied.parameters()), None)
-    for norm in bare:
+    for norm in untracked:
         norm.track_running_stats = True
         norm.running_mean = torch.zeros(int(norm.num_features), device=device)
         norm.running_var = torch.ones(int(norm.num_features), device=device)
         norm.num_batches_tracked = torch.tensor(0, device=device)
-    calibrate_(copied, images, norms=bare)
+    calibrate_(copied, images, norms=untracked)
     return copied
 
 
 @torch.no_grad()
 def calibrate_(model: nn.Module, images: Iterable[ModelInputs], *, norms: Sequence[nn.BatchNorm2d] | None = None) -> None:
-    """Set the running statistics of ``norms`` to those of all that they see over ``images`` (each what it reads), in place.
+    """Set the running statistics of ``norms`` to those of their inputs over ``images`` (model inputs), in place.
 
-    ``norms`` are by default all batch norms of the model that keep any.
+    ``norms`` are by default all batch norms of the model with running statistics.
 
-    Mean and unbiased variance over all batches together, accumulated in float64; within a batch the norms use the batch's own
-    statistics, as in training. The published calibration keeps the last batch's alone (GAN Compression, ``calibrate_bn``).
+    Mean and unbiased variance over all batches together, accumulated in float64; within a batch the norms use the statistics
+    of that batch, as in training. The published calibration keeps those of the last batch (GAN Compression, ``calibrate_bn``).
     """
     if norms is None:
         norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d) and module.track_running_stats]
@@ -52,18 +51,19 @@ def calibrate_(model: nn.Module, images: Iterable[ModelInputs], *, norms: Sequen
     sums = {norm: _Sums() for norm in norms}
     handles = [norm.register_forward_pre_hook(sums[norm].add) for norm in norms]
     modes = {module: module.training for module in model.modules()}
+    momenta = {norm: norm.momentum for norm in norms}
     model.eval()
     for norm in norms:
         norm.train()
-        norm.momentum, sums[norm].momentum = 0.0, norm.momentum
+        norm.momentum = 0.0
     try:
         for image in images:
             run(model, image)
     finally:
         for handle in handles:
             handle.remove()
-        for norm in norms:
-            norm.momentum = sums[norm].momentum
+        for norm, momentum in momenta.items():
+            norm.momentum = momentum
         for module, mode in modes.items():
             module.training = mode
     for norm in norms:
@@ -71,22 +71,21 @@ def calibrate_(model: nn.Module, images: Iterable[ModelInputs], *, norms: Sequen
 
 
 class _Sums:
-    """Sum and sum of squares of what a norm reads, by channel."""
+    """Count, sum and sum of squares of the inputs of a norm, by channel."""
 
     def __init__(self) -> None:
-        self.count, self.first, self.second = 0, torch.zeros(()), torch.zeros(())
-        self.momentum: float | None = None
+        self.count, self.sum, self.squares = 0, torch.zeros(()), torch.zeros(())
 
     def add(self, norm: nn.Module, inputs: tuple[Any, ...]) -> None:
         x = inputs[0].double()
         self.count += x.numel() // x.shape[1]
-        self.first = self.first.to(x) + x.sum((0, 2, 3))
-        self.second = self.second.to(x) + x.square().sum((0, 2, 3))
+        self.sum = self.sum.to(x) + x.sum((0, 2, 3))
+        self.squares = self.squares.to(x) + x.square().sum((0, 2, 3))
 
     def write_(self, norm: nn.BatchNorm2d) -> None:
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        mean = self.first / self.count
-        variance = (self.second / self.count - mean.square()).clamp_min(0) * self.count / max(1, self.count - 1)
+        mean = self.sum / self.count
+        variance = (self.squares / self.count - mean.square()).clamp_min(0) * self.count / max(1, self.count - 1)
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)

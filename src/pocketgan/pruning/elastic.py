@@ -1,4 +1,4 @@
-"""The once-for-all view: a network run with the leading channels of its own weights."""
+"""Elastic network: one set of weights that also runs as any narrower network, on the leading channels."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from pocketgan.core.dims import Dim, channel_map, named_tensors, set_widths_, widths_of
-from pocketgan.pruning.selection import check_widths, drop_dead_groups, prefix, readers, resize, shrink
+from pocketgan.pruning.selection import check_widths, drop_dead_groups, group_requirements, prefix, resize, shrink
 
 
 class Elastic(nn.Module):
-    """``model`` as a network of any smaller widths that shares its weights by leading channels.
+    """``model`` at any smaller widths: narrower networks share its weights by their leading channels.
 
-    One shell (the model's structure without weights) is resized in place; it is where features are captured. Gradients
-    reach exactly the channels that ran. In training mode running statistics go to scratch copies: written through a view
-    they would mix widths. Evaluate after recalibrating them, or on `extract`.
+    One shell (the structure of the model without weights) is resized in place; features are captured there. Gradients reach
+    exactly the channels that ran. In training mode running statistics go to scratch copies, as in-place updates through a
+    view would mix widths: evaluate `extract`, or recalibrate first.
     """
 
     def __init__(self, model: nn.Module):
@@ -26,30 +26,30 @@ class Elastic(nn.Module):
         self.full = widths_of(model)
         self.widths = dict(self.full)
         self._table = channel_map(model)
-        self._readers = readers(model)
+        self._requirements = group_requirements(model)
         shell = resize(model, {}, lambda _, tensor: torch.empty_like(tensor, device="meta"))
         self._shell = (shell,)  # in a tuple, so that its empty tensors are not part of this module's state
 
     @property
     def shell(self) -> nn.Module:
-        """The structure that runs: hang hooks for features here."""
+        """Structure that runs; register hooks for features here."""
         return self._shell[0]
 
     def resize_(self, widths: Mapping[str, int]) -> None:
-        """Choose the widths of the next forwards; groups not named are whole. ``ValueError`` as `check_widths`."""
-        check_widths(widths, self.full, self._readers)
-        new = drop_dead_groups({**self.full, **widths}, self._readers)
+        """Set the widths of the next forward passes; groups not named are full. ``ValueError`` as `check_widths`."""
+        check_widths(widths, self.full, self._requirements)
+        new = drop_dead_groups({**self.full, **widths}, self._requirements)
         if new != self.widths:
             set_widths_(self.shell, new)
             self.widths = new
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """What the network at the chosen widths gives."""
+        """Output of the network at the current widths."""
         shell = self.shell.train(self.training)
         return functional_call(shell, dict(self._views()), inputs)  # type: ignore[no-any-return]
 
     def extract(self) -> nn.Module:
-        """The network at the chosen widths, on its own."""
+        """Independent copy of the network at the current widths."""
         return shrink(self.model, prefix(self.widths))
 
     def _views(self) -> list[tuple[str, Tensor]]:
@@ -62,11 +62,11 @@ class Elastic(nn.Module):
 
 
 def leading(tensor: Tensor, axes: Mapping[int, Dim], widths: Mapping[str, int]) -> Tensor:
-    """The leading channels of every group along every axis: a view, or a concatenation of views."""
+    """Leading channels of every group along every axis: a view, or a concatenation of views."""
     for axis, dim in axes.items():
         pieces, start = [], 0
-        for group, width, each in dim.parts:
-            pieces.append(tensor.narrow(axis, start, widths.get(group, width) * each))
-            start += width * each
+        for group, width, repeat in dim.parts:
+            pieces.append(tensor.narrow(axis, start, widths.get(group, width) * repeat))
+            start += width * repeat
         tensor = pieces[0] if len(pieces) == 1 else torch.cat(pieces, axis)
     return tensor

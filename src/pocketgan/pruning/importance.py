@@ -1,9 +1,8 @@
-"""How much each channel matters, one score a channel and group, comparable across groups (mean about 1)."""
+"""Importance: one score per channel of each group, comparable across groups (mean about 1)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from pocketgan.core.dims import FIXED, Dim, is_depthwise, widths_of
 from pocketgan.core.inputs import ModelInputs, run
-from pocketgan.core.registry import Registry
+from pocketgan.utils.registry import Registry
 
 Scores = dict[str, Tensor]
 """``{group: float64 score of each channel}``."""
@@ -24,45 +23,38 @@ _LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 @IMPORTANCES.register("contribution")
 def contribution(model: nn.Module, images: Iterable[ModelInputs]) -> Scores:
-    """The share of a channel in what the next layers compute, measured on ``images`` (what the model reads, each).
+    """Share of a channel in the outputs of the next layers, measured on ``images`` (model inputs).
 
-    For output o and input channel c of a layer, share = E[x_c^2] |W_oc|^2 / sum over c of the same: the part of the
-    output's energy that the channel brings. A score is the mean share over the outputs, times the number of channels the
-    layer reads, averaged over the layers that read the group. It is gauge-free: neither a rescaling of a filter before a
-    norm, nor one moved from a layer into the next, changes it (filter norms under instance norm change with both).
+    For output o and input channel c of a layer, share = E[x_c^2] |W_oc|^2 / sum over c of the same: the part of the energy of
+    the output that comes from the channel. A score is the mean share over the outputs, times the number of input channels of
+    the layer, averaged over the layers that read the group. It is gauge-free: neither a rescaling of a filter before a norm,
+    nor one moved from a layer into the next, changes it (filter norms under instance norm change with both).
 
-    Query and key of attention, which no layer reads, have a share in each other's products: E[q_c^2] E[var k_c], as what all
-    places of a key have in common is nothing to the softmax.
+    Query and key of attention, which no layer reads, have a share in their product: E[q_c^2] E[var k_c], as the part that all
+    positions of a key have in common does not change the softmax.
     """
-    energies: dict[str, list[Tensor]] = {}
-    made: dict[str, list[Tensor]] = {}
-    was_training = model.training
-    with _recorded(model.eval(), energies), _matched(model, made), torch.inference_mode():
-        for image in images:
-            run(model, image)
-    model.train(was_training)
+    energies, qk_energies = _measured_energies(model, images)
     shares: dict[str, list[Tensor]] = {}
-    for name, layer, dim in _readers(model):
+    for name, layer, dim in _reading_layers(model):
         if name not in energies:
             continue
-        energy = torch.stack(energies[name]).mean(0)
-        brought = energy * _weight_energy(layer)
-        channels = sum(part.width for part in dim.parts)  # a layer may read several numbers of each
-        share = (brought / brought.sum(1, keepdim=True).clamp_min(1e-300)).mean(0) * channels
+        energy = energies[name] * _weight_energy(layer)
+        channels = sum(part.width for part in dim.parts)  # a layer may read several positions of a channel
+        share = (energy / energy.sum(1, keepdim=True).clamp_min(1e-300)).mean(0) * channels
         for group, piece in _split(share, dim):
             shares.setdefault(group, []).append(piece)
     for query, key, dim in _query_key_pairs(model):
-        brought = torch.stack(made[query]).mean(0) * torch.stack(made[key]).mean(0)
-        for group, piece in _split(brought / brought.sum().clamp_min(1e-300) * int(dim), dim):
+        energy = qk_energies[query] * qk_energies[key]
+        for group, piece in _split(energy / energy.sum().clamp_min(1e-300) * int(dim), dim):
             shares.setdefault(group, []).append(piece)
-    return {group: torch.stack(pieces).mean(0) for group, pieces in _all_groups(model, shares).items()}
+    return _mean_scores(model, shares)
 
 
 @IMPORTANCES.register("l1")
 def l1(model: nn.Module, images: Iterable[ModelInputs]) -> Scores:
-    """The published score: L1 norm of the filters that make a channel (GAN Compression, section 3.2), mean 1 a layer.
+    """L1 norm of the filters that produce a channel (published: GAN Compression, section 3.2), mean 1 per layer.
 
-    Not gauge-free: under instance norm the scale of a filter means nothing. Here for comparison.
+    Not gauge-free: under instance norm the scale of a filter means nothing. Kept for comparison.
     """
     del images
     norms: dict[str, list[Tensor]] = {}
@@ -73,16 +65,20 @@ def l1(model: nn.Module, images: Iterable[ModelInputs]) -> Scores:
             norm = module.weight.detach().double().abs().transpose(0, axis).flatten(1).sum(1)
             for group, piece in _split(norm / norm.mean().clamp_min(1e-300), dim):
                 norms.setdefault(group, []).append(piece)
-    return {group: torch.stack(pieces).mean(0) for group, pieces in _all_groups(model, norms).items()}
+    return _mean_scores(model, norms)
 
 
-def _all_groups(model: nn.Module, found: dict[str, list[Tensor]]) -> dict[str, list[Tensor]]:
-    """Every group in the model's order; one that no layer speaks for counts as average."""
-    return {group: found.get(group, [torch.ones(width).double()]) for group, width in widths_of(model).items() if width}
+def _mean_scores(model: nn.Module, scores: dict[str, list[Tensor]]) -> Scores:
+    """Mean over the layers, for every group in the order of the model; 1 for a group that no layer scores."""
+    return {
+        group: torch.stack(scores.get(group, [torch.ones(width).double()])).mean(0)
+        for group, width in widths_of(model).items()
+        if width
+    }
 
 
-def _readers(model: nn.Module) -> Iterator[tuple[str, nn.Module, Dim]]:
-    """The layers that mix the channels of named groups, with what they read."""
+def _reading_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module, Dim]]:
+    """Layers that mix the channels of named groups, with their input width."""
     for name, module in model.named_modules():
         dim = getattr(module, "in_channels", getattr(module, "in_features", None))
         if isinstance(module, _LAYERS) and isinstance(dim, Dim) and not is_depthwise(module):
@@ -90,7 +86,7 @@ def _readers(model: nn.Module) -> Iterator[tuple[str, nn.Module, Dim]]:
 
 
 def _query_key_pairs(model: nn.Module) -> Iterator[tuple[str, str, Dim]]:
-    """The layers whose outputs meet channel by channel, query and key, as modules say (``QK_PAIRS``), and their width."""
+    """Layers whose outputs are multiplied channel by channel, query and key, as declared in ``QK_PAIRS``, and their width."""
     for name, module in model.named_modules():
         for query, key in getattr(module, "QK_PAIRS", {}).items():
             dim = module.get_submodule(query).out_channels
@@ -106,47 +102,51 @@ def _weight_energy(layer: nn.Module) -> Tensor:
 
 
 def _split(values: Tensor, dim: Dim) -> Iterator[tuple[str, Tensor]]:
-    """The values along a composed width, cut into its groups: one number a channel."""
+    """Values along a composed width, split by group: one value per channel."""
     start = 0
-    for group, width, each in dim.parts:
+    for group, width, repeat in dim.parts:
         if group != FIXED:
-            yield group, values[start : start + width * each].reshape(width, each).sum(1)
-        start += width * each
+            yield group, values[start : start + width * repeat].reshape(width, repeat).sum(1)
+        start += width * repeat
 
 
-@contextmanager
-def _recorded(model: nn.Module, energies: dict[str, list[Tensor]]) -> Iterator[None]:
-    def hook(name: str) -> Any:
-        def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+def _measured_energies(model: nn.Module, images: Iterable[ModelInputs]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Mean squares by channel, ``{layer: float64}``: of the inputs of reading layers, of the outputs of queries and keys."""
+    inputs_energy: dict[str, list[Tensor]] = {}
+    outputs_energy: dict[str, list[Tensor]] = {}
+
+    def record_inputs(name: str) -> Any:
+        def hook(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             x = inputs[0].double()
             channels = x.ndim - 1 if isinstance(layer, nn.Linear) else 1
             axes = [axis for axis in range(x.ndim) if axis != channels]
-            energies.setdefault(name, []).append(x.square().mean(axes).cpu())
+            inputs_energy.setdefault(name, []).append(x.square().mean(axes).cpu())
 
-        return record
+        return hook
 
-    handles = [layer.register_forward_pre_hook(hook(name)) for name, layer, _ in _readers(model)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def _matched(model: nn.Module, made: dict[str, list[Tensor]]) -> Iterator[None]:
-    def hook(name: str, *, centered: bool) -> Any:
-        def record(layer: nn.Module, inputs: object, output: Tensor) -> None:
+    def record_outputs(name: str, *, centered: bool) -> Any:
+        def hook(layer: nn.Module, inputs: object, output: Tensor) -> None:
             y = output.double().flatten(2)
             y = y - y.mean(2, keepdim=True) if centered else y
-            made.setdefault(name, []).append(y.square().mean((0, 2)).cpu())
+            outputs_energy.setdefault(name, []).append(y.square().mean((0, 2)).cpu())
 
-        return record
+        return hook
 
-    places = [(name, name == key) for query, key, _ in _query_key_pairs(model) for name in (query, key)]
-    handles = [model.get_submodule(name).register_forward_hook(hook(name, centered=centered)) for name, centered in places]
+    was_training = model.training
+    handles = [layer.register_forward_pre_hook(record_inputs(name)) for name, layer, _ in _reading_layers(model)]
+    for query, key, _ in _query_key_pairs(model):
+        handles.append(model.get_submodule(query).register_forward_hook(record_outputs(query, centered=False)))
+        handles.append(model.get_submodule(key).register_forward_hook(record_outputs(key, centered=True)))
     try:
-        yield
+        with torch.inference_mode():
+            model.eval()
+            for image in images:
+                run(model, image)
     finally:
         for handle in handles:
             handle.remove()
+    model.train(was_training)
+    inputs_mean, outputs_mean = (
+        {name: torch.stack(found).mean(0) for name, found in energies.items()} for energies in (inputs_energy, outputs_energy)
+    )
+    return inputs_mean, outputs_mean

@@ -1,11 +1,11 @@
-"""CAT as published (Jin et al. 2021): inception teachers, cut in one step to the budget, trained anew by kernel alignment.
+"""CAT as published (Jin et al. 2021): inception teachers, pruned in one step to the budget, trained anew by kernel alignment.
 
 pocketgan recipes horse2zebra-inception-teacher --out runs/horse2zebra-inception
 pocketgan recipes cat-horse2zebra --out runs/cat-horse2zebra
 
-A recipe's `teacher` is what its teacher's recipe writes: runs/NAME of NAME-teacher. zebra2horse is the way back of the same
-data, from a CycleGAN of its own: generator_B of the teacher's run, direction BtoA. Label maps are in gaugan.py's folders, and
-so are the networks that evaluate them: `evaluation.segmenter=drn-d-105` adds mIoU.
+The teacher of a recipe is the output of the teacher's recipe: NAME-teacher writes runs/NAME. zebra2horse is the other
+direction of the same data, from a separate CycleGAN: generator_B of the teacher's run, direction BtoA. Label maps are in the
+folders of gaugan.py; `evaluation.segmenter=drn-d-105` adds mIoU.
 
 | teacher | parameters (M) | exact MACs (G) | the literature's count (G) |
 |---|---|---|---|
@@ -25,171 +25,134 @@ ResNet-9 of 56.8 G, or GauGAN of 281 G, as that paper measured it:
 | cat-gaugan-cityscapes | 30 | 29.9 (b) | mIoU 62.35 (b) | 62.18 (b) |
 | cat-gaugan-cityscapes-small | 5.6 | 5.52 (b) | mIoU 54.71 (b) | 62.18 (b) |
 
-(a) Read off the published figure, to about 0.2; the student's are quoted elsewhere, too. (b) As remembered, not verified: no
-text of the paper was at hand. DMAD measures 74.04 for the same original of horse2zebra, so rows of different papers cannot be
-compared.
+(a) Measured in the published plot, to about 0.2; the figures of the student are quoted elsewhere, too. (b) As remembered, not
+verified: the text of the paper was not available. DMAD measures 74.04 for the same original of horse2zebra, so rows of
+different papers cannot be compared.
 
 Settings: the released scripts. Adam 2e-4 (0.5, 0.999); load size 286, mirrored; the seed of the scripts is 233 (`seed=233`).
 
-What was published, and what is here:
-- Weights. The architecture is the teacher's, pruned; the released code then begins it anew, but for affine instance norms,
-  whose scales stay the teacher's. Here all weights are fresh; `weights=inherit` keeps those that were not cut.
-- Kernel alignment. Each of four GPUs compared the 20 images that it had and the results were added up, so that the
-  effective weight is four times the script's: 4, 0.4, 5.2 and 2. Those are the weights here, and 80 images are compared.
+Compared with the published work:
+- Weights. The architecture is the teacher's, pruned; the released code then initializes it anew, except for affine instance
+  norms, which keep the teacher's scales. Here all weights are fresh; `weights=inherit` keeps the weights of the kept channels.
+- Kernel alignment. Each of four GPUs compared its 20 images and the results were summed, so that the effective weight is four
+  times the script's: 4, 0.4, 5.2 and 2. Those are the weights here, and 80 images are compared.
   GauGAN's scripts take the mean over GPUs: 0.5.
 - Batches of 80 are the scripts', for four GPUs. Batch norm was each GPU's own; here it is the whole batch's. With fewer
-  images (`recovery.batch=16`) the alignment says less; the least is 2.
-- zebra2horse's norm has no running statistics, and generates with those of the batch that it is given. Here they are tracked,
-  so that an image depends on itself alone and the network can be exported.
-- The SPADE teacher was trained with leaky ReLUs (0.01) and taught with plain ones. Here they are plain in both.
+  images (`recovery.batch=16`) the alignment is noisier; the minimum is 2.
+- The norm of zebra2horse has no running statistics and uses those of the batch at inference. Here they are tracked, so that
+  the output depends on one input alone and the network can be exported.
+- The SPADE teacher was trained with leaky ReLUs (0.01) and distilled with plain ones. Here both have plain ones.
 - map -> aerial: the weight of L1 is 10 for the teacher and 100 for the student, as in the scripts.
-- The least width of what cannot vanish is 16, and 256 for the trunk of SPADE (16 in units of ngf). The threshold is exact,
-  where the released bisection ends 0.05 to 2 % below the budget.
-- Teachers and students were the best of many evaluations on the test set. Here they are the last.
+- The minimum width of groups that cannot be removed is 16, and 256 for the trunk of SPADE (16 in units of ngf). The threshold
+  is exact, where the released bisection ends 0.05 to 2 % below the budget.
+- Published teachers and students were the best of many evaluations on the test set. Here they are those of the last step.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.config import DataConfig, Direction
-from pocketgan.losses import GanMode
 from pocketgan.models.layers import Norm
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
-from pocketgan.recipes.base import RECIPES
-from pocketgan.recipes.gaugan import DISCRIMINATOR, STREETS, schedule
-from pocketgan.training.config import TrainingConfig
+from pocketgan.recipes.base import GAN, RECIPES, augmented, register, schedule, student_of
+from pocketgan.recipes.gaugan import DISCRIMINATOR, STREETS
+from pocketgan.training.config import GAUGAN
 
 GPUS = 4
-"""Of the scripts: what each made of its images was added up."""
+"""GPUs of the released scripts, over which the alignment was summed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Task:
-    """What the teacher and the student of a task share; the defaults are pix2pix's."""
+def _translation(
+    name: str,
+    title: str,
+    data: DataConfig,
+    *,
+    epochs: tuple[int, int],
+    budget: str,
+    alignment: float,
+    teacher_l1: float | None = 100.0,
+    l1: float = 100.0,
+    norm: Norm = "batch",
+    direction: Direction | None = None,
+) -> None:
+    """Register teacher and student of a translation: of a CycleGAN if ``teacher_l1`` is None, else of a pix2pix.
 
-    title: str
-    folder: str
-    """Of the data."""
-    epochs: tuple[int, int]
-    """At the full learning rate, and of its decay; of both."""
-    budget: str
-    """In G."""
-    alignment: float
-    """The script's weight of the kernel alignment."""
-    l1: tuple[float | None, float] = (100.0, 100.0)
-    """The weights of the L1 of the teacher, where it has one, and of the student."""
-    norm: Norm = "batch"
-    """Of generators and discriminators."""
-    paired: bool = True
-    direction: Direction = "AtoB"
-    side: str = ""
-    """What of the teacher's run is cut."""
+    ``epochs`` are those at the full learning rate and of its decay, ``budget`` is in G in the literature's count,
+    ``alignment`` is the weight of the kernel alignment in the script, and ``norm`` is that of generators and discriminators.
+    ``direction`` is the student's, if not that of the data.
+    """
+    task: TaskName = "unpaired" if teacher_l1 is None else "paired"
 
-    @property
-    def data(self) -> DataConfig:
-        """Of the student."""
-        return DataConfig(path=f"datasets/{self.folder}", direction=self.direction, load_size=286, flip=True)
-
-    @property
-    def gan(self) -> GanMode:
-        """The adversarial loss."""
-        return "hinge" if self.paired else "lsgan"
-
-    def fit(self, batch: int, **weights: float) -> TrainingConfig:
-        """A training."""
-        constant, decaying = self.epochs
-        epochs = constant + decaying
-        return TrainingConfig(epochs=epochs, batch=batch, decay_start=constant / epochs, weights=weights, checkpoint_every=2000)
-
-    def teacher(self) -> TrainConfig:
-        """A CycleGAN learns both ways, so its data has one direction."""
-        l1 = self.l1[0]
+    def teacher() -> TrainConfig:
         return TrainConfig(
-            task="paired" if self.paired else "unpaired",
-            data=self.data if self.paired else replace(self.data, direction="AtoB"),
+            task=task,
+            data=data,
             arch="inception",
-            arch_options={"ngf": 64, "norm": self.norm},
-            discriminator_options={"ndf": 128 if self.paired else 64, "norm": self.norm},
-            gan=self.gan,
-            training=self.fit(32) if l1 is None else self.fit(32, l1=l1),
+            arch_options={"ngf": 64, "norm": norm},
+            discriminator_options={"ndf": 128 if traits_of(task).has_pairs else 64, "norm": norm},
+            gan=GAN[task],
+            training=schedule(*epochs, batch=32, weights={} if teacher_l1 is None else {"l1": teacher_l1}),
         )
 
-    def student(self, name: str) -> CompressConfig:
-        """The discriminator goes on from the teacher's."""
-        return CompressConfig(
-            teacher=f"runs/{name}-inception/generator{self.side}.safetensors",
-            data=self.data,
-            budget=f"{self.budget}Gpaper",
-            task="paired" if self.paired else "unpaired",
+    def student() -> CompressConfig:
+        return student_of(
+            f"{name}-inception",
+            f"{budget}Gpaper",
+            direction=direction,
             method="cat",
             objective="kernel-alignment",
             weights="fresh",
-            gan=self.gan,
-            recovery=self.fit(80, l1=self.l1[1], **{"kernel-alignment": GPUS * self.alignment}),
+            gan=GAN[task],
+            recovery=schedule(*epochs, batch=80, weights={"l1": l1, "kernel-alignment": GPUS * alignment}),
         )
 
-
-_TASKS = {
-    "horse2zebra": _Task(
-        title="horses -> zebras",
-        folder="horse2zebra",
-        epochs=(500, 500),
-        budget="2.6",
-        alignment=1.0,
-        l1=(None, 5.0),
-        norm="instance_affine",
-        paired=False,
-        side="_A",
-    ),
-    "zebra2horse": _Task(
-        title="zebras -> horses",
-        folder="horse2zebra",
-        epochs=(500, 500),
-        budget="2.6",
-        alignment=0.1,
-        l1=(None, 5.0),
-        paired=False,
-        direction="BtoA",
-        side="_B",
-    ),
-    "maps": _Task(
-        title="map -> aerial photo",
-        folder="maps",
-        epochs=(500, 1000),
-        budget="4.6",
-        alignment=1.3,
-        l1=(10.0, 100.0),
-        direction="BtoA",
-    ),
-    "cityscapes": _Task(
-        title="labels -> streets",
-        folder="cityscapes",
-        epochs=(500, 750),
-        budget="5.6",
-        alignment=0.5,
-        direction="BtoA",
-    ),
-}
+    summary = f"CAT's teacher, {title}: inception-9, {norm} norm, batch 32, {epochs[0]} + {epochs[1]} epochs."
+    register(f"{name}-inception-teacher", summary, teacher)
+    summary = f"CAT, {title}: inception-9 to {budget} G in the literature's count, batch 80, fresh weights."
+    register(f"cat-{name}", summary, student)
 
 
-def _register(name: str, task: _Task) -> None:
-    constant, decaying = task.epochs
-
-    def teacher() -> TrainConfig:
-        return task.teacher()
-
-    def student() -> CompressConfig:
-        return task.student(name)
-
-    teacher.__doc__ = f"CAT's teacher, {task.title}: inception-9, {task.norm} norm, batch 32, {constant} + {decaying} epochs."
-    student.__doc__ = f"CAT, {task.title}: inception-9 to {task.budget} G in the literature's count, batch 80, fresh weights."
-    RECIPES.register(f"{name}-inception-teacher")(teacher)
-    RECIPES.register(f"cat-{name}")(student)
-
-
-for _name, _task in _TASKS.items():
-    _register(_name, _task)
+_translation(
+    "horse2zebra",
+    "horses -> zebras",
+    augmented("horse2zebra"),
+    epochs=(500, 500),
+    budget="2.6",
+    alignment=1.0,
+    teacher_l1=None,
+    l1=5.0,
+    norm="instance_affine",
+)
+_translation(
+    "zebra2horse",
+    "zebras -> horses",
+    augmented("horse2zebra"),
+    epochs=(500, 500),
+    budget="2.6",
+    alignment=0.1,
+    teacher_l1=None,
+    l1=5.0,
+    direction="BtoA",
+)
+_translation(
+    "maps",
+    "map -> aerial photo",
+    augmented("maps", "BtoA"),
+    epochs=(500, 1000),
+    budget="4.6",
+    alignment=1.3,
+    teacher_l1=10.0,
+)
+_translation(
+    "cityscapes",
+    "labels -> streets",
+    augmented("cityscapes", "BtoA"),
+    epochs=(500, 750),
+    budget="5.6",
+    alignment=0.5,
+)
 
 
 @RECIPES.register("gaugan-cityscapes-inception-teacher")
@@ -201,27 +164,25 @@ def gaugan_teacher() -> TrainConfig:
         arch="inception-spade",
         arch_options={"ngf": 64, "upsamplings": 6},
         discriminator_options=DISCRIMINATOR,
-        training=schedule(100, 100, 16),
+        training=schedule(100, 100, batch=16, optimizer=GAUGAN),
     )
 
 
 @RECIPES.register("cat-gaugan-cityscapes")
 def gaugan() -> CompressConfig:
     """CAT-A, GauGAN, labels -> streets: inception SPADE to 30 G in the literature's count, batch 16, fresh weights."""
-    return CompressConfig(
-        teacher="runs/gaugan-cityscapes-inception/generator.safetensors",
-        data=STREETS,
-        budget="30Gpaper",
-        task="labels",
+    return student_of(
+        "gaugan-cityscapes-inception",
+        "30Gpaper",
         method="cat",
         method_options={"lower_bound": 256},
         objective="kernel-alignment",
         weights="fresh",
-        recovery=schedule(100, 100, 16, **{"kernel-alignment": 0.5}),
+        recovery=replace(gaugan_teacher().training, weights={"kernel-alignment": 0.5}),
     )
 
 
 @RECIPES.register("cat-gaugan-cityscapes-small")
 def gaugan_small() -> CompressConfig:
-    """CAT-B, GauGAN, labels -> streets: inception SPADE to 5.6 G in the literature's count; else as CAT-A."""
+    """CAT-B, GauGAN, labels -> streets: inception SPADE to 5.6 G in the literature's count; otherwise as CAT-A."""
     return replace(gaugan(), budget="5.6Gpaper")

@@ -5,10 +5,10 @@ pocketgan recipes dmad-ablations --out runs/ablations
 pocketgan recipes dmad-ablations --out runs/ablations --resume seeds=3
 
 The teacher: ResNet-9 of ngf 32 at 64 x 64, map -> aerial photo, its discriminator beside it; any other: base.teacher=FILE.
-Every run searches for base.search.steps (2000) and recovers for base.fit.steps (4000), as in the maps64 protocol.
+Every run searches for base.search.steps (2000) and recovers for base.recovery.steps (4000), as in the maps64 protocol.
 
-Published figures, not reproduced here. Theirs are of other data and sizes (horse2zebra, zebra2horse, cityscapes at
-256 x 256): it is the order of the rows that can be compared, and little of that at one seed.
+Published figures, not reproduced here. They are of other data and sizes (horse2zebra, zebra2horse, cityscapes at
+256 x 256): only the order of the rows can be compared, and with one seed only large differences.
 
 | table | row | run | published |
 |---|---|---|---|
@@ -30,13 +30,13 @@ Published figures, not reproduced here. Theirs are of other data and sizes (hors
 | VII width of the student's discriminator | 128, 64 | `ndf 128`, `ndf 64` | cityscapes mIoU 38.94, 39.88 |
 | | 32, 16 | `ndf 32`, `ndf 16` | cityscapes mIoU 37.39, 36.64 |
 
-What is doubtful in them: table III "on" (66.23) and IV "inherited weights" (67.26) are the same setting by their text. III
-and VII are without distillation there; which layers VI adds is not said (here: conv2, then 3, 1 and 4).
+Doubts about the published figures: table III "on" (66.23) and IV "inherited weights" (67.26) are the same setting by their
+text. III and VII are without distillation there; the layers that VI adds are not named (here: conv2, then 3, 1 and 4).
 
-What differs here. All runs meet the same budget exactly, so II and III tell by the images what they tell by MACs there. II
-and III recover with our own objective. All search with it, so that IV to VI recover the same cut network and differ in
-nothing but the recovery; VII is another discriminator in the search, too. A row that would be the same run as another is run
-once. Attention weighs what it does by default (10), not 50: the L1 weight is a tenth of the published one.
+Differences here: All runs meet the same budget exactly, so II and III differ in image quality here and in MACs there. II and
+III recover with our own objective. All runs search with it, so that IV to VI recover the same pruned network and differ in
+the recovery alone; VII has another discriminator in the search, too. Rows of equal configurations share one run. Attention
+has its default weight (10), not 50: the L1 weight is a tenth of the published one.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ OURS, THEIRS = "output+features", "coattention+discriminator"
 
 
 def _all(**options: object) -> tuple[str, ...]:
-    """The paper's objective with options of its co-attention."""
+    """Overrides for the paper's objective with options of its co-attention."""
     return (f"objective={THEIRS}", *(f"objective_options.coattention.{name}={json.dumps(v)}" for name, v in options.items()))
 
 
 def _discriminator(ndf: int) -> tuple[str, ...]:
-    """No teacher, and a new discriminator of that width."""
+    """Overrides for training without a teacher and with a new discriminator of width ``ndf``."""
     return ("objective=none", f"discriminator_options={json.dumps({'ndf': ndf})}")
 
 
@@ -85,13 +85,13 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "ndf 32": _discriminator(32),
     "ndf 16": _discriminator(16),
 }
-"""In the order in which they are run: what a kill leaves undone matters least."""
+"""Overrides by variant, in the order of the runs: the most informative first."""
 
 
 @RECIPES.register("dmad-ablations")
 def dmad_ablations() -> CompareConfig:
     """DMAD's tables II to VII in one comparison: mask, group rule, objectives, fusion, discriminators; 64 x 64, 10x."""
-    fit = TrainingConfig(steps=4000, batch=4, weights={"l1": 10.0}, sample_every=0)
+    recovery = TrainingConfig(steps=4000, batch=4, weights={"l1": 10.0}, sample_every=0)
     base = CompressConfig(
         teacher="runs/maps64/generator.safetensors",
         data=DataConfig(path="datasets/maps", direction="BtoA", size=64, workers=1),
@@ -99,8 +99,8 @@ def dmad_ablations() -> CompareConfig:
         method="dmad",
         objective=OURS,
         search_objective=OURS,
-        recovery=fit,
-        search=replace(fit, steps=2000),
+        recovery=recovery,
+        search=replace(recovery, steps=2000),
         evaluation=EvaluationConfig(batch=20),
     )
     return CompareConfig(base=base, methods=("dmad",), budgets=("10x",), variants=dict(VARIANTS))

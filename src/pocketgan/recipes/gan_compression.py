@@ -4,11 +4,11 @@ pocketgan recipes horse2zebra-teacher --out runs/horse2zebra
 pocketgan recipes gan-compression-horse2zebra --out runs/gan-compression-horse2zebra
 pocketgan recipes gan-compression-horse2zebra-fast --out runs/gan-compression-horse2zebra-fast
 
-A recipe's `teacher` is what the teacher's recipe of published.py writes: runs/NAME of NAME-teacher. The full pipeline trains
-a mobile teacher, distils a narrower one from it, makes the supernet of that and tries everything that the budget allows; in
-the fast one (`-fast`) the dense teacher teaches a supernet that begins with fresh weights, and an evolution searches. The
-same by `compress`, which can stop after a stage (`--to`) and do one again (`--from prune` with another `--budget` searches the
-same supernet for another network):
+The teacher of a recipe is the output of a recipe of published.py: NAME-teacher writes runs/NAME. The full pipeline trains a
+mobile teacher, distills a narrower network from it, trains that as a supernet, and scores every configuration within the
+budget. In the fast pipeline (`-fast`) the dense teacher is distilled into a supernet with fresh weights, which is searched by
+evolution. `compress` does the same, can stop after a stage (`--to`), and can repeat a stage (`--from prune` with another
+`--budget` searches the same supernet for another network):
 
 pocketgan compress runs/horse2zebra/generator_A.safetensors --data datasets/horse2zebra --task unpaired --budget 2.6Gpaper \
 --pipeline full --method gan-compression --objective features --gan lsgan --epochs 200 --batch 1 --out runs/full \
@@ -37,203 +37,196 @@ full pipeline by the released code; paper: the networks of the paper; fast: the 
 | gan-compression-maps-fast | fast (d) | 32_32_48_40_32_32_16_16 | 4.53 | 0.708 | FID 48.67 | 47.91 |
 | gan-compression-maps-fast | shipped (d) | 16_16_40_40_40_64_24_16 | 4.57 | 0.720 | - | 47.91 |
 
-(a) Of older code, with one hidden width for all blocks; on horse2zebra (whose 20 is no choice of the space, either) and on
-cityscapes above the budget of the recipe. (b) Only the first block of every third has its own hidden width. (c) The one figure
-without the cost of norms; 4.86 with them. (d) Stale: the figures are of an earlier model, what was shipped later is another.
+(a) From older code, with one hidden width for all blocks; on horse2zebra (where 20 is not a choice of the space, either) and
+on cityscapes above the budget of the recipe. (b) Only the first block of every third has its own hidden width. (c) The only
+figure without the cost of norms; 4.86 with them. (d) Stale: these figures are of an earlier model than the shipped one.
 
-What was published, and what is here:
-- Budgets: the evolution's are the scripts'. The brute force had none: here it is the retrained network's MACs, rounded up.
+Compared with the published work:
+- Budgets: those of the evolution are in the scripts. The brute force had none: here it is the retrained network's MACs,
+  rounded up.
 - `candidates`: brute force is everything within the budget: 2235 networks on horse2zebra, 1111, 2060 and 704 on the others.
-  The evolution ran for 500 generations of 100 and was seen to converge after about 8; here it is ten, 1000 candidates. All are
-  scored on all images; `method_options.halving=true` takes a fifth of the images. `use` is 0, as published: with the default,
+  The evolution ran for 500 generations of 100 and converged after about 8; here it has ten, 1000 candidates. All are scored on
+  all images; `method_options.halving=true` takes a fifth of the images. `use` is 0, as published: with the default,
   0.9, the fast pipeline's network of horse2zebra would not be a candidate.
-- The criterion: FID, on cityscapes mIoU, of networks with inherited weights on images held out from training, as many as
-  here. Here it is the distance to the teacher's images, which needs no weights of others; `evaluation.features=inception:legacy
+- The criterion was FID, on cityscapes mIoU, of networks with inherited weights on as many held-out images as here. Here it is
+  the distance to the teacher's images, which needs no pretrained network; `evaluation.features=inception:legacy
   method_options.fitness=frechet` is the published criterion. On cityscapes `evaluation.segmenter=drn-d-105
-  evaluation.table=datasets/cityscapes/val_table.txt evaluation.table_root=datasets/cityscapes` measures the mIoU of what was
-  found (docs/cat.md says how to have its weights); the recipes of gaugan.py search by it.
-- Order of the channels: the full pipeline's mobile teacher was cut by filter L1 norms, and their order stayed. Here it is cut
-  by them, too, and the channels of what was distilled are sorted by them anew. In the fast one nothing is sorted.
-- The rate decays by steps, not by epochs; discriminator and generator take turns, where the published supernet's gradients
-  are both of the networks before the step.
+  evaluation.table=datasets/cityscapes/val_table.txt evaluation.table_root=datasets/cityscapes` measures the mIoU of
+  the selected network (docs/cat.md says where its weights are); the recipes of gaugan.py search by mIoU.
+- Order of the channels: the full pipeline's mobile teacher was pruned by filter L1 norms, without sorting afterwards. Here it
+  is pruned by them, too, and the channels of the distilled network are sorted by them. The fast pipeline sorts nothing.
+- The learning rate decays by steps, not by epochs; discriminator and generator alternate, where both gradients of the
+  published supernet were computed before either update.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from pocketgan.data.config import DataConfig, Direction
-from pocketgan.losses import GanMode
+from pocketgan.core.tasks import traits_of
 from pocketgan.pipeline.config import CompressConfig, FullConfig
-from pocketgan.recipes.base import RECIPES
+from pocketgan.recipes.base import GAN, register, schedule, student_of
 from pocketgan.training.config import TrainingConfig
 
 SIZES = {"channels-32": 6561, "channels-48": 5184}
-"""Of the spaces that are searched by brute force: as many candidates are all that a budget allows."""
+"""Number of configurations of the spaces that are searched by brute force."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Task:
-    """What the two recipes of a task share; the defaults are pix2pix's."""
+def brute_force(candidates: int) -> dict[str, Any]:
+    """Options of the method for the search of the full pipeline."""
+    return {"importance": "l1", "strategy": "brute-force", "candidates": candidates}
 
-    title: str
-    folder: str
-    """Of the data."""
-    epochs: tuple[int, int]
-    """At the full learning rate, and of its decay; the supernet trains for twice as many."""
-    l1: float = 100.0
-    """The weight of the L1 to the target or the teacher's image."""
-    distil: float = 1.0
-    """The weight of the features."""
-    batch: int = 1
-    ngf: int | None = None
-    """Of the mobile teacher; None is the dense one's 64."""
-    width: float = 0.5
-    """The part of it that is distilled."""
-    spaces: tuple[str, str] = ("channels-48", "channels-64-pix2pix")
-    """Of the full pipeline and of the fast one, as in what follows."""
-    budgets: tuple[str, str]
-    """In G."""
-    tuned: tuple[bool, bool] = (True, True)
-    """Whether the network that was found was trained further."""
-    evolution: dict[str, float]
-    """What of its options is not the default."""
-    images: int
-    """Held out to score on."""
-    evaluate_every: int = 20_000
-    """Steps of the supernet's training between two looks at its ends; the scripts' ``save_latest_freq``."""
-    paired: bool = True
-    direction: Direction = "AtoB"
 
-    @property
-    def gan(self) -> GanMode:
-        """The adversarial loss."""
-        return "hinge" if self.paired else "lsgan"
+def evolution(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of the method for the search of the fast pipeline; ``options`` are those of the strategy."""
+    return {"importance": "none", "strategy": "evolution", "strategy_options": options, "candidates": 1000}
 
-    @property
-    def discriminator(self) -> dict[str, Any]:
-        """The options of every new one."""
-        return {"ndf": 128 if self.paired else 64}
 
-    def fit(self, times: int = 1) -> TrainingConfig:
-        """A training against a teacher, so many times as long as the first."""
-        constant, decaying = self.epochs
-        return TrainingConfig(
-            epochs=times * (constant + decaying),
-            batch=self.batch,
-            decay_start=constant / (constant + decaying),
-            weights={"l1": self.l1, "features": self.distil},
-            checkpoint_every=2000,
-        )
+def register_students(
+    teacher: str,
+    title: str,
+    *,
+    training: TrainingConfig,
+    weights: dict[str, float],
+    supernet: tuple[TrainingConfig, TrainingConfig],
+    spaces: tuple[str, str],
+    budgets: tuple[str, str],
+    search: tuple[dict[str, Any], dict[str, Any]],
+    ndf: int,
+    width: float,
+    ngf: int | None = None,
+    fine_tuned: tuple[bool, bool] = (True, True),
+    pipelines: Sequence[str] = ("full", "fast"),
+    options: dict[str, Any],
+    **fields: Any,
+) -> None:
+    """Register the students of a teacher by both pipelines; of two values the first is that of the full pipeline.
 
-    def student(self, name: str, fast: bool) -> CompressConfig:
-        """What both pipelines have in common, and the fast one's own."""
-        side = "" if self.paired else "_A"
-        return CompressConfig(
-            teacher=f"runs/{name}/generator{side}.safetensors",
-            data=DataConfig(path=f"datasets/{self.folder}", direction=self.direction, load_size=286, flip=True),
-            budget=f"{self.budgets[fast]}Gpaper",
-            task="paired" if self.paired else "unpaired",
-            method="gan-compression",
-            method_options={"space": self.spaces[fast], **self.scored, **self.searched(fast)},
-            objective="features",
-            start="mobile" if fast else "teacher",
-            discriminator_options=self.discriminator if fast else None,
-            gan=self.gan,
-            search=self.fit(times=2),
-            recovery=self.fit() if self.tuned[fast] else TrainingConfig(steps=0, batch=self.batch),
-        )
+    ``training`` is that of the full pipeline's mobile teacher, of width ``ngf`` (None: the dense teacher's); the distilled
+    network has the part ``width`` of its widths. Students are trained alike, and supernets as ``supernet`` says, with
+    ``weights`` of the losses; ``fine_tuned`` is True if the network that the search selected was trained further. ``budgets``
+    are MACs in G in the literature's count, ``options`` and ``search`` are options of the method, ``fields`` of the
+    configuration.
+    """
 
-    @property
-    def scored(self) -> dict[str, Any]:
-        """What is scored, and on what, as options of the method."""
-        return {"use": 0.0, "images": self.images, "halving": False, "evaluate_every": self.evaluate_every}
-
-    def searched(self, fast: bool) -> dict[str, Any]:
-        """How the supernet begins and is searched, as options of the method."""
-        if fast:
-            return {"importance": "none", "strategy": "evolution", "strategy_options": self.evolution, "candidates": 1000}
-        return {"importance": "l1", "strategy": "brute-force", "candidates": SIZES[self.spaces[0]]}
-
-    def full(self, name: str) -> CompressConfig:
-        """With the stages before the supernet: CycleGAN's or pix2pix's own task, then that of the student."""
-        weights = {"l1": self.l1} if self.paired else {}
-        stages = FullConfig(
-            ngf=self.ngf,
-            discriminator_options=self.discriminator,
-            teacher=replace(self.fit(), weights=weights),
-            width=self.width,
+    def student(fast: bool) -> CompressConfig:
+        distillation, discriminator = replace(training, weights=weights), {"ndf": ndf}
+        full = FullConfig(
+            ngf=ngf,
+            discriminator_options=discriminator,
+            teacher=training,
+            width=width,
             importance="l1",
-            distill=self.fit(),
+            distill=distillation,
         )
-        return replace(self.student(name, fast=False), pipeline="full", full=stages)
+        return student_of(
+            teacher,
+            f"{budgets[fast]}Gpaper",
+            method="gan-compression",
+            method_options={"space": spaces[fast], "use": 0.0, "halving": False, **options, **search[fast]},
+            objective="features",
+            search=replace(supernet[fast], weights=weights),
+            recovery=distillation if fine_tuned[fast] else TrainingConfig(steps=0, batch=training.batch),
+            **({"start": "mobile", "discriminator_options": discriminator} if fast else {"pipeline": "full", "full": full}),
+            **fields,
+        )
 
-    def summary(self, fast: bool) -> str:
-        """One line."""
-        way, space, budget = "fast" if fast else "full", self.spaces[fast], self.budgets[fast]
-        return f"GAN Compression, {self.title}: {way} pipeline, {space}, {budget} G in the literature's count."
+    def register_one(pipeline: str) -> None:
+        fast = pipeline == "fast"
 
+        def recipe() -> CompressConfig:
+            return student(fast)
 
-_TASKS = {
-    "horse2zebra": _Task(
-        title="horses -> zebras",
-        folder="horse2zebra",
-        epochs=(100, 100),
-        l1=10.0,
-        distil=0.01,
-        spaces=("channels-32", "channels-64-cycleGAN"),
-        budgets=("2.6", "3.0"),
-        tuned=(False, False),
-        evolution={"mutation": 0.4, "weight": 2.0},
-        images=120,
-        paired=False,
-    ),
-    "edges2shoes": _Task(
-        title="edges -> shoes",
-        folder="edges2shoes-r",
-        epochs=(5, 15),
-        batch=4,
-        width=0.75,
-        budgets=("5.0", "4.9"),
-        evolution={"mutation": 0.3},
-        images=2048,
-    ),
-    "cityscapes": _Task(
-        title="labels -> streets",
-        folder="cityscapes",
-        epochs=(100, 150),
-        ngf=96,
-        budgets=("5.6", "5.7"),
-        tuned=(True, False),
-        evolution={"mutation": 0.3},
-        images=200,
-        evaluate_every=25_000,
-        direction="BtoA",
-    ),
-    "maps": _Task(
-        title="map -> aerial photo",
-        folder="maps",
-        epochs=(100, 200),
-        l1=10.0,
-        distil=0.01,
-        ngf=96,
-        budgets=("4.7", "4.6"),
-        evolution={"mutation": 0.3},
-        images=300,
-        direction="BtoA",
-    ),
-}
+        summary = f"GAN Compression, {title}: {pipeline} pipeline, {spaces[fast]}, {budgets[fast]} G in the literature's count."
+        register(f"gan-compression-{teacher}{'-fast' if fast else ''}", summary, recipe)
+
+    for pipeline in pipelines:
+        register_one(pipeline)
 
 
-def _register(name: str, task: _Task, fast: bool) -> None:
-    def recipe() -> CompressConfig:
-        return task.student(name, fast=True) if fast else task.full(name)
+def _translation(
+    teacher: str,
+    title: str,
+    *,
+    epochs: tuple[int, int],
+    batch: int = 1,
+    l1: float = 100.0,
+    features: float = 1.0,
+    spaces: tuple[str, str] = ("channels-48", "channels-64-pix2pix"),
+    strategy: dict[str, float],
+    images: int,
+    evaluate_every: int = 20_000,
+    width: float = 0.5,
+    task: str = "paired",
+    **fields: Any,
+) -> None:
+    """Register the students of a pix2pix or CycleGAN teacher.
 
-    recipe.__doc__ = task.summary(fast)
-    RECIPES.register(f"gan-compression-{name}{'-fast' if fast else ''}")(recipe)
+    ``epochs`` are those at the full learning rate and of its decay; a supernet is trained for twice as many. ``images`` are
+    the held-out images of the search; ``evaluate_every`` is ``save_latest_freq`` of the released scripts.
+    """
+    constant, decaying = epochs
+    twice = schedule(2 * constant, 2 * decaying, batch=batch)
+    register_students(
+        teacher,
+        title,
+        training=schedule(constant, decaying, batch=batch, weights={"l1": l1} if traits_of(task).has_pairs else {}),
+        weights={"l1": l1, "features": features},
+        supernet=(twice, twice),
+        spaces=spaces,
+        search=(brute_force(SIZES[spaces[0]]), evolution(strategy)),
+        ndf=128 if traits_of(task).has_pairs else 64,
+        width=width,
+        options={"images": images, "evaluate_every": evaluate_every},
+        gan=GAN[task],
+        **fields,
+    )
 
 
-for _name, _task in _TASKS.items():
-    _register(_name, _task, fast=False)
-    _register(_name, _task, fast=True)
+_translation(
+    "horse2zebra",
+    "horses -> zebras",
+    epochs=(100, 100),
+    l1=10.0,
+    features=0.01,
+    spaces=("channels-32", "channels-64-cycleGAN"),
+    budgets=("2.6", "3.0"),
+    fine_tuned=(False, False),
+    strategy={"mutation": 0.4, "weight": 2.0},
+    images=120,
+    task="unpaired",
+)
+_translation(
+    "edges2shoes",
+    "edges -> shoes",
+    epochs=(5, 15),
+    batch=4,
+    width=0.75,
+    budgets=("5.0", "4.9"),
+    strategy={"mutation": 0.3},
+    images=2048,
+)
+_translation(
+    "cityscapes",
+    "labels -> streets",
+    epochs=(100, 150),
+    ngf=96,
+    budgets=("5.6", "5.7"),
+    fine_tuned=(True, False),
+    strategy={"mutation": 0.3},
+    images=200,
+    evaluate_every=25_000,
+)
+_translation(
+    "maps",
+    "map -> aerial photo",
+    epochs=(100, 200),
+    l1=10.0,
+    features=0.01,
+    ngf=96,
+    budgets=("4.7", "4.6"),
+    strategy={"mutation": 0.3},
+    images=300,
+)

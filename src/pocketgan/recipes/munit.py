@@ -10,7 +10,7 @@ pocketgan recipes gan-compression-edges2shoes-munit-fast --out runs/gan-compress
 | mobile MUNIT, ngf 64 | 5.705 | 17.62 | 17.67 | - |
 
 There is no transposed convolution in it, so both counts nearly agree; the literature's adds the norms. The published counts
-have the style encoder, and so has the budget. A network that is given its styles as numbers alone does without.
+include the style encoder, and so does the budget. A network whose styles are latents alone needs no style encoder.
 
 Published figures (README of the authors' code), not reproduced here; MACs in the literature's count (Gpaper):
 
@@ -20,18 +20,19 @@ Published figures (README of the authors' code), not reproduced here; MACs in th
 
 Settings: the released scripts. Batch 1, Adam 1e-4 (0.5, 0.999) with a weight decay of 1e-4; images at 256, mirrored; lsgan,
 three discriminators of ndf 64. The teacher learns for a million steps (21 epochs), its rate halved every 100,000, the supernet
-for two million (42), halved every 200,000; there is no fine-tuning. What is cut is the teacher's generator_A, edges to shoes.
+for two million (42), halved every 200,000; there is no fine-tuning. The teacher's generator_A, edges to shoes, is compressed.
 
-What was published, and what is here:
-- Data: the released set is that of pix2pix, its sides apart. `multimodal` reads the pairs so: any shoe goes with any edges.
-- The content code was held to the teacher's by L1 after an adaptor. Here it is the objective `features`, their mean squared
-  error, with the same weight of 1. L1 of the images (10) and of the styles that are read (1) are the task's own.
-- The criterion: FID, in styles drawn anew for every candidate, which blurs the order. Here it is the distance to the
-  teacher's images in the same styles; `evaluation.features=inception:legacy method_options.fitness=frechet` is the published
-  one.
+Compared with the published work:
+- Data: the released set is that of pix2pix, with A and B separate. The task `multimodal` does not use the pairs: any shoe
+  goes with any edges.
+- The published code distilled the content code by L1 after an adapter. Here the objective is `features`, a mean squared error,
+  with the same weight of 1. L1 of the images (10) and of the encoded styles (1) are losses of the task.
+- The criterion was FID, with styles drawn anew for every candidate, which adds noise to the order. Here it is the distance to
+  the teacher's images in the same styles; `evaluation.features=inception:legacy method_options.fitness=frechet` is the
+  published one.
 - The evolution had 500 generations of 100, here ten; candidates are scored on 2,048 held-out images, as many as for pix2pix
   on these data: the list of this set was not at hand.
-- Both gradients of a supernet's step were of the networks before it; here discriminator and generator take turns.
+- Both gradients of a supernet step were computed before either update; here discriminator and generator alternate.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ from dataclasses import replace
 
 from pocketgan.data.config import DataConfig
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
-from pocketgan.recipes.base import RECIPES
+from pocketgan.recipes.base import RECIPES, student_of
+from pocketgan.recipes.gan_compression import evolution
 from pocketgan.training.config import MUNIT
 
-SHOES = DataConfig(path="datasets/edges2shoes-r", flip=True)
 DISCRIMINATOR = {"ndf": 64}
-"""The options of every new one: three scales, four layers."""
+"""Options of every new discriminator: three scales, four layers."""
 
 
 @RECIPES.register("edges2shoes-munit-teacher")
@@ -53,7 +54,7 @@ def teacher() -> TrainConfig:
     """MUNIT, edges <-> shoes: ngf 64, styles of 8 numbers, batch 1, a million steps, lsgan, image 10, style 1, content 1."""
     return TrainConfig(
         task="multimodal",
-        data=SHOES,
+        data=DataConfig(path="datasets/edges2shoes-r", flip=True),
         arch="munit",
         arch_options={"ngf": 64},
         discriminator_options=DISCRIMINATOR,
@@ -64,22 +65,17 @@ def teacher() -> TrainConfig:
 @RECIPES.register("gan-compression-edges2shoes-munit-fast")
 def student() -> CompressConfig:
     """GAN Compression, MUNIT, edges -> shoes: fast pipeline, channels-64, 2.7 G in the literature's count."""
-    return CompressConfig(
-        teacher="runs/edges2shoes-munit/generator_A.safetensors",
-        data=SHOES,
-        budget="2.7Gpaper",
-        task="multimodal",
+    return student_of(
+        "edges2shoes-munit",
+        "2.7Gpaper",
         method="gan-compression",
         method_options={
             "space": "channels-64",
-            "importance": "none",
             "use": 0.0,
             "images": 2048,
             "halving": False,
             "evaluate_every": 50_000,
-            "strategy": "evolution",
-            "strategy_options": {"weight": 2.0, "weighting": "geometric"},
-            "candidates": 1000,
+            **evolution({"weight": 2.0, "weighting": "geometric"}),
         },
         objective="features",
         start="mobile",

@@ -1,35 +1,71 @@
-"""The page's plots: curves by step, quality against cost, and how a distribution moves."""
+"""Plots of the page as inline SVG: curves by step, quality against cost, and distributions by step.
+
+Matplotlib draws with placeholder colors that are then replaced by CSS variables, so that one plot serves the light and the
+dark scheme. Text stays text in the page's font. Names of losses, runs, layers and metrics stand in the page around a plot,
+where they are escaped, and never in the plot.
+"""
 
 from __future__ import annotations
 
+import io
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 from pocketgan.metrics.pareto import pareto_front
-from pocketgan.report.curves import Series, smooth, thin, wide
-from pocketgan.report.history import Spread
+from pocketgan.report.curves import Distribution, Series, smooth, thin
 from pocketgan.report.measures import finite
 from pocketgan.report.numbers import tick
-from pocketgan.report.svg import COLORS, INK, LINES, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
+COLORS = 8
+INK, FAINT = "#010203", "#010204"
+LINES = tuple(f"#0a0b{index:02x}" for index in range(COLORS))
+VARIABLES = {INK: "var(--muted)", FAINT: "var(--line)"} | {color: f"var(--c{index})" for index, color in enumerate(LINES)}
+ANONYMOUS = ("Date", "Creator", "Format", "Type")
+"""Metadata that are left out: the same run makes the same page."""
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "pocketgan",
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "text.parse_math": False,
+    "axes.unicode_minus": True,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "lines.solid_capstyle": "round",
+}
 SMALL, LARGE, TALL = (3.3, 1.9), (4.6, 2.9), (4.6, 3.6)
-BROAD = 100.0
-"""Curves that span more than this have a logarithmic axis."""
+WIDE = 100.0
+"""Ratio of values from which on the axis of curves is logarithmic."""
 SHADES = 20
 SHARES = (0.01, 0.1, 0.25, 0.5, 1.0)
-"""What the scale of a heat map names."""
+"""Ticks of the scale of a heat map."""
 RULE: dict[str, Any] = {"color": INK, "linewidth": 1.1, "linestyle": (0, (3, 2)), "alpha": 0.7, "zorder": 1}
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One plot and the words around it."""
+    """Plot with its title and caption."""
 
     title: str
     caption: str
@@ -38,19 +74,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class Point:
-    """One network in a Pareto plot; ``color`` counts the page's line colors."""
+    """Point of a plot: step or cost, value, and index of a line color of the page."""
 
-    cost: float
-    value: float
-    color: int
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A dot on a curve, at a moment worth seeing."""
-
-    step: int
-    value: float
+    x: float
+    y: float
     color: int
 
 
@@ -59,25 +86,25 @@ def curve_figure(
     *,
     name: str,
     levels: Sequence[float] = (),
-    marks: Sequence[Mark] = (),
+    marks: Sequence[Point] = (),
     moment: int | None = None,
-    ratio: float = BROAD,
+    ratio: float = WIDE,
     inches: tuple[float, float] = SMALL,
 ) -> str:
-    """Curves by step. A single noisy one is drawn pale under its smoothed self; of several, the smoothed alone.
+    """Curves by step; noisy ones are smoothed, and a single noisy one is drawn pale behind its smoothed curve.
 
-    ``lines`` are series with their colors; ``name`` tells this figure's ids from those of the page's others. ``levels``
-    are dashed across, ``moment`` is ruled down. The axis is logarithmic where values and levels span more than ``ratio``.
+    ``lines`` are series with their colors, ``name`` is the prefix of the element ids. ``levels`` are dashed horizontal lines,
+    ``moment`` is the step of a dotted vertical line. The axis is logarithmic if values and levels span more than ``ratio``.
     """
 
     def draw(axes: Axes) -> None:
-        drawn = [(series, smooth(series.values) if series.dense else series.values, c) for series, c in lines]
-        shown = [value for _, values, _ in drawn for value in values if finite(value)] + list(levels)
-        if wide(shown, ratio=ratio):
+        smoothed = [(series, smooth(series.values) if series.dense else series.values, color) for series, color in lines]
+        shown = [value for _, values, _ in smoothed for value in values if finite(value)] + list(levels)
+        if shown and min(shown) > 0 and max(shown) > ratio * min(shown):
             _logarithmic(axes, "y", tick, subs=_subs(max(shown) / min(shown)))
         else:
             axes.yaxis.set_major_formatter(lambda value, _: tick(value))
-        for series, values, color in drawn:
+        for series, values, color in smoothed:
             if series.dense and len(lines) == 1:
                 _line(axes, series.steps, series.values, color, linewidth=0.8, alpha=0.25)
             few = len(values) <= 25
@@ -86,8 +113,8 @@ def curve_figure(
             axes.axhline(level, **RULE)
         _by_step(axes, moment)
         for mark in marks:
-            axes.plot([mark.step], [mark.value], "o", color=LINES[mark.color % COLORS], markersize=7)
-        # What is smoothed sets the limits: one early spike of a batch must not flatten the rest.
+            axes.plot([mark.x], [mark.y], "o", color=LINES[mark.color % COLORS], markersize=7)
+        # The smoothed curves set the limits: one early spike of a batch must not flatten the rest.
         if shown and axes.get_yscale() == "linear":
             margin = 0.25 * (max(shown) - min(shown)) or 0.1 * abs(max(shown)) or 1.0
             axes.set_ylim(min(shown) - margin, max(shown) + margin)
@@ -106,24 +133,23 @@ def pareto_figure(
 ) -> str:
     """Quality against cost on a logarithmic axis: students as dots, their front as a stair, teachers as stars.
 
-    ``pale`` are dots that are less sure, and no part of the front. Up is always better: the axis of a metric where lower is
-    better points down.
+    ``pale`` are dots of estimates, which are no part of the front. Up is always better: the axis is inverted for a metric
+    where lower is better.
     """
 
     def draw(axes: Axes) -> None:
-        everyone = [*students, *teachers, *pale]
-        costs = [point.cost for point in everyone]
+        costs = [point.x for point in (*students, *teachers, *pale)]
         if min(costs) > 0 and max(costs) > 2 * min(costs):
             _logarithmic(axes, "x", cost_text, subs=(1.0, 2.0, 5.0))
         else:
             axes.xaxis.set_major_formatter(lambda value, _: cost_text(value))
             axes.locator_params(axis="x", nbins=4)
-        front = pareto_front([(p.cost, p.value) for p in students], higher_is_better=higher_is_better)
+        front = pareto_front([(p.x, p.y) for p in students], higher_is_better=higher_is_better)
         corners = [students[i] for i in front]
-        axes.step([p.cost for p in corners], [p.value for p in corners], where="post", **RULE)
+        axes.step([p.x for p in corners], [p.y for p in corners], where="post", **RULE)
         for points, look in ((pale, {"s": 26, "alpha": 0.3}), (students, {"s": 52}), (teachers, {"s": 130, "marker": "*"})):
             colors = [INK if points is teachers else LINES[p.color % COLORS] for p in points]
-            axes.scatter([p.cost for p in points], [p.value for p in points], c=colors, zorder=2, **look)
+            axes.scatter([p.x for p in points], [p.y for p in points], c=colors, zorder=2, **look)
         axes.margins(0.09, 0.14)
         axes.locator_params(axis="y", nbins=6)
         if not higher_is_better:
@@ -132,13 +158,13 @@ def pareto_figure(
     return svg(draw, LARGE, name)
 
 
-def spread_figure(spread: Spread, *, color: int, moment: int | None, name: str) -> str:
-    """A heat map, steps across and values up, with its scale beside it: the stronger the color, the larger the share."""
+def distribution_figure(distribution: Distribution, *, color: int, moment: int | None, name: str) -> str:
+    """Heat map, steps horizontal and values vertical, with its scale: the stronger the color, the larger the share."""
 
     def draw(axes: Axes) -> None:
         axes.grid(False)
-        columns = [[shade(share) for share in column] for column in spread.shares]
-        _shade(axes, _edges(spread.steps), spread.top, columns, color, "map")
+        columns = [[shade(share) for share in column] for column in distribution.shares]
+        _shade(axes, _edges(distribution.steps), distribution.top, columns, color, "map")
         axes.yaxis.set_major_formatter(lambda value, _: tick(value))
         axes.locator_params(axis="y", nbins=4)
         _by_step(axes, moment)
@@ -155,12 +181,12 @@ def spread_figure(spread: Spread, *, color: int, moment: int | None, name: str) 
 
 
 def shade(share: float) -> int:
-    """0 for nothing, then 1 to ``SHADES`` by the root of the share, so that a hundredth is seen beside a half."""
+    """Shade of a share: 0 for 0, else 1 to ``SHADES`` by its square root, so that a hundredth is visible beside a half."""
     return math.ceil(SHADES * math.sqrt(share))
 
 
 def _shade(axes: Axes, edges: Sequence[float], top: float, columns: Sequence[Sequence[int]], color: int, name: str) -> None:
-    """Fill the cells of a grid with their shades: a path for each shade, and in it a box for each run of equal cells."""
+    """Draw the cells of a grid: one path for each shade, with a box for each run of equal cells."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
@@ -181,14 +207,14 @@ def _shade(axes: Axes, edges: Sequence[float], top: float, columns: Sequence[Seq
 
 
 def _edges(steps: Sequence[int]) -> list[float]:
-    """Where the columns of a heat map begin and end: half-way between steps, and as far beyond the first and the last."""
+    """Edges of the columns of a heat map: half-way between steps, and as far beyond the first and the last."""
     inner = [(a + b) / 2 for a, b in pairwise(steps)]
     first, last = (steps[1] - steps[0], steps[-1] - steps[-2]) if inner else (1, 1)
     return [steps[0] - first / 2, *inner, steps[-1] + last / 2]
 
 
 def _by_step(axes: Axes, moment: int | None) -> None:
-    """Steps across, and the moment ruled down."""
+    """Format the axis of steps, and draw the vertical line at ``moment``."""
     axes.xaxis.set_major_formatter(lambda value, _: tick(value))
     axes.locator_params(axis="x", nbins=5)
     if moment is not None:
@@ -201,12 +227,12 @@ def _line(axes: Axes, steps: Sequence[int], values: Sequence[float], color: int,
 
 
 def _subs(span: float) -> tuple[float, ...]:
-    """Which multiples of powers of ten have a tick on an axis that spans so much."""
-    return (1.0,) if span > BROAD else (1.0, 2.0, 5.0) if span > 10 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+    """Multiples of powers of ten that have a tick on an axis of this span."""
+    return (1.0,) if span > WIDE else (1.0, 2.0, 5.0) if span > 10 else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 
 
 def _logarithmic(axes: Axes, which: str, text: Callable[[float], str], *, subs: Sequence[float]) -> None:
-    """A logarithmic axis with ticks at some multiples of powers of ten, and plain numbers."""
+    """Make an axis logarithmic, with plain numbers at some multiples of powers of ten."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis = axes.xaxis if which == "x" else axes.yaxis
@@ -214,3 +240,32 @@ def _logarithmic(axes: Axes, which: str, text: Callable[[float], str], *, subs: 
     axis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axis.set_major_formatter(lambda value, _: text(value))
     axis.set_minor_formatter(NullFormatter())
+
+
+def svg(draw: Callable[[Axes], None], inches: tuple[float, float], name: str) -> str:
+    """Plot that ``draw`` makes on given axes, as SVG; ``name`` is the prefix of the element ids, unique in the page."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        figure = Figure(figsize=inches)
+        # Fixed margins are faster than a layout engine and align the axes of neighboring panels.
+        width, height = inches
+        figure.subplots_adjust(left=0.45 / width, right=1 - 0.12 / width, bottom=0.26 / height, top=1 - 0.08 / height)
+        draw(figure.add_subplot())
+        return _inline(figure, name)
+
+
+def _inline(figure: Figure, name: str) -> str:
+    """Figure as an element of the page: no file header, no addresses, CSS colors, prefixed ids."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(ANONYMOUS))
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    for size in ("width", "height"):
+        text = re.sub(rf'^<svg([^>]*?) {size}="[^"]*"', r"<svg\1", text)
+    for color, variable in VARIABLES.items():
+        text = text.replace(color, variable)
+    return text

@@ -9,10 +9,10 @@ STEPS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def si(value: float, unit: str = "") -> str:
-    """Four significant digits with a decimal prefix: 11378179 is ``11.38 M``. Below a thousand: the number as it is."""
+    """Four significant digits with a decimal prefix: 11378179 is ``11.38 M``; no prefix below a thousand."""
     if not math.isfinite(value):
         return str(value)
-    # 999960 rounds to 1000.0 k, so the step is chosen after rounding to what will be shown.
+    # 999960 rounds to 1000.0 k, so the prefix is chosen after rounding.
     rounded = float(f"{value:.4g}")
     for size, prefix in STEPS:
         if abs(rounded) >= size:
@@ -21,7 +21,7 @@ def si(value: float, unit: str = "") -> str:
 
 
 def tick(value: float) -> str:
-    """The shortest form, for the axes of a plot: ``1.5k``, ``0.25``, ``200M``."""
+    """Shortest form, for the axes of a plot: ``1.5k``, ``0.25``, ``200M``."""
     if abs(value) < 1e3 or not math.isfinite(value):
         return f"{value:.4g}".replace("-", "−")
     amount, _, prefix = si(value).partition(" ")
@@ -34,15 +34,15 @@ def _digits(value: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """A ratio as one reads it: ``10.1×``, ``1.04×``, ``132×``."""
+    """Ratio with three significant digits: ``10.1×``, ``1.04×``, ``132×``."""
     places = 0 if ratio >= 100 else 1 if ratio >= 2 else 2
     return f"{ratio:.{places}f}×"
 
 
 def change(before: float | None, after: float | None, words: tuple[str, str]) -> str:
-    """How many times ``after`` is below ``before``: ``10.1× fewer``, or ``1.20× more`` where it grew.
+    """Ratio of ``before`` and ``after`` in words: ``10.1× fewer``, or ``1.20× more`` for an increase.
 
-    ``words`` are those for below and above. A dash where either is missing or not positive.
+    ``words`` are the words for a decrease and an increase. A dash if either value is missing or not positive.
     """
     if before is None or after is None or not (before > 0 and after > 0):
         return NOTHING
@@ -57,7 +57,7 @@ def milliseconds(value: float) -> str:
 
 
 def plain(value: float, digits: int = 4) -> str:
-    """``digits`` significant digits, never fewer than the whole part has, without an exponent for ordinary sizes."""
+    """``digits`` significant digits or all digits before the point; an exponent only below 1e-4 and from 1e6 on."""
     if not math.isfinite(value) or value == 0 or not 1e-4 <= abs(value) < 1e6:
         return f"{value:.{digits}g}".replace("-", "−")
     places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
@@ -65,7 +65,7 @@ def plain(value: float, digits: int = 4) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Duration as ``42 s``, ``3 min 20 s``, ``2 h 05 min``."""
     if not math.isfinite(seconds):
         return f"{seconds} s"
     if seconds < 10:
@@ -79,7 +79,7 @@ def duration(seconds: float) -> str:
 
 
 def pixels(size: object) -> str:
-    """An image size, width first: 64 and (height and width) ``[64, 80]`` are ``64×64`` and ``80×64``."""
+    """Image size, width first: 64 and (height and width) ``[64, 80]`` are ``64×64`` and ``80×64``."""
     if isinstance(size, list | tuple):
         return "×".join(str(side) for side in reversed(size))
     return f"{size}×{size}"

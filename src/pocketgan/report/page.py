@@ -1,4 +1,4 @@
-"""One HTML file from run directories: no network, no other file, the same bytes for the same runs."""
+"""HTML page from run directories: a single file that needs no network, with the same bytes for the same runs."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
 
 
 def render(runs: Sequence[RunFiles]) -> str:
-    """The page as text."""
+    """Page as text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    page = Environment(
+    environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page.filters["drawn"] = Markup  # for our own SVG, which holds no foreign text
+    environment.filters["safe_svg"] = Markup  # our own SVG has no text from the run
     several = len(runs) > 1
-    generated = _generated(runs)
+    with_images = _with_images(runs)
     colors, legend = run_colors(runs)
-    return page.get_template("page.html").render(
+    return environment.get_template("page.html").render(
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         js=Markup((HERE / "page.js").read_text(encoding="utf-8")),
         headline=headline(runs),
@@ -59,8 +59,8 @@ def render(runs: Sequence[RunFiles]) -> str:
             run_view(run, sample_bytes=SAMPLE_BYTES // len(runs), color=color, name=f"r{i}")
             for i, (run, color) in enumerate(zip(runs, colors, strict=True))
         ],
-        gallery=gallery(generated),
-        without_images=len(runs) - len(generated),
+        gallery=gallery(with_images),
+        without_images=len(runs) - len(with_images),
         comparison=folded(compare(runs)) if several else None,
         seeds=over_seeds(runs) if several else None,
         pareto=pareto_panels(runs, colors) if several else [],
@@ -70,6 +70,6 @@ def render(runs: Sequence[RunFiles]) -> str:
     )
 
 
-def _generated(runs: Sequence[RunFiles]) -> Sequence[RunFiles]:
-    """The runs whose images are shown: all of a few; of many, the first of each experiment, not every seed."""
+def _with_images(runs: Sequence[RunFiles]) -> Sequence[RunFiles]:
+    """Runs with images on the page: all of up to ``FEW``, else the first of each experiment, not every seed."""
     return [group[0] for group in experiments(runs)] or runs if len(runs) > FEW else runs

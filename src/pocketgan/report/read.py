@@ -1,4 +1,4 @@
-"""Reading a run directory that may be unfinished, killed, or half-written: what is there, and what is not there yet."""
+"""Reader of run directories that may be unfinished or hold half-written files."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 LARGEST = 1e300
-"""Beyond it an axis overflows."""
+"""Largest magnitude that an axis can show without overflow."""
 IMAGE = re.compile(r"(\d+)_(.+)\.png")
 FILES = ("config.json", "log.jsonl", "result.json", "images", "samples", "student.safetensors")
 ABSENT = {
-    "result.json": "costs, latency and quality will follow when the run ends",
-    "config.json": "the configuration cannot be shown",
+    "result.json": "costs, latency and quality follow when the run ends",
+    "config.json": "the page has no configuration",
     "log.jsonl": "there are no loss curves yet",
-    "search.json": "how far the best candidates can be told apart is not shown",
+    "search.json": "the page has no standard errors of the best candidates",
 }
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What one run directory holds. ``missing`` says in sentences what is not there or cannot be read."""
+    """Content of one run directory; ``missing`` has a sentence for each missing or unreadable file."""
 
     path: Path
     label: str
@@ -34,7 +34,7 @@ class RunFiles:
     log: tuple[dict[str, Any], ...]
     candidates: tuple[dict[str, Any], ...]
     search: dict[str, Any]
-    """How far the best of them can be told apart."""
+    """Standard errors of the best candidates."""
     result: dict[str, Any]
     images: dict[str, dict[str, Path]]
     samples: tuple[Path, ...]
@@ -42,17 +42,17 @@ class RunFiles:
 
 
 def read_runs(paths: Sequence[Path]) -> list[RunFiles]:
-    """Read every run, each under a label of its own.
+    """Read runs and give each a unique label.
 
     Raises ``ValueError`` for no runs, and for a path that is no run directory.
     """
     if not paths:
         raise ValueError("no run given: name at least one run directory")
-    return _with_own_labels([read_run(path) for path in paths])
+    return _with_unique_labels([read_run(path) for path in paths])
 
 
 def read_run(path: Path) -> RunFiles:
-    """Read one run. Raises ``ValueError`` for a path that holds none of a run's files."""
+    """Read one run. Raises ``ValueError`` for a path without any file of a run."""
     if not path.is_dir():
         raise ValueError(f"{path} is not a directory: name a run, the directory that `--out` was given")
     if not any((path / name).exists() for name in FILES):
@@ -61,13 +61,14 @@ def read_run(path: Path) -> RunFiles:
     result, result_fault = _read_object(path / "result.json")
     log, log_fault = _read_log(path / "log.jsonl")
     search, search_fault = _read_object(path / "search.json") if (path / "search.json").exists() else ({}, "")
-    images = _images(path / "images")
-    compressing = "student" in result or "budget" in config
+    images: dict[str, dict[str, Path]] = {}
+    for file in sorted((path / "images").glob("*.png")):
+        if match := IMAGE.fullmatch(file.name):
+            images.setdefault(match[1], {})[match[2]] = file
     faults = [result_fault, log_fault, config_fault, search_fault]
-    if compressing and not images:
-        faults.append("images/ is not there yet: the images side by side are made when the run ends.")
-    if compressing and not (path / "student.safetensors").exists():
-        faults.append("student.safetensors is not there yet.")
+    if "student" in result or "budget" in config:
+        faults += [] if images else ["images/ is missing: the test images are generated when the run ends."]
+        faults += [] if (path / "student.safetensors").exists() else ["student.safetensors is missing."]
     return RunFiles(
         path=path,
         label=str(result.get("name") or path.resolve().name),
@@ -78,7 +79,7 @@ def read_run(path: Path) -> RunFiles:
         result=result,
         images=images,
         samples=tuple(sorted((path / "samples").glob("*.png"))),
-        missing=tuple(fault for fault in faults if fault),
+        missing=tuple(filter(None, faults)),
     )
 
 
@@ -95,15 +96,15 @@ def number(value: object) -> float | int | None:
 
 
 def real(value: object) -> float | None:
-    """``value`` if it is a number that can be drawn, else None."""
-    one = number(value)
-    return float(one) if one is not None and math.isfinite(one) and abs(one) < LARGEST else None
+    """``value`` as a float if it is a number that a plot can show, else None."""
+    known = number(value)
+    return float(known) if known is not None and math.isfinite(known) and abs(known) < LARGEST else None
 
 
 def _read_object(path: Path) -> tuple[dict[str, Any], str]:
-    """The object in ``path`` and no fault, or an empty one and the fault."""
+    """Object in ``path`` and an empty string, or an empty object and a sentence on the fault."""
     if not path.exists():
-        return {}, f"{path.name} is not there yet: {ABSENT[path.name]}."
+        return {}, f"{path.name} is missing: {ABSENT[path.name]}."
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError):
@@ -112,16 +113,16 @@ def _read_object(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _read_log(path: Path) -> tuple[tuple[dict[str, Any], ...], str]:
-    """The lines that can be read, and a word about those that cannot."""
+    """Readable lines, and a sentence on the others."""
     if not path.exists():
-        return (), f"{path.name} is not there yet: {ABSENT[path.name]}."
+        return (), f"{path.name} is missing: {ABSENT[path.name]}."
     entries, torn, count = _read_lines(path)
     fault = f"{torn} of {count} lines of {path.name} cannot be read and are left out." if torn else ""
     return entries, fault or ("" if entries else f"{path.name} is empty: {ABSENT[path.name]}.")
 
 
 def _read_lines(path: Path) -> tuple[tuple[dict[str, Any], ...], int, int]:
-    """The objects of a file of JSON lines, how many lines cannot be read, and how many there are; nothing of no file."""
+    """Objects in a file of JSON lines, number of unreadable lines, and number of lines; nothing if there is no file."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     entries = tuple(entry for entry in map(_entry, lines) if entry)
     return entries, sum(1 for line in lines if line.strip()) - len(entries), len(lines)
@@ -134,17 +135,8 @@ def _entry(line: str) -> dict[str, Any]:
         return {}
 
 
-def _images(folder: Path) -> dict[str, dict[str, Path]]:
-    """``{"000": {"input": path, "teacher": path, ...}, ...}`` in the order of the numbers."""
-    found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.glob("*.png")):
-        if match := IMAGE.fullmatch(path.name):
-            found.setdefault(match[1], {})[match[2]] = path
-    return found
-
-
-def _with_own_labels(runs: list[RunFiles]) -> list[RunFiles]:
-    """Runs of one name get their directory's name, then a number, so that every label is told from the others."""
+def _with_unique_labels(runs: list[RunFiles]) -> list[RunFiles]:
+    """Runs with the name of the directory in labels that several share, and with a number if that is shared, too."""
     shared = {label for label, count in Counter(run.label for run in runs).items() if count > 1}
     seen: Counter[str] = Counter()
     named = []

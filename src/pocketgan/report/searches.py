@@ -1,37 +1,48 @@
-"""The search of a run as the page shows it: images with their words, and the pruning rate of every layer."""
+"""Search of a run: plots with captions, the pruning rate of every layer, and the candidates that were scored."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pocketgan.report.figures import LARGE, TALL, Mark, Panel, curve_figure, spread_figure
-from pocketgan.report.history import History, histories
-from pocketgan.report.numbers import si
-from pocketgan.report.read import RunFiles, mapping
-from pocketgan.report.tables import COSTS
+from pocketgan.report.curves import History, histories
+from pocketgan.report.figures import (
+    LARGE,
+    TALL,
+    Panel,
+    Point,
+    curve_figure,
+    distribution_figure,
+    pareto_figure,
+)
+from pocketgan.report.numbers import plain, si, tick
+from pocketgan.report.read import RunFiles, mapping, real
+from pocketgan.report.tables import COSTS, Cell, Table, cost_cell
 
 KINDS = {key: title for title, key, _, _ in COSTS}
 SUFFIXES = (".conv", ".pointwise")
 FACTOR = 2.0
-"""Costs that span more than this are drawn on a logarithmic axis."""
+"""Ratio of costs from which on their axis is logarithmic."""
 SMALL = {
-    "boundary": ("Boundary", "The half-width of the band in which a mask is neither open nor closed."),
-    "strength": ("Strength", "How hard channels are pushed to close."),
-    "zeros": ("Zeros", "The part of all scales that is exactly 0."),
-    "largest": ("Largest", "How far the largest network of the space is from what it shall generate, on held-out images."),
-    "smallest": ("Smallest", "The same of the smallest: what serves one may harm the other."),
+    "boundary": ("Boundary", "Half-width of the band in which a mask is neither open nor closed."),
+    "strength": ("Strength", "Weight of the sparsity term, which closes channels."),
+    "zeros": ("Zeros", "Part of all scales that is exactly 0."),
+    "largest": ("Largest", "Distance of the largest network's images from their targets, on held-out inputs."),
+    "smallest": ("Smallest", "Distance of the smallest network's images; training for one size can harm the other."),
 }
-SPREADS = {
-    "masks": ("Masks", "The share of all masks at each value, from 0, closed, to 1, open."),
-    "scales": ("Scales", "The share of all scales at each absolute value; 2 stands for all above."),
+DISTRIBUTIONS = {
+    "masks": ("Masks", "Share of all masks at each value, from 0, closed, to 1, open."),
+    "scales": ("Scales", "Share of all scales at each absolute value; 2 includes all above."),
 }
+BEST = 10
+"""Number of candidates in the table of the best."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """The part of a layer's channels that the search closed."""
+    """Part of a layer's channels that the search closed."""
 
     layer: str
     part: float
@@ -39,7 +50,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class SearchView:
-    """The search of one generator."""
+    """Search of one generator on the page."""
 
     title: str
     large: tuple[Panel, ...]
@@ -47,14 +58,45 @@ class SearchView:
     rates: tuple[Rate, ...]
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """Readable line of ``candidates.jsonl``."""
+
+    configuration: str
+    generation: int
+    macs: float
+    score: float
+    images: float
+    widths: dict[str, Any]
+
+    @property
+    def point(self) -> Point:
+        """Point of the candidate in the plot, colored by generation."""
+        return Point(self.macs, self.score, self.generation)
+
+
+@dataclass(frozen=True)
+class CandidatesView:
+    """Candidates of a run on the page."""
+
+    panel: Panel
+    noise: str
+    """Sentence on the standard errors; empty if they are not known."""
+    best: Table
+
+
 def search_views(run: RunFiles, *, color: int, name: str) -> list[SearchView]:
-    """A view for each generator that was searched, titled where there are several; ``name`` begins the plots' ids."""
+    """View of each generator of the search, with a title if there are several; ``name`` is the prefix of plot ids."""
     found, groups = histories(run.log), mapping(mapping(run.result.get("widths")).get("teacher"))
     return [
         SearchView(
             title=history.generator if len(found) > 1 else "",
             large=tuple(_large(history, color, f"{name}g{i}")),
-            small=tuple(_small(history, color, f"{name}g{i}")),
+            small=tuple(
+                Panel(*words, curve_figure([(series, color)], name=f"{name}g{i}{key}", moment=history.met, ratio=10.0))
+                for key, words in SMALL.items()
+                if (series := history.curves.get(key))
+            ),
             rates=tuple(pruning_rates(history.closed, groups)),
         )
         for i, history in enumerate(found)
@@ -62,7 +104,7 @@ def search_views(run: RunFiles, *, color: int, name: str) -> list[SearchView]:
 
 
 def shared_costs(runs: Sequence[RunFiles], colors: Sequence[int]) -> list[Panel]:
-    """One plot for each generator and count that several runs searched by."""
+    """Plot for each generator and unit of cost that several searches share."""
     groups: dict[tuple[str, str], list[tuple[History, int]]] = {}
     for run, color in zip(runs, colors, strict=True):
         for history in histories(run.log):
@@ -77,11 +119,11 @@ def shared_costs(runs: Sequence[RunFiles], colors: Sequence[int]) -> list[Panel]
 
 
 def pruning_rates(closed: Mapping[str, float], groups: Iterable[str]) -> list[Rate]:
-    """A rate for each layer, from input to output as far as that is known.
+    """Rate of each layer, from input to output as far as that order is known.
 
-    The log has layers as the network lists its parts, which is their order unless a part was listed early (a U-Net's way
-    up): where all layers are named as ``groups`` are, that order counts. A layer is named without the part of it that makes
-    the channels, unless that names another, too.
+    The log has layers in the order of the network's modules, which differs from that of the computation if a module is
+    registered early (decoder of a U-Net): if all layers are named as ``groups`` are, the order of ``groups`` counts. Names
+    lose the suffix of the convolution, unless two layers would have one name.
     """
     short = {layer: _short(layer) for layer in closed}
     count, place = Counter(short.values()), {group: i for i, group in enumerate(groups)}
@@ -97,18 +139,10 @@ def _large(history: History, color: int, name: str) -> list[Panel]:
     panels = []
     if "cost" in history.curves:
         panels.append(Panel(_cost_title(history.kind), _cost_words(history), _cost_svg([(history, color)], f"{name}c")))
-    if spread := history.spread:
-        title, words = SPREADS[spread.of]
-        panels.append(Panel(title, words, spread_figure(spread, color=color, moment=history.met, name=f"{name}d")))
+    if shown := history.distribution:
+        svg = distribution_figure(shown, color=color, moment=history.met, name=f"{name}d")
+        panels.append(Panel(*DISTRIBUTIONS[shown.of], svg))
     return panels
-
-
-def _small(history: History, color: int, name: str) -> list[Panel]:
-    known = [(key, history.curves[key]) for key in SMALL if key in history.curves]
-    return [
-        Panel(*SMALL[key], curve_figure([(series, color)], name=f"{name}{key}", moment=history.met, ratio=10.0))
-        for key, series in known
-    ]
 
 
 def _cost_title(kind: str) -> str:
@@ -117,30 +151,112 @@ def _cost_title(kind: str) -> str:
 
 def _cost_words(history: History) -> str:
     if history.budget is None:
-        return "What the open channels cost."
+        return "Cost of the open channels."
     budget = si(history.budget).replace(" ", "\N{NO-BREAK SPACE}")
-    words = f"What the open channels cost; dashed, the budget of {budget}."
+    words = f"Cost of the open channels; dashed, the budget of {budget}."
     if history.met is None:
         until = history.curves["cost"].steps[-1]
-        return f"{words} Up to step {until} it is not met; what a search leaves above it, one threshold takes at its end."
-    froze = " and the masks froze" if history.spread and history.spread.of == "masks" else ""
-    return f"{words} It was met{froze} by step {history.met}, dotted."
+        return f"{words} Up to step {until} the budget is not met; a threshold at the end of the search enforces it."
+    froze = " and the masks froze" if history.distribution and history.distribution.of == "masks" else ""
+    return f"{words} The budget was met{froze} by step {history.met}, dotted."
 
 
 def _cost_svg(lines: Sequence[tuple[History, int]], name: str) -> str:
-    budgets = dict.fromkeys(history.budget for history, _ in lines if history.budget is not None)
-    met = [history.met for history, _ in lines]
+    marks = []
+    for history, color in lines:
+        if (step := history.met) is not None:
+            cost = history.curves["cost"]
+            marks.append(Point(step, cost.values[cost.steps.index(step)], color))
     return curve_figure(
         [(history.curves["cost"], color) for history, color in lines],
         name=name,
-        levels=list(budgets),
-        marks=[_mark(history, color, step) for (history, color), step in zip(lines, met, strict=True) if step is not None],
-        moment=met[0] if len(met) == 1 else None,
+        levels=list(dict.fromkeys(history.budget for history, _ in lines if history.budget is not None)),
+        marks=marks,
+        moment=lines[0][0].met if len(lines) == 1 else None,
         ratio=FACTOR,
         inches=TALL if len(lines) == 1 else LARGE,
     )
 
 
-def _mark(history: History, color: int, step: int) -> Mark:
-    cost = history.curves["cost"]
-    return Mark(step, cost.values[cost.steps.index(step)], color)
+def scored(run: RunFiles) -> list[Candidate]:
+    """Candidates of a run in the order of the file, without lines that have no cost or no score."""
+    found = []
+    for line in run.candidates:
+        macs, scores = real(mapping(line.get("cost")).get("macs")), line.get("scores")
+        score = real(scores[0]) if isinstance(scores, list) and scores else None
+        if macs is not None and macs > 0 and score is not None:
+            found.append(
+                Candidate(
+                    configuration=str(line.get("configuration", "")),
+                    generation=int(real(line.get("generation")) or 0),
+                    macs=macs,
+                    score=score,
+                    images=real(line.get("images")) or 0,
+                    widths=mapping(line.get("widths")),
+                )
+            )
+    return found
+
+
+def candidates_view(run: RunFiles, *, name: str) -> CandidatesView | None:
+    """Plot of all candidates, with a star on the student's widths, and table of the best; None without candidates."""
+    found = scored(run)
+    if not found:
+        return None
+    most = max(candidate.images for candidate in found)
+    complete = [candidate for candidate in found if candidate.images == most]
+    chosen = selected(found, mapping(mapping(run.result.get("widths")).get("student")))
+    svg = pareto_figure(
+        [candidate.point for candidate in complete],
+        [chosen.point] if chosen else [],
+        pale=[candidate.point for candidate in found if candidate.images < most],
+        cost_text=tick,
+        higher_is_better=False,
+        name=name,
+    )
+    words = (
+        f"{len(found)} candidates scored with the shared weights on held-out images, lower is better; one color for each "
+        "generation, dashed the Pareto front" + ("; the star is the selected candidate." if chosen else ".")
+    )
+    if len(complete) < len(found):
+        words += f" {len(complete)} of them were scored on all {most:g} images, the pale ones on fewer."
+    panel = Panel("Score against exact MACs", words, svg)
+    return CandidatesView(panel, noise_words(run.search), _best(complete, standard_errors(run.search)))
+
+
+def selected(found: Sequence[Candidate], widths: dict[str, Any]) -> Candidate | None:
+    """Candidate with the given widths."""
+    return next((candidate for candidate in found if candidate.widths and candidate.widths == widths), None)
+
+
+def standard_errors(search: Mapping[str, Any]) -> dict[str, float]:
+    """``{configuration: standard error of its score}`` of the best candidates."""
+    listed = search.get("rivals")
+    every = [mapping(one) for one in listed] if isinstance(listed, list) else []
+    errors = {str(one.get("configuration", "")): real(one.get("error")) for one in every}
+    return {configuration: error for configuration, error in errors.items() if error is not None}
+
+
+def noise_words(search: Mapping[str, Any]) -> str:
+    """Sentence on the number of candidates that do not differ significantly from the best; empty if unknown."""
+    errors, images, tied = standard_errors(search), real(search.get("images")), real(search.get("tied"))
+    if len(errors) < 2 or images is None or tied is None:
+        return ""
+    return (
+        f"± is the standard error over the {images:g} held-out images. {tied:g} of the best {len(errors)} lie within two "
+        "standard errors of the best, by the difference to it on the same images."
+    )
+
+
+def _best(found: Sequence[Candidate], errors: Mapping[str, float]) -> Table:
+    """Best candidates by score, then by cost: configuration, score, cost, widths."""
+    ranked = sorted(found, key=lambda candidate: (candidate.score, candidate.macs))[:BEST]
+    groups = list(ranked[0].widths)
+    rows = []
+    for candidate in ranked:
+        error = errors.get(candidate.configuration)
+        score = Cell(plain(candidate.score, 4), candidate.score, "" if error is None else f"± {plain(error, 2)}")
+        widths = (candidate.widths.get(group, "") for group in groups)
+        cells = (Cell(str(width), real(width)) for width in widths)
+        rows.append((Cell(candidate.configuration), score, cost_cell(candidate.macs), *cells))
+    return Table(("configuration", "score", "MACs", *groups), tuple(rows))

@@ -1,19 +1,12 @@
-"""Tables as data: cells with their text and their exact value, for the page, the terminal and markdown alike."""
+"""Tables as data: cells with their text and their exact value, for the page and the terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pocketgan.report.measures import (
-    higher_is_better,
-    latency,
-    metric_name,
-    quality,
-    quality_text,
-    runtime_name,
-    union,
-)
+from pocketgan.report.measures import direction, latency, median, metric_name, quality, quality_text, runtime_name, union
 from pocketgan.report.numbers import NOTHING, change, milliseconds, plain, si
 from pocketgan.report.read import mapping, number
 
@@ -24,10 +17,12 @@ COSTS = (
     ("File size", "bytes", "B", ("smaller", "larger")),
 )
 
+Facts = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, the exact number behind it, a smaller second line, and whether it is the best of its column."""
+    """Cell of a table: text, exact number behind the text, small second line, and True if it is the best of its column."""
 
     text: str
     value: float | int | None = None
@@ -35,84 +30,72 @@ class Cell:
     best: bool = False
 
 
+Row = tuple[Cell, ...]
+
+
 @dataclass(frozen=True)
 class Table:
-    """Column titles and rows of as many cells; the first cell of a row says what the row is about."""
+    """Column titles and rows of as many cells; the first cell of a row is its title."""
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[Row, ...]
 
 
-def to_markdown(table: Table) -> str:
-    """The table in GitHub's markdown: the first column to the left, numbers to the right, the best in bold."""
-    lines = [table.columns, (":--", *("--:" for _ in table.columns[1:]))]
-    lines += [tuple(_bold(cell) for cell in row) for row in table.rows]
-    return "".join(f"| {' | '.join(_escaped(text) for text in line)} |\n" for line in lines)
+def facts_tables(networks: dict[str, Facts]) -> dict[str, Table]:
+    """Costs, latency, quality and IoU of each class of the networks of one run; only measured ones.
 
-
-def _bold(cell: Cell) -> str:
-    return f"**{cell.text}**" if cell.best else cell.text
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
-
-
-def facts_tables(networks: dict[str, dict[str, Any]]) -> dict[str, Table]:
-    """Costs, latency and quality of the networks of one run side by side; only those that were measured.
-
-    A column after the student sets it beside the teacher, where both are there.
+    A column after the student's compares the student with the teacher, if both are there.
     """
-    paired = {"teacher", "student"} <= networks.keys()
+    compared = {"teacher", "student"} <= networks.keys()
+    place = 1 + list(networks).index("student") if compared else len(networks)
     facts = list(networks.values())
     teacher, student = networks.get("teacher", {}), networks.get("student", {})
-    beside = (teacher, student) if paired else None
+
+    def row(title: Cell, cells: Sequence[Cell], comparison: str) -> Row:
+        return (title, *cells[:place], *([Cell(comparison)] if compared else []), *cells[place:])
+
+    def cost_row(title: str, key: str, unit: str, words: tuple[str, str]) -> Row:
+        cells = [cost_cell(number(one.get(key)), unit) for one in facts]
+        return row(Cell(title), cells, change(number(teacher.get(key)), number(student.get(key)), words))
+
+    def latency_row(runtime: str) -> Row:
+        conditions = [_conditions(latency(one, runtime)) for one in facts]
+        different = len(set(filter(None, conditions))) > 1  # then they stand in the cells
+        title = Cell(runtime_name(runtime), detail="" if different else next(filter(None, conditions), ""))
+        cells = [
+            _latency_cell(latency(one, runtime), condition if different else "")
+            for one, condition in zip(facts, conditions, strict=True)
+        ]
+        return row(title, cells, change(median(teacher, runtime), median(student, runtime), ("faster", "slower")))
+
+    def quality_row(metric: str) -> Row:
+        cells = [quality_cell(metric, quality(one, metric)) for one in facts]
+        difference = _difference(metric, quality(teacher, metric), quality(student, metric))
+        return row(Cell(metric_name(metric), detail=direction(metric)), cells, difference)
+
+    def class_row(name: str) -> Row:
+        cells = [quality_cell("miou", _iou(one, name)) for one in facts]
+        return row(Cell(name), cells, _difference("miou", _iou(teacher, name), _iou(student, name)))
+
     groups = {
-        "Costs": [_cost_row(facts, beside, *row) for row in COSTS if any(number(one.get(row[1])) for one in facts)],
-        "Latency": [_latency_row(facts, beside, runtime) for runtime in union(facts, "latency_ms")],
-        "Quality": [_quality_row(facts, beside, metric) for metric in union(facts, "quality")],
-        "IoU of each class": [_class_row(facts, beside, name) for name in union(facts, "classes")],
+        "Costs": [cost_row(*cost) for cost in COSTS if any(number(one.get(cost[1])) for one in facts)],
+        "Latency": [latency_row(runtime) for runtime in union(facts, "latency_ms")],
+        "Quality": [quality_row(metric) for metric in union(facts, "quality")],
+        "IoU of each class": [class_row(name) for name in union(facts, "classes")],
     }
-    place = 1 + list(networks).index("student") + 1 if paired else 0
-    columns = _insert(("", *networks), place, "beside teacher")
-    return {name: Table(columns, tuple(_moved(row, place) for row in rows)) for name, rows in groups.items() if rows}
-
-
-def _insert(columns: tuple[str, ...], place: int, title: str) -> tuple[str, ...]:
-    return (*columns[:place], title, *columns[place:]) if place else columns
-
-
-def _moved(row: tuple[Cell, ...], place: int) -> tuple[Cell, ...]:
-    """The row with its last cell at ``place``; as it is for ``place`` 0."""
-    return (*row[:place], row[-1], *row[place:-1]) if place else row
-
-
-Facts = dict[str, Any]
-
-
-def _cost_row(
-    facts: list[Facts], beside: tuple[Facts, Facts] | None, title: str, key: str, unit: str, words: tuple[str, str]
-) -> tuple[Cell, ...]:
-    cells = [cost_cell(number(one.get(key)), unit) for one in facts]
-    last = [Cell(change(number(beside[0].get(key)), number(beside[1].get(key)), words))] if beside else []
-    return (Cell(title), *cells, *last)
+    names = list(networks)
+    columns = ("", *names[:place], *(["against teacher"] if compared else []), *names[place:])
+    return {name: Table(columns, tuple(rows)) for name, rows in groups.items() if rows}
 
 
 def cost_cell(value: float | None, unit: str = "") -> Cell:
-    """A count with its unit, or a dash."""
+    """Count with its unit, or a dash."""
     return Cell(NOTHING) if value is None else Cell(si(value, unit), value)
 
 
-def _latency_row(facts: list[Facts], beside: tuple[Facts, Facts] | None, runtime: str) -> tuple[Cell, ...]:
-    measured = [latency(one, runtime) for one in facts]
-    conditions = list(dict.fromkeys(_conditions(one) for one in measured if one))
-    # One condition for all stands once, beside the runtime; differing ones stand in their cells.
-    own = len(conditions) > 1
-    title = Cell(runtime_name(runtime), detail="" if own else "".join(conditions))
-    cells = [_latency_cell(one, _conditions(one) if own else "") for one in measured]
-    medians = [number(latency(one, runtime).get("median")) for one in beside or ()]
-    last = [Cell(change(medians[0], medians[1], ("faster", "slower")))] if beside else []
-    return (title, *cells, *last)
+def quality_cell(metric: str, value: float | None) -> Cell:
+    """Value of a metric with its unit, or a dash."""
+    return Cell(NOTHING) if value is None else Cell(quality_text(metric, value), value)
 
 
 def _conditions(measured: Facts) -> str:
@@ -122,37 +105,16 @@ def _conditions(measured: Facts) -> str:
 
 
 def _latency_cell(measured: Facts, conditions: str) -> Cell:
-    median, low, high = (number(measured.get(key)) for key in ("median", "p10", "p90"))
-    if median is None:
+    middle, low, high = (number(measured.get(key)) for key in ("median", "p10", "p90"))
+    if middle is None:
         return Cell(NOTHING)
     spread = f"{plain(low, 3)} to {plain(high, 3)}" if low is not None and high is not None else ""
-    return Cell(milliseconds(median), median, "; ".join(part for part in (spread, conditions) if part))
+    return Cell(milliseconds(middle), middle, "; ".join(part for part in (spread, conditions) if part))
 
 
-def _quality_row(facts: list[Facts], beside: tuple[Facts, Facts] | None, metric: str) -> tuple[Cell, ...]:
-    title = Cell(metric_name(metric), detail=direction(metric))
-    cells = [quality_cell(metric, quality(one, metric)) for one in facts]
-    last = [Cell(_difference(metric, *(quality(one, metric) for one in beside)))] if beside else []
-    return (title, *cells, *last)
-
-
-def _class_row(facts: list[Facts], beside: tuple[Facts, Facts] | None, name: str) -> tuple[Cell, ...]:
-    """Intersection over union, 0 to 1; a class that occurs nowhere has a dash."""
-    values = [number(mapping(one.get("classes")).get(name)) for one in facts]
-    last = []
-    if beside is not None:
-        last = [Cell(_difference("miou", *(number(mapping(one.get("classes")).get(name)) for one in beside)))]
-    return (Cell(name), *(quality_cell("miou", value) for value in values), *last)
-
-
-def quality_cell(metric: str, value: float | None) -> Cell:
-    """A metric's value with its unit, or a dash."""
-    return Cell(NOTHING) if value is None else Cell(quality_text(metric, value), value)
-
-
-def direction(metric: str) -> str:
-    """Which way a metric is better, in words; empty where that is not known."""
-    return {True: "higher is better", False: "lower is better", None: ""}[higher_is_better(metric)]
+def _iou(facts: Facts, name: str) -> float | None:
+    """Intersection over union of a class, 0 to 1; None if the class occurs nowhere."""
+    return number(mapping(facts.get("classes")).get(name))
 
 
 def _difference(metric: str, teacher: float | None, student: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What the page shows of each run, and of all of them, as plain data for the template."""
+"""Content of the page for one run and for several, as plain data for the templates."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from pocketgan.report.candidates import CandidatesView, candidates_view
-from pocketgan.report.comparison import asked, measured, small, teacher_of
+from pocketgan.report.comparison import budget_text, measured, student_of, teacher_of
 from pocketgan.report.curves import Series, curves
-from pocketgan.report.figures import Panel, Point, curve_figure, pareto_figure
-from pocketgan.report.gallery import Gallery, samples
+from pocketgan.report.figures import COLORS, Panel, Point, curve_figure, pareto_figure
+from pocketgan.report.gallery import samples
 from pocketgan.report.measures import (
     by_preference,
+    direction,
     finite,
     higher_is_better,
     median,
@@ -25,16 +25,15 @@ from pocketgan.report.measures import (
 )
 from pocketgan.report.numbers import duration, milliseconds, pixels, plain, si, tick
 from pocketgan.report.read import RunFiles, mapping, number
-from pocketgan.report.searches import SearchView, search_views
-from pocketgan.report.svg import COLORS
-from pocketgan.report.tables import Table, direction, facts_tables
+from pocketgan.report.searches import candidates_view, search_views
+from pocketgan.report.tables import Facts, facts_tables
 
 MOST_METRICS = 3
 
 
 @dataclass(frozen=True)
 class Bar:
-    """The width of one group before and after, and both as percentages of the widest group."""
+    """Width of one group before and after, and both as percentages of the widest group."""
 
     group: str
     before: int | float
@@ -43,54 +42,33 @@ class Bar:
     filled: float
 
 
-@dataclass(frozen=True)
-class RunView:
-    """One run as the page shows it."""
-
-    label: str
-    facts: str
-    missing: tuple[str, ...]
-    notes: tuple[str, ...]
-    size: str
-    tables: dict[str, Table]
-    bars: tuple[Bar, ...]
-    searches: tuple[SearchView, ...]
-    candidates: CandidatesView | None
-    budget: tuple[tuple[str, str], ...]
-    exports: dict[str, tuple[tuple[str, str], ...]]
-    samples: Gallery
-    config: tuple[tuple[str, str], ...]
-    command: str
-    footer: tuple[tuple[str, str], ...]
-
-
-def run_view(run: RunFiles, *, sample_bytes: int, color: int, name: str) -> RunView:
-    """Everything about one run but its images and curves, which runs may share. ``name`` begins the ids of its plots."""
+def run_view(run: RunFiles, *, sample_bytes: int, color: int, name: str) -> dict[str, Any]:
+    """Content of one run, except images and curves, which runs may share; ``name`` is the prefix of plot ids."""
     result, found = run.result, networks(run.result)
     shown = samples(run, most_bytes=sample_bytes)
     size = next((one["size"] for one in found.values() if "size" in one), None)
     notes = result.get("notes")
-    return RunView(
-        label=run.label,
-        facts=" · ".join(_said(result)),
-        missing=(*run.missing, *(f"{name} is broken, it may be half-written." for name in shown.broken)),
-        notes=tuple(map(str, notes if isinstance(notes, list) else [notes] if notes else [])),
-        size="" if size is None else pixels(size),
-        tables=facts_tables(found),
-        bars=tuple(width_bars(mapping(result.get("widths")))),
-        searches=tuple(search_views(run, color=color, name=name)),
-        candidates=candidates_view(run, name=f"{name}k"),
-        budget=tuple(_budget(mapping(result.get("budget")))),
-        exports={name: tuple(_leaves(facts)) for name, facts in mapping(result.get("export")).items()},
-        samples=shown,
-        config=tuple(_leaves(run.config)),
-        command=str(result.get("command") or run.config.get("command") or ""),
-        footer=tuple(_footer(result)),
-    )
+    return {
+        "label": run.label,
+        "settings": " · ".join(_settings(result)),
+        "missing": [*run.missing, *(f"{file} is broken, it may be half-written." for file in shown.broken)],
+        "notes": [str(note) for note in (notes if isinstance(notes, list) else [notes] if notes else [])],
+        "size": "" if size is None else pixels(size),
+        "tables": facts_tables(found),
+        "bars": width_bars(mapping(result.get("widths"))),
+        "searches": search_views(run, color=color, name=name),
+        "candidates": candidates_view(run, name=f"{name}k"),
+        "budget": _budget(mapping(result.get("budget"))),
+        "exports": {name: _leaves(facts) for name, facts in mapping(result.get("export")).items()},
+        "samples": shown,
+        "config": _leaves(run.config),
+        "command": str(result.get("command") or run.config.get("command") or ""),
+        "footer": _footer(result),
+    }
 
 
 def width_bars(widths: dict[str, Any]) -> list[Bar]:
-    """A bar for each group of the teacher, in its order. A group that the student lost altogether has width 0."""
+    """Bar for each group of the teacher, in its order; a group that the student does not have has width 0."""
     before, after = mapping(widths.get("teacher")), mapping(widths.get("student"))
     pairs = [(group, number(value), number(after.get(group, 0))) for group, value in before.items()]
     known = [(group, wide, slim) for group, wide, slim in pairs if wide is not None and slim is not None]
@@ -99,7 +77,7 @@ def width_bars(widths: dict[str, Any]) -> list[Bar]:
 
 
 def curve_panels(runs: Sequence[RunFiles], colors: Sequence[int]) -> dict[str, list[Panel]]:
-    """A panel for each stage and name, with a line for each run."""
+    """Panel for each stage and name, with a line for each run."""
     lines: dict[str, dict[str, list[tuple[Series, int]]]] = {}
     for run, color in zip(runs, colors, strict=True):
         for stage, names in curves(run.log).items():
@@ -112,8 +90,8 @@ def curve_panels(runs: Sequence[RunFiles], colors: Sequence[int]) -> dict[str, l
 
 
 def pareto_panels(runs: Sequence[RunFiles], colors: Sequence[int]) -> list[Panel]:
-    """Quality against exact MACs, and against latency where it was measured, for the best known metrics."""
-    done = [(run, color) for run, color in zip(runs, colors, strict=True) if small(run)]
+    """Quality against exact MACs, and against latency if measured, for the first metrics by preference."""
+    done = [(run, color) for run, color in zip(runs, colors, strict=True) if student_of(run)]
     runtimes, metrics = measured([run for run, _ in done])
     runtime = "onnxruntime" if "onnxruntime" in runtimes else next(iter(runtimes), None)
     panels = []
@@ -124,17 +102,17 @@ def pareto_panels(runs: Sequence[RunFiles], colors: Sequence[int]) -> list[Panel
 
 
 def _pareto_panel(done: list[tuple[RunFiles, int]], metric: str, runtime: str | None, name: str) -> list[Panel]:
-    """No panel where fewer than two runs have both figures."""
+    """Panel of quality against MACs or, with ``runtime``, latency; none if fewer than two runs have both figures."""
 
-    def points(facts: list[tuple[dict[str, Any], int]]) -> list[Point]:
-        pairs = [(_cost(one, runtime), quality(one, metric), color) for one, color in facts]
+    def points(facts: list[tuple[Facts, int]]) -> list[Point]:
+        pairs = [(median(f, runtime) if runtime else number(f.get("macs")), quality(f, metric), c) for f, c in facts]
         return [Point(c, v, color) for c, v, color in pairs if c and v is not None and finite(c) and finite(v)]
 
-    students = points([(small(run), color) for run, color in done])
+    students = points([(student_of(run), color) for run, color in done])
     if len(students) < 2:
         return []
-    # One star for one teacher: where many runs share it, its first measurement stands for all.
-    teachers = {(p.value, None if runtime else p.cost): p for p in reversed(points([(teacher_of(r), c) for r, c in done]))}
+    # One star for a teacher that several runs share, at its first measurement.
+    teachers = {(p.y, None if runtime else p.x): p for p in reversed(points([(teacher_of(r), c) for r, c in done]))}
     svg = pareto_figure(
         students,
         list(teachers.values()),
@@ -146,12 +124,8 @@ def _pareto_panel(done: list[tuple[RunFiles, int]], metric: str, runtime: str | 
     return [Panel(f"{metric_name(metric)} against {against}", f"{direction(metric)}; up and to the left is best", svg)]
 
 
-def _cost(facts: dict[str, Any], runtime: str | None) -> float | None:
-    return median(facts, runtime) if runtime else number(facts.get("macs"))
-
-
 def run_colors(runs: Sequence[RunFiles]) -> tuple[list[int], list[tuple[str, int]]]:
-    """A color for each run and their legend: by run while colors last, else by method."""
+    """Color of each run, and the legend: by run if there are enough colors, else by method."""
     names = [run.label for run in runs]
     if len(runs) > COLORS:
         names = [str(run.result.get("method", run.label)) for run in runs]
@@ -160,17 +134,17 @@ def run_colors(runs: Sequence[RunFiles]) -> tuple[list[int], list[tuple[str, int
     return [colors[name] for name in names], list(colors.items())
 
 
-def _said(result: dict[str, Any]) -> list[str]:
+def _settings(result: dict[str, Any]) -> list[str]:
     words = [str(result["method"])] if "method" in result else []
     words += [f"objective {result['objective']}"] if result.get("objective") else []
-    words += [f"budget {asked(result)}"] if "budget" in result else []
+    words += [f"budget {budget_text(result)}"] if "budget" in result else []
     return words + ([f"seed {result['seed']}"] if "seed" in result else [])
 
 
 def _budget(budget: dict[str, Any]) -> list[tuple[str, str]]:
     kind = str(budget.get("kind", ""))
     text = milliseconds if kind in {"ms", "latency", "milliseconds"} else si
-    rows = [("asked", str(budget["asked"]))] if "asked" in budget else []
+    rows = [("budget", str(budget["asked"]))] if "asked" in budget else []
     rows += [("counted in", kind)] if kind else []
     numbers = [(key, number(budget.get(key))) for key in ("limit", "reached", "floor")]
     rows += [(key, text(value)) for key, value in numbers if value is not None]

@@ -1,5 +1,5 @@
-"""Search over the widths of a once-for-all network: spaces, strategies, many workers, fewer images.
+"""Search over the widths of a once-for-all network, by any number of workers.
 
-`space` says which widths there are, `evolution` and `strategies` which to try next, `study` runs a search in as many
-processes as are started, `fitness` how good they are, `halving` who is scored on more images than the others.
+`space` defines the configurations, `strategies` proposes them, `fitness` scores them, `halving` decides which candidates are
+scored on more images, and `study` runs the search.
 """

@@ -1,27 +1,26 @@
-"""Search spaces: one number drives one or several named widths; all else is arithmetic on those numbers.
+"""Search spaces: a gene drives one or several named widths; all else is arithmetic on genes.
 
-A configuration is a tuple of numbers, one a gene, written ``32_32_48_32_48_48_16_16`` as GAN Compression does.
+A configuration is a tuple of values, one per gene, written ``32_32_48_32_48_48_16_16`` as in GAN Compression.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from pocketgan.metrics.cost import Cost, CostModel
 from pocketgan.pruning.budget import Budget, check_floor
-from pocketgan.utils.errors import unknown
+from pocketgan.utils.registry import unknown
 
 Configuration = tuple[int, ...]
 Table = npt.NDArray[np.int64]
-"""N x genes: one configuration a row."""
+"""N x genes: one configuration per row."""
 
 CHUNK = 1 << 18
 """Configurations that are enumerated at a time: some 30 MiB of widths."""
@@ -29,17 +28,17 @@ CHUNK = 1 << 18
 
 @dataclass(frozen=True)
 class Gene:
-    """One number of a configuration: every group of ``groups`` becomes ``times`` that number wide.
+    """Variable of a configuration: every group of ``groups`` is ``times`` its value wide.
 
-    Raises ``ValueError`` for a gene without groups or choices, and for another count of ``times`` than of groups.
+    Raises ``ValueError`` for a gene without groups or choices, and for another number of ``times`` than of groups.
     """
 
     name: str
     groups: tuple[str, ...]
     choices: tuple[int, ...]
-    """Largest first, as published: the weights of a first generation run along this order."""
+    """Largest first, as published: the weights of a first generation follow this order."""
     times: int | tuple[int, ...] = 1
-    """Of all groups alike, or of each."""
+    """Factor of all groups, or of each."""
 
     def __post_init__(self) -> None:
         if not self.groups or not self.choices:
@@ -47,157 +46,147 @@ class Gene:
         if isinstance(self.times, tuple):
             if len(self.times) != len(self.groups):
                 raise ValueError(f"gene '{self.name}' has times={self.times} for {len(self.groups)} groups: give one for each")
-            if len(set(self.times)) == 1:  # one gene, however it was written
+            if len(set(self.times)) == 1:  # one form of equal genes
                 object.__setattr__(self, "times", self.times[0])
         object.__setattr__(self, "choices", tuple(sorted(set(map(int, self.choices)), reverse=True)))
 
+    @classmethod
+    def of(cls, name: str, factors: Mapping[str, int], choices: Iterable[int]) -> Gene:
+        """Gene with these factors, ``{group: factor}``."""
+        return cls(name, tuple(factors), tuple(choices), tuple(factors.values()))
+
     @property
     def factors(self) -> dict[str, int]:
-        """``{group: how many times the number it is wide}``."""
+        """``{group: factor}`` of the gene's groups."""
         times = self.times if isinstance(self.times, tuple) else (self.times,) * len(self.groups)
         return dict(zip(self.groups, times, strict=True))
 
-    def read(self, widths: Mapping[str, int]) -> int:
-        """The number that gives these widths. Raises ``ValueError`` if no one number does."""
-        found = {divmod(widths[group], times) for group, times in self.factors.items()}
-        number, rest = found.pop()
-        if found or rest:
-            shown = ", ".join(f"{group}={widths[group]}" for group in self.groups)
+    def value_of(self, widths: Mapping[str, int]) -> int:
+        """Value that gives these widths. Raises ``ValueError`` if there is none."""
+        values = {divmod(widths[group], times) for group, times in self.factors.items()}
+        value, rest = values.pop()
+        if values or rest:
+            text = ", ".join(f"{group}={widths[group]}" for group in self.groups)
             times = f"all {self.times}" if isinstance(self.times, int) else ", ".join(map(str, self.times))
-            raise ValueError(f"no one number '{self.name}' gives {shown}: it makes them {times} x itself")
-        return number
+            raise ValueError(f"no value of gene '{self.name}' gives {text}: they are {times} x the value")
+        return value
 
 
 @dataclass(frozen=True)
 class Space:
     """All configurations of some genes of a network.
 
-    Raises ``ValueError`` for a group that the network lacks or two genes drive, and for a choice it has no room for.
+    Raises ``ValueError`` for a group that the network lacks or two genes drive, and for a choice outside the widths allowed.
     """
 
     genes: tuple[Gene, ...]
-    whole: Mapping[str, int] = field(hash=False)
-    """The widths of the whole network; groups that no gene drives keep theirs."""
+    full: Mapping[str, int] = field(hash=False)
+    """Widths of the full network; groups without a gene keep theirs."""
     optional: frozenset[str] = frozenset()
-    """The groups that may be 0 wide, because a branch goes with them."""
+    """Groups that may be 0 wide, because a branch is removed with them."""
 
     def __post_init__(self) -> None:
         driven = Counter(group for gene in self.genes for group in gene.groups)
         for group, times in driven.items():
-            if group not in self.whole:
-                raise unknown("group", group, self.whole)
+            if group not in self.full:
+                raise unknown("group", group, self.full)
             if times > 1:
-                raise ValueError(f"group '{group}' is driven by {times} genes: one number decides its width")
+                raise ValueError(f"group '{group}' is driven by {times} genes: one gene decides its width")
         for gene in self.genes:
             for group, times in gene.factors.items():
                 self._check(gene, group, times)
 
     def _check(self, gene: Gene, group: str, times: int) -> None:
         most, least = gene.choices[0] * times, gene.choices[-1] * times
-        if most > self.whole[group]:
+        if most > self.full[group]:
             raise ValueError(
-                f"{gene.name}={gene.choices[0]} makes group '{group}' {most} wide, the network has {self.whole[group]}: "
-                f"choices up to {self.whole[group] // times} fit"
+                f"{gene.name}={gene.choices[0]} makes group '{group}' {most} wide, the network has {self.full[group]}: "
+                f"choices up to {self.full[group] // times} fit"
             )
         if least < (0 if group in self.optional else 1):
             raise ValueError(f"{gene.name}={gene.choices[-1]}: group '{group}' may not be that narrow; the least is 1")
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The genes' names, in the order of the numbers of a configuration."""
+        """Names of the genes, in the order of a configuration."""
         return tuple(gene.name for gene in self.genes)
 
     @property
     def size(self) -> int:
-        """How many configurations there are."""
-        return prod(len(gene.choices) for gene in self.genes)
+        """Number of configurations."""
+        return math.prod(len(gene.choices) for gene in self.genes)
 
     @property
     def largest(self) -> Configuration:
-        """Every number at its largest."""
+        """Every gene at its largest choice."""
         return tuple(gene.choices[0] for gene in self.genes)
 
     @property
     def smallest(self) -> Configuration:
-        """Every number at its least."""
+        """Every gene at its smallest choice."""
         return tuple(gene.choices[-1] for gene in self.genes)
 
     def check(self, configuration: Configuration) -> Configuration:
-        """The configuration itself. Raises ``ValueError`` for a wrong count of numbers or one that is no choice."""
+        """Return the configuration. Raises ``ValueError`` for a wrong number of values or one that is no choice."""
         if len(configuration) != len(self.genes):
-            raise ValueError(f"{format_widths(configuration)} has {len(configuration)} numbers, the space has {self._form}")
-        for gene, number in zip(self.genes, configuration, strict=True):
-            if number not in gene.choices:
-                raise ValueError(f"{gene.name}={number} is not in the space; choices: {', '.join(map(str, gene.choices))}")
+            form = f"{len(self.genes)}: {'_'.join(self.names)}"
+            raise ValueError(f"{format_widths(configuration)} has {len(configuration)} values, the space has {form}")
+        for gene, value in zip(self.genes, configuration, strict=True):
+            if value not in gene.choices:
+                raise ValueError(f"{gene.name}={value} is not in the space; choices: {', '.join(map(str, gene.choices))}")
         return configuration
 
-    @property
-    def _form(self) -> str:
-        return f"{len(self.genes)}: {'_'.join(self.names)}"
-
     def parse(self, text: str) -> Configuration:
-        """The configuration that `format` wrote. Raises ``ValueError`` if it is not one of this space."""
+        """Inverse of `format`. Raises ``ValueError`` if the text is no configuration of this space."""
         return self.check(parse_widths(text))
 
     def format(self, configuration: Configuration) -> str:
-        """The configuration as published: ``32_32_48_32_48_48_16_16``."""
+        """Configuration as published: ``32_32_48_32_48_48_16_16``."""
         return format_widths(self.check(configuration))
 
     def widths(self, configuration: Configuration) -> dict[str, int]:
         """``{group: width}`` of every group of the network."""
-        widths = dict(self.whole)
-        for gene, number in zip(self.genes, configuration, strict=True):
-            widths |= {group: times * int(number) for group, times in gene.factors.items()}
+        widths = dict(self.full)
+        for gene, value in zip(self.genes, configuration, strict=True):
+            widths |= {group: times * int(value) for group, times in gene.factors.items()}
         return widths
 
     def configuration(self, widths: Mapping[str, int]) -> Configuration:
-        """The inverse of `widths`. Raises ``ValueError`` for widths that the space does not hold."""
-        return self.check(tuple(gene.read(widths) for gene in self.genes))
-
-    def at(self, index: int) -> Configuration:
-        """The configuration number ``index`` of the enumeration, which begins with the largest."""
-        return tuple(map(int, self.rows(np.array([index]))[0]))
-
-    def index(self, configuration: Configuration) -> int:
-        """The inverse of `at`."""
-        index = 0
-        for gene, number in zip(self.genes, self.check(configuration), strict=True):
-            index = index * len(gene.choices) + gene.choices.index(number)
-        return index
+        """Inverse of `widths`. Raises ``ValueError`` for widths outside the space."""
+        return self.check(tuple(gene.value_of(widths) for gene in self.genes))
 
     def rows(self, indices: npt.NDArray[np.int64]) -> Table:
-        """Many configurations of the enumeration at once. Raises ``ValueError`` for an index outside it."""
-        digits = np.unravel_index(indices, tuple(len(gene.choices) for gene in self.genes))
-        return self._numbers(digits)
+        """Configurations by index of the enumeration, which begins with the largest. ``ValueError`` for an index outside."""
+        return self._values(np.unravel_index(indices, tuple(len(gene.choices) for gene in self.genes)))
 
     def sample(self, rng: np.random.Generator, count: int) -> Table:
-        """Uniform configurations, every gene on its own."""
-        return self._numbers(tuple(rng.integers(len(gene.choices), size=count) for gene in self.genes))
+        """Uniform configurations, every gene independently."""
+        return self._values(tuple(rng.integers(len(gene.choices), size=count) for gene in self.genes))
 
     def weighted(self, rng: np.random.Generator, count: int, weights: Mapping[str, npt.NDArray[np.float64]]) -> Table:
         """Configurations whose choices have the probabilities ``weights[gene]``, largest choice first."""
         names = self.names
-        return self._numbers(tuple(rng.choice(len(weights[n]), size=count, p=weights[n]) for n in names))
+        return self._values(tuple(rng.choice(len(weights[n]), size=count, p=weights[n]) for n in names))
 
-    def _numbers(self, digits: tuple[npt.NDArray[np.int64], ...]) -> Table:
+    def _values(self, digits: tuple[npt.NDArray[np.int64], ...]) -> Table:
         columns = [np.array(gene.choices, np.int64)[digit] for gene, digit in zip(self.genes, digits, strict=True)]
         return np.stack(columns, axis=-1)
 
     def costs(self, table: Table, cost: CostModel) -> npt.NDArray[np.int64]:
-        """N x 3: parameters, exact MACs and paper MACs of many configurations; nothing is built."""
+        """N x 3: parameters, exact MACs and paper MACs of the configurations, without building networks."""
         order = {group: column for column, group in enumerate(cost.widths)}
-        widths = np.tile(np.array([self.whole[group] for group in order], np.int64), (len(table), 1))
-        for gene, numbers in zip(self.genes, table.T, strict=True):
-            widths[:, [order[group] for group in gene.groups]] = np.array([*gene.factors.values()]) * numbers[:, None]
+        widths = np.tile(np.array([self.full[group] for group in order], np.int64), (len(table), 1))
+        for gene, values in zip(self.genes, table.T, strict=True):
+            widths[:, [order[group] for group in gene.groups]] = np.array([*gene.factors.values()]) * values[:, None]
         return cost.many(widths)
 
 
 @dataclass(frozen=True)
 class BudgetedSpace:
-    """The part of a space that a budget allows.
+    """Part of a space within a budget.
 
-    Raises ``ValueError`` that names the floor where that is nothing, and for a small space that has nothing between ``use``
-    of the budget and the whole of it.
+    Raises ``ValueError`` that names the floor if it is empty, and for a small space without a configuration between ``use``
+    of the budget and the budget.
     """
 
     space: Space
@@ -205,7 +194,7 @@ class BudgetedSpace:
     budget: Budget | None = None
     """None allows everything."""
     use: float = 0.0
-    """The least part of the budget that a configuration uses, at most as much as the largest of the space does."""
+    """Smallest part of the budget that a configuration uses, at most as much as the largest configuration does."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.use <= 1:
@@ -217,14 +206,14 @@ class BudgetedSpace:
 
     @cached_property
     def least(self) -> int:
-        """What a configuration costs at least, in the count that the budget bounds."""
+        """Smallest allowed cost, in the count that the budget bounds."""
         if self.budget is None:
             return 0
         most = self.budget.of(self.cost(self.space.widths(self.space.largest)))
         return min(most, math.ceil(self.use * self.budget.limit))
 
     def allows(self, table: Table) -> npt.NDArray[np.bool_]:
-        """Which of the configurations are within the budget."""
+        """True for each configuration within the budget."""
         if self.budget is None:
             return np.ones(len(table), bool)
         costs = self.space.costs(table, self.cost)[:, self.column]
@@ -232,21 +221,18 @@ class BudgetedSpace:
 
     @property
     def column(self) -> int:
-        """Which of the three counts the budget bounds; exact MACs without one."""
+        """Index of the count that the budget bounds; exact MACs without a budget."""
         return Cost._fields.index(self.budget.kind if self.budget else "macs")
 
     @cached_property
     def indices(self) -> npt.NDArray[np.int64]:
-        """The indices of everything allowed, in the order of the enumeration: 5.8 million are a second's work."""
-        found = []
-        for start in range(0, self.space.size, CHUNK):
-            chunk = np.arange(start, min(start + CHUNK, self.space.size))
-            found.append(chunk[self.allows(self.space.rows(chunk))])
-        return np.concatenate(found)
+        """Indices of all allowed configurations, in the order of the enumeration: 5.8 million take a second."""
+        chunks = (np.arange(k, min(k + CHUNK, self.space.size)) for k in range(0, self.space.size, CHUNK))
+        return np.concatenate([chunk[self.allows(self.space.rows(chunk))] for chunk in chunks])
 
 
 def parse_widths(text: str) -> Configuration:
-    """``32_48_16`` as a tuple. Raises ``ValueError`` for anything but integers joined by ``_``."""
+    """Parse ``32_48_16``. Raises ``ValueError`` for anything but integers joined by ``_``."""
     parts = text.strip().split("_")
     if not all(part.isdecimal() for part in parts):
         raise ValueError(f"configuration '{text}' is not understood; write integers joined by _, like 32_32_48_32_48_48_16_16")
@@ -254,5 +240,5 @@ def parse_widths(text: str) -> Configuration:
 
 
 def format_widths(configuration: Configuration) -> str:
-    """The tuple as ``32_48_16``."""
+    """Format as ``32_48_16``."""
     return "_".join(map(str, configuration))

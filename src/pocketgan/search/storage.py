@@ -1,4 +1,4 @@
-"""Where a search is kept: Optuna's storages, with a journal that survives the death of who writes it."""
+"""Storages of a search: Optuna's, with a journal that survives the death of a writer."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from optuna.storages import BaseStorage, GrpcStorageProxy, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 
 PATIENCE = 10
-"""Seconds that a server may take to answer at first."""
+"""Seconds to wait for the first answer of a server."""
 
-Place = str | Path | BaseStorage
-"""A journal file; ``grpc://host:port``; a database's URL (``sqlite:///search.db``, ``mysql://...``); a storage."""
+StorageLocation = str | Path | BaseStorage
+"""Journal file; ``grpc://host:port``; URL of a database (``sqlite:///search.db``, ``mysql://...``); storage object."""
 
 
-def open_storage(place: Place) -> BaseStorage:
-    """The storage at that place; a journal file is made where there is none.
+def open_storage(location: StorageLocation) -> BaseStorage:
+    """Open the storage; a journal file is created where there is none.
 
     Raises ``ValueError`` for a file that is no journal, and for a server or database that does not answer.
     """
-    if isinstance(place, BaseStorage):
-        return place
-    text = str(place)
+    if isinstance(location, BaseStorage):
+        return location
+    text = str(location)
     try:
         if text.startswith("grpc://"):
-            return _proxy(text.removeprefix("grpc://"))
+            return _open_proxy(text.removeprefix("grpc://"))
         if "://" in text:
             return get_storage(text)
     except Exception as error:  # every database driver has errors of its own
@@ -42,11 +42,17 @@ def open_storage(place: Place) -> BaseStorage:
             "pocketgan[cluster]), or a database's URL such as sqlite:///search.db or mysql://user@host/name, whose driver is "
             "installed"
         ) from error
-    return _journal(Path(text))
+    path = Path(text)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size:
+        with open(path, "rb") as file:
+            if not file.readline().startswith(b'{"op_code"'):
+                raise ValueError(f"{path} is no journal of a search: name another file")
+    return JournalStorage(Journal(text, KernelLock(text) if sys.platform != "win32" else None))
 
 
-def _proxy(address: str) -> BaseStorage:
-    """Optuna's server there, once it answers. Raises `TimeoutError` if it does not."""
+def _open_proxy(address: str) -> BaseStorage:
+    """Client of the Optuna server at the address, once it answers. Raises `TimeoutError` if it does not."""
     host, _, port = address.partition(":")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -58,20 +64,10 @@ def _proxy(address: str) -> BaseStorage:
     return proxy
 
 
-def _journal(path: Path) -> BaseStorage:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size:
-        with open(path, "rb") as file:
-            if not file.readline().startswith(b'{"op_code"'):
-                raise ValueError(f"{path} is no journal of a search: name another file")
-    return JournalStorage(Journal(str(path), KernelLock(str(path)) if sys.platform != "win32" else None))
-
-
 class Journal(JournalFileBackend):
-    """The library's journal file, with an error that names the file when the disk refuses."""
+    """Optuna's journal file, with an error that names the file if the disk refuses."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write, to the disk and not only to its cache."""
         try:
             super().append_logs(logs)
         except OSError as error:
@@ -81,30 +77,28 @@ class Journal(JournalFileBackend):
 
 
 class KernelLock(JournalFileOpenLock):
-    """A lock on the journal itself that the kernel frees when its holder dies.
+    """Lock on the journal file itself, freed by the kernel when its holder dies.
 
-    The library's locks are files: a worker killed while it writes leaves one behind, and all others wait half a minute for
-    it. The line that such a worker may have left unfinished is cut off by the next to write; nobody was told of it.
+    Optuna's locks are files: a worker killed while it writes leaves one behind, and all others wait half a minute for it. An
+    unfinished line of such a worker is cut off by the next writer; no reader has used it.
     """
 
     def __init__(self, filepath: str):
         super().__init__(filepath)
         self._path = filepath
-        self._held: BinaryIO | None = None
+        self._file: BinaryIO | None = None
 
     def acquire(self) -> bool:
-        """Wait for the lock."""
         import fcntl
 
-        self._held = open(self._path, "rb+")  # noqa: SIM115 (closed by release)
-        fcntl.flock(self._held, fcntl.LOCK_EX)
-        _cut_unfinished_line(self._held)
+        self._file = open(self._path, "rb+")  # noqa: SIM115 (closed by release)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        _cut_unfinished_line(self._file)
         return True
 
     def release(self) -> None:
-        """Free it."""
-        assert self._held is not None
-        self._held.close()
+        assert self._file is not None
+        self._file.close()
 
 
 def _cut_unfinished_line(file: BinaryIO) -> None:
@@ -119,7 +113,7 @@ def _cut_unfinished_line(file: BinaryIO) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without Optuna's news of every study that is made."""
+    """Silence Optuna's message for every new study."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

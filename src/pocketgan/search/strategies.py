@@ -1,4 +1,4 @@
-"""The other strategies: everything in order, at random, and NSGA-II for several scores."""
+"""Search strategies: the published evolution (GAN Compression), brute force, random draws, and NSGA-II for several scores."""
 
 from __future__ import annotations
 
@@ -11,139 +11,219 @@ import numpy as np
 import numpy.typing as npt
 from optuna.distributions import BaseDistribution
 from optuna.samplers import NSGAIISampler
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
-from pocketgan.core.registry import Registry
-from pocketgan.search.evolution import Evolution
-from pocketgan.search.proposals import ByTrialNumber, Proposer, Strategy, distributions, uniform
-from pocketgan.search.space import BudgetedSpace, Table
+from pocketgan.search.samplers import BATCHES, ConfigurationSampler, GenerationalSampler, Strategy, distributions, uniform
+from pocketgan.search.space import CHUNK, BudgetedSpace, Space, Table
+from pocketgan.utils.registry import Registry
+
+STRATEGIES: Registry[type[Strategy]] = Registry("search strategy")
+
+Weighting = Literal["arithmetic", "geometric"]
 
 
+@STRATEGIES.register("evolution")
 @dataclass(frozen=True)
-class BruteForce:
-    """Everything that the budget allows, one after the other: the costliest first, or as enumerated.
+class Evolution(Strategy):
+    """Published evolution (``evolution_search.py``) with its published constants.
 
-    Our own enumeration: the library's sampler walks all trials of the study for each next one.
+    The first generation is drawn at random; in the following ones a part mutates random parents, the rest crosses two. Parents
+    are the best candidates of all earlier generations, as if they stayed in the population. Differences from the published
+    code: the last generation counts like any other, and a child that was scored before is drawn again instead of entering the
+    population twice. Where crossover finds nothing new, the child mutates.
+    """
+
+    population: int = 100
+    """Candidates of a generation."""
+    parents: float = 0.25
+    """Best part of a population, which become parents."""
+    mutants: float = 0.5
+    """Part of a generation that mutates; the rest crosses."""
+    mutation: float = 0.2
+    """Probability that a mutant redraws a gene (published scripts: 0.2 to 0.4)."""
+    weight: float = 1.0
+    """Probability of the smallest choice over that of the largest in the first generation (``geometric``: of each choice over
+    the next larger one)."""
+    weighting: Weighting = "arithmetic"
+
+    def __post_init__(self) -> None:
+        _check_population(self.population)
+        for name in ("parents", "mutants", "mutation"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)}: a part of the whole, from 0 to 1")
+        if self.weight <= 0:
+            raise ValueError(f"weight={self.weight}: above 0; 1 draws uniformly, 2 favors narrow networks")
+
+    def sampler(self, allowed: BudgetedSpace, seed: int) -> EvolutionSampler:
+        return EvolutionSampler(self, allowed, seed)
+
+
+class EvolutionSampler(ConfigurationSampler, GenerationalSampler):
+    """Sampler of `Evolution`, for studies of one objective."""
+
+    def __init__(self, strategy: Evolution, allowed: BudgetedSpace, seed: int):
+        ConfigurationSampler.__init__(self, allowed, seed)
+        GenerationalSampler.__init__(self, strategy.population, {})
+        self.strategy = strategy
+        self.weights = {g.name: weights(len(g.choices), strategy.weight, strategy.weighting) for g in allowed.space.genes}
+        self._table: tuple[int, Table] | None = None
+
+    def select_parent(self, study: Study, generation: int) -> list[FrozenTrial]:
+        if len(study.directions) > 1:
+            raise ValueError("evolution ranks by one score; for several, search with strategy NSGA2()")
+        sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
+        trials = self.get_parent_population(study, generation - 1) + self.get_population(study, generation - 1)
+        trials.sort(key=lambda trial: (sign * float(trial.value or 0.0), trial.number))
+        return trials[: max(1, round(self.strategy.parents * self.strategy.population))]
+
+    def draws(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
+        generation, index = divmod(trial.number, self.strategy.population)
+        space = self.allowed.space
+        if generation == 0:
+            for count in BATCHES:
+                yield space.weighted(rng, count, self.weights)
+            return
+        parents = self._parent_table(study, generation)
+        if index >= round(self.strategy.mutants * self.strategy.population):
+            yield children(parents, rng, BATCHES[0])
+        for count in BATCHES:
+            yield mutants(space, parents, rng, count, self.strategy.mutation)
+
+    def _parent_table(self, study: Study, generation: int) -> Table:
+        if self._table is None or self._table[0] != generation:
+            trials = self.get_parent_population(study, generation)
+            names = self.allowed.space.names
+            self._table = generation, np.array([[t.params[name] for name in names] for t in trials], np.int64)
+        return self._table[1]
+
+
+def weights(choices: int, weight: float, weighting: Weighting) -> npt.NDArray[np.float64]:
+    """Probabilities of the choices of a gene, largest first, in the first generation (published ``weighted_sample``).
+
+    Arithmetic: 1 rising linearly to ``weight``. Geometric: 1, w, w^2, ...
+    """
+    steps = np.arange(choices)
+    raw = weight**steps if weighting == "geometric" else 1 + (weight - 1) * steps / max(choices - 1, 1)
+    return np.asarray(raw / raw.sum(), np.float64)
+
+
+def mutants(space: Space, parents: Table, rng: np.random.Generator, count: int, probability: float) -> Table:
+    """Copies of random parents, in which each gene is redrawn with that probability (and may keep its value)."""
+    chosen = parents[rng.integers(len(parents), size=count)]
+    return np.asarray(np.where(rng.random(chosen.shape) < probability, space.sample(rng, count), chosen))
+
+
+def children(parents: Table, rng: np.random.Generator, count: int) -> Table:
+    """Crossover of two random parents (possibly the same one): each gene from either with probability 1/2."""
+    first, second = parents[rng.integers(len(parents), size=(2, count))]
+    return np.asarray(np.where(rng.random(first.shape) < 0.5, first, second))
+
+
+@STRATEGIES.register("brute-force")
+@dataclass(frozen=True)
+class BruteForce(Strategy):
+    """All configurations within the budget: the most expensive first, or in the order of the enumeration.
+
+    Optuna's own sampler is not used: it walks all trials of the study for each next one.
     """
 
     order: Literal["largest", "index"] = "largest"
 
-    @property
-    def generation(self) -> None:
-        """Candidates do not depend on scores."""
-
-    def sampler(self, within: BudgetedSpace, seed: int) -> BruteForceSampler:
-        """The Optuna sampler."""
-        return BruteForceSampler(self, within, seed)
+    def sampler(self, allowed: BudgetedSpace, seed: int) -> BruteForceSampler:
+        return BruteForceSampler(self, allowed, seed)
 
 
-class BruteForceSampler(Proposer):
-    """Trial number n is the n-th configuration."""
+class BruteForceSampler(ConfigurationSampler):
+    """Sampler of `BruteForce`: trial number n is the n-th configuration."""
 
-    def __init__(self, plan: BruteForce, within: BudgetedSpace, seed: int):
-        super().__init__(within, seed)
-        self.plan = plan
+    def __init__(self, strategy: BruteForce, allowed: BudgetedSpace, seed: int):
+        super().__init__(allowed, seed)
+        self.strategy = strategy
 
     @cached_property
     def order(self) -> npt.NDArray[np.int64]:
-        """Indices of the allowed configurations, in the order in which they are tried."""
-        indices = self.within.indices
-        if self.plan.order == "index":
+        """Indices of the allowed configurations in the order of the trials."""
+        indices, space = self.allowed.indices, self.allowed.space
+        if self.strategy.order == "index":
             return indices
-        costs = [self.within.space.costs(self.within.space.rows(part), self.within.cost) for part in _parts(indices)]
-        return indices[np.argsort(-np.concatenate(costs)[:, self.within.column], kind="stable")]
+        parts = np.array_split(indices, 1 + len(indices) // CHUNK)
+        costs = np.concatenate([space.costs(space.rows(part), self.allowed.cost)[:, self.allowed.column] for part in parts])
+        return indices[np.argsort(-costs, kind="stable")]
 
     def draws(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
-        """The one whose turn it is."""
-        yield self.within.space.rows(self.order[trial.number : trial.number + 1])
+        yield self.allowed.space.rows(self.order[trial.number : trial.number + 1])
 
 
-def _parts(indices: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    return np.array_split(indices, 1 + len(indices) // (1 << 18))
-
-
+@STRATEGIES.register("random")
 @dataclass(frozen=True)
-class Random:
-    """Uniform draws within the budget: what every other strategy has to beat."""
+class Random(Strategy):
+    """Uniform draws within the budget, the baseline of all other strategies."""
 
-    @property
-    def generation(self) -> None:
-        """Candidates do not depend on scores."""
-
-    def sampler(self, within: BudgetedSpace, seed: int) -> RandomSampler:
-        """The Optuna sampler."""
-        return RandomSampler(within, seed)
+    def sampler(self, allowed: BudgetedSpace, seed: int) -> RandomSampler:
+        return RandomSampler(allowed, seed)
 
 
-class RandomSampler(Proposer):
-    """Uniform, within the budget, never twice."""
+class RandomSampler(ConfigurationSampler):
+    """Sampler of `Random`."""
 
     def draws(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
-        """Uniform batches."""
-        return uniform(self.within, rng)
+        return uniform(self.allowed, rng)
 
 
+@STRATEGIES.register("nsga2")
 @dataclass(frozen=True)
-class NSGA2:
+class NSGA2(Strategy):
     """Optuna's NSGA-II (Deb et al. 2002) for several scores, such as quality against MACs or against latency.
 
-    The budget is kept by rejection, as in the evolution, so that nothing outside it takes a place in a population.
+    Proposals outside the budget are rejected, as in the evolution, so they take no place in a population.
     """
 
     population: int = 50
     """Candidates of a generation."""
 
     def __post_init__(self) -> None:
-        if self.population < 2:
-            raise ValueError(f"population={self.population}: a generation has at least 2 candidates")
+        _check_population(self.population)
 
-    @property
-    def generation(self) -> int:
-        """The population."""
-        return self.population
-
-    def sampler(self, within: BudgetedSpace, seed: int) -> NSGA2Sampler:
-        """The Optuna sampler."""
-        return NSGA2Sampler(self, within, seed)
+    def sampler(self, allowed: BudgetedSpace, seed: int) -> NSGA2Sampler:
+        return NSGA2Sampler(self, allowed, seed)
 
 
-class _Variation(ByTrialNumber, NSGAIISampler):
-    """Optuna's selection, crossover and choice of what to mutate."""
+class _Variation(GenerationalSampler, NSGAIISampler):
+    """Optuna's selection, crossover and mutation, with generations by trial number."""
 
     def __init__(self, population: int, parents: dict[int, list[FrozenTrial]], seed: int):
         NSGAIISampler.__init__(self, population_size=population, seed=seed)
-        self._parents = parents
+        self._population, self._parents = population, parents
 
 
-class NSGA2Sampler(Proposer):
-    """Asks a freshly seeded `NSGAIISampler` until it proposes something allowed and new."""
+class NSGA2Sampler(ConfigurationSampler):
+    """Sampler of `NSGA2`: asks a freshly seeded `NSGAIISampler` until a proposal is allowed and new."""
 
     BATCHES = (4, 16, 64, 256)
 
-    def __init__(self, plan: NSGA2, within: BudgetedSpace, seed: int):
-        super().__init__(within, seed)
-        self.plan = plan
+    def __init__(self, strategy: NSGA2, allowed: BudgetedSpace, seed: int):
+        super().__init__(allowed, seed)
+        self.strategy = strategy
         self._parents: dict[int, list[FrozenTrial]] = {}
 
     def draws(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
-        """Uniform first, then what NSGA-II makes of the parents."""
-        if trial.number < self.plan.population:
-            yield from uniform(self.within, rng)
+        if trial.number < self.strategy.population:
+            yield from uniform(self.allowed, rng)
             return
-        variation = _Variation(self.plan.population, self._parents, int(rng.integers(2**32)))
-        genes: dict[str, BaseDistribution] = dict(distributions(self.within.space))
+        variation = _Variation(self.strategy.population, self._parents, int(rng.integers(2**32)))
+        genes: dict[str, BaseDistribution] = dict(distributions(self.allowed.space))
         for count in self.BATCHES:
-            yield self._filled([variation.sample_relative(study, trial, genes) for _ in range(count)], rng)
+            yield self._completed([variation.sample_relative(study, trial, genes) for _ in range(count)], rng)
 
-    def _filled(self, children: list[dict[str, int]], rng: np.random.Generator) -> Table:
-        """The children as a table; numbers that NSGA-II leaves to chance are drawn uniformly."""
-        drawn = self.within.space.sample(rng, len(children)).tolist()
-        names = self.within.space.names
+    def _completed(self, children: list[dict[str, int]], rng: np.random.Generator) -> Table:
+        """Table of the children, with uniform draws for the genes that NSGA-II leaves undecided."""
+        drawn = self.allowed.space.sample(rng, len(children)).tolist()
+        names = self.allowed.space.names
         complete = [dict(zip(names, row, strict=True)) | child for row, child in zip(drawn, children, strict=True)]
         return np.array([[child[name] for name in names] for child in complete], np.int64)
 
 
-STRATEGIES: Registry[type[Strategy]] = Registry("search strategy")
-for _name, _strategy in (("evolution", Evolution), ("brute-force", BruteForce), ("random", Random), ("nsga2", NSGA2)):
-    STRATEGIES.register(_name)(_strategy)
+def _check_population(population: int) -> None:
+    if population < 2:
+        raise ValueError(f"population={population}: a generation has at least 2 candidates")

@@ -1,9 +1,9 @@
-"""The search itself: the same call, started in as many processes as one likes, is one search.
+"""Search: the same call, started in any number of processes, is one search.
 
-Candidate number k is a function of (seed, k, the scores of the generations before its own) and of nothing else: not of how
-many workers there are, who was quick and who was killed; and who of a generation is given more images, of the generation's
-scores on fewer. Every worker replays the search in memory, one trial a candidate, and asks Optuna's sampler there; the shared
-storage says what is claimed and what is scored.
+Candidate number k is a function of (seed, k, scores of the earlier generations) alone: not of the number of workers, their
+speed and their deaths; and the candidates of a generation that get more images are a function of the scores on fewer. Every
+worker replays the search in an Optuna study in memory, one trial per candidate, and asks its sampler; the shared storage
+holds claims and scores.
 """
 
 from __future__ import annotations
@@ -11,40 +11,43 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import InMemoryStorage
+from optuna.trial import TrialState, create_trial
 
 from pocketgan.metrics.cost import Cost, CostModel
 from pocketgan.pruning.budget import Budget
-from pocketgan.search.evolution import Evolution
-from pocketgan.search.halving import WHOLE, Halving, HalvingBracket
-from pocketgan.search.local_study import LocalStudy
-from pocketgan.search.proposals import Exhausted, Strategy
+from pocketgan.search.fitness import CandidateScorer, ImageFitness, ScalarFitness, Score
+from pocketgan.search.halving import NO_HALVING, Halving, HalvingBracket
 from pocketgan.search.result import Candidate, SearchResult
-from pocketgan.search.scoring import ByImages, Plain, Score, Scorer
-from pocketgan.search.shared_trials import SharedTrials
-from pocketgan.search.space import BudgetedSpace, Space
-from pocketgan.search.storage import Place, open_storage
+from pocketgan.search.samplers import ConfigurationSampler, SpaceExhausted, Strategy
+from pocketgan.search.shared_trials import SharedTrials, directions_of
+from pocketgan.search.space import BudgetedSpace, Configuration, Space
+from pocketgan.search.storage import StorageLocation, open_storage, quiet
+from pocketgan.search.strategies import Evolution
 from pocketgan.utils.progress import Reporter, Ticker
 
 POLL = 0.05
-"""Seconds between two looks at the storage while there is nothing to score."""
+"""Seconds between two reads of the storage while there is nothing to score."""
 
 
 def search(
     space: Space,
-    fitness: Score | ByImages,
+    fitness: Score | ImageFitness,
     *,
     cost: CostModel,
-    storage: Place,
+    storage: StorageLocation,
     against: Sequence[Score] = (),
     budget: Budget | None = None,
     use: float = 0.0,
     strategy: Strategy | None = None,
-    halving: Halving = WHOLE,
+    halving: Halving = NO_HALVING,
     candidates: int = 1000,
     maximize: bool | Sequence[bool] = False,
     seed: int = 0,
@@ -52,82 +55,121 @@ def search(
     name: str = "search",
     reporter: Reporter | None = None,
 ) -> SearchResult:
-    """Score up to ``candidates`` configurations within the budget and return all of them; the default is the evolution.
+    """Score up to ``candidates`` configurations within the budget and return all of them; by default with `Evolution`.
 
     Each uses at least the part ``use`` of the budget.
-    ``against`` are further scores that know no images; each is taken once a candidate. With ``halving``, a fitness
-    `ByImages` scores the leaders of every generation (of a strategy without any, of all candidates) on more images than the
-    others, whose scores are then estimates: `Round.final`.
+    ``against`` are further scores that use no images; each is computed once per candidate. With ``halving``, an `ImageFitness`
+    scores the leaders of every generation (without generations, of all candidates) on more images than the others, whose
+    scores are estimates then: `HalvingBracket.final_scores`.
 
-    Start it again to resume, with more ``candidates`` to go on, several times to share the work; each call returns when all
-    are scored. A worker that has been silent for ``lease`` seconds is taken for dead, and what it held is scored by another.
-    A score that is no number counts as the worst. Raises ``ValueError`` for a budget below the space's floor, for another
-    number of scores than of flags in ``maximize``, and for a storage that holds a search for something else.
+    Call it again to resume, with more ``candidates`` to continue, in several processes to share the work; each call returns
+    when all are scored. A worker that is silent for ``lease`` seconds counts as dead, and others score its candidate.
+    A score that is NaN counts as the worst. Raises ``ValueError`` for a budget below the floor of the space, for another
+    number of scores than of flags in ``maximize``, and for a storage that holds a different search of that name.
     """
-    by_images = fitness if isinstance(fitness, ByImages) else Plain(fitness)
-    directions = (maximize,) * (1 + len(against)) if isinstance(maximize, bool) else tuple(maximize)
-    if len(directions) != 1 + len(against):
+    image_fitness = fitness if isinstance(fitness, ImageFitness) else ScalarFitness(fitness)
+    flags = (maximize,) * (1 + len(against)) if isinstance(maximize, bool) else tuple(maximize)
+    if len(flags) != 1 + len(against):
         raise ValueError(
-            f"maximize has {len(directions)} flags for {1 + len(against)} scores: one for the fitness, one for each against"
+            f"maximize has {len(flags)} flags for {1 + len(against)} scores: one for the fitness, one for each against"
         )
-    plan, rungs = strategy or Evolution(), halving.rungs(by_images.images, by_images.least)
-    within = BudgetedSpace(space, cost, budget, use)
-    facts = _facts(within, plan, seed, directions) | {"rungs": rungs, "keep": halving.keep}
-    ledger = SharedTrials(open_storage(storage), name, space=space, maximize=directions, facts=facts, lease=lease)
-    replay = LocalStudy(plan.sampler(within, seed), ledger, directions)
-    scorer = Scorer(by_images, against, rungs, directions)
-    worker = Worker(within, scorer, ledger, replay, plan.generation, candidates, halving)
-    ledger.refresh()
+    strategy, rungs = strategy or Evolution(), halving.rungs(image_fitness.images, image_fitness.least)
+    allowed = BudgetedSpace(space, cost, budget, use)
+    settings = _settings(allowed, strategy, seed, flags) | {"rungs": rungs, "keep": halving.keep}
+    trials = SharedTrials(open_storage(storage), name, space=space, maximize=flags, settings=settings, lease=lease)
+    study = LocalStudy(strategy.sampler(allowed, seed), trials, flags)
+    scorer = CandidateScorer(image_fitness, against, rungs, flags)
+    worker = Worker(allowed, scorer, trials, study, strategy.generation, candidates, halving)
+    trials.refresh()
     reporter = reporter or Reporter()
-    with reporter.task("search", worker.work, worker.done) as tick:
+    with reporter.task("search", worker.total_images, worker.done_images) as tick:
         worker.run(tick, reporter.say)
     return worker.result()
 
 
-def _facts(within: BudgetedSpace, plan: Strategy, seed: int, maximize: Sequence[bool]) -> dict[str, Any]:
-    """What two calls must agree on to be the same search."""
+def _settings(allowed: BudgetedSpace, strategy: Strategy, seed: int, maximize: Sequence[bool]) -> dict[str, Any]:
+    """Settings that two calls must agree on to be the same search."""
     return {
-        "space": {gene.name: [gene.choices, gene.groups, gene.times] for gene in within.space.genes},
-        "network": dict(within.space.whole),
-        "size": within.cost.size,
-        "budget": dataclasses.asdict(within.budget) if within.budget else None,
-        "use": within.use,
-        "strategy": [type(plan).__name__, dataclasses.asdict(plan)],  # type: ignore[call-overload]
+        "space": {gene.name: [gene.choices, gene.groups, gene.times] for gene in allowed.space.genes},
+        "network": dict(allowed.space.full),
+        "size": allowed.cost.size,
+        "budget": dataclasses.asdict(allowed.budget) if allowed.budget else None,
+        "use": allowed.use,
+        "strategy": [type(strategy).__name__, dataclasses.asdict(strategy)],  # type: ignore[call-overload]
         "seed": seed,
         "maximize": maximize,
     }
 
 
+class LocalStudy:
+    """In-memory Optuna study that proposes the candidates, as for a single worker: trial numbers are candidate numbers."""
+
+    def __init__(self, sampler: ConfigurationSampler, trials: SharedTrials, maximize: Sequence[bool]):
+        self.trials = trials
+        self._genes: dict[str, BaseDistribution] = dict(trials.distributions)
+        with quiet():
+            storage, directions = InMemoryStorage(), directions_of(maximize)
+            self.study = optuna.create_study(storage=storage, sampler=sampler, directions=directions)
+        self._configurations: list[Configuration] = []
+
+    def configuration(self, number: int) -> Configuration:
+        """Configuration of candidate ``number``. Raises `SpaceExhausted` if the space has fewer."""
+        while len(self) <= number:
+            self._configurations.append(self._next())
+        return self._configurations[number]
+
+    def _next(self) -> Configuration:
+        number, names = len(self), self.trials.space.names
+        known = self.trials.configurations.get(number)
+        if known is None:
+            trial = create_trial(state=TrialState.RUNNING)
+            trial.number = number
+            params = self.study.sampler.sample_relative(self.study, trial, self._genes)
+        else:
+            params = dict(zip(names, known, strict=True))
+        self.study.add_trial(create_trial(state=TrialState.RUNNING, params=params, distributions=self._genes))
+        return tuple(params[name] for name in names)
+
+    def tell(self, scores: Mapping[int, Sequence[float]]) -> None:
+        """Add the final scores of the next candidates to the study."""
+        for number, values in scores.items():
+            self.configuration(number)
+            self.study.tell(number, values)
+
+    def __len__(self) -> int:
+        return len(self._configurations)
+
+
 class Worker:
-    """Scores one candidate after the other until all are scored, by itself or by others."""
+    """Scores one candidate after another until all are scored, by any worker."""
 
     def __init__(
         self,
-        within: BudgetedSpace,
-        scorer: Scorer,
-        ledger: SharedTrials,
-        replay: LocalStudy,
+        allowed: BudgetedSpace,
+        scorer: CandidateScorer,
+        trials: SharedTrials,
+        study: LocalStudy,
         generation: int | None,
         candidates: int,
         halving: Halving,
     ):
-        self.within, self.scorer, self.ledger, self.replay = within, scorer, ledger, replay
+        self.allowed, self.scorer, self.trials, self.study = allowed, scorer, trials, study
         self.generation, self.candidates, self.halving = generation, candidates, halving
-        self.round = self._round(0)
+        self.bracket = self._new_bracket(0)
         self._final: dict[int, tuple[int, tuple[float, ...]]] = {}  # by candidate: images, scores
-        self._order = random.Random()  # which free candidate is tried first changes no result, only who collides
+        self._rng = random.Random()  # order in which free candidates are tried; affects only which workers collide
 
     def run(self, tick: Ticker, say: Callable[[str], None]) -> None:
-        """Work until nothing is left; ``say`` after every round what is best by then."""
-        told = 0
+        """Work until nothing is left; ``say`` the best candidate after every bracket."""
+        reported = 0
         while True:
-            self.ledger.refresh()
-            self._follow()
-            if len(self._final) > told:
-                told = len(self._final)
+            self.trials.refresh()
+            self._advance()
+            if len(self._final) > reported:
+                reported = len(self._final)
                 say(self.result().summary())
-            tick(self.done, {"best": self.ledger.best})
-            if self.round.over:
+            tick(self.done_images, {"best": self.trials.best})
+            if self.bracket.finished:
                 return
             number = self._choose()
             if number is None:
@@ -136,92 +178,92 @@ class Worker:
                 self._score(number)
 
     @property
-    def work(self) -> int:
-        """How many images all candidates will be given."""
-        rounds, rest = divmod(self.candidates, self.generation or max(1, self.candidates))
-        return rounds * self._work(self.generation or self.candidates) + self._work(rest)
+    def total_images(self) -> int:
+        """Number of images on which all candidates together are scored."""
+        size = self.generation or self.candidates
+        brackets, rest = divmod(self.candidates, size or 1)
+        return brackets * self._bracket_images(size) + self._bracket_images(rest)
 
     @property
-    def done(self) -> int:
-        """How many they have been given."""
-        return min(self.work, sum(self._images(rung) * count for rung, count in self.ledger.counts.items()))
+    def done_images(self) -> int:
+        """Part of `total_images` that is done."""
+        return min(self.total_images, sum(self._new_images(rung) * count for rung, count in self.trials.counts.items()))
 
-    def _work(self, members: int) -> int:
-        """How many images so many candidates of a round will be given."""
+    def _bracket_images(self, members: int) -> int:
+        """Number of images for a bracket of so many candidates."""
         total = 0
         for rung in range(len(self.scorer.rungs)):
-            total += members * self._images(rung)
-            members = self.halving.members(members)
+            total += members * self._new_images(rung)
+            members = self.halving.survivors(members)
         return total
 
-    def _images(self, rung: int) -> int:
-        """How many images a rung adds."""
+    def _new_images(self, rung: int) -> int:
+        """Number of images that a rung adds."""
         return self.scorer.rungs[rung] - (self.scorer.rungs[rung - 1] if rung else 0)
 
-    def _round(self, first: int) -> HalvingBracket:
+    def _new_bracket(self, first: int) -> HalvingBracket:
         last = self.candidates if self.generation is None else min(self.candidates, first + self.generation)
         return HalvingBracket(range(first, last), len(self.scorer.rungs), self.halving, self.scorer.maximize)
 
-    def _follow(self) -> None:
-        """Move past what is scored, and tell the strategy of every generation that is over."""
-        self.round.follow(self.ledger.scored)
-        while self.round.over and self.round.numbers:
-            final = self.round.final(self.ledger.scored)
+    def _advance(self) -> None:
+        """Move past the scored units, and tell the study the scores of every finished generation."""
+        self.bracket.advance(self.trials.scored)
+        while self.bracket.finished and self.bracket.numbers:
+            final = self.bracket.final_scores(self.trials.scored)
             if self.generation is not None:
-                self.replay.learn(final)
-            self._final |= {number: (self.scorer.rungs[self.round.given[number]], own) for number, own in final.items()}
-            self.round = self._round(self.round.numbers.stop)
-            self.round.follow(self.ledger.scored)
-        self.scorer.keep(self.round.members)
+                self.study.tell(final)
+            images = {number: self.scorer.rungs[rung] for number, rung in self.bracket.last_rung.items()}
+            self._final |= {number: (images[number], scores) for number, scores in final.items()}
+            self.bracket = self._new_bracket(self.bracket.numbers.stop)
+            self.bracket.advance(self.trials.scored)
+        self.scorer.forget_others(self.bracket.members)
 
     def _choose(self) -> int | None:
-        """A candidate that nobody has claimed, its own before others; alone the next, among others one of the next few."""
+        """Unclaimed candidate, one with cached rows first; with other workers at random among the next few."""
         try:
-            free = list(islice(self._free(), 1 + 2 * len(self.ledger.claims)))
-        except Exhausted:
-            self.candidates = len(self.replay)
-            self.round = self._round(self.round.numbers.start)
+            free = list(islice(self._free(), 1 + 2 * len(self.trials.claims)))
+        except SpaceExhausted:
+            self.candidates = len(self.study)
+            self.bracket = self._new_bracket(self.bracket.numbers.start)
             return None
-        own = [number for number in free if number in self.scorer]
-        return self._order.choice(own or free) if free else None
+        cached = [number for number in free if number in self.scorer]
+        return self._rng.choice(cached or free) if free else None
 
     def _free(self) -> Iterator[int]:
-        waiting, rung = self.round.waiting, self.round.rung
-        if rung:  # what the first rungs' rows are at hand of costs fewer images
-            waiting = sorted(waiting, key=lambda number: number not in self.scorer)
-        for number in waiting:
-            if (number, rung) not in self.ledger.scored and (number, rung) not in self.ledger.claims:
-                self.replay.configuration(number)
+        pending, rung = self.bracket.pending, self.bracket.rung
+        if rung:  # candidates with cached rows of the earlier rungs need fewer images
+            pending = sorted(pending, key=lambda number: number not in self.scorer)
+        for number in pending:
+            if (number, rung) not in self.trials.scored and (number, rung) not in self.trials.claims:
+                self.study.configuration(number)
                 yield number
 
     def _score(self, number: int) -> None:
-        configuration, rung = self.replay.configuration(number), self.round.rung
-        text, images = self.within.space.format(configuration), self.scorer.rungs[rung]
+        configuration, rung = self.study.configuration(number), self.bracket.rung
+        text, images = self.allowed.space.format(configuration), self.scorer.rungs[rung]
         facts = {"configuration": text, "generation": self._generation(number), "images": images}
-        claim = self.ledger.claim((number, rung), configuration, facts)
+        claim = self.trials.claim((number, rung), configuration, facts)
         if claim is None:
             return
         try:
-            with self.ledger.heartbeat(claim):
-                widths = self.within.space.widths(configuration)
-                scores = self.scorer(number, widths, rung, self.ledger.scored.get((number, 0)))
+            with self.trials.heartbeat(claim):
+                widths = self.allowed.space.widths(configuration)
+                scores = self.scorer(number, widths, rung, self.trials.scored.get((number, 0)))
         except BaseException:
-            self.ledger.withdraw(claim)
+            self.trials.withdraw(claim)
             raise
-        self.ledger.score(claim, scores)
+        self.trials.score(claim, scores)
 
     def _generation(self, number: int) -> int | None:
         return None if self.generation is None else number // self.generation
 
     def result(self) -> SearchResult:
-        """Everything of the rounds that are over, by candidate number."""
-        table = np.array([self.ledger.known[number] for number in range(len(self._final))], np.int64)
-        costs = self.within.space.costs(table, self.within.cost).tolist()
-        return SearchResult(tuple(self._candidate(n, Cost(*cost)) for n, cost in enumerate(costs)), self.scorer.maximize)
-
-    def _candidate(self, number: int, cost: Cost) -> Candidate:
-        space, configuration = self.within.space, self.ledger.known[number]
-        images, scores = self._final[number]
-        return Candidate(
-            number, self._generation(number), space.format(configuration), space.widths(configuration), cost, scores, images
-        )
+        """All candidates of the finished brackets, by number."""
+        space = self.allowed.space
+        table = np.array([self.trials.configurations[number] for number in range(len(self._final))], np.int64)
+        candidates = []
+        for number, costs in enumerate(space.costs(table, self.allowed.cost).tolist()):
+            configuration, (images, scores) = self.trials.configurations[number], self._final[number]
+            text, widths = space.format(configuration), space.widths(configuration)
+            candidates.append(Candidate(number, self._generation(number), text, widths, Cost(*costs), scores, images))
+        return SearchResult(tuple(candidates), self.scorer.maximize)

@@ -12,15 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketgan.core.inputs import select_inputs
-from pocketgan.core.registry import Registry
 from pocketgan.core.tasks import TaskName, TaskTraits, traits_of
-from pocketgan.losses import GanMode, Logits, discriminator_loss, generator_loss
+from pocketgan.losses.adversarial import GanMode, Logits, discriminator_loss, generator_loss
 from pocketgan.pruning.elastic import Elastic
 from pocketgan.training.config import TrainingConfig
+from pocketgan.training.features import Taps, TeacherDiscriminator
 from pocketgan.training.objectives import DistillationBatch, check_objectives, make_objectives
-from pocketgan.training.taps import Taps
 from pocketgan.training.task import Batch, Phase, Task
-from pocketgan.training.teacher_discriminator import TeacherDiscriminator
+from pocketgan.utils.registry import Registry
 
 L1Target = Literal["target", "teacher"] | None
 """The image that L1 compares with: the real target, the teacher's image, or none."""
@@ -194,7 +193,7 @@ class Distillation:
         # Objectives that were left out count, too: a weight given for one is no misspelling.
         self.weights = {name: kind.weight for name, (kind, _) in check_objectives(objective, options).items()}
         self.objectives = nn.ModuleDict(objectives).to(image.device)
-        if not any(entry.features for entry in objectives.values()):
+        if not any(entry.needs_features for entry in objectives.values()):
             self.close()
             self.teacher = Teacher(teacher, ())
 
@@ -204,7 +203,7 @@ class Distillation:
         return DistillationBatch(batch["input"], student_image, teacher_image, self._taps.take(), features, self.discriminator)
 
     def losses(self, batch: DistillationBatch) -> dict[str, Tensor]:
-        """One loss an objective."""
+        """Loss of each objective."""
         return {name: entry.loss(batch) for name, entry in self.objectives.items()}  # type: ignore[operator]
 
     def close(self) -> None:

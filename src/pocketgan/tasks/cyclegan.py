@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pocketgan.losses import GanMode, discriminator_loss, generator_loss
+from pocketgan.losses.adversarial import GanMode, discriminator_loss, generator_loss
 from pocketgan.tasks.base import TASKS, Defaults, StudentParts, TaskDefinition, TeacherParts
 from pocketgan.tasks.pix2pix import Pix2PixTask
-from pocketgan.training.pool import ImagePool
+from pocketgan.training.augment import ImagePool
 from pocketgan.training.task import Batch, Phase, Task
 
 

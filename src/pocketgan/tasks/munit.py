@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from pocketgan.losses import GanMode, discriminator_loss, generator_loss
+from pocketgan.losses.adversarial import GanMode, discriminator_loss, generator_loss
 from pocketgan.tasks.base import TASKS, Defaults, GeneratorTask, StudentParts, TaskDefinition, TeacherParts, module_of
 from pocketgan.training.config import MUNIT
 from pocketgan.training.task import Batch, Phase, Task
@@ -155,7 +155,7 @@ def _sum(losses: Iterable[Tensor]) -> Tensor:
 
 
 class Multimodal(TaskDefinition):
-    """MUNIT."""
+    """MUNIT: both directions; a student imitates one."""
 
     name = "multimodal"
     defaults = Defaults("munit", "ms-image", "lsgan", MUNIT)

@@ -1,4 +1,4 @@
-"""One direction, input to target: pix2pix teachers, and every student of images against a frozen teacher."""
+"""Images in one direction, input to target: pix2pix teachers, and every student of images against a frozen teacher."""
 
 from __future__ import annotations
 

@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketgan.core.inputs import image_channels
-from pocketgan.losses import feature_matching, generator_loss, perceptual_distance
+from pocketgan.losses.adversarial import generator_loss
+from pocketgan.losses.features import feature_matching, perceptual_distance
 from pocketgan.tasks.base import TASKS, Defaults, GeneratorTask, L1Target, StudentParts, TaskDefinition, TeacherParts
 from pocketgan.training.config import GAUGAN
-from pocketgan.training.taps import Taps
+from pocketgan.training.features import Taps
 from pocketgan.training.task import Batch, Task
 
 Perception = Callable[[Tensor], Sequence[Tensor]]
@@ -95,7 +96,7 @@ class SpadeTask(GeneratorTask):
 
 
 class Labels(TaskDefinition):
-    """GauGAN."""
+    """GauGAN: images from label maps."""
 
     name = "labels"
     defaults = Defaults("spade", "multiscale", "hinge", GAUGAN)

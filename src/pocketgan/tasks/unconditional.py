@@ -10,14 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.core.inputs import inputs_of, select_inputs
-from pocketgan.losses import Logits, discriminator_loss
-from pocketgan.losses.regularization import path_lengths, r1_penalty
+from pocketgan.losses.adversarial import Logits, discriminator_loss, path_lengths, r1_penalty
 from pocketgan.pruning.calibrate import calibrate_
 from pocketgan.tasks.base import TASKS, Defaults, GeneratorTask, LatentConfig, StudentParts, TaskDefinition, TeacherParts
 from pocketgan.training.augment import Augment
 from pocketgan.training.config import SAGAN, STYLEGAN2
-from pocketgan.training.distributed import processes
-from pocketgan.training.distributed_ops import of_all
+from pocketgan.training.distributed import of_all, processes
 from pocketgan.training.task import Batch, Task
 
 PATH_LENGTH_MOMENTUM = 0.01
@@ -62,7 +60,7 @@ class UnconditionalTask(GeneratorTask):
 
     def _mixed(self, w: Tensor) -> Tensor:
         """N x w -> N x layers x w: from a random layer on, the style of the next image of the batch, for some of them."""
-        layers: int = self.networks["G"].layers_of_style  # type: ignore[assignment]
+        layers: int = self.networks["G"].num_style_layers  # type: ignore[assignment]
         styles = w[:, None].repeat(1, layers, 1)
         if not self.settings.mixing:
             return styles
@@ -100,7 +98,7 @@ class UnconditionalTask(GeneratorTask):
         """Path length penalty of half the batch, as published: it takes a second derivative of all of G."""
         generator: Any = self.networks["G"]
         latent, *noise = (tensor[: max(1, len(tensor) // 2)] for tensor in select_inputs(batch, generator))
-        w = generator.mapping(latent)[:, None].repeat(1, generator.layers_of_style, 1)
+        w = generator.mapping(latent)[:, None].repeat(1, generator.num_style_layers, 1)
         lengths = path_lengths(generator.synthesis(w, *noise), w)
         self.mean_path = self.mean_path.to(lengths).lerp(processes().mean_(lengths.detach().mean()), PATH_LENGTH_MOMENTUM)
         return (lengths - self.mean_path).square().mean()

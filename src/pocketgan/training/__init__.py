@@ -1,1 +1,1 @@
-"""Tasks, objectives, the one loop."""
+"""Training loop, tasks' interface, objectives."""

@@ -1,9 +1,8 @@
-"""How long, how fast and how precisely to train."""
+"""Configuration of a training: length, optimizer, precision, output."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import cos, pi
 from typing import Literal
 
 Decay = Literal["linear", "cosine", "halving", "none"]
@@ -11,39 +10,39 @@ Decay = Literal["linear", "cosine", "halving", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """One fit: its length, its optimizer, and what it writes on the way."""
+    """Length, optimizer and output of one training."""
 
     steps: int = 2000
-    """Optimizer steps of each network; 0 leaves the networks as they are."""
+    """Optimizer steps of each network; 0 leaves the networks unchanged."""
     epochs: float | None = None
-    """The length in passes over the data instead; turned into ``steps`` when the run begins."""
+    """Length in passes over the data instead; converted to ``steps`` when the run begins."""
     batch: int = 4
-    """Images a step, over all processes together."""
+    """Images per step, over all processes together."""
     lr: float = 2e-4
-    """Adam's learning rate at the start (pix2pix and CycleGAN: 2e-4)."""
+    """Initial learning rate of Adam (pix2pix and CycleGAN: 2e-4)."""
     lr_discriminator: float | None = None
-    """That of the discriminators; None is the same (GauGAN's two time scales: 1e-4 and 4e-4)."""
+    """Initial learning rate of the discriminators; None: the same (GauGAN's two time scales: 1e-4 and 4e-4)."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's betas (pix2pix: 0.5, 0.999)."""
     decay: Decay = "linear"
-    """To 0 at the end: ``linear`` from ``decay_start`` on (published) or ``cosine`` all the way; a half of it every
-    ``halve_every`` steps (``halving``: MUNIT), or ``none``."""
+    """Schedule of the rate: to 0 at the end, ``linear`` from ``decay_start`` on (published) or ``cosine`` from the start;
+    halved every ``halve_every`` steps (``halving``: MUNIT); or ``none``."""
     decay_start: float = 0.5
-    """The part of the steps after which the linear decay begins (published: half)."""
+    """Fraction of the steps after which the linear decay begins (published: half)."""
     halve_every: int = 100_000
     """Steps between two halvings of the learning rate."""
     weight_decay: float = 0.0
-    """Adam's (MUNIT: 1e-4)."""
+    """Adam's weight decay (MUNIT: 1e-4)."""
     precision: Literal["float32", "bf16"] = "float32"
-    """What networks compute in; losses and weights are float32 always."""
+    """Precision of the networks' computations; losses and weights are always float32."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Factors of named losses that replace the task's own: gan, l1, cycle, identity, an objective's name."""
+    """Factors of named losses that replace the task's: gan, l1, cycle, identity, an objective's name."""
     log_every: int = 50
     """Steps between lines of ``log.jsonl``, each the mean of its interval."""
     sample_every: int = 500
     """Steps between sample grids; 0 for none."""
     checkpoint_every: int = 500
-    """Steps between checkpoints: what a kill can cost at most."""
+    """Steps between checkpoints: the most that is lost when a run is killed."""
     tensorboard: bool = False
     """Write TensorBoard events beside ``log.jsonl`` (needs the extra ``tensorboard``)."""
 
@@ -56,32 +55,13 @@ class TrainingConfig:
 
 
 GAUGAN = TrainingConfig(lr=1e-4, lr_discriminator=4e-4, betas=(0.0, 0.9))
-"""The optimizers of label-map generators: two time scales (Heusel et al. 2017; SPADE, section 4)."""
+"""Label-map generators: two time scales (Heusel et al. 2017; SPADE, section 4)."""
 
 SAGAN = TrainingConfig(lr=1e-4, lr_discriminator=4e-4, betas=(0.0, 0.9), decay="none")
-"""Those of SAGAN (Zhang et al. 2019, section 4)."""
+"""SAGAN (Zhang et al. 2019, section 4)."""
 
 STYLEGAN2 = TrainingConfig(lr=2.5e-3, betas=(0.0, 0.99), decay="none")
-"""Those of StyleGAN2 for small images (Karras et al. 2020, "Training GANs with limited data", appendix C)."""
+"""StyleGAN2 for small images (Karras et al. 2020, "Training GANs with limited data", appendix C)."""
 
 MUNIT = TrainingConfig(batch=1, lr=1e-4, weight_decay=1e-4, decay="halving")
-"""Those of MUNIT (Huang et al. 2018, supplementary B)."""
-
-
-def lr_of(phase: str, config: TrainingConfig) -> float:
-    """The learning rate at the start of what a phase trains."""
-    return config.lr_discriminator if phase == "D" and config.lr_discriminator is not None else config.lr
-
-
-def lr_factor(step: int, config: TrainingConfig) -> float:
-    """The factor of the learning rate in step ``step`` (from 0): 1 at first, just above 0 in the last."""
-    done = step / config.steps
-    match config.decay:
-        case "none":
-            return 1.0
-        case "halving":
-            return 2.0 ** -(step // config.halve_every)
-        case "cosine":
-            return 0.5 * (1 + cos(pi * done))
-        case "linear":
-            return 1.0 if done < config.decay_start else (1 - done) / (1 - config.decay_start)
+"""MUNIT (Huang et al. 2018, supplementary B)."""

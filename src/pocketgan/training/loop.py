@@ -1,7 +1,7 @@
-"""The one loop: phases of named losses, for every task. Nothing in it knows what is being trained.
+"""Training loop of every task: phases of named losses, in one process or several.
 
-It runs in one process or in several (`processes`): each takes its slice of every batch, gradients are averaged in every phase,
-and the first alone writes.
+Of several processes each trains on its slice of every batch, gradients are averaged in every phase, and only the main process
+writes files.
 """
 
 from __future__ import annotations
@@ -17,16 +17,13 @@ from torch import Tensor, nn
 
 from pocketgan.core.run import Run
 from pocketgan.pruning.calibrate import has_statistics
-from pocketgan.training.config import TrainingConfig, lr_factor, lr_of
-from pocketgan.training.distributed import choose_device, processes
-from pocketgan.training.distributed_ops import SharedStatistics
-from pocketgan.training.learner import Learner, Learners
-from pocketgan.training.monitor import Diverged, TrainingMonitor
-from pocketgan.training.task import Batch, Phase, Task
-from pocketgan.utils.errors import unknown
-from pocketgan.utils.image_files import save_grid
-
-__all__ = ["Diverged", "Fit", "Learner", "Learners", "check_weights", "choose_device", "fit"]
+from pocketgan.training.config import TrainingConfig
+from pocketgan.training.distributed import SharedStatistics, processes
+from pocketgan.training.monitor import TrainingMonitor
+from pocketgan.training.optimizers import Adam, lr_factor, lr_of
+from pocketgan.training.task import Batch, Learners, Task
+from pocketgan.utils.images import save_grid
+from pocketgan.utils.registry import unknown
 
 
 def check_weights(config: TrainingConfig, task: Task) -> None:
@@ -36,14 +33,14 @@ def check_weights(config: TrainingConfig, task: Task) -> None:
             raise unknown("loss", name, task.weights)
 
 
-class Fit:
-    """A fit in progress: the task, its optimizers, and how far they have come."""
+class Trainer:
+    """State of a training: the task, its optimizers, the number of steps done."""
 
     def __init__(self, task: Task, config: TrainingConfig, device: torch.device, *, learners: Learners | None = None):
-        """Moves the networks to ``device``. Raises ``ValueError`` for a weight of a loss that the task does not have.
+        """Move the networks to ``device``. Raise ``ValueError`` for a weight of a loss that the task does not have.
 
-        In several processes all begin with the networks of the first, and from here on each draws random numbers of its own.
-        What learners and tasks draw for all alike must come from a generator of their own.
+        All processes start with the networks of the main one, and draw different random numbers from here on. Learners and
+        tasks that need the same numbers in all processes must use generators of their own.
         """
         self.task, self.config, self.device, self.learners = task, config, device, learners or {}
         self.step, self.world = 0, processes()
@@ -54,102 +51,103 @@ class Fit:
         self._cast = partial(torch.autocast, device.type, torch.bfloat16, enabled=config.precision == "bf16")
         self._statistics: AbstractContextManager[Any] = nullcontext()
         if self.world.is_distributed:
-            self._begin_together()
-        self.parameters = {phase.name: _parameters(task, phase) for phase in task.phases}
-        made = {f"learner/{name}": learner.optimizer() for name, learner in self.learners.items()}
-        own = {name: optimizer for name, optimizer in made.items() if optimizer is not None}
-        learnt = {id(p) for optimizer in own.values() for group in optimizer.param_groups for p in group["params"]}
+            self._synchronize()
+        self.parameters: dict[str, list[nn.Parameter]] = {
+            phase.name: [p for name in phase.networks for p in task.networks[name].parameters()] for phase in task.phases
+        }
+        optional = {f"learner/{name}": learner.optimizer() for name, learner in self.learners.items()}
+        extra = {name: optimizer for name, optimizer in optional.items() if optimizer is not None}
+        taken = {id(p) for optimizer in extra.values() for group in optimizer.param_groups for p in group["params"]}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            name: torch.optim.Adam(
-                [p for p in parameters if id(p) not in learnt],
+            name: Adam(
+                [p for p in parameters if id(p) not in taken],
                 lr_of(name, config),
                 config.betas,
                 weight_decay=config.weight_decay,
-                fused=True,
             )
             for name, parameters in self.parameters.items()
         }
-        self.steppers = {name: [self.optimizers[name], *(own.values() if name == "G" else ())] for name in self.optimizers}
-        self.optimizers |= own
-        self._awake: str | None = None
+        self._stepped = {name: [self.optimizers[name], *(extra.values() if name == "G" else ())] for name in self.optimizers}
+        self.optimizers |= extra
+        self._trainable: str | None = None
 
-    def _begin_together(self) -> None:
+    def _synchronize(self) -> None:
         networks = self.task.networks.values()
         self.world.broadcast_(tensor for network in networks for tensor in network.state_dict().values())
-        if not self.world.is_main:  # the state was the same in all: the n-th process takes the n-th draw for its seed
+        if not self.world.is_main:  # the random states were equal: process n takes the n-th draw as its seed
             torch.manual_seed(int(torch.randint(2**62, (self.world.rank,))[-1]))
         if any(map(has_statistics, networks)):
             self._statistics = SharedStatistics()
 
     def advance(self, batch: Batch) -> dict[str, Tensor]:
-        """One training step; ``{phase/loss: value}``, detached, on the device. ``batch`` is this process's slice."""
+        """Train one step on this process's slice of a batch; return ``{phase/loss: value}``, detached, on the device."""
         factor = lr_factor(self.step, self.config)
         for learner in self.learners.values():
             learner.on_step_start(self.step)
         on_device = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
-        seen: dict[str, Tensor] = {}
+        values: dict[str, Tensor] = {}
         with self._cast(), self._statistics:
-            self._wake(None)
+            self._enable_gradients(None)
             outputs = self.task.forward(on_device)
         for phase in self.task.phases:
-            self._wake(phase.name)
+            self._enable_gradients(phase.name)
             with self._cast(), self._statistics:
                 losses = self.task.losses(phase.name, on_device, outputs)
             total = torch.stack([value.float() * self.task.weights[name] for name, value in losses.items()]).sum()
             if phase.name == "G":
-                extra = self._extra()
+                extra = self._learner_losses()
                 total = total + sum(extra.values())
                 losses = {**losses, **extra}
             total.backward()  # type: ignore[no-untyped-call]
             if self.world.is_distributed:
                 self.world.average_gradients_(self.parameters[phase.name])
             self.optimizers[phase.name].param_groups[0]["lr"] = lr_of(phase.name, self.config) * factor
-            for optimizer in self.steppers[phase.name]:
+            for optimizer in self._stepped[phase.name]:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-            seen |= {f"{phase.name}/{name}": value.detach() for name, value in losses.items()}
+            values |= {f"{phase.name}/{name}": value.detach() for name, value in losses.items()}
         self.task.stepped(len(next(iter(on_device.values()))) * self.world.count)
         self.step += 1
-        return seen
+        return values
 
-    def _extra(self) -> dict[str, Tensor]:
-        """The losses of the learners; of several networks, their sum."""
-        found: dict[str, Tensor] = {}
+    def _learner_losses(self) -> dict[str, Tensor]:
+        """Return the losses of all learners; losses of the same name are added."""
+        losses: dict[str, Tensor] = {}
         for learner in self.learners.values():
             for name, value in learner.losses().items():
-                found[name] = found[name] + value if name in found else value
-        return found
+                losses[name] = losses[name] + value if name in losses else value
+        return losses
 
-    def _wake(self, phase: str | None) -> None:
-        """Let gradients reach the networks of one phase only (None: all), so that no backward works for nothing."""
-        if phase == self._awake and self.step:
+    def _enable_gradients(self, phase: str | None) -> None:
+        """Enable gradients in the networks of one phase only (None: all), so that no backward computes unused ones."""
+        if phase == self._trainable and self.step:
             return
-        for name, own in self.parameters.items():
-            for parameter in own:
+        for name, parameters in self.parameters.items():
+            for parameter in parameters:
                 parameter.requires_grad_(phase is None or name == phase)
-        self._awake = phase
+        self._trainable = phase
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that an exact resume needs, by name.
+        """Return all that an exact resume needs, by name.
 
-        Of several processes the first is given what the others hold alone (``rank1/...``): pools and random states.
+        In the main process this includes pools and random states of the others (``rank1/...``).
         """
-        own = {f"task/{key}": value for key, value in self.task.state().items()}
-        own["rng/cpu"] = torch.get_rng_state()
+        local = {f"task/{key}": value for key, value in self.task.state().items()}
+        local["rng/cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
-            own["rng/cuda"] = torch.cuda.get_rng_state(self.device)
-        found = dict(own)
-        for rank, other in enumerate(self.world.gather(own)):
-            found |= {f"rank{rank}/{key}": value for key, value in other.items() if rank}
+            local["rng/cuda"] = torch.cuda.get_rng_state(self.device)
+        tensors = dict(local)
+        for rank, other in enumerate(self.world.gather(local)):
+            tensors |= {f"rank{rank}/{key}": value for key, value in other.items() if rank}
         for name, network in self.task.networks.items():
-            found |= {f"network/{name}/{key}": value for key, value in network.state_dict().items()}
+            tensors |= {f"network/{name}/{key}": value for key, value in network.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             for index, slots in optimizer.state_dict()["state"].items():
-                found |= {f"optimizer/{name}/{index}/{slot}": value for slot, value in slots.items()}
-        return found
+                tensors |= {f"optimizer/{name}/{index}/{slot}": value for slot, value in slots.items()}
+        return tensors
 
     def load_tensors(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `tensors` gave after ``step`` steps, in each process from its own part."""
+        """Restore what `tensors` returned after ``step`` steps, in each process its own part."""
         self.step = step
         for name, network in self.task.networks.items():
             network.load_state_dict(_below(tensors, f"network/{name}/"))
@@ -159,14 +157,14 @@ class Fit:
                 index, slot = key.split("/")
                 state.setdefault(int(index), {})[slot] = value
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        own = tensors if self.world.is_main else _below(tensors, f"rank{self.world.rank}/")
-        self.task.load_state(_below(own, "task/"))
-        torch.set_rng_state(own["rng/cpu"])
+        local = tensors if self.world.is_main else _below(tensors, f"rank{self.world.rank}/")
+        self.task.load_state(_below(local, "task/"))
+        torch.set_rng_state(local["rng/cpu"])
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state(own["rng/cuda"], self.device)
+            torch.cuda.set_rng_state(local["rng/cuda"], self.device)
 
     def check_together(self, when: str) -> None:
-        """Raise `Parted` in all processes if their networks are no longer the same."""
+        """Raise `Desynchronized` in all processes if their networks differ."""
         if not self.world.is_distributed:
             return
         networks = self.task.networks.items()
@@ -185,63 +183,60 @@ def fit(
     show: Batch | None = None,
     learners: Learners | None = None,
 ) -> None:
-    """Train ``task`` for ``config.steps`` steps, or what is left of them after the stage's newest checkpoint in ``run``.
+    """Train ``task`` for ``config.steps`` steps, or for the rest of them after the newest checkpoint of ``stage`` in ``run``.
 
-    ``batches(start)`` gives the batches from step ``start`` on; that they depend on nothing else makes the resume exact.
-    ``show`` is generated into ``samples/`` now and then. Raises `Diverged` when a loss is no longer a number; the last
-    checkpoint before is kept.
+    ``batches(start)`` yields the batches from step ``start`` on; it must depend on nothing else, so that a resume is exact.
+    Sample grids of the batch ``show`` are written into ``samples/`` at intervals. Raises `Diverged` when a loss is not finite;
+    the last checkpoint before is kept.
 
-    In several processes, all call this, each with its slices of the batches; the first alone writes into ``run``. Raises
-    `Lost` when another one has ended, `Parted` when their weights are no longer the same.
+    With several processes, all call this, each with its slices of the batches; only the main process writes into ``run``.
+    Raises `PeerLost` when another process has ended, `Desynchronized` when their weights differ.
     """
-    state = Fit(task, config, device, learners=learners)
-    run = run if state.world.is_main else Run(run.path, writes=False)
-    _resume(state, run, stage)
-    run.rewind_log(stage, state.step)
-    watch = TrainingMonitor(run, stage, config, state.learners, state.world)
-    stream = batches(state.step) if state.step < config.steps else iter(())
-    with run.reporter.task(stage, config.steps, state.step) as tick:
+    trainer = Trainer(task, config, device, learners=learners)
+    run = run if trainer.world.is_main else Run(run.path, writes=False)
+    _resume(trainer, run, stage)
+    run.rewind_log(stage, trainer.step)
+    monitor = TrainingMonitor(run, stage, config, trainer.learners, trainer.world)
+    stream = batches(trainer.step) if trainer.step < config.steps else iter(())
+    with run.reporter.task(stage, config.steps, trainer.step) as tick:
         for batch in stream:
-            watch.add(state.advance(batch))
-            done = state.step
-            last = done == config.steps
-            if done % config.log_every == 0 or last or done % config.checkpoint_every == 0:
-                watch.flush(done, config.lr * lr_factor(done - 1, config))
-            tick(done, watch.latest)
-            if show is not None and run.writes and config.sample_every and (done % config.sample_every == 0 or last):
-                _show(task, show, device, run.path / "samples" / f"{stage}_{done:06d}.png")
-            if done % config.checkpoint_every == 0 or last:
-                watch.check_weights(task, done)
-                state.check_together(f"{stage}, step {done}")
-                run.save_checkpoint(stage, done, state.tensors(), _facts(state))
+            monitor.add(trainer.advance(batch))
+            step = trainer.step
+            last = step == config.steps
+            if step % config.log_every == 0 or last or step % config.checkpoint_every == 0:
+                monitor.flush(step, config.lr * lr_factor(step - 1, config))
+            tick(step, monitor.latest)
+            if show is not None and run.writes and config.sample_every and (step % config.sample_every == 0 or last):
+                _save_samples(task, show, device, run.path / "samples" / f"{stage}_{step:06d}.png")
+            if step % config.checkpoint_every == 0 or last:
+                monitor.check_weights(task, step)
+                trainer.check_together(f"{stage}, step {step}")
+                facts = {"processes": trainer.world.count} if trainer.world.is_distributed else {}
+                run.save_checkpoint(stage, step, trainer.tensors(), facts)
             if last:
                 break
-    watch.close()
+    monitor.close()
     for parameter in (p for network in task.networks.values() for p in network.parameters()):
         parameter.requires_grad_(True)
 
 
-def _facts(state: Fit) -> dict[str, int]:
-    return {"processes": state.world.count} if state.world.is_distributed else {}
-
-
-def _resume(state: Fit, run: Run, stage: str) -> None:
-    """Go on from the newest checkpoint, if there is one. ``ValueError`` if other processes wrote it, or see another one."""
-    saved, world = run.load_checkpoint(stage), state.world
+def _resume(trainer: Trainer, run: Run, stage: str) -> None:
+    """Load the newest checkpoint, if any. Raise ``ValueError`` if another number of processes wrote it, or sees another one."""
+    saved, world = run.load_checkpoint(stage), trainer.world
     if saved is not None and saved[2].get("processes", 1) != world.count:
-        wrote = saved[2].get("processes", 1)
+        count = saved[2].get("processes", 1)
         raise ValueError(
-            f"{run.path}: {stage} was begun by {wrote} process{'es' * (wrote > 1)}, and goes on exactly in as many; here is "
+            f"{run.path}: {stage} was begun by {count} process{'es' * (count > 1)}, and goes on exactly in as many; here is "
             f"{world.count}"
         )
     step = saved[0] if saved is not None else 0
     if world.broadcast_int(step) != step:
         raise ValueError(f"{run.path} is not the same in all processes: put the run where all of them see it")
     if saved is not None:
-        state.load_tensors(step, saved[1])
+        trainer.load_tensors(step, saved[1])
 
 
-def _show(task: Task, batch: Batch, device: torch.device, path: Path) -> None:
+def _save_samples(task: Task, batch: Batch, device: torch.device, path: Path) -> None:
     networks = task.networks.values()
     modes = [network.training for network in networks]
     for network in networks:
@@ -250,10 +245,6 @@ def _show(task: Task, batch: Batch, device: torch.device, path: Path) -> None:
         save_grid(path, task.images({name: value.to(device) for name, value in batch.items()}))
     for network, mode in zip(networks, modes, strict=True):
         network.train(mode)
-
-
-def _parameters(task: Task, phase: Phase) -> list[nn.Parameter]:
-    return [parameter for name in phase.networks for parameter in task.networks[name].parameters()]
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,9 +1,10 @@
-"""What the loop sees of itself: losses by interval, and whether they and the weights are still numbers."""
+"""Monitoring of a training: mean losses per interval, and checks that losses and weights are finite."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,15 @@ from torch import Tensor
 from pocketgan.core.run import Run
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.distributed import Processes
-from pocketgan.training.learner import Learners
-from pocketgan.training.task import Task
+from pocketgan.training.task import Learners, Task
 
 
 class Diverged(ValueError):
-    """A loss or a weight is no longer a number."""
+    """A loss or a weight is not finite."""
 
 
 class TrainingMonitor:
-    """Means of the losses over each interval and all processes, on the device until they are written."""
+    """Means of the losses over an interval and all processes, on the device until they are logged."""
 
     def __init__(self, run: Run, stage: str, config: TrainingConfig, learners: Learners, world: Processes):
         self.run, self.stage, self.learners, self.world = run, stage, learners, world
@@ -32,26 +32,25 @@ class TrainingMonitor:
         self._writer = _tensorboard(run.path) if config.tensorboard and run.writes else None
 
     def add(self, losses: Mapping[str, Tensor]) -> None:
-        """The losses of one step."""
+        """Add the losses of one step."""
         for name, value in losses.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._count += 1
 
     def flush(self, step: int, lr: float) -> None:
-        """Write the means since the last time. Raises `Diverged`, in all processes alike."""
+        """Log the means since the last flush. Raise `Diverged` in all processes alike."""
         if not self._count:
             return
         means = self.world.mean_(torch.stack([v.float() for v in self._sums.values()]) / self._count)
         self.latest = dict(zip(self._sums, means.tolist(), strict=True))
         now = time.monotonic()
-        bad = [name for name, value in self.latest.items() if value != value or abs(value) == float("inf")]
+        bad = [name for name, value in self.latest.items() if not isfinite(value)]
         if bad:
             raise self._diverged(bad, step)
-        seconds = round(now - self._since, 3)
         entry: dict[str, Any] = {
             "stage": self.stage,
             "step": step,
-            "seconds": seconds,
+            "seconds": round(now - self._since, 3),
             "lr": lr,
             "losses": self.latest,
         }
@@ -64,7 +63,7 @@ class TrainingMonitor:
         self._sums, self._count, self._since = {}, 0, now
 
     def check_weights(self, task: Task, step: int) -> None:
-        """Raise `Diverged` before a state is saved that the next losses would show to be lost."""
+        """Raise `Diverged` for weights that are not finite, before they are saved."""
         bad = [
             f"a weight of {name}"
             for name, network in task.networks.items()
@@ -74,14 +73,14 @@ class TrainingMonitor:
             raise self._diverged(bad, step)
 
     def _diverged(self, bad: list[str], step: int) -> Diverged:
-        kept = self.run.load_checkpoint(self.stage)
-        where = f"the state after step {kept[0]} is kept in {self.run.path / 'checkpoints'}" if kept else "none was saved"
+        saved = self.run.load_checkpoint(self.stage)
+        where = f"the state after step {saved[0]} is kept in {self.run.path / 'checkpoints'}" if saved else "none was saved"
         return Diverged(
             f"{self.stage}: {', '.join(bad)} is no longer a number near step {step}; {where}; try a lower lr or float32"
         )
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Close the TensorBoard writer."""
         if self._writer is not None:
             self._writer.close()
 

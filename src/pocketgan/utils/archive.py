@@ -1,4 +1,4 @@
-"""Archives of strangers: nothing is written outside the folder, nothing but files and folders, and no more than fits."""
+"""Unpacking of untrusted archives: only files and folders, only below the target, and no more than the disk holds."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from typing import IO, NamedTuple, cast
 from pocketgan.utils.progress import Reporter
 
 MAX_RATIO = 50
-"""How many times larger than the archive its content may be: images are packed already, and hardly grow."""
+"""Largest allowed size of the content over that of the archive: images are compressed already, and hardly grow."""
 LEAST_LIMIT = 64 * 10**6
-"""Bytes that any archive may hold: a small one is mostly names, and those pack well."""
+"""Bytes that any archive may hold: a small one is mostly names, and those compress well."""
 
 _BLOCK = 1 << 20
-_ON_DISK = 4096  # what a file takes at least
+_ON_DISK = 4096  # least size of a file
 
 
 class _Entry(NamedTuple):
-    """One entry as the archive declares it; neither reader gives more than ``size`` bytes of it."""
+    """Entry as the archive declares it; neither reader gives more than ``size`` bytes of it."""
 
     name: str
     size: int
@@ -36,40 +36,40 @@ class _Entry(NamedTuple):
 
 
 def unpack(archive: Path, target: Path, *, folder: str = "", reporter: Reporter | None = None) -> int:
-    """Unpack a ``.zip`` or ``.tar.gz`` to ``target``; how many files there were.
+    """Unpack a ``.zip`` or ``.tar.gz`` to ``target``; return the number of files.
 
-    If all that is not hidden lies in ``folder``, ``target`` becomes that folder; else it holds everything. It appears when it
-    is whole: until then the files lie beside it under a hidden name, and a call that was killed leaves nothing that the
-    next one keeps. What macOS writes into archives for itself is left out. Modes and dates in the archive are ignored.
+    If everything that is not hidden lies in ``folder``, ``target`` becomes that folder; else it holds everything. ``target``
+    appears when it is complete: until then the files lie beside it under a hidden name, which the next call deletes.
+    Metadata of macOS is left out. Modes and dates in the archive are ignored.
 
     Raises ``ValueError`` for a target that exists, a file that is no archive, a damaged one, and a hostile one: absolute
     names, ``..``, links, devices, the same name twice, passwords, and more content than `MAX_RATIO` times the archive or
-    than the disk has room for.
+    than the disk has room for. (The data filter of ``tarfile`` allows links and strips the root of absolute names.)
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"{target} exists: move it away, or unpack {archive} elsewhere")
-    place = target.with_name(f".{target.name}.unpacking")
-    shutil.rmtree(place, ignore_errors=True)
+    temporary = target.with_name(f".{target.name}.unpacking")
+    shutil.rmtree(temporary, ignore_errors=True)
     try:
-        place.mkdir(parents=True)
-        count = _write(archive, place, reporter or Reporter())
-        inner = place / folder
-        seen = [entry.name for entry in place.iterdir() if not entry.name.startswith(".")]
-        whole = inner if seen == [folder] and inner.is_dir() else place
+        temporary.mkdir(parents=True)
+        count = _write(archive, temporary, reporter or Reporter())
+        inner = temporary / folder
+        visible = [entry.name for entry in temporary.iterdir() if not entry.name.startswith(".")]
+        content = inner if visible == [folder] and inner.is_dir() else temporary
         if target.exists():
             target.rmdir()
-        whole.rename(target)
+        content.rename(target)
     except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise ValueError(f"{archive} is damaged, or no archive ({error}): delete it, and fetch it again") from error
     except OSError as error:
         raise ValueError(f"cannot unpack {archive}: {error.strerror or error} ({error.filename or target})") from error
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return count
 
 
-def _write(archive: Path, place: Path, reporter: Reporter) -> int:
-    packed, free = archive.stat().st_size, shutil.disk_usage(place).free
+def _write(archive: Path, folder: Path, reporter: Reporter) -> int:
+    packed, free = archive.stat().st_size, shutil.disk_usage(folder).free
     limit = max(MAX_RATIO * packed, LEAST_LIMIT)
     count = used = 0
     with _opened(archive) as (entries, position), reporter.task(f"unpack {archive.name} (MB)", -(-packed // 10**6)) as tick:
@@ -82,7 +82,7 @@ def _write(archive: Path, place: Path, reporter: Reporter) -> int:
                 raise ValueError(f"{archive} holds more than {limit:,} bytes in {packed:,}: that is no set of images")
             if used > free:
                 raise ValueError(f"{archive} holds more than the {free:,} bytes that are free on the disk: make room")
-            path = place.joinpath(*parts)
+            path = folder.joinpath(*parts)
             if entry.is_folder:
                 path.mkdir(parents=True, exist_ok=True)
                 continue
@@ -107,7 +107,7 @@ def _store(archive: Path, entry: _Entry, path: Path) -> None:
 
 
 def _parts(archive: Path, entry: _Entry) -> tuple[str, ...] | None:
-    """Where below the target an entry goes; None for one to leave out. Raises ``ValueError`` for a hostile one."""
+    """Path of an entry below the target; None for one to leave out. Raises ``ValueError`` for a hostile one."""
     name = PurePosixPath(entry.name)
     foreign = "\\" in entry.name or "\0" in entry.name or PureWindowsPath(entry.name).drive
     if name.is_absolute() or ".." in name.parts or foreign:
@@ -121,7 +121,7 @@ def _parts(archive: Path, entry: _Entry) -> tuple[str, ...] | None:
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[tuple[Iterator[_Entry], Callable[[], int]]]:
-    """The entries of an archive, one after another, and how far in its file they have got."""
+    """Entries of an archive, one after another, and a function that gives the position in its file."""
     with ExitStack() as stack:
         file = stack.enter_context(archive.open("rb"))
         kind = file.read(2)
@@ -138,7 +138,7 @@ def _zip_entries(archive: Path, content: zipfile.ZipFile) -> Iterator[_Entry]:
         if info.flag_bits & 1:
             raise ValueError(f"{archive}: {info.filename!r} is locked by a password")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise zipfile.BadZipFile(f"{info.filename!r} is packed by a method that is not known here")
+            raise zipfile.BadZipFile(f"{info.filename!r} is compressed by a method that is not supported")
         kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was not packed on Unix
         is_file = not info.is_dir() and kind in (0, stat.S_IFREG)
         # The original name: the other one is cut at a NUL.

@@ -1,4 +1,4 @@
-"""A file from the web: it goes on where it stopped, is verified, and has its name only when it is whole."""
+"""Downloads that resume, are verified, and have their name only when they are complete."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from pocketgan.utils.files import digest
 from pocketgan.utils.progress import Reporter
 
 PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds between attempts that bring nothing new; after the last one it is given up."""
+"""Seconds between attempts that bring no new byte; after the last one the download fails."""
 
 _SILENCE = 30.0  # seconds without a byte after which a connection counts as broken
 _BLOCK = 1 << 20
 _MEGABYTE = 10**6
-_PASSING = {408, 425, 429, 500, 502, 503, 504}  # answers that may be another one in a moment
+_PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses that may change in a moment
 
 
 def download(url: str, path: Path, *, size: int | None = None, sha256: str = "", reporter: Reporter | None = None) -> None:
-    """Fetch ``url`` to ``path``; ``size`` in bytes and ``sha256`` (or its first digits) are what its publisher states.
+    """Download ``url`` to ``path``; ``size`` in bytes and ``sha256`` (or its first digits) are those published.
 
-    What has come lies in ``path`` + ``.part``. A broken connection is taken up again by itself, a killed process by the next
-    call, each from the byte where it stopped if the server can (HTTP ranges, RFC 9110 section 14), else from the start.
-    Callers keep others away from that file (`pocketgan.utils.lock.alone`).
+    Until it is complete the file is ``path`` + ``.part``. A broken connection is resumed at once, a killed process by the
+    next call, each from the byte where it stopped if the server can (HTTP ranges, RFC 9110 section 14), else from the start.
+    The caller locks the folder (`pocketgan.utils.files.exclusive`).
 
     Raises ``ValueError`` for an address without a file, a server that cannot be reached, a full disk, another size and
-    another checksum. Only what is wrong is deleted; the rest waits in the ``.part``.
+    another checksum. Only wrong bytes are deleted; others stay in the ``.part``.
     """
     reporter, part = reporter or Reporter(), path.with_name(f"{path.name}.part")
     try:
@@ -47,16 +47,16 @@ def download(url: str, path: Path, *, size: int | None = None, sha256: str = "",
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
-    except OSError as error:  # those of the connection are told apart where they come from
+    except OSError as error:  # errors of the connection are others by now
         raise ValueError(f"cannot write {part}: {error.strerror or error}; make room, and the same call goes on") from error
 
 
 class _Broken(Exception):
-    """A connection that may work at another attempt."""
+    """Failure of a connection that may work at another attempt."""
 
 
 class _Body(NamedTuple):
-    """What a server sends: from which byte on, and how many the whole file has (None: it does not say)."""
+    """Answer of a server, its first byte and the length of the whole file (None: not stated)."""
 
     stream: IO[bytes]
     begin: int
@@ -64,7 +64,7 @@ class _Body(NamedTuple):
 
 
 def _fill(url: str, part: Path, size: int | None, reporter: Reporter) -> None:
-    """Bring the ``.part`` to its full length, by as many attempts as lead anywhere."""
+    """Bring the ``.part`` to its full length; give up after `PAUSES` without a new byte."""
     furthest, failures = _length(part), 0
     while True:
         try:
@@ -99,29 +99,25 @@ def _store(body: _Body, part: Path, reporter: Reporter) -> None:
     free = shutil.disk_usage(part.parent).free + (_length(part) if done == 0 else 0)
     if total is not None and total - done > free:
         raise ValueError(f"{part} needs {(total - done) / _MEGABYTE:,.0f} MB more, and the disk has {free / _MEGABYTE:,.0f}")
-    shown = reporter if total is not None else Reporter()
+    progress = reporter if total is not None else Reporter()
     name, whole = part.name.removesuffix(".part"), -(-(total or 0) // _MEGABYTE)
-    with shown.task(f"{name} (MB)", whole, done // _MEGABYTE) as tick, part.open("ab" if done else "wb") as file:
-        for block in _blocks(body.stream):
+    with progress.task(f"{name} (MB)", whole, done // _MEGABYTE) as tick, part.open("ab" if done else "wb") as file:
+        while block := _read(body.stream):
             file.write(block)
             done += len(block)
             tick(whole if done == total else done // _MEGABYTE)
 
 
-def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
-    while True:
-        try:
-            block = stream.read1(_BLOCK)  # type: ignore[attr-defined]  # what has come, without waiting for a full block
-        except (OSError, HTTPException) as error:
-            raise _Broken(f"the connection broke ({error})") from error
-        if not block:
-            return
-        yield block
+def _read(stream: IO[bytes]) -> bytes:
+    try:
+        return stream.read1(_BLOCK)  # type: ignore[attr-defined, no-any-return]  # does not wait for a full block
+    except (OSError, HTTPException) as error:
+        raise _Broken(f"the connection broke ({error})") from error
 
 
 @contextmanager
 def _request(url: str, part: Path, have: int) -> Iterator[_Body | None]:
-    """Ask for all that comes after the first ``have`` bytes; None where that is nothing."""
+    """Request everything after the first ``have`` bytes; None where that is nothing."""
     headers = {"User-Agent": "pocketgan"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_SILENCE)
@@ -151,7 +147,7 @@ def _request(url: str, part: Path, have: int) -> Iterator[_Body | None]:
 
 
 def _extent(url: str, status: int | None, headers: Message) -> tuple[int, int | None]:
-    """The first byte of an answer and the length of the whole file."""
+    """First byte of an answer and length of the whole file."""
     if status == 206:
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", "").strip())
         if match is None:
@@ -162,7 +158,7 @@ def _extent(url: str, status: int | None, headers: Message) -> tuple[int, int | 
 
 
 def _newer(headers: Message, part: Path) -> bool:
-    """Whether the file on the server was written after our last byte of it came."""
+    """True if the file on the server was written after our last byte of it came."""
     try:
         return parsedate_to_datetime(headers.get("Last-Modified", "")).timestamp() > part.stat().st_mtime
     except ValueError:  # no date, or none that anyone can read
@@ -170,7 +166,7 @@ def _newer(headers: Message, part: Path) -> bool:
 
 
 def _verify(url: str, part: Path, size: int | None, sha256: str) -> None:
-    """Wrong bytes do not become right by more of them: they are deleted."""
+    """Raise ``ValueError``, and delete the file, for another size or checksum."""
     length = _length(part)
     if size is not None and length != size:
         part.unlink()

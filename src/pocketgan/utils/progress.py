@@ -12,38 +12,36 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Ticker(Protocol):
-    """What long work calls as it goes."""
+    """Callback for the progress of one task."""
 
     def __call__(self, done: int, values: Mapping[str, float] | None = None) -> None:
-        """``done`` of the total is done; ``values`` are the latest losses or scores, by name."""
+        """Report that ``done`` of the total is done; ``values`` are the latest losses or scores, by name."""
 
 
 class Reporter:
-    """Says nothing. The default, so that the library is silent unless it is asked to speak."""
+    """Silent reporter, the default: the library prints nothing unless it is asked to."""
 
     @contextmanager
     def task(self, name: str, total: int, done: int = 0) -> Iterator[Ticker]:
-        """A piece of work of ``total`` steps of which ``done`` are done already."""
+        """Task of ``total`` steps of which ``done`` are done already."""
         yield lambda done, values=None: None
 
     def say(self, text: str) -> None:
-        """One line of news."""
+        """Report one line of text."""
 
 
 class ConsoleReporter(Reporter):
-    """Speaks to a terminal with a live bar, to a file or pipe with a line every ``seconds``."""
+    """Reporter with a live bar on a terminal, or a line every ``seconds`` in a file or pipe."""
 
     def __init__(self, console: Console | None = None, *, seconds: float = 15.0):
         self.console = console or Console(stderr=True)
         self.seconds = seconds
 
     def say(self, text: str) -> None:
-        """One line of news."""
         self.console.print(text, highlight=False, markup=False)
 
     @contextmanager
     def task(self, name: str, total: int, done: int = 0) -> Iterator[Ticker]:
-        """A bar, or a line now and then."""
         if self.console.is_terminal:
             with self._bar(name, total, done) as tick:
                 yield tick
@@ -69,7 +67,7 @@ class ConsoleReporter(Reporter):
 
             yield tick
 
-    def _lines(self, name: str, total: int, begun: int) -> Ticker:
+    def _lines(self, name: str, total: int, initial: int) -> Ticker:
         start = last = time.monotonic()
         latest: Mapping[str, float] = {}
 
@@ -80,7 +78,7 @@ class ConsoleReporter(Reporter):
             if now - last < self.seconds and done < total:
                 return
             last = now
-            left = (now - start) / max(done - begun, 1) * (total - done)
+            left = (now - start) / max(done - initial, 1) * (total - done)
             self.say(f"{name} {done}/{total}, {left:.0f} s left  {_listed(latest)}".rstrip())
 
         return tick

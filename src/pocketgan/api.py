@@ -1,0 +1,227 @@
+"""Functions behind the measuring and writing commands; `pocketgan` exports them, and the commands call them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pocketgan.core.tasks import TaskName
+    from pocketgan.data.config import Direction
+    from pocketgan.deploy import Exported
+    from pocketgan.evaluation import Result
+    from pocketgan.utils.progress import Reporter
+
+
+def evaluate(
+    model: str | Path,
+    data: str | Path,
+    *,
+    task: TaskName | None = None,
+    size: int | None = None,
+    aspect: float | None = None,
+    direction: Direction = "AtoB",
+    center: int | None = None,
+    classes: int | str | None = None,
+    metrics: Sequence[str] | None = None,
+    features: str | None = None,
+    teacher: str | Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    **options: Any,
+) -> Result:
+    """Measure costs and image quality of a generator on the test images.
+
+    Args:
+        model: artifact of pocketgan, published checkpoint, or ``file.py:factory@WEIGHTS``.
+        data: folder in a known layout, or a built-in set.
+        task: task of the data; None is the generator's if it reads latents, else ``paired``.
+        size: width of the images; None is the size in the model's file, else 256.
+        aspect: width over height; None is the aspect in the model's file, else 1.
+        direction: ``BtoA`` if side B is the input.
+        center: side of a central square that is cut out of every image first.
+        classes: meaning of the values of label maps, where the folder does not state it.
+        metrics: names such as ``psnr``, ``ssim``, ``fid``, ``kernel``; None is all that data and features allow.
+        features: ``inception``, ``inception:legacy``, or an ONNX file, for the distances between sets of images.
+        teacher: another generator; the student's images are compared with those of the teacher, too.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        progress: True to show progress on the error stream.
+        options: other fields of `pocketgan.evaluation.EvaluationConfig`: ``reals``, ``stats``, ``segmenter``, ``generated``.
+
+    Returns:
+        Costs, quality by metric, and standard errors.
+
+    Raises:
+        ValueError: if nothing can be measured, or for names and sizes that do not fit.
+    """
+    from pocketgan.data.config import DataConfig
+    from pocketgan.evaluation import EvaluationConfig
+    from pocketgan.pipeline.measure import measure
+
+    return measure(
+        str(model),
+        DataConfig(path=str(data), direction=direction, center=center, classes=classes),
+        EvaluationConfig(metrics=None if metrics is None else tuple(metrics), features=features, **options),
+        task=task,
+        size=size,
+        aspect=aspect,
+        teacher=None if teacher is None else str(teacher),
+        device=device,
+        reporter=reporter(progress),
+    )
+
+
+def export(
+    model: str | Path,
+    out: str | Path,
+    *,
+    format: str = "onnx",
+    size: int | None = None,
+    aspect: float | None = None,
+    drop_style: bool = False,
+    verify: bool = True,
+) -> Exported:
+    """Write a generator to a file for a device, after comparing the file's images with PyTorch's.
+
+    Args:
+        model: artifact of pocketgan, published checkpoint, or ``file.py:factory@WEIGHTS``.
+        out: file to write.
+        format: name of an export format: ``onnx``.
+        size: width of the images that the file is meant for; None is the size in the model's file, else 256.
+        aspect: width over height; None is the aspect in the model's file, else 1.
+        drop_style: True to leave out the style encoder of a MUNIT; the file then reads styles as latents.
+        verify: False to write without the comparison.
+
+    Returns:
+        The path, the number of bytes and the largest difference to PyTorch.
+
+    Raises:
+        ValueError: if the file's images differ from PyTorch's, or for a model that cannot be exported.
+    """
+    from pocketgan.pipeline.measure import export
+
+    return export(str(model), Path(out), format=format, size=size, aspect=aspect, drop_style=drop_style, verify=verify)
+
+
+def generate(
+    models: Sequence[str | Path],
+    out: str | Path,
+    *,
+    seeds: Sequence[int] | None = None,
+    interpolate: Sequence[int] | None = None,
+    source: str | Path | None = None,
+    reference: str | Path | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> int:
+    """Write images of generators that read latents (SAGAN, StyleGAN2) or styles (MUNIT).
+
+    Args:
+        models: artifacts or published checkpoints, one row each; a teacher and its student show the same image for a seed.
+        out: ``.png`` for one sheet, ``.gif`` or ``.webp`` for a video of an interpolation, no ending for a folder.
+        seeds: one image each; None is 0 to 7.
+        interpolate: seeds between which the images go, instead of ``seeds``.
+        source: input image, or a folder of them, for MUNIT.
+        reference: image whose style is used instead of seeds, for MUNIT.
+        progress: True to show progress on the error stream.
+        options: other fields of `pocketgan.pipeline.generate.GenerateConfig`: ``columns``, ``truncation``, ``frames``, ``fps``.
+
+    Returns:
+        The number of images.
+
+    Raises:
+        ValueError: for generators that read no latents, and for options that contradict each other.
+    """
+    from pocketgan.pipeline.generate import GenerateConfig
+    from pocketgan.pipeline.generate import generate as run
+
+    config = GenerateConfig(
+        seeds=None if seeds is None else tuple(seeds),
+        interpolate=None if interpolate is None else tuple(interpolate),
+        source=None if source is None else str(source),
+        reference=None if reference is None else str(reference),
+        **options,
+    )
+    return run([str(model) for model in models], Path(out), config, reporter=reporter(progress))
+
+
+def inspect(
+    model: str | Path | nn.Module,
+    *,
+    size: int | None = None,
+    aspect: float | None = None,
+    multiple: int = 1,
+    keep: Sequence[str] = (),
+    range: str = "-1..1",
+    bgr: bool = False,
+) -> dict[str, Any]:
+    """Channel groups, widths and costs of a generator for one image.
+
+    Args:
+        model: artifact, published checkpoint, ``file.py:factory@WEIGHTS``, a name of ``pocketgan models``, or a network.
+        size: width of the image; None is the size in the model's file, else 256.
+        aspect: width over height; None is the aspect in the model's file, else 1.
+        multiple: divisor of the widths at the floor.
+        keep: layers of a foreign generator that stay whole: names or patterns.
+        range: values of black and white of a foreign generator: ``0..255``.
+        bgr: True if a foreign generator reads and writes blue first.
+
+    Returns:
+        ``groups`` with widths, layers and costs in both counts, ``total``, ``floor`` (the lower limit of a budget), ``kept``
+        (layers of a foreign generator that stay whole, with the reason) and ``distilled`` (the default layers).
+
+    Raises:
+        ValueError: for a file that is not understood, and for a foreign generator that cannot be pruned.
+    """
+    from torch import nn
+
+    from pocketgan.pipeline.config import ForeignConfig
+    from pocketgan.pipeline.measure import inspect as run
+
+    foreign = ForeignConfig(keep=tuple(keep), range=range, bgr=bgr)
+    named = model if isinstance(model, nn.Module) else str(model)
+    return run(named, size=size, aspect=aspect, multiple=multiple, foreign=foreign)
+
+
+def latency(
+    models: Sequence[str | Path],
+    *,
+    runtimes: Sequence[str] = ("torch", "onnxruntime"),
+    batch: int = 1,
+    size: int | None = None,
+    aspect: float | None = None,
+    threads: int = 1,
+    repeats: int = 50,
+) -> dict[str, dict[str, Any]]:
+    """Measure milliseconds on the CPU, with all models and runtimes interleaved.
+
+    Args:
+        models: artifacts, published checkpoints, or ``file.py:factory@WEIGHTS``.
+        runtimes: names of runtimes: ``torch``, ``onnxruntime``.
+        batch: images in a call.
+        size: width of the images; None is the size in the models' files.
+        aspect: width over height; None is the aspect in the models' files.
+        threads: threads of each runtime.
+        repeats: rounds; each runs every model once in every runtime.
+
+    Returns:
+        ``{model: {runtime: {"median": ..., "p10": ..., "p90": ..., ...}}}``.
+
+    Raises:
+        ValueError: for unknown runtimes, and for models of different sizes if no size is given.
+    """
+    from pocketgan.evaluation import EvaluationConfig
+    from pocketgan.pipeline.measure import measure_latency_of
+
+    config = EvaluationConfig(runtimes=tuple(runtimes), threads=threads, repeats=repeats)
+    return measure_latency_of([str(model) for model in models], config, size=size, aspect=aspect, batch=batch)
+
+
+def reporter(progress: bool) -> Reporter:
+    """Progress on the error stream, or none."""
+    from pocketgan.utils.progress import ConsoleReporter, Reporter
+
+    return ConsoleReporter() if progress else Reporter()

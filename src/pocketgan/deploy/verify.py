@@ -1,0 +1,144 @@
+"""Comparison of an exported file with eager PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pocketgan.core.inputs import required_extra_inputs
+from pocketgan.deploy.deployable import Deployable, frozen
+from pocketgan.utils.onnx_models import open_session
+
+TOLERANCE = 1e-4
+"""An 8-bit step of an image in [-1, 1] is 7.8e-3; rounding through deep instance norms stays below this."""
+
+BatchShape = tuple[int, int, int]
+"""Batch, height, width."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Largest absolute differences between a file and eager PyTorch.
+
+    Attributes:
+        differences: by (batch, height, width), on values in [-1, 1].
+        tolerance: the largest difference allowed.
+    """
+
+    differences: dict[BatchShape, float]
+    tolerance: float
+
+    @property
+    def max_abs_diff(self) -> float:
+        """The largest difference of all shapes; NaN if any is."""
+        return float(np.max(list(self.differences.values())))
+
+    @property
+    def passed(self) -> bool:
+        """True if no difference is above the tolerance (NaN does not pass)."""
+        return self.max_abs_diff <= self.tolerance
+
+    def summary(self) -> dict[str, object]:
+        """Entries of ``result.json``: the maximum, the tolerance and the difference at each shape, e.g. ``1x256x256``."""
+        shapes = {"x".join(map(str, shape)): value for shape, value in self.differences.items()}
+        return {"max_abs_diff": self.max_abs_diff, "tolerance": self.tolerance, "differences": shapes}
+
+
+def verify_onnx(model: bytes, generator: nn.Module, *, label: str) -> Verification:
+    """Check an ONNX model for form (``onnx.checker``) and against ``Deployable(generator)`` on random images.
+
+    Tried are the size stored in the model, and smaller, oblong and odd sizes.
+
+    Args:
+        model: the content of a file that `pocketgan.export` wrote.
+        generator: the network that was exported.
+        label: name of the model in errors.
+
+    Raises:
+        ValueError: the model is malformed, makes another shape, or differs by more than `TOLERANCE`.
+    """
+    import onnx
+
+    inputs = 1 + len(required_extra_inputs(generator))
+    session = open_session(model, threads=torch.get_num_threads(), label=label, inputs=inputs)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ValueError(f"{label} is not a valid ONNX model: {str(error).splitlines()[0]}") from error
+    names = [value.name for value in session.get_inputs()]
+    facts = session.get_modelmeta().custom_metadata_map
+    height, width = map(int, facts["pocketgan.size"].split("x"))
+    least = facts.get("pocketgan.min_side")  # absent where a latent is read and images have one size
+    shapes = probe_shapes((height, width), int(least)) if least else [(1, height, width), (3, height, width)]
+
+    def run(*inputs: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {name: x.numpy() for name, x in zip(names, inputs, strict=True)})[0])
+
+    return compare(run, generator, shapes=shapes, label=label, size=(height, width))
+
+
+def compare(
+    run: Callable[..., Tensor],
+    generator: nn.Module,
+    *,
+    shapes: Iterable[BatchShape],
+    label: str,
+    tolerance: float = TOLERANCE,
+    size: tuple[int, int] | None = None,
+) -> Verification:
+    """Compare any engine's ``run`` (all inputs of a generator -> N x D x H x W, float32) with ``Deployable(generator)``.
+
+    ``size`` is that of reference images, for a generator that reads its styles off those.
+
+    Raises:
+        ValueError: another shape, or a difference above ``tolerance``; the message starts with ``label``.
+    """
+    reference = Deployable(frozen(generator))
+    differences = {}
+    for batch, height, width in shapes:
+        inputs = _probe_inputs(reference, batch, (height, width), size or (height, width))
+        with torch.inference_mode():
+            expected = reference(*inputs)
+        output = run(*inputs)
+        if output.shape != expected.shape:
+            raise ValueError(
+                f"{label} makes {list(output.shape)} of {list(inputs[0].shape)}, but PyTorch {list(expected.shape)}"
+            )
+        differences[batch, height, width] = float((output - expected).abs().max())
+    result = Verification(differences, tolerance)
+    if not result.passed:
+        worst = max(differences, key=lambda shape: np.nan_to_num(differences[shape], nan=np.inf))
+        raise ValueError(
+            f"{label} differs from PyTorch by {differences[worst]:.2g} at batch x height x width"
+            f" {'x'.join(map(str, worst))}, more than the {tolerance:.2g} allowed; it must not be shipped"
+        )
+    return result
+
+
+def _probe_inputs(model: Deployable, batch: int, image: tuple[int, int], reference: tuple[int, int]) -> tuple[Tensor, ...]:
+    """Random tensors for all inputs of the model."""
+    generator = torch.Generator().manual_seed(0)
+    first = (batch, model.in_channels, *(image if model.latent is None else ()))
+    shapes = (first, *(item.shape(batch, reference) for item in model.extra_inputs))
+    return tuple(probe(shape) if len(shape) == 4 else torch.randn(shape, generator=generator) for shape in shapes)
+
+
+def probe(shape: tuple[int, ...], *, seed: int = 0) -> Tensor:
+    """Random images N x C x H x W in [-1, 1]: smooth blobs, as in photographs, and noise in every pixel."""
+    batch, channels, height, width = shape
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(batch, channels, 4, 4, generator=generator)
+    smooth = F.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=False)
+    return (0.5 * smooth + 0.1 * torch.randn(shape, generator=generator)).clamp(-1, 1)
+
+
+def probe_shapes(size: tuple[int, int], min_side: int) -> list[BatchShape]:
+    """The size itself; then smaller ones, to be quick: another batch that is not square, and two odd sizes."""
+    height, width = size
+    half, third = max(height // 2, min_side), max(width // 3, min_side)
+    return [(1, height, width), (3, half, third + 2), (1, half | 1, third | 1), (2, third + 3, half | 1)]
