@@ -118,9 +118,11 @@ def _searched(state: CompressionState) -> dict[str, nn.Module]:
     """Networks to select from: as trained in this process, or from the file."""
     if state.models is not None:
         return state.models
-    models = _prepared(state)
+    models, method, steps = _prepared(state), state.plan.method, state.plan.config.search.steps
     for name, model in models.items():
-        if state.plan.method.needs_search(state.plan.targets[name].initial.model):
+        target = state.plan.targets[name]
+        if method.needs_search(target.initial.model):
+            method.learner(model, target.context, steps)  # adds the search's own state to the model
             model.load_state_dict(_part(state.file(SEARCHED), name))
     return models
 
