@@ -31,6 +31,7 @@ from pocketgan.pruning.importance import contribution
 from pocketgan.pruning.masks import Form, MaskGate, Masks, boundary_at, group_coefficients, polarization, sparsity
 from pocketgan.pruning.scales import affine_norms
 from pocketgan.pruning.selection import Selection
+from pocketgan.training.optimizers import Adam
 from pocketgan.utils.registry import unknown
 
 UPDATES = 300  # updates of the group coefficients and of the strength; the release: 150, once an epoch
@@ -172,7 +173,7 @@ class MaskLearner:
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Adam on the masks alone, at the rate with which they can cross the band within the search."""
-        self.adam = torch.optim.Adam([producer.gate.p for producer in self.masks.producers], self.lr, (0.5, 0.999), fused=True)
+        self.adam = Adam([producer.gate.p for producer in self.masks.producers], self.lr, (0.5, 0.999))
         return self.adam
 
     def on_step_start(self, step: int) -> None:

@@ -23,7 +23,7 @@ from pocketgan.pruning.allocation import SparsityController, best_channels, thre
 from pocketgan.pruning.gate import ungated
 from pocketgan.pruning.scales import add_scales_, affine_norms, check_scales, fold_scales_away_, mean_scales, scales
 from pocketgan.pruning.selection import Selection
-from pocketgan.training.optimizers import AcceleratedProximal
+from pocketgan.training.optimizers import AcceleratedProximal, Adam
 
 SLIMMING_TRAVEL = 1.0  # distance a scale can go under Adam in a search: from 1 to 0
 SSS_TRAVEL = 4.0  # distance a scale would go in a search at a strength of one root mean square of its gradients
@@ -65,7 +65,7 @@ class ScaleLearner:
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Adam on the scales alone, at the rate with which they can reach 0 within the search."""
-        return torch.optim.Adam(self.scales, self.lr, (0.5, 0.999), fused=True)
+        return Adam(self.scales, self.lr, (0.5, 0.999))
 
     def on_step_start(self, step: int) -> None:
         """Do nothing: the term is the same in every step."""

@@ -27,7 +27,7 @@ class Elastic(nn.Module):
         self.widths = dict(self.full)
         self._table = channel_map(model)
         self._requirements = group_requirements(model)
-        shell = resize(model, {}, lambda _, tensor: torch.empty_like(tensor, device="meta"))
+        shell = resize(model, {}, lambda _, tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device="meta"))
         self._shell = (shell,)  # in a tuple, so that its empty tensors are not part of this module's state
 
     @property
