@@ -26,7 +26,7 @@ from pocketgan.methods import make_method
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet
 from pocketgan.pipeline.config import CompressConfig
-from pocketgan.pipeline.stages import STAGES, first_reader, forget
+from pocketgan.pipeline.stages import STAGES, first_reader, remove_files_from
 from pocketgan.utils.files import RunLock
 
 pytestmark = pytest.mark.xdist_group("pipeline")
@@ -240,9 +240,9 @@ def test_a_folder_that_is_half_removed_is_not_gone_on_with(tmp_path: Path, monke
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", kill)
         with pytest.raises(KeyboardInterrupt):
-            forget(tmp_path, "distill", STAGES)
+            remove_files_from(tmp_path, "distill", STAGES)
     assert not (tmp_path / "distilled").exists()
-    forget(tmp_path, "distill", STAGES)
+    remove_files_from(tmp_path, "distill", STAGES)
     assert (tmp_path / "back" / "student.safetensors").exists()  # the run that goes on from the generator back
 
 

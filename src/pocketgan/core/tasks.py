@@ -29,6 +29,11 @@ class TaskTraits:
     """The data hold real targets; without them there is no discriminator either."""
 
     @property
+    def is_two_way(self) -> bool:
+        """True if two generators of one direction each can be searched in one CycleGAN."""
+        return self.any_target and not self.has_styles
+
+    @property
     def has_one_side(self) -> bool:
         """True if the data hold images of one side only: inputs, or targets."""
         return self.reads_latents or not self.has_targets

@@ -56,12 +56,12 @@ class SyntheticImages:
         self.labels = (
             Labels(classes=CLASSES, colors=palette(len(CLASSES)), edges=True) if traits_of(task).reads_labels else None
         )
-        # Drawn at the size to scale to, so that nothing is scaled. Drawings are square: an oblong size squeezes them.
+        # Drawn at the size to scale to, so that nothing is scaled. Drawings are square: a non-square size squeezes them.
         self.size = max(config.load_shape if split == "train" else config.shape)
         sides: tuple[_Kind, _Kind] = ("A", "B") if config.direction == "AtoB" else ("B", "A")
         sides = ("labels", "B") if traits_of(task).reads_labels else sides
         self._name, self._split, self._sides = config.path, split, dict(zip(_ROLES, sides, strict=True))
-        roles = {"inputs": _ROLES[:1], "unconditional": _ROLES[1:]}.get(task, _ROLES)
+        roles = _ROLES[1:] if traits_of(task).reads_latents else _ROLES if traits_of(task).has_targets else _ROLES[:1]
         count = min(IMAGES[split], config.limit or IMAGES[split])
         self.names = tuple(f"{index:04d}" for index in range(count))
         self.counts: dict[Role, int] = dict.fromkeys(roles, count)

@@ -74,7 +74,7 @@ class Dmad(Method):
     scratch: float | None = None
     """Part of the teacher's widths for a search from fresh weights (the release: 0.5 to 1); None: on the teacher itself."""
 
-    summary: ClassVar[str] = "masks learnt with the weights, closed by a steered sparsity until the budget is met"
+    summary: ClassVar[str] = "masks learned with the weights, closed by a sparsity of adjusted weight until the budget is met"
     learns: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -306,7 +306,7 @@ def _release(teacher: nn.Module, task: str) -> dict[str, Any]:
             "cap": 1.0 if trunk else 0.8,
         },
         "search_objective": "none",
-        "two_way": task == "unpaired",
+        "two_way": traits_of(task).is_two_way,
         "discriminator_options": {"ndf": 64 if unpaired else 128, "norm": "instance" if unpaired or mobile else "batch"},
         "objective": "coattention+discriminator",
         "objective_options.coattention": {"shown": "student", "per_pixel": True},

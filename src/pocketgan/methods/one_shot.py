@@ -19,7 +19,7 @@ class Magnitude(Method):
     """Channels with an importance above one global threshold, set exactly to the budget."""
 
     importance: Literal["contribution", "l1"] = "contribution"
-    """Score: the gauge-free contribution to the next layers, or the published filter L1 norm."""
+    """Score: the contribution to the next layers, independent of scale, or the published filter L1 norm."""
 
     least: float = 0.5
     """No group is cut below this part of its ``uniform`` width; 0 allows removing whole blocks and levels."""
@@ -38,7 +38,7 @@ class Uniform(Method):
     """All groups scaled by the largest factor within the budget, with the most important channels of each: the baseline."""
 
     importance: Literal["contribution", "l1"] = "contribution"
-    """Score within a group: the gauge-free contribution to the next layers, or the published filter L1 norm."""
+    """Score within a group: the contribution to the next layers, independent of scale, or the published filter L1 norm."""
 
     factor: float | None = None
     """Factor of every width, instead of the largest within the budget."""

@@ -20,7 +20,7 @@ from pocketgan.pipeline.networks import distill_config, mobile_config, mobile_fi
 from pocketgan.pipeline.plan import CompressionState
 from pocketgan.pipeline.prune import join_search, prune, recover, train_search
 from pocketgan.pipeline.resolve import resolve, resolve_trained
-from pocketgan.pipeline.stages import FILES, StageName, check_changed, forget, to_do
+from pocketgan.pipeline.stages import FILES, StageName, check_changed, remove_files_from, stages_to_run
 from pocketgan.pipeline.student_result import write_student_result
 from pocketgan.pipeline.train import train
 from pocketgan.report import write_report
@@ -93,7 +93,7 @@ def run_stages(
             _prepare_files(state, first)
         processes().barrier()
         missing = {stage for stage in plan.stages if not all(exists_on_main(state.file(name)) for name in FILES[stage].files)}
-        for stage in to_do(plan.stages[: plan.stages.index(last) + 1], missing):
+        for stage in stages_to_run(plan.stages[: plan.stages.index(last) + 1], missing):
             _use_trained_networks(state, stage)
             began = monotonic()
             JOBS[stage](state)
@@ -111,7 +111,7 @@ def _prepare_files(state: CompressionState, first: StageName | None) -> None:
     file = state.file("seconds.json")
     state.seconds = read_json(file) if file.exists() else {}
     if first is not None:
-        forget(out, first, plan.stages)
+        remove_files_from(out, first, plan.stages)
         earlier = plan.stages[: plan.stages.index(first)]
         state.seconds = {stage: seconds for stage, seconds in state.seconds.items() if stage in earlier}
     state.run.write_config(plan.config)

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from torch import nn
 
 from pocketgan.core.config import override
-from pocketgan.core.tasks import TaskName
+from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.config import DataConfig
 from pocketgan.evaluation import EvaluationConfig
 from pocketgan.foreign.spec import PixelFormat
@@ -163,7 +163,7 @@ class CompressConfig:
     def __post_init__(self) -> None:
         if self.multiple < 1:
             raise ValueError(f"multiple={self.multiple}: the least is 1")
-        if self.two_way and self.task != "unpaired":
+        if self.two_way and not traits_of(self.task).is_two_way:
             raise ValueError(f"two_way=true: a {self.task} task has one direction; it is for task=unpaired")
         if self.two_way and (self.pipeline, self.start) != ("fast", "teacher"):
             raise ValueError("two_way=true searches the teachers themselves: take pipeline=fast and start=teacher")

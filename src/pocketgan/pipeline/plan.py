@@ -42,7 +42,7 @@ class SearchTarget:
 
 @dataclass
 class Plan:
-    """Resolved configuration: all that can be refused has been."""
+    """Resolved configuration, with all checks done."""
 
     config: CompressConfig
     """Complete, with lengths in steps."""

@@ -29,7 +29,7 @@ def train_search(state: CompressionState) -> None:
     training = plan.config.search
     models = _prepared(state)
     learners = {name: method.learner(models[name], target.context, training.steps) for name, target in plan.targets.items()}
-    task = plan.tasks.search(models, plan.device)
+    task = plan.tasks.search_task(models, plan.device)
     if plan.networks.initial_discriminator is not None and "D" in task.networks:
         task.networks["D"].load_state_dict(load_artifact(plan.networks.initial_discriminator).model.state_dict())
     fit(
@@ -88,7 +88,7 @@ def recover(state: CompressionState) -> None:
             f"{file} was cut to {budget.of(cost):,} {budget.kind}, budget '{budget.asked}' allows {budget.limit:,}: give the "
             "budget that it was cut to, or begin in another --out"
         )
-    task = plan.tasks.recovery(student, plan.device)
+    task = plan.tasks.recovery_task(student, plan.device)
     if plan.method.is_supernet and "D" in task.networks:  # as published: the discriminator of all widths goes on
         task.networks["D"].load_state_dict(_part(state.file(SEARCHED), "D"))
     fit(

@@ -74,6 +74,7 @@ def resolve_config(
         task=task,
         **training_configs_of(task, spec_of(loaded.model).name),
     )
+    # Three passes: the method names the presets, whose fields everything given overrides.
     config = override(config, assignments({name: given[name] for name in ("method",) if name in given}))
     config = with_preset(config, preset, loaded.model)
     return override(config, [*assignments(given), *overrides]), loaded
@@ -87,7 +88,7 @@ def resolve(
     first: StageName | None = None,
     last: StageName = "report",
 ) -> Plan:
-    """Plan of a run in ``out`` from stage ``first`` to ``last``: every object made, everything that can be refused refused.
+    """Plan of a run in ``out`` from stage ``first`` to ``last``: every object made, everything checked.
 
     ``teacher`` replaces loading ``config.teacher``. Nothing is written. Raises ``ValueError`` for data, names, budgets, sizes
     and stages that do not fit.
@@ -126,7 +127,7 @@ def resolve(
         method.check(target.initial.model, target.context, features=config.evaluation.features is not None)
     config = config.in_steps(len(data), len(searched))
     if "search" in stages and not method.is_supernet and config.search.steps == 0:
-        raise ValueError(f"search.steps=0: {config.method} learns where to cut in its search; the least is 1")
+        raise ValueError(f"search.steps=0: {config.method} learns what to prune in its search; the least is 1")
     tasks = StudentTasks.of(config, original.model, None, data)
     discriminator = tasks.discriminator()
     if discriminator is not None:

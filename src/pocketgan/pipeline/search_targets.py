@@ -74,7 +74,7 @@ def make_search_targets(
     if not config.two_way:
         return {"G": forward}
     if not method.needs_search(networks.initial.model):
-        raise ValueError(f"two_way=true: {config.method} has no search; take a method that learns where to cut, such as dmad")
+        raise ValueError(f"two_way=true: {config.method} has no search; take a method that learns what to prune, such as dmad")
     if method.is_supernet:
         raise ValueError(f"two_way=true: {config.method} searches one direction; take a run for each, or a method such as dmad")
     reverse = fast_networks(load(reverse_of(Path(config.teacher))), config.start, config.full.ngf, config.seed)

@@ -1,4 +1,7 @@
-"""Stages of a compression: their order and files, and the first stage that depends on each setting."""
+"""Stages of a compression: their order and files, and the first stage that depends on each setting.
+
+The stages themselves: ``search``, ``prune`` and ``recover`` in `pipeline.prune`, the others in `pipeline.compress`.
+"""
 
 from __future__ import annotations
 
@@ -44,14 +47,14 @@ FILES: dict[StageName, StageFiles] = {
 def stages_of(pipeline: str, *, searches: bool, mobile: bool) -> tuple[StageName, ...]:
     """Stages of a run.
 
-    ``searches``: the method learns where to cut. ``mobile``: the generator has a mobile form, which the full pipeline trains.
+    ``searches``: the method learns what to prune. ``mobile``: the generator has a mobile form, which the full pipeline trains.
     """
     full = pipeline == "full"
     included = {"mobile": full and mobile, "distill": full, "search": searches}
     return tuple(stage for stage in STAGES if included.get(stage, True))
 
 
-def to_do(plan: Sequence[StageName], missing: Collection[StageName]) -> Sequence[StageName]:
+def stages_to_run(plan: Sequence[StageName], missing: Collection[StageName]) -> Sequence[StageName]:
     """Stages from the first whose file is missing, with those before that it needs; the report is always written again.
 
     Files of stages before the pruning may be gone once that is done: a finished run keeps them only where they serve others.
@@ -82,7 +85,7 @@ def check_range(first: StageName | None, last: StageName, plan: tuple[StageName,
             raise ValueError(f"there is no {out / file}, which the stage {stage} makes: give --from {stage}")
 
 
-def forget(out: Path, first: StageName, plan: tuple[StageName, ...]) -> None:
+def remove_files_from(out: Path, first: StageName, plan: tuple[StageName, ...]) -> None:
     """Remove the files of ``first`` and later stages, the last one's first, so that a kill leaves an earlier state.
 
     Scores of a search stay: another search is kept beside them, and the same one finds them.

@@ -86,7 +86,7 @@ class StudentTasks:
             shape=config.data.shape,
             example=first_batch(data, 1),
         )
-        if named and definition.traits.has_targets and not tasks.teachers_fits:
+        if named and definition.traits.has_targets and not tasks.teacher_discriminator_fits:
             channels = definition.discriminator_channels(image_channels(teacher))
             assert tasks.teacher_discriminator is not None
             raise ValueError(
@@ -96,7 +96,7 @@ class StudentTasks:
         return tasks
 
     @property
-    def teachers_fits(self) -> bool:
+    def teacher_discriminator_fits(self) -> bool:
         """True if the teacher's discriminator reads what the student's has to."""
         channels = self.definition.discriminator_channels(image_channels(self.teacher))
         return self.teacher_discriminator is not None and image_channels(self.teacher_discriminator) == channels
@@ -108,13 +108,13 @@ class StudentTasks:
         """
         if not self.definition.traits.has_targets:
             return None
-        if self.discriminator_options is None and self.teachers_fits:
+        if self.discriminator_options is None and self.teacher_discriminator_fits:
             return copy.deepcopy(self.teacher_discriminator).requires_grad_(True)  # type: ignore[union-attr]
         channels = self.definition.discriminator_channels(image_channels(self.teacher))
         name = self.definition.defaults_for(spec_of(self.teacher).name).discriminator
         return make_discriminator(name, self.discriminator_options or {}, channels, self.shape)
 
-    def recovery(self, student: nn.Module, device: torch.device, *, objective: str | None = None) -> Task:
+    def recovery_task(self, student: nn.Module, device: torch.device, *, objective: str | None = None) -> Task:
         """Training of one student; ``objective`` in place of the run's own."""
         objective = objective or self.objective
         paired = self.definition.traits.has_pairs
@@ -143,10 +143,10 @@ class StudentTasks:
         )
         return self.definition.student(parts)
 
-    def search(self, models: Mapping[str, nn.Module], device: torch.device) -> Task:
+    def search_task(self, models: Mapping[str, nn.Module], device: torch.device) -> Task:
         """Training of the search: the student's task with the search's objective, or CycleGAN with both generators."""
         if len(models) == 1:
-            return self.recovery(models["G"], device, objective=self.search_objective)
+            return self.recovery_task(models["G"], device, objective=self.search_objective)
         reverse = replace(
             self,
             teacher=models["G_B"],
@@ -171,12 +171,12 @@ class StudentTasks:
         """
         cpu = torch.device("cpu")
         builders: list[tuple[list[TrainingConfig], Callable[[], Task], str]] = [
-            (recoveries, lambda: self.recovery(copy.deepcopy(initial), cpu), self.objective)
+            (recoveries, lambda: self.recovery_task(copy.deepcopy(initial), cpu), self.objective)
         ]
         if models is not None:
             copies = {name: copy.deepcopy(model) for name, model in models.items()}
             objective = (self.search_objective or self.objective) if len(models) == 1 else "none"
-            builders.append(([search], lambda: self.search(copies, cpu), objective))
+            builders.append(([search], lambda: self.search_task(copies, cpu), objective))
         for settings, build, objective in builders:
             task = build()
             task.close()
@@ -189,7 +189,7 @@ class StudentTasks:
         notes, traits = [], self.definition.traits
         if traits.reads_labels and not self.perceptual.startswith("vgg19"):
             notes.append(f"trained without VGG19's perceptual loss: perceptual={self.perceptual}")
-        if traits.has_targets and self.discriminator_options is None and not self.teachers_fits:
+        if traits.has_targets and self.discriminator_options is None and not self.teacher_discriminator_fits:
             notes.append("no discriminator that fits lies beside the teacher: the student's begins with fresh weights")
         for name, (kind, _) in check_objectives(self.objective, self.objective_options).items():
             if kind.needs_discriminator and self.teacher_discriminator is None:
@@ -200,7 +200,7 @@ class StudentTasks:
     def _shared_layers(self, student: nn.Module) -> tuple[str, ...]:
         """The teacher's own layers to distil that the student still has (a U-Net may have lost a level).
 
-        A residual block that is gone is still there by name: it passes on the stream after the last one that is left.
+        A removed residual block still exists as a module: it passes its input on.
         """
         present = dict(module_of(student).named_modules())
         return tuple(name for name in spec_of(self.teacher).taps if name in present)

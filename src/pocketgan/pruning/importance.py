@@ -27,8 +27,8 @@ def contribution(model: nn.Module, images: Iterable[ModelInputs]) -> Scores:
 
     For output o and input channel c of a layer, share = E[x_c^2] |W_oc|^2 / sum over c of the same: the part of the energy of
     the output that comes from the channel. A score is the mean share over the outputs, times the number of input channels of
-    the layer, averaged over the layers that read the group. It is gauge-free: neither a rescaling of a filter before a norm,
-    nor one moved from a layer into the next, changes it (filter norms under instance norm change with both).
+    the layer, averaged over the layers that read the group. It does not depend on scale: neither a rescaling of a filter before
+    a norm, nor one moved from a layer into the next, changes it (filter norms under instance norm change with both).
 
     Query and key of attention, which no layer reads, have a share in their product: E[q_c^2] E[var k_c], as the part that all
     positions of a key have in common does not change the softmax.
@@ -54,7 +54,7 @@ def contribution(model: nn.Module, images: Iterable[ModelInputs]) -> Scores:
 def l1(model: nn.Module, images: Iterable[ModelInputs]) -> Scores:
     """L1 norm of the filters that produce a channel (published: GAN Compression, section 3.2), mean 1 per layer.
 
-    Not gauge-free: under instance norm the scale of a filter means nothing. Kept for comparison.
+    It depends on scale: under instance norm the scale of a filter means nothing. Kept for comparison.
     """
     del images
     norms: dict[str, list[Tensor]] = {}

@@ -5,26 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pocketgan.metrics.registry import METRICS, STANDARD_NAMES, Metric
 from pocketgan.report.numbers import plain
 from pocketgan.report.read import mapping, number
 
 FIRST = ("teacher", "generator", "student")
 RUNTIMES = {"onnxruntime": "ONNX Runtime", "torch": "PyTorch"}
-METRICS = {
-    "psnr": ("PSNR", True),
-    "fid": ("FID", False),
-    "miou": ("mIoU", True),
-    "frechet": ("Fréchet distance", False),
-    "kid": ("KID", False),
-    "kernel": ("Kernel distance", False),
-    "precision": ("Precision", True),
-    "recall": ("Recall", True),
-    "accuracy": ("Pixel accuracy", True),
-    "ssim": ("SSIM", True),
-}
-"""Label of each metric, and True if higher is better; the first that a result has is its main metric."""
-TO_TARGET = ("psnr", "ssim")
-"""Metrics of image pairs: against the target, or, with a suffix such as ``_to_teacher``, against another image."""
+MAIN = ("psnr", "fid", "miou", "frechet", "kid", "kernel")
+"""Metrics in the order of preference; the first that a result has is its main metric, and all others follow."""
 
 
 def networks(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -68,19 +56,25 @@ def base(metric: str) -> str:
     return metric.partition("[")[0].partition("_")[0].lower()
 
 
+def registered(kind: str) -> Metric | None:
+    """Registered metric of a kind; of ``fid`` and ``kid`` the metric that they name on the standard features."""
+    return METRICS.get(STANDARD_NAMES.get(kind, kind))
+
+
 def metric_name(metric: str) -> str:
     """Label of a metric with its extractor and reference: ``PSNR to teacher``, ``Kernel distance [net@1a2b]``."""
     head, bracket, tail = metric.partition("[")
     kind, _, rest = head.partition("_")
-    if kind in METRICS:
-        reference = "to target" if kind in TO_TARGET and not rest else rest.replace("_", " ")
-        head = f"{METRICS[kind][0]} {reference}".strip()
+    if (metric_ := registered(kind)) is not None:
+        reference = "to target" if metric_.needs == "pairs" and not rest else rest.replace("_", " ")
+        head = f"{metric_.standard if kind in STANDARD_NAMES else metric_.title} {reference}".strip()
     return f"{head} {bracket}{tail}".strip()
 
 
 def higher_is_better(metric: str) -> bool | None:
     """True if higher is better, False if lower is; None for an unknown metric."""
-    return METRICS.get(base(metric), ("", None))[1]
+    known = registered(base(metric))
+    return known.higher_is_better if known is not None else None
 
 
 def direction(metric: str) -> str:
@@ -90,15 +84,16 @@ def direction(metric: str) -> str:
 
 def quality_text(metric: str, value: float, *, digits: int = 4) -> str:
     """Value of a metric with its unit."""
-    if base(metric) == "psnr" and math.isfinite(value):
-        return f"{value:.2f} dB".replace("-", "−")
+    known = registered(base(metric))
+    if known is not None and known.unit and math.isfinite(value):
+        return f"{value:.2f} {known.unit}".replace("-", "−")
     return plain(value, digits)
 
 
 def by_preference(metrics: list[str]) -> list[str]:
     """Known metrics, the main one first; those against the target come before those against another reference."""
-    order = list(METRICS)
-    known = [metric for metric in metrics if base(metric) in METRICS]
+    order = list(dict.fromkeys((*MAIN, *METRICS)))
+    known = [metric for metric in metrics if registered(base(metric)) is not None]
     return sorted(known, key=lambda metric: ("_to_" in metric.partition("[")[0], order.index(base(metric))))
 
 

@@ -216,7 +216,7 @@ class GeneratorTask(Task):
     """Training of one generator G, against an optional discriminator D and beside an optional teacher.
 
     Subclasses name their losses and weights. The generator's losses are the adversarial one, those of `reconstruction`, and
-    one an objective of the distillation.
+    one per objective of the distillation.
     """
 
     def __init__(
@@ -282,7 +282,7 @@ class GeneratorTask(Task):
         return outputs
 
     def losses(self, phase: str, batch: Batch, outputs: dict[str, Any]) -> dict[str, Tensor]:
-        """``D``: d_adv; ``G``: gan, those of `reconstruction`, and one an objective."""
+        """``D``: d_adv; ``G``: gan, those of `reconstruction`, and one per objective."""
         if phase == "D":
             return self.discriminator_losses(batch, outputs["image"].detach())
         losses: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""Two generators, one a direction, on unpaired images: CycleGAN."""
+"""Two generators, one per direction, on unpaired images: CycleGAN."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Inputs(Paired):
     name: TaskName = "inputs"
 
     def teacher(self, parts: TeacherParts) -> Task:
-        raise ValueError("task=inputs has no targets to train a teacher on: it is for students of a teacher that there is")
+        raise ValueError("task=inputs has no targets to train a teacher on: it is for students of an existing teacher")
 
 
 TASKS.register("paired")(Paired())

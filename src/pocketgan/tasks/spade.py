@@ -60,7 +60,7 @@ class SpadeTask(GeneratorTask):
         self._discriminator_taps = Taps(discriminator, [name for scale in self.scales for name in scale[:-1]])
 
     def losses(self, phase: str, batch: Batch, outputs: dict[str, Any]) -> dict[str, Tensor]:
-        """``G``: gan, feature_matching, perceptual or l1, and one an objective; ``D``: d_adv."""
+        """``G``: gan, feature_matching, perceptual or l1, and one per objective; ``D``: d_adv."""
         image, target = outputs["image"], batch["target"]
         if phase == "D":
             losses = self.discriminator_losses(batch, image.detach())
