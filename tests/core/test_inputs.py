@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pocketgan.core.inputs import as_shape, as_size, image_channels, latent_from_seed, shape_of, size_text
-from pocketgan.models import patchgan
+from pocketgan.core.inputs import as_shape, as_size, examples, image_channels, latent_from_seed, shape_of, size_text
+from pocketgan.models import patchgan, resnet, sagan
 
 side = st.integers(2, 4096)
 
@@ -40,3 +40,15 @@ def test_image_channels_are_those_of_the_spec_or_of_the_first_convolution() -> N
 def test_a_seed_gives_the_same_latent_whatever_the_length() -> None:
     assert torch.equal(latent_from_seed(3, 8)[:, :5], latent_from_seed(3, 5))
     assert not torch.equal(latent_from_seed(4, 5), latent_from_seed(3, 5))
+
+
+def test_examples_are_images_between_black_and_white_and_normal_latents() -> None:
+    torch.manual_seed(0)
+    (image,) = examples(resnet(2, blocks=1).build(), (64, 48), batch=2)
+    assert image.shape == (2, 3, 64, 48)
+    assert -1 <= image.min() < -0.99
+    assert 0.99 < image.max() <= 1
+    (latent,) = examples(sagan(2, 32, latent=64).build(), (32, 32), batch=100)
+    assert latent.shape == (100, 64)
+    assert abs(latent.mean()) < 0.1
+    assert abs(latent.std() - 1) < 0.1
