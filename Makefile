@@ -7,8 +7,9 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: quickstart test test-processors lint types format clean
 
+# Threads that wait for each other spin shortly: a quarter faster on two idle cores, but slower beside other work.
 quickstart: $(INSTALLED)
-	$(BIN)/pocketgan quickstart
+	GOMP_SPINCOUNT=300000 $(BIN)/pocketgan quickstart
 
 test: lint types
 	$(BIN)/pytest -n 2 --dist loadgroup
