@@ -58,7 +58,7 @@ class Match:
 
 
 def match_state(layout: Layout[Any], spec: Spec, state: State) -> Match:
-    """Compare the tensors of ``state`` with the network of ``spec``."""
+    """Pair the tensors of ``state`` with those of the network of ``spec``; note what was dropped or converted."""
     notes: list[str] = []
     if spectral.is_spectral(state) and not layout.spectral:
         state = spectral.fold_spectral(state)

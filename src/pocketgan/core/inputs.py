@@ -41,7 +41,7 @@ def as_shape(size: int | Sequence[int]) -> Shape:
 
 
 def as_size(shape: Shape) -> Size:
-    """Side of a square, else height and width."""
+    """Inverse of `as_shape`: one number for a square, else (height, width)."""
     return shape[1] if shape[0] == shape[1] else shape
 
 

@@ -122,7 +122,7 @@ class SubsetImages:
 
 
 def prepared(image: Image.Image, geometry: Geometry, filter: Image.Resampling) -> Values:
-    """The part of an image that the geometry describes."""
+    """Image scaled, cropped and mirrored as ``geometry`` says, as an array."""
     return np.asarray(apply(image, geometry, filter=filter))
 
 

@@ -165,9 +165,9 @@ class Masks:
         }
 
     def kept(self) -> dict[str, Tensor]:
-        """Selection by the union rule: a channel stays if any producer keeps it; inactive residual branches are removed.
+        """Channels to keep, by group: a channel stays if any layer that writes it keeps it.
 
-        A group that may not be empty keeps its best channel.
+        A residual branch that adds nothing is removed with its groups; any other group keeps at least its best channel.
         """
         opened = self.open_masks()
         keep = {group: rows.any(0).nonzero().flatten() for group, rows in opened.items()}
