@@ -4,6 +4,7 @@ Every test runs on one thread, so that two workers share two cores; ``POCKETGAN_
 ``POCKETGAN_TEST_SHUFFLE`` a seed for a random order (`make test-processors`).
 """
 
+import gc
 import os
 import random
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from itertools import groupby
 import pytest
 import torch
 
+gc.set_threshold(50_000, 20, 100)  # collections of the many small objects of modules take a tenth of the time otherwise
 torch.set_num_threads(int(os.environ.get("POCKETGAN_TEST_THREADS", "1")))
 
 
