@@ -265,7 +265,7 @@ def test_samples_show_what_will_be_kept() -> None:
 
 
 class Sure(nn.Module):
-    """A discriminator that says what it is told to of every image, and keeps what it was shown."""
+    """Discriminator with the same given logit for every image; it keeps the images that it read."""
 
     def __init__(self, logit: float) -> None:
         super().__init__()
