@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pocketgan.utils.files import atomic, digest, read_json, write_json
+from pocketgan.utils.files import atomic, digest, parse_json, read_json, write_json
 from small_disk import small_disk
 
 
@@ -79,3 +79,26 @@ def test_json_that_is_none(tmp_path: Path) -> None:
 def test_the_checksum(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-4, its first example
     assert digest(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b'{"a": \xff}', "byte 6 is no UTF-8"),
+        (b'{"a": ', "line 1 column 7"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[" * 300 + b"]" * 300, "deeper than"),
+        (b"9" * 5_000, "4300 digits"),
+    ],
+)
+def test_text_that_is_no_usable_json_is_refused_with_its_source(text: bytes, reason: str):
+    with pytest.raises(ValueError, match=r"^log\.jsonl, line 3 is") as caught:
+        parse_json(text, "log.jsonl, line 3")
+    assert reason in str(caught.value)
+    assert parse_json('{"a": [1, {"b": null}]}', "x") == {"a": [1, {"b": None}]}
+
+
+def test_a_pipe_where_a_json_file_should_be_is_refused_without_waiting_for_a_writer(tmp_path: Path):
+    os.mkfifo(tmp_path / "result.json")
+    with pytest.raises(ValueError, match="is a pipe, folder or device"):
+        read_json(tmp_path / "result.json")

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,10 @@ from safetensors import SafetensorError
 from pocketgan.utils.progress import Reporter
 
 LOCK_FILE = ".lock"
+MAX_JSON = 64 * 2**20
+"""Bytes of the largest JSON file that is read; logs are read line by line."""
+MAX_DEPTH = 64
+"""Lists and objects inside each other, of JSON that is read."""
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}  # of flock on a disk without locks
 
 
@@ -55,11 +59,37 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Data of a JSON file. Raises ``ValueError`` with the file's name if it is not JSON."""
+    """Data of a JSON file. Raises ``ValueError`` with the file's name if it is not one that `parse_json` accepts."""
+    if not path.is_file():
+        raise ValueError(f"{path} is a pipe, folder or device, not a file" if path.exists() else f"there is no file {path}")
+    if path.stat().st_size > MAX_JSON:
+        raise ValueError(f"{path} has {path.stat().st_size:,} bytes; JSON of at most {MAX_JSON:,} is read")
+    return parse_json(path.read_bytes(), str(path))
+
+
+def parse_json(text: str | bytes, source: str) -> Any:
+    """Data of a JSON text that ``source``, a file or a line of one, holds.
+
+    Raises ``ValueError``, which begins with ``source``, for text that is not UTF-8 or not JSON, for lists and objects nested
+    deeper than `MAX_DEPTH`, which no recursive function could follow, and for integers beyond Python's 4,300 digits.
+    """
     try:
-        return json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from None
+        data = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{source} is not JSON: byte {error.start} is no UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise ValueError(f"{source} is not JSON: {reason}") from None
+    level, depth = [data], 0
+    while level := [inner for outer in level for inner in _inside(outer)]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"{source} is nested deeper than {MAX_DEPTH} levels: no file of pocketgan is")
+    return data
+
+
+def _inside(data: Any) -> Iterable[Any]:
+    return data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
 
 
 class RunLock:
