@@ -20,7 +20,9 @@ from PIL import Image
 from torch import nn
 
 from _common import parse, publish
-from pocketgan.data import DataConfig, Images, open_data, train_batches
+from pocketgan.data.config import DataConfig
+from pocketgan.data.images import open_data
+from pocketgan.data.loader import Images, train_batches
 
 FILES, BATCH, SIZE, LOAD_SIZE = 64, 4, 256, 286
 WARM_UP, SECONDS, REPEATS = 5, 1.0, 3  # steps before timing; length and number of the timed intervals

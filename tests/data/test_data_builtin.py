@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from pocketgan.data import DataConfig, open_data
 from pocketgan.data.builtin import texture
+from pocketgan.data.config import DataConfig
+from pocketgan.data.images import open_data
 from pocketgan.data.shapes import (
     CLASSES,
     Scene,

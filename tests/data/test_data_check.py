@@ -5,7 +5,9 @@ import pytest
 from made import flat, noise
 from PIL import Image
 
-from pocketgan.data import DataConfig, check, guess_task
+from pocketgan.data.check import check
+from pocketgan.data.config import DataConfig
+from pocketgan.data.images import guess_task
 
 
 def reasons(report) -> dict[str, str]:
@@ -70,9 +72,9 @@ def test_pairs_of_two_folders(put, tmp_path):
     report = checked(tmp_path)
     assert report.task == "paired"
     assert list(reasons(report)) == ["0.png"]
-    assert "a pair has one size" in reasons(report)["0.png"]
+    assert "is 32x32 but its partner" in reasons(report)["0.png"]
     put("B/9.png", flat("B", 9))
-    assert "1 missing: " in str(checked(tmp_path))
+    assert reasons(checked(tmp_path)) == {"9.png": f"has no partner of its name in {tmp_path}/A (the task unpaired needs none)"}
     assert checked(tmp_path, task="unpaired").ok
 
 

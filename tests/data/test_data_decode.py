@@ -9,8 +9,7 @@ import pytest
 from made import noise
 from PIL import Image
 
-from pocketgan.data import BadImage
-from pocketgan.data.decode import ImageFile, half_of
+from pocketgan.data.decode import BadImage, ImageFile, half_of
 
 RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (8, 1))
 

@@ -5,7 +5,8 @@ import pytest
 from made import noise, numbers
 from PIL import Image
 
-from pocketgan.data import DataConfig, check
+from pocketgan.data.check import check
+from pocketgan.data.config import DataConfig
 
 SIZE = (32, 32)
 

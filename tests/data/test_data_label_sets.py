@@ -9,9 +9,11 @@ import torch
 from made import noise, numbers
 from PIL import Image
 
-from pocketgan.data import DataConfig, eval_batches, open_data, to_bytes, train_batches
-from pocketgan.data.images import hold_out
+from pocketgan.data.config import DataConfig
+from pocketgan.data.decode import to_bytes
+from pocketgan.data.images import hold_out, open_data
 from pocketgan.data.labels import instance_edges
+from pocketgan.data.loader import eval_batches, train_batches
 
 SIZE = (40, 30)
 VALUES = [0, 1, 2, 3, 255]
@@ -69,7 +71,7 @@ def test_cityscapes_is_known_by_its_folders_and_evaluated_on_val(put, tmp_path):
     data = opened(tmp_path, "test", classes=None)
     assert data.labels.channels == 36
     assert "leftImg8bit" not in data.names[0]
-    assert data.source.open({"target": 0}).items["target"].path == str(tmp_path / "leftImg8bit/val/ulm/5_leftImg8bit.png")
+    assert data.source.open({"target": 0}).images["target"].path == str(tmp_path / "leftImg8bit/val/ulm/5_leftImg8bit.png")
     ids = numbers(5, SIZE, [7, 23, 26])
     assert np.array_equal(data.label_target(0), np.select([ids == 7, ids == 23, ids == 26], [0, 10, 13]))
 
@@ -234,7 +236,7 @@ def test_label_files_that_cannot_be_used_are_refused(put, tmp_path, image, name,
 
 @pytest.mark.parametrize(
     ("fields", "message"),
-    [({"direction": "BtoA"}, "the input is always the label map"), ({"classes": 0}, "classes=0 must be at least 1")],
+    [({"direction": "BtoA"}, "the input is always the label map"), ({"classes": 0}, "classes=0: the least is 1")],
 )
 def test_wrong_settings_are_refused(street, fields, message):
     with pytest.raises(ValueError, match=message):
@@ -245,6 +247,6 @@ def test_missing_partners_are_named(street):
     (street / "train/images/1.jpg").unlink()
     (street / "train/labels/2.png").unlink()
     (street / "train/instances/4.png").unlink()
-    message = r"3 missing: .*2\.jpg has no label map, .*1\.png has no photo, .*4\.png has no instance map\. Add them"
+    message = r"3 missing: .*2\.jpg has no label map, .*1\.png has no photo, .*4\.png has no instance map\. Add or remove them"
     with pytest.raises(ValueError, match=message):
         opened(street)

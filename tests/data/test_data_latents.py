@@ -14,9 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from pocketgan.core.tasks import TaskName
-from pocketgan.data import DataConfig, eval_batches, open_data, train_batches
-from pocketgan.data.config import Split
-from pocketgan.data.images import ImageData, hold_out
+from pocketgan.data.config import DataConfig, Split
+from pocketgan.data.images import ImageData, hold_out, open_data
+from pocketgan.data.loader import eval_batches, train_batches
 
 Put = Callable[[str, Image.Image], str]
 LATENT = {"input": 4, "noise": 3}

@@ -7,7 +7,8 @@ import pytest
 from made import flat, identify
 from PIL import Image
 
-from pocketgan.data import DataConfig, open_data
+from pocketgan.data.config import DataConfig
+from pocketgan.data.images import open_data
 from pocketgan.data.layout import natural
 
 CONFIG = {"size": 16}
@@ -151,7 +152,7 @@ def test_two_folders_are_paired_by_name(put, tmp_path, pattern):
 def test_names_without_a_partner_are_named(put, tmp_path):
     for name in ("A/1", "A/2", "B/2", "B/3"):
         put(f"{name}.png", flat(name[0], 0))
-    with pytest.raises(ValueError, match=r"2 missing: .*B/1, .*A/3\. .*train unpaired"):
+    with pytest.raises(ValueError, match=r"2 missing: .*A/1\.png has .*/B .*, .*B/3\.png has .*\. Add or remove them"):
         opened(tmp_path, "paired", "train")
     assert opened(tmp_path, "unpaired", "train").counts == {"input": 2, "target": 2}
 

@@ -153,5 +153,5 @@ def test_other_tasks_keep_one_image_a_source(tmp_path: Path, task: TaskName) -> 
 
 
 def test_one_image_has_no_distance() -> None:
-    with pytest.raises(ValueError, match="generated=1: the least that a distance can be measured on is 2"):
+    with pytest.raises(ValueError, match="generated=1: the least is 2"):
         EvaluationConfig(generated=1)

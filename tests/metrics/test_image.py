@@ -1,12 +1,8 @@
-import math
-
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from pocketgan.metrics.image import RunningMean, psnr, ssim
+from pocketgan.metrics.image import psnr, ssim
 
 
 def raw(n=3, size=(32, 40), seed=0, channels=3):
@@ -72,20 +68,3 @@ def test_other_shapes_and_small_images_are_refused():
         psnr(raw(2), raw(3))
     with pytest.raises(ValueError, match="at least 11x11, found 10x32"):
         ssim(raw(1, (10, 32)), raw(1, (10, 32)))
-
-
-@settings(deadline=None, max_examples=25)
-@given(st.lists(st.floats(-1e3, 1e3), max_size=20), st.integers(0, 20), st.integers(0, 20))
-def test_running_mean_of_any_batches_is_the_mean_of_all(values, first, second):
-    whole, mean = torch.tensor(values, dtype=torch.float64), RunningMean()
-    for batch in (whole[:first][:second], whole[:first][second:], whole[first:]):
-        mean.update(batch)
-    assert mean.count == len(values)
-    assert mean.mean == pytest.approx(whole.mean().item(), abs=1e-9, nan_ok=True)
-    expected = whole.std().item() if len(values) > 1 else math.nan
-    assert mean.std == pytest.approx(expected, abs=1e-6, nan_ok=True)
-
-
-def test_running_mean_refuses_nan():
-    with pytest.raises(ValueError, match="NaN"):
-        RunningMean().update(torch.tensor([1.0, torch.nan]))

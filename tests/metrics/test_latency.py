@@ -34,7 +34,7 @@ def test_runs_take_turns_and_percentiles_are_of_timed_calls_only():
     assert "".join(calls) == "ts" * 12
     assert list(found) == ["teacher", "student"]
     assert found["teacher"] == Latency(*map(pytest.approx, (6.0, 2.0, 10.0)), threads=1, batch=4, repeats=11)
-    assert found["student"].to_json() == {
+    assert found["student"]._asdict() == {
         "median": pytest.approx(0.5),
         "p10": pytest.approx(0.5),
         "p90": pytest.approx(0.5),

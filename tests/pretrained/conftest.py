@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from inception_weights import seeded
 from pocketgan.pretrained import deeplab, drn, inception
-from pocketgan.pretrained.weights import filled
+from pocketgan.pretrained.weights import filled, load
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def file(inception_state: dict[str, Tensor], tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def inception_network(file: Path) -> nn.Module:
-    return inception.load_inception(file)
+    return load(inception.Inception, file, inception.WEIGHTS)
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ def test_clean_is_pillows_filter_on_the_image_as_saved() -> None:
 def test_features_are_the_networks_on_prepared_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images, network, file = random_images(1, (40, 48)), Quick(), tmp_path / "weights.pth"
     file.write_bytes(b"mine")
-    monkeypatch.setattr(extractors, "load_inception", lambda path: network if path == file else None)
+    monkeypatch.setattr(extractors, "load", lambda make, path, weights: network if path == file else None)
     for protocol, prepare in PROTOCOLS.items():
         extract = InceptionFeatures(protocol, file)
         found = extract(images)
@@ -94,7 +94,7 @@ def test_parts_keep_the_order_of_the_images(tmp_path: Path, monkeypatch: pytest.
 def test_only_the_published_weights_give_fid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(b"published")
-    monkeypatch.setattr(extractors, "load_inception", lambda path: Quick())
+    monkeypatch.setattr(extractors, "load", lambda *_: Quick())
     own = InceptionFeatures("legacy", file)
     assert own.name == f"inception-legacy-{digest(file)[:8]}"
     assert distance_name("frechet", own) == f"frechet[{own.name}]"

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from inception_weights import images
-from pocketgan.pretrained.inception import WEIGHTS, Inception, average, load_inception, maximum
-from pocketgan.pretrained.weights import filled
+from pocketgan.pretrained.inception import WEIGHTS, Inception, average, maximum
+from pocketgan.pretrained.weights import filled, load
 
 COLUMNS = [0, 300, 700, 1200, 1700, 2047]
 VALUES = [
@@ -62,7 +62,7 @@ def test_the_weights_of_other_networks_are_refused(inception_state: dict[str, Te
         filled(Inception, state, path=Path("imagenet.pth"), weights=WEIGHTS)
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"missing: .*take https://github\.com/mseitzer/pytorch-fid/releases"):
-        load_inception(tmp_path / "other.pth")
+        load(Inception, tmp_path / "other.pth", WEIGHTS)
 
 
 def test_the_checksum_is_the_one_in_the_files_name() -> None:

@@ -13,8 +13,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pocketgan.core.hooks import forward_hooks
+from pocketgan.metrics.segmentation import Segmenter
 from pocketgan.pretrained import deeplab, drn, segmenters
-from pocketgan.pretrained.segmenters import CityscapesDrn, CocoDeepLab, OnnxSegmenter, Segmenter, enlarged, make_segmenter
+from pocketgan.pretrained.segmenters import OnnxSegmenter, PublishedSegmenter, enlarged, make_segmenter
 from pocketgan.utils.files import digest
 
 SMALL, MIDDLE, LARGE = (32, 48), (40, 60), (80, 112)
@@ -37,13 +38,13 @@ def weights(folder: Path) -> Path:
 
 @pytest.fixture
 def city(weights: Path, drn_network: drn.Drn, monkeypatch: pytest.MonkeyPatch) -> Segmenter:
-    monkeypatch.setattr(drn, "load_drn", lambda path: drn_network)
+    monkeypatch.setattr(segmenters, "load", lambda *_: drn_network)
     return make_segmenter(f"drn-d-105:{weights}")
 
 
 @pytest.fixture
 def coco(weights: Path, deeplab_network: deeplab.DeepLab, monkeypatch: pytest.MonkeyPatch) -> Segmenter:
-    monkeypatch.setattr(deeplab, "load_deeplab", lambda path: deeplab_network)
+    monkeypatch.setattr(segmenters, "load", lambda *_: deeplab_network)
     return make_segmenter(f"deeplabv2:{weights}")
 
 
@@ -73,7 +74,7 @@ def agree(found: Tensor, scores: NDArray[np.float32]) -> None:
 
 
 def test_drn_keeps_the_size_of_the_image(city: Segmenter, weights: Path) -> None:
-    assert isinstance(city, CityscapesDrn)
+    assert isinstance(city, PublishedSegmenter)
     assert (city.name, city.classes) == (f"drn-d-105-{digest(weights)[:8]}", 19)
     x = images(2)
     found = city(x, LARGE)
@@ -86,7 +87,7 @@ def test_drn_keeps_the_size_of_the_image(city: Segmenter, weights: Path) -> None
 
 
 def test_deeplab_resizes_the_image_to_the_size_of_the_maps(coco: Segmenter, weights: Path) -> None:
-    assert isinstance(coco, CocoDeepLab)
+    assert isinstance(coco, PublishedSegmenter)
     assert (coco.name, coco.classes) == (f"deeplabv2-{digest(weights)[:8]}", 182)
     seen: list[Tensor] = []
     x = images(1)

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from loopback import Web, serve
-from pocketgan.pretrained.weights import Published, cache, filled, find, load_state
+from pocketgan.pretrained.weights import Published, cache, filled, find, load
 
 CONTENT = b"weights"
 # sha256 of the seven bytes above: `printf weights | sha256sum`
@@ -89,16 +89,6 @@ def test_a_given_file_comes_first_and_may_be_another(web: Web, tmp_path: Path) -
         find(published(web.url("web.pth")), tmp_path / "absent.pth")
 
 
-def test_states_of_both_kinds_are_read(tmp_path: Path) -> None:
-    state = {"conv.weight": torch.arange(6.0).reshape(2, 3)}
-    torch.save(state, tmp_path / "a.pth")
-    save_file(state, tmp_path / "a.safetensors")
-    for name in ("a.pth", "a.safetensors"):
-        read = load_state(tmp_path / name)
-        assert list(read) == ["conv.weight"]
-        assert torch.equal(read["conv.weight"], state["conv.weight"])
-
-
 def make() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
 
@@ -117,6 +107,15 @@ def test_a_network_is_filled_with_the_tensors_and_frozen() -> None:
     assert dict.fromkeys(given, True) == {name: torch.equal(network.state_dict()[name], given[name]) for name in given}
     assert not network.training
     assert not any(weight.requires_grad for weight in network.parameters())
+
+
+def test_networks_of_both_kinds_of_files_are_read(tmp_path: Path) -> None:
+    given = state()
+    torch.save(given, tmp_path / "a.pth")
+    save_file(given, tmp_path / "a.safetensors")
+    for name in ("a.pth", "a.safetensors"):
+        read = load(make, tmp_path / name, published(None)).state_dict()
+        assert dict.fromkeys(given, True) == {key: torch.equal(read[key], tensor) for key, tensor in given.items()}
 
 
 def test_old_files_have_no_counts_of_batches() -> None:

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from pocketgan.core.tasks import TaskName, traits_of
-from pocketgan.data.config import DataConfig, Role, Split
+from pocketgan.data.config import DataConfig, Role, Side, Split, sides_of
 from pocketgan.data.decode import Pixels
-from pocketgan.data.geometry import Geometry, Size
-from pocketgan.data.image_source import Opened, Values, packed, prepared
+from pocketgan.data.image_source import Drawing, Opened
 from pocketgan.data.labels import Labels, palette
-from pocketgan.data.layout import Side
 from pocketgan.data.shapes import CLASSES, draw_sketch, label_map, random_scene, render
 
 BUILTIN: dict[str, TaskName] = {"shapes": "paired", "textures": "unpaired"}
@@ -30,12 +28,9 @@ BUILTIN: dict[str, TaskName] = {"shapes": "paired", "textures": "unpaired"}
 IMAGES: dict[Split, int] = {"train": 2000, "test": 200}
 """Images of each side of a built-in set."""
 
-_Kind = Side | Literal["labels"]
-_ROLES: tuple[Role, Role] = ("input", "target")
-
 _Field = NDArray[np.floating]
 _CELLS = 5  # cells of random values across an image: the size of the blobs
-_STRIPES, _DOTS = 9, 9  # across an image
+_MARKS = 9  # stripes or dots across an image
 _EDGE = 3.0  # pixels over which a blob's edge is drawn, at 64 x 64
 # Paper, and the two colors between which a blob's tint varies; then the color of the pattern. RGB, 0 to 1.
 _PALETTES: dict[str, tuple[tuple[float, float, float], ...]] = {
@@ -58,48 +53,28 @@ class SyntheticImages:
         )
         # Drawn at the size to scale to, so that nothing is scaled. Drawings are square: a non-square size squeezes them.
         self.size = max(config.load_shape if split == "train" else config.shape)
-        sides: tuple[_Kind, _Kind] = ("A", "B") if config.direction == "AtoB" else ("B", "A")
-        sides = ("labels", "B") if traits_of(task).reads_labels else sides
-        self._name, self._split, self._sides = config.path, split, dict(zip(_ROLES, sides, strict=True))
-        roles = _ROLES[1:] if traits_of(task).reads_latents else _ROLES if traits_of(task).has_targets else _ROLES[:1]
+        self._name, self._split, self._sides = config.path, split, sides_of(task, config.direction)
         count = min(IMAGES[split], config.limit or IMAGES[split])
         self.names = tuple(f"{index:04d}" for index in range(count))
-        self.counts: dict[Role, int] = dict.fromkeys(roles, count)
+        self.counts: dict[Role, int] = dict.fromkeys(self._sides, count)
 
     def open(self, indices: Mapping[Role, int]) -> Opened:
         """Prepare to draw the images at these indices."""
-        return OpenedDrawings(self, indices)
+        size = self.size, self.size
+        images = {role: Drawing(self._name, size, partial(self.draw, role, index)) for role, index in indices.items()}
+        if self.labels is None or "input" not in images:
+            return Opened(images)
+        both = cache(images["input"].draw)
+        images["input"] = Drawing(self._name, size, lambda: both()[..., 0], is_map=True)
+        return Opened(images, instances=Drawing(self._name, size, lambda: both()[..., 1], is_map=True))
 
     def draw(self, role: Role, index: int) -> Pixels:
         """Draw an image, or a label map with its instances, ``size`` x ``size``."""
         split, side = ("train", "test").index(self._split), self._sides[role]
-        if side != "labels" and self._name == "textures":
+        if self._name == "textures":
             return texture(np.random.default_rng((1, split, "AB".index(side), index)), side, self.size)
-        draw = {"A": draw_sketch, "B": render, "labels": label_map}[side]
+        draw = render if side == "B" else draw_sketch if self.labels is None else label_map
         return draw(random_scene(np.random.default_rng((0, split, index))), self.size)  # one seed for both sides of a pair
-
-
-class OpenedDrawings:
-    """Drawings of known size that are not drawn yet."""
-
-    def __init__(self, images: SyntheticImages, indices: Mapping[Role, int]):
-        self._images, self._indices = images, indices
-
-    def size(self, role: Role) -> Size:
-        """Width and height, which are equal."""
-        return self._images.size, self._images.size
-
-    def pixels(self, geometries: Mapping[Role, Geometry]) -> dict[Role, Values]:
-        """Draw the images and cut out the parts."""
-        values: dict[Role, Values] = {}
-        for role, index in self._indices.items():
-            pixels, geometry = self._images.draw(role, index), geometries[role]
-            if self._images.labels is None or role == "target":
-                values[role] = prepared(Image.fromarray(pixels), geometry, Image.Resampling.BICUBIC)
-            else:
-                nearest = Image.Resampling.NEAREST
-                values[role] = packed(*(prepared(Image.fromarray(pixels[..., n]), geometry, nearest) for n in (0, 1)))
-        return values
 
 
 def texture(rng: np.random.Generator, side: Side, size: int) -> Pixels:
@@ -108,9 +83,8 @@ def texture(rng: np.random.Generator, side: Side, size: int) -> Pixels:
     paper, low, high, pattern = (np.array(color, np.float32)[:, None, None] for color in _PALETTES[side])
     inside = np.clip(0.5 + height * size / (_EDGE * _CELLS), 0, 1)
     dome = 0.7 + 0.45 * np.sqrt(np.clip(height, 0, 1))
-    marks = _stripes(size) if side == "A" else _dots(size)
     color = (low + (high - low) * np.clip(tint, 0, 1)) * dome
-    color += (pattern - color) * (0.75 * marks)
+    color += (pattern - color) * (0.75 * _marks(side, size))
     canvas = paper + (color - paper) * inside
     return np.ascontiguousarray((np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0))
 
@@ -122,23 +96,13 @@ def _noise(rng: np.random.Generator, size: int) -> _Field:
     return np.asarray(Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC, box=inner))
 
 
-def _stripes(size: int) -> _Field:
-    x, y = _unit_grid(size)
-    return _soft(np.sin(math.tau * _STRIPES * (x * math.cos(0.6) + y * math.sin(0.6))), size)
-
-
-def _dots(size: int) -> _Field:
-    x, y = _unit_grid(size)
-    angle = math.tau * _DOTS
-    return _soft(np.cos(angle * x) + np.cos(angle * y) - 0.7, size)
-
-
-def _soft(wave: _Field, size: int) -> _Field:
-    """1 where the wave is positive, with an edge about one pixel wide."""
-    soft: _Field = np.clip(0.5 + wave * size / (math.tau * _STRIPES), 0, 1)
-    return soft
-
-
-def _unit_grid(size: int) -> tuple[_Field, _Field]:
-    line = np.arange(size, dtype=np.float32) / size
-    return line[None, :], line[:, None]
+def _marks(side: Side, size: int) -> _Field:
+    """Stripes (A) or dots (B): 1 where a wave is positive, with an edge about one pixel wide."""
+    line, frequency = np.arange(size, dtype=np.float32) / size, math.tau * _MARKS
+    x, y = line[None, :], line[:, None]
+    if side == "A":
+        wave = np.sin(frequency * (x * math.cos(0.6) + y * math.sin(0.6)))
+    else:
+        wave = np.cos(frequency * x) + np.cos(frequency * y) - 0.7
+    marks: _Field = np.clip(0.5 + wave * size / frequency, 0, 1)
+    return marks

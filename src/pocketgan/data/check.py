@@ -6,27 +6,28 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
 from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.config import DataConfig, Role, Split
-from pocketgan.data.decode import BadImage, ImageFile, MapFile
+from pocketgan.data.decode import BadImage, ImageFile
 from pocketgan.data.geometry import whole
-from pocketgan.data.image_source import FileImages, OpenedFiles, check_pair
 from pocketgan.data.images import ImageData, guess_task, open_data
 from pocketgan.data.labels import Labels
 from pocketgan.data.layout import shortened
-from pocketgan.data.listing import MissingPartners
+from pocketgan.data.listing import Listing, MissingPartners
 
 _THREADS = 8
 _LISTED = 20  # problems that are printed in full
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """A file or folder that cannot be used, and the reason."""
 
     path: str
@@ -108,62 +109,57 @@ def check(config: DataConfig | str, *, task: TaskName | None = None, full: bool 
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Examined:
-    problems: tuple[Problem, ...]
-    remarks: dict[str, tuple[str, ...]]
+    problems: list[Problem] = field(default_factory=list)
+    remarks: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Remarks by path."""
     void: dict[int, int] | None = None
     """Number of void pixels by value, for a decoded label map."""
     pixels: int = 0
     """Number of all pixels of that map."""
 
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Keep a ``BadImage`` of the block as a problem."""
+        try:
+            yield
+        except BadImage as error:
+            self.problems.append(Problem(error.path, error.reason))
 
-def _examine(data: ImageData, *, full: bool) -> Iterator[_Examined]:
-    source = data.source
-    if not isinstance(source, FileImages):
-        return
+
+def _examine(data: ImageData, *, full: bool) -> list[_Examined]:
+    if not isinstance(data.source, Listing):
+        return []
     if traits_of(data.task).has_pairs:
-        samples: list[dict[Role, int]] = [{"input": i, "target": i} for i in range(len(source.names))]
+        samples: list[dict[Role, int]] = [{"input": i, "target": i} for i in range(len(data.names))]
     else:
-        samples = [{role: i} for role, count in source.counts.items() for i in range(count)]
+        samples = [{role: i} for role, count in data.counts.items() for i in range(count)]
     # Threads suffice: Pillow decodes without Python's lock.
     with ThreadPoolExecutor(_THREADS) as pool:
-        yield from pool.map(lambda indices: _examine_sample(data, source, indices, full=full), samples)
+        return list(pool.map(partial(_examine_sample, data, data.source, full=full), samples))
 
 
-def _examine_sample(data: ImageData, source: FileImages, indices: dict[Role, int], *, full: bool) -> _Examined:
-    try:
+def _examine_sample(data: ImageData, source: Listing, indices: dict[Role, int], *, full: bool) -> _Examined:
+    found, small = _Examined(), set[str]()
+    with found.collect():
         opened = source.open(indices)
-    except BadImage as error:
-        return _Examined((Problem(error.path, error.reason),), {})
-    problems = []
-    small: set[str] = set()
-    void, pixels = None, 0
-    try:
-        _check_sizes(data, opened, small)
-    except BadImage as error:
-        problems.append(Problem(error.path, error.reason))
-    remarks = {path: _remarks(file, path in small) for path, file in opened.files.items() if not isinstance(file, MapFile)}
-    for file in opened.files.values() if full else ():
-        try:
-            image = file.decode()
-            if data.labels and file.path == opened.items["input"].path:
-                void, pixels = _void_pixels(file.path, image, data.labels), image.width * image.height
-        except BadImage as error:
-            problems.append(Problem(error.path, error.reason))
-    return _Examined(tuple(problems), remarks, void, pixels)
-
-
-def _check_sizes(data: ImageData, opened: OpenedFiles, small: set[str]) -> None:
-    """Add the paths of images smaller than the crop to ``small``. Raises ``BadImage`` for an unusable size."""
-    if traits_of(data.task).has_pairs:
-        check_pair(opened)
-    for role, item in opened.items.items():
-        data.check_size(opened, role)
-        (width, height), (crop_height, crop_width) = whole(opened.size(role), data.config), data.config.shape
-        if data.config.preprocess != "none" and (width < crop_width or height < crop_height):
-            small.add(item.path)
+        with found.collect():
+            if traits_of(data.task).has_pairs:
+                opened.check_pair()
+            for role, image in opened.images.items():
+                data.plan(opened, role)
+                (width, height), (crop_height, crop_width) = whole(opened.size(role), data.config), data.config.shape
+                if data.config.preprocess != "none" and (width < crop_width or height < crop_height):
+                    small.add(image.path)
+        images = [file for file in opened.files if isinstance(file, ImageFile) and not file.is_map]
+        found.remarks = {image.path: _remarks(image, image.path in small) for image in images}
+        for file in opened.files if full else ():
+            with found.collect():
+                pixels = np.asarray(file.decode())
+                if data.labels and file is opened.images.get("input"):
+                    found.void, found.pixels = _void_pixels(file.path, pixels, data.labels), pixels.size
+    return found
 
 
 def _remarks(image: ImageFile, small: bool) -> tuple[str, ...]:
@@ -182,9 +178,8 @@ def _remarks(image: ImageFile, small: bool) -> tuple[str, ...]:
     )
 
 
-def _void_pixels(path: str, image: Image.Image, labels: Labels) -> dict[int, int]:
+def _void_pixels(path: str, pixels: NDArray[np.integer], labels: Labels) -> dict[int, int]:
     """Number of void pixels by value in a decoded label map. Raises ``BadImage`` if all pixels are void."""
-    pixels = np.asarray(image)
     values, counts = np.unique(pixels[(pixels < 0) | (pixels >= len(labels.classes))], return_counts=True)
     if counts.sum() == pixels.size:
         raise BadImage(path, f"has no pixel of the {len(labels.classes)} classes; its values are {_listed(values.tolist())}")

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 IGNORED = -1
 """Train id of pixels that no metric counts."""
 
@@ -68,17 +65,3 @@ CLASSES: tuple[CityscapesClass, ...] = (
 
 TRAINED: tuple[CityscapesClass, ...] = tuple(entry for entry in CLASSES if entry.train_id != IGNORED)
 """The 19 evaluated classes, by train id."""
-
-_TRAIN_IDS = np.array([entry.train_id for entry in CLASSES], dtype=np.int64)
-
-
-def train_ids(ids: NDArray[np.integer]) -> NDArray[np.int64]:
-    """The train ids, 0 to 18 or -1 (ignored), of label ids -1 to 33, in the same shape.
-
-    Raises ``ValueError`` for any other number.
-    """
-    first, last = CLASSES[0].id, CLASSES[-1].id
-    if ids.size and not (first <= ids.min() and ids.max() <= last):
-        raise ValueError(f"label ids of Cityscapes are {first} to {last}; found values from {ids.min()} to {ids.max()}")
-    train: NDArray[np.int64] = _TRAIN_IDS[ids.astype(np.int64) - first]
-    return train

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pocketgan.data.cityscapes import IGNORED, TRAINED, train_ids
+from pocketgan.data.cityscapes import CLASSES, IGNORED, TRAINED
 from pocketgan.data.config import DataConfig, Split
 from pocketgan.data.decode import BadImage, ImageFile, MapFile
 from pocketgan.data.labels import cityscapes
-from pocketgan.data.layout import CITYSCAPES, locate_labels
+from pocketgan.data.layout import locate_labels
 from pocketgan.data.listing import list_labels
 from pocketgan.utils.progress import Reporter
 
@@ -48,33 +48,31 @@ def prepare_cityscapes(root: str | Path, out: str | Path, *, reporter: Reporter 
 
 def _prepare(root: Path, out: Path, split: str, reporter: Reporter) -> int:
     place = locate_labels(root, _SPLITS[split])
-    if place is None or not place.cityscapes or place.split != split:
+    if place is None or not place.cityscapes or place.folders.split != split:
         raise ValueError(f"{root} is not Cityscapes: it needs the folders leftImg8bit/{split} and gtFine/{split}")
     listing = list_labels(DataConfig(path=str(root)), _SPLITS[split])
-    pairs = sorted(zip(listing.names, listing.items["input"], listing.items["target"], strict=True), key=lambda pair: pair[0])
-    photo_ending, label_ending, _ = CITYSCAPES
-    targets = [f"gtFine/{split}/{name}{label_ending.removesuffix('_labelIds')}{_TRAIN_IDS}" for name, _, _ in pairs]
-    photos = [f"leftImg8bit/{split}/{name}{photo_ending}.png" for name, _, _ in pairs]
+    order = sorted(range(len(listing.names)), key=lambda index: listing.names[index])
+    maps, photos = ([Path(listing.items[role][index].path) for index in order] for role in ("input", "target"))
+    targets = [path.relative_to(root).as_posix().removesuffix(_LABEL_IDS) + _TRAIN_IDS for path in maps]
     for folder in {(out / path).parent for path in (*targets, f"{split}/0.jpg")}:
         folder.mkdir(parents=True, exist_ok=True)
 
     def prepare_pair(number: int) -> None:
-        _, label, photo = pairs[number]
-        ids = np.asarray(MapFile(label.path).decode())
+        ids = np.asarray(MapFile(str(maps[number])).decode())
         target = _LABELS.label_target(ids)
         Image.fromarray(np.where(target < 0, _IGNORED_BYTE, target).astype(np.uint8)).save(out / targets[number])
-        pair = side_by_side(ImageFile(photo.path).decode(), ids)
+        pair = side_by_side(ImageFile(str(photos[number])).decode(), ids)
         pair.save(out / split / f"{number}.jpg", quality=100, subsampling=0)
 
     with (
-        reporter.task(f"prepare {split}", len(pairs)) as tick,
+        reporter.task(f"prepare {split}", len(order)) as tick,
         ThreadPoolExecutor(_THREADS) as pool,  # Pillow reads and writes without Python's lock
     ):
-        for done, _ in enumerate(pool.map(prepare_pair, range(len(pairs))), start=1):
+        for done, _ in enumerate(pool.map(prepare_pair, range(len(order))), start=1):
             tick(done)
-    lines = [f"{number} {target} {photo}\n" for number, (target, photo) in enumerate(zip(targets, photos, strict=True))]
+    lines = [f"{number} {targets[number]} {photo.relative_to(root).as_posix()}\n" for number, photo in enumerate(photos)]
     (out / f"{split}_table.txt").write_text("".join(lines))
-    return len(pairs)
+    return len(order)
 
 
 def side_by_side(photo: Image.Image, ids: np.ndarray) -> Image.Image:
@@ -121,21 +119,16 @@ def read_table(path: str | Path, root: str | Path) -> dict[str, Path]:
 def read_label_target(path: str | Path) -> NDArray[np.int64]:
     """The train ids, H x W, 0 to 18 or -1 (ignored), of a ``*_trainIds.png`` or a ``*_labelIds.png``.
 
-    Raises ``BadImage`` for a file that cannot be read, that has several channels, or that holds other numbers.
+    Raises ``BadImage`` for a file that cannot be read, that holds colors, or other numbers.
     """
-    try:
-        with Image.open(path) as image:
-            values = np.asarray(image)
-    except OSError as error:
-        raise BadImage(str(path), f"cannot be read as a label map ({error})") from error
-    if values.ndim != 2:
-        raise BadImage(str(path), f"has {values.shape[2]} channels: use the map of numbers, *{_TRAIN_IDS} or *{_LABEL_IDS}")
+    values = np.asarray(MapFile(str(path)).decode()).astype(np.int64)
     if str(path).endswith(_LABEL_IDS):
-        try:
-            return train_ids(values)
-        except ValueError as error:
-            raise BadImage(str(path), f"is no map of label ids: {error}") from error
-    target = np.where(values == _IGNORED_BYTE, IGNORED, values.astype(np.int64))
+        first, last = CLASSES[0].id, CLASSES[-1].id
+        if values.min() < first or values.max() > last:
+            found = f"found values from {values.min()} to {values.max()}"
+            raise BadImage(str(path), f"is no map of label ids: those of Cityscapes are {first} to {last}; {found}")
+        return _LABELS.label_target(values)
+    target = np.where(values == _IGNORED_BYTE, IGNORED, values)
     if target.max(initial=IGNORED) >= len(TRAINED):
         raise BadImage(
             str(path),

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pocketgan.core.inputs import Shape, shape_of
-from pocketgan.core.tasks import traits_of
-from pocketgan.utils.registry import unknown
+from pocketgan.core.tasks import TaskName, traits_of
+from pocketgan.utils.registry import check_at_least, unknown
 
 Direction = Literal["AtoB", "BtoA"]
+Side = Literal["A", "B"]
 Preprocess = Literal["resize", "scale_shorter", "scale_width", "crop", "none"]
-TaskName = Literal["paired", "unpaired", "labels", "unconditional", "multimodal", "inputs"]
 Split = Literal["train", "test"]
 Role = Literal["input", "target"]
-
-_SCALES_TO_LOAD_SIZE = ("resize", "scale_shorter")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,39 +71,33 @@ class DataConfig:
         return shape_of(self.load_size or self.size, self.aspect)
 
     def __post_init__(self) -> None:
-        for kind, value, allowed in (
-            ("direction", self.direction, get_args(Direction)),
-            ("preprocess", self.preprocess, get_args(Preprocess)),
-        ):
-            if value not in allowed:
-                raise unknown(kind, value, allowed)
-        classes = self.classes if isinstance(self.classes, int) else None
-        for field, number, least in (
-            ("size", self.size, 2),
-            ("classes", classes, 1),
-            ("workers", self.workers, 0),
-            ("limit", self.limit, 1),
-            ("center", self.center, 2),
-        ):
-            if number is not None and number < least:
-                raise ValueError(f"{field}={number} must be at least {least}")
+        if self.direction not in get_args(Direction):
+            raise unknown("direction", self.direction, get_args(Direction))
+        if self.preprocess not in get_args(Preprocess):
+            raise unknown("preprocess", self.preprocess, get_args(Preprocess))
+        check_at_least(self, size=2, workers=0, limit=1, center=2, **({"classes": 1} if isinstance(self.classes, int) else {}))
         shape_of(self.size, self.aspect)  # raises for an invalid aspect
         if self.center is not None and self.preprocess == "none":
             raise ValueError(
                 f"center={self.center} cuts a part out of every image, preprocess=none keeps the whole image: leave one of "
                 "them out"
             )
-        if self.load_size is not None:
-            self._check_load_size(self.load_size)
-
-    def _check_load_size(self, load_size: int) -> None:
-        if load_size < self.size:
-            raise ValueError(f"load_size={load_size} is smaller than size={self.size}: a crop cannot be larger than its image")
-        if self.preprocess not in _SCALES_TO_LOAD_SIZE:
-            allowed = " or ".join(_SCALES_TO_LOAD_SIZE)
+        if self.load_size is not None and self.load_size < self.size:
             raise ValueError(
-                f"load_size={load_size} has no effect with preprocess={self.preprocess}: leave it out, or use {allowed}"
+                f"load_size={self.load_size} is smaller than size={self.size}: a crop cannot be larger than its image"
             )
+        if self.load_size is not None and self.preprocess not in ("resize", "scale_shorter"):
+            raise ValueError(
+                f"load_size={self.load_size} has no effect with preprocess={self.preprocess}: leave it out, or use resize or "
+                "scale_shorter"
+            )
+
+
+def sides_of(task: TaskName, direction: Direction) -> dict[Role, Side]:
+    """Side of each role: both, or that of the only role for a task with images of one side."""
+    sides: dict[Role, Side] = {"input": "A", "target": "B"} if direction == "AtoB" else {"input": "B", "target": "A"}
+    role = counted_role(task)
+    return {role: sides[role]} if traits_of(task).has_one_side else sides
 
 
 def counted_role(task: TaskName) -> Role:

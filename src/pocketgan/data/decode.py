@@ -48,8 +48,8 @@ class ImageFile:
     Raises ``BadImage`` for a missing, empty or damaged file and for one of an unknown format.
     """
 
-    filter = Image.Resampling.BICUBIC
-    """Resampling filter for the pixels."""
+    is_map = False
+    """True for a file of numbers."""
 
     def __init__(self, path: str):
         self.path = path
@@ -70,13 +70,6 @@ class ImageFile:
     def rotated(self) -> bool:
         """True if EXIF asks for a rotation or a reflection."""
         return 2 <= self._orientation <= 8
-
-    def half_size(self) -> Size:
-        """Size of each half of an aligned ``A|B`` image. Raises ``BadImage`` when the halves would differ."""
-        width, height = self.size
-        if width % 2:
-            raise BadImage(self.path, f"is {width}x{height}: an A|B image of odd width has no equal halves")
-        return width // 2, height
 
     def decode(self, *, least: Size | None = None) -> Image.Image:
         """All pixels as upright 8-bit RGB; a JPEG may come at 1/2, 1/4 or 1/8 of its size.
@@ -100,7 +93,7 @@ class MapFile(ImageFile):
     Raises ``BadImage`` for a file of colors, even gray ones, and for a JPEG, whose compression changes the values.
     """
 
-    filter = Image.Resampling.NEAREST
+    is_map = True
 
     def __init__(self, path: str):
         super().__init__(path)

@@ -89,7 +89,8 @@ def apply(image: Image.Image, geometry: Geometry, *, filter: Image.Resampling = 
     around the box; pixels around a center are not read.
     """
     if geometry.center is not None:
-        image = _central(image, geometry.center)
+        left, top = (image.width - geometry.center) // 2, (image.height - geometry.center) // 2
+        image = image.crop((left, top, left + geometry.center, top + geometry.center))
     if image.size == geometry.scaled:
         part = image if geometry.size == image.size else image.crop(geometry.box)
     else:
@@ -99,11 +100,6 @@ def apply(image: Image.Image, geometry: Geometry, *, filter: Image.Resampling = 
         box = left * across, top * down, min(right * across, image.width), min(bottom * down, image.height)
         part = image.resize(geometry.size, filter, box=box)
     return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if geometry.flip else part
-
-
-def _central(image: Image.Image, side: int) -> Image.Image:
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return image.crop((left, top, left + side, top + side))
 
 
 def _scaled(size: Size, config: DataConfig, *, training: bool) -> Size:

@@ -1,142 +1,97 @@
-"""Raw images from files: opened by index, then decoded, scaled and cut."""
+"""Raw images: opened by index, then decoded, scaled and cut."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from pocketgan.data.config import Role
-from pocketgan.data.decode import BadImage, ImageFile, MapFile, half_of
+from pocketgan.data.decode import BadImage, Half, ImageFile, Pixels, half_of
 from pocketgan.data.geometry import Geometry, Size, apply
-from pocketgan.data.labels import Labels
-from pocketgan.data.listing import Item, Listing
 
 Values = NDArray[Any]
 """H x W x 3 bytes of an image; or of a label map H x W x 1 classes, or x 2 with instances, of an integer type."""
 
 
-class Opened(Protocol):
-    """Images of known size whose pixels are not decoded yet."""
+@dataclass(frozen=True)
+class Drawing:
+    """Image of a built-in set, drawn at its final size when it is decoded."""
 
-    def size(self, role: Role) -> Size:
-        """Width and height before any scaling."""
-        ...
+    path: str
+    """Name of the set, for errors."""
+    size: Size
+    draw: Callable[[], Pixels]
+    is_map: bool = False
 
-    def pixels(self, geometries: Mapping[Role, Geometry]) -> dict[Role, Values]:
-        """The parts of the images that the geometries describe."""
-        ...
-
-
-class ImageSource(Protocol):
-    """All raw images of one task and split."""
-
-    names: tuple[str, ...]
-    counts: dict[Role, int]
-    kind: str
-    labels: Labels | None
-    """Classes of the inputs if those are label maps."""
-
-    def open(self, indices: Mapping[Role, int]) -> Opened:
-        """Open the images at these indices. Raises ``BadImage``."""
-        ...
+    def decode(self, *, least: Size | None = None) -> Image.Image:
+        """Draw the image, whatever ``least`` is."""
+        return Image.fromarray(self.draw())
 
 
-class FileImages:
-    """Images from files; a file that holds both halves of a pair is decoded once."""
-
-    def __init__(self, listing: Listing):
-        self.names, self.kind, self.labels = listing.names, listing.kind, listing.labels
-        self._items, self._instances = listing.items, listing.instances
-        self.counts = {role: len(items) for role, items in listing.items.items()}
-
-    def open(self, indices: Mapping[Role, int]) -> OpenedFiles:
-        """Read the headers of the files. Raises ``BadImage``."""
-        items = {role: self._items[role][index] for role, index in indices.items()}
-        files: dict[str, ImageFile] = {}
-        for role, item in items.items():
-            if item.path not in files:
-                files[item.path] = MapFile(item.path) if self.labels and role == "input" else ImageFile(item.path)
-        has_instances = bool(self._instances) and "input" in indices
-        return OpenedFiles(items, files, MapFile(self._instances[indices["input"]].path) if has_instances else None)
+Source = ImageFile | Drawing
+"""Image of known size whose pixels are not decoded yet."""
 
 
-class OpenedFiles:
-    """Files whose headers have been read.
+class Opened:
+    """Images of one sample; a file that holds both halves of a pair is decoded once.
 
     Raises ``BadImage`` when the instance map has another size than the label map.
     """
 
-    def __init__(self, items: Mapping[Role, Item], files: Mapping[str, ImageFile], instances: MapFile | None = None):
-        self.items, self.files, self._instances = items, files, instances
-        if instances is None:
-            return
-        self.files = {**files, instances.path: instances}
-        (width, height), (map_width, map_height) = instances.size, self.size("input")
-        if (width, height) != (map_width, map_height):
-            reason = f"is {width}x{height} but its label map {items['input'].path} is {map_width}x{map_height}"
-            raise BadImage(instances.path, f"{reason}: both must have the same size")
+    def __init__(
+        self,
+        images: Mapping[Role, Source],
+        halves: Mapping[Role, Half | None] | None = None,
+        instances: Source | None = None,
+    ):
+        self.images, self._halves, self._instances = images, halves or {}, instances
+        if instances is not None:
+            self._check_size(instances, instances.size, "input", "label map")
+
+    @property
+    def files(self) -> tuple[Source, ...]:
+        """Every file once, with the instance map."""
+        return tuple(dict.fromkeys([*self.images.values(), *([self._instances] if self._instances else [])]))
 
     def size(self, role: Role) -> Size:
-        """Width and height of the image: of its half, in an aligned file."""
-        item = self.items[role]
-        file = self.files[item.path]
-        return file.half_size() if item.half else file.size
+        """Width and height of the image: of its half, in an aligned file. Raises ``BadImage`` when the halves would differ."""
+        image = self.images[role]
+        width, height = image.size
+        if not self._halves.get(role):
+            return width, height
+        if width % 2:
+            raise BadImage(image.path, f"is {width}x{height}: an A|B image of odd width has no equal halves")
+        return width // 2, height
+
+    def check_pair(self) -> None:
+        """Raise ``BadImage`` when the two images of a pair differ in size."""
+        self._check_size(self.images["input"], self.size("input"), "target", "partner")
 
     def pixels(self, geometries: Mapping[Role, Geometry]) -> dict[Role, Values]:
-        """Decode every file once, no larger than needed, and cut out the parts."""
-        decoded: dict[str, Image.Image] = {}
+        """Decode every file once, no larger than needed, and cut out the parts that the geometries describe."""
+        decoded: dict[Source, Image.Image] = {}
         values: dict[Role, Values] = {}
-        for role, item in self.items.items():
-            file, geometry = self.files[item.path], geometries[role]
-            if item.path not in decoded:
+        for role, image in self.images.items():
+            geometry, half = geometries[role], self._halves.get(role)
+            if image not in decoded:
                 least = geometry.least
-                if least is not None and item.half:
-                    least = 2 * least[0], least[1]
-                decoded[item.path] = file.decode(least=least)
-            image = half_of(decoded[item.path], item.half) if item.half else decoded[item.path]
-            values[role] = prepared(image, geometry, file.filter)
-            if isinstance(file, MapFile):
-                instances = self._instances
-                values[role] = packed(
-                    values[role], None if instances is None else prepared(instances.decode(), geometry, file.filter)
-                )
+                decoded[image] = image.decode(least=(2 * least[0], least[1]) if least and half else least)
+            whole = half_of(decoded[image], half) if half else decoded[image]
+            if image.is_map:
+                maps = [whole, *([self._instances.decode()] if self._instances else [])]
+                parts = [apply(one, geometry, filter=Image.Resampling.NEAREST) for one in maps]
+                values[role] = np.stack([np.asarray(part) for part in parts], axis=-1)
+            else:
+                values[role] = np.asarray(apply(whole, geometry))
         return values
 
-
-class SubsetImages:
-    """Images of another source at the indices of a range for each role."""
-
-    def __init__(self, source: ImageSource, ranges: Mapping[Role, range]):
-        self._source, self._ranges = source, ranges
-        self.names = tuple(source.names[index] for index in next(iter(ranges.values())))
-        self.counts: dict[Role, int] = {role: len(own) for role, own in ranges.items()}
-        self.kind, self.labels = source.kind, source.labels
-
-    def open(self, indices: Mapping[Role, int]) -> Opened:
-        """Open the images at these indices of the subset."""
-        return self._source.open({role: self._ranges[role][index] for role, index in indices.items()})
-
-
-def prepared(image: Image.Image, geometry: Geometry, filter: Image.Resampling) -> Values:
-    """Image scaled, cropped and mirrored as ``geometry`` says, as an array."""
-    return np.asarray(apply(image, geometry, filter=filter))
-
-
-def packed(maps: Values, instances: Values | None) -> Values:
-    """Label maps and instance maps H x W as one array H x W x 1 or x 2."""
-    return np.stack([maps] if instances is None else [maps, instances], axis=-1)
-
-
-def check_pair(files: OpenedFiles) -> None:
-    """Raise ``BadImage`` when the two images of a pair differ in size."""
-    (width, height), (target_width, target_height) = files.size("input"), files.size("target")
-    if (width, height) != (target_width, target_height):
-        raise BadImage(
-            files.items["input"].path,
-            f"is {width}x{height} but its partner {files.items['target'].path} is {target_width}x{target_height}: a pair has "
-            "one size",
-        )
+    def _check_size(self, image: Source, size: Size, role: Role, kind: str) -> None:
+        (width, height), (other_width, other_height) = size, self.size(role)
+        if (width, height) != (other_width, other_height):
+            other = f"{kind} {self.images[role].path} is {other_width}x{other_height}"
+            raise BadImage(image.path, f"is {width}x{height} but its {other}: both must have the same size")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
@@ -18,10 +19,10 @@ from pocketgan.data.builtin import BUILTIN, SyntheticImages
 from pocketgan.data.config import DataConfig, Role, Split, counted_role
 from pocketgan.data.decode import BadImage, ImageFile, to_float
 from pocketgan.data.geometry import Geometry, plan, whole
-from pocketgan.data.image_source import FileImages, ImageSource, Opened, OpenedFiles, SubsetImages, Values, check_pair
+from pocketgan.data.image_source import Opened, Values
 from pocketgan.data.labels import Labels
 from pocketgan.data.layout import locate, locate_labels
-from pocketgan.data.listing import Item, is_aligned, list_files, pair_names
+from pocketgan.data.listing import Listing, is_aligned, list_files, pair_names
 
 _SPLITS: tuple[Split, ...] = get_args(Split)
 
@@ -47,30 +48,42 @@ def open_data(config: DataConfig, task: TaskName, split: Split) -> ImageData:
         note = "no test images: evaluated on the training images"
         if traits_of(task).has_targets:
             warnings.warn(f"{config.path} has {note}; add a test or val folder", stacklevel=2)
-    return ImageData(config, task, split, FileImages(listing), note=note)
+    return ImageData(config, task, split, listing, note)
 
 
+class SubsetImages:
+    """Images of another source at the indices of a range for each role."""
+
+    def __init__(self, source: ImageSource, ranges: Mapping[Role, range]):
+        self._source, self._ranges = source, ranges
+        self.names: tuple[str, ...] = tuple(source.names[index] for index in next(iter(ranges.values())))
+        self.counts: dict[Role, int] = {role: len(own) for role, own in ranges.items()}
+        self.kind: str = source.kind
+        self.labels: Labels | None = source.labels
+
+    def open(self, indices: Mapping[Role, int]) -> Opened:
+        """Open the images at these indices of the subset."""
+        return self._source.open({role: self._ranges[role][index] for role, index in indices.items()})
+
+
+ImageSource = Listing | SyntheticImages | SubsetImages
+"""All raw images of one task and split."""
+
+
+@dataclass(frozen=True)
 class ImageData:
     """Images of one task and split. Made by ``open_data``; can be sent to worker processes."""
 
-    def __init__(
-        self,
-        config: DataConfig,
-        task: TaskName,
-        split: Split,
-        source: ImageSource,
-        *,
-        note: str = "",
-        latents: Mapping[str, int] | None = None,
-        count: int | None = None,
-    ):
-        self.config, self.task, self.split = config, task, split
-        self.source = source
-        self.note = note
-        """Unusual facts about these images, in one line; mostly empty."""
-        self.latents: Mapping[str, int] = latents or {}
-        """``{name: length}`` of the latents that come with every image."""
-        self._count = count
+    config: DataConfig
+    task: TaskName
+    split: Split
+    source: ImageSource
+    note: str = ""
+    """Unusual facts about these images, in one line; mostly empty."""
+    latents: Mapping[str, int] = field(default_factory=dict)
+    """``{name: length}`` of the latents that come with every image."""
+    count: int | None = None
+    """Number of latents that come without any images."""
 
     def with_latents(self, latents: Mapping[str, int], *, count: int | None = None) -> ImageData:
         """The same images, each with latents ``{name: length}``: standard normal numbers, the inputs of a generator.
@@ -78,7 +91,7 @@ class ImageData:
         Like the augmentation, latents depend on the seed and the step alone; without augmentation, on the index. In the task
         ``unconditional`` they are the inputs; ``count`` latents, without any targets, make the images to evaluate.
         """
-        return ImageData(self.config, self.task, self.split, self.source, note=self.note, latents=latents, count=count)
+        return replace(self, latents=latents, count=count)
 
     @property
     def labels(self) -> Labels | None:
@@ -97,8 +110,8 @@ class ImageData:
 
     def __len__(self) -> int:
         """Images an epoch: the inputs; in unpaired training the larger side, as published."""
-        if self._count is not None:
-            return self._count
+        if self.count is not None:
+            return self.count
         if traits_of(self.task).any_target and self.split == "train":
             return max(self.counts.values())
         return len(self.names)
@@ -117,7 +130,7 @@ class ImageData:
         target is the one at ``index``, modulo their number. Raises ``BadImage`` (a ``ValueError``) naming the file.
         """
         values: dict[str, Values] = {}
-        if self._count is None:
+        if self.count is None:
             opened = self.source.open(self._indices(index, rng))
             values.update((str(role), image) for role, image in opened.pixels(self._geometries(opened, rng)).items())
         generator = rng if rng is not None else np.random.default_rng((_SPLITS.index(self.split), index))
@@ -141,10 +154,6 @@ class ImageData:
         width, height = whole(opened.size("input"), self.config)
         everything = Geometry((width, height), (0, 0, width, height), flip=False, center=self.config.center)
         return self.labels.label_target(opened.pixels({"input": everything})["input"][..., 0])
-
-    def check_size(self, opened: Opened, role: Role) -> None:
-        """Raise ``BadImage`` when an opened image is too small to be prepared."""
-        self._plan(opened, role, None)
 
     def describe(self) -> str:
         """Description in one line: content, location and preparation."""
@@ -180,19 +189,18 @@ class ImageData:
 
     def _geometries(self, opened: Opened, rng: np.random.Generator | None) -> Mapping[Role, Geometry]:
         if traits_of(self.task).has_pairs:
-            if isinstance(opened, OpenedFiles):
-                check_pair(opened)
-            shared = self._plan(opened, "input", rng)
+            opened.check_pair()
+            shared = self.plan(opened, "input", rng)
             return {"input": shared, "target": shared}
-        return {role: self._plan(opened, role, rng) for role in self.counts}
+        return {role: self.plan(opened, role, rng) for role in self.counts}
 
-    def _plan(self, opened: Opened, role: Role, rng: np.random.Generator | None) -> Geometry:
+    def plan(self, opened: Opened, role: Role, rng: np.random.Generator | None = None) -> Geometry:
+        """Geometry of an opened image. Raises ``BadImage`` for one that is too small to be prepared."""
         size = opened.size(role)
         try:
             return plan(size, self.config, rng)
         except ValueError as error:
-            path = opened.items[role].path if isinstance(opened, OpenedFiles) else self.config.path
-            raise BadImage(path, str(error)) from None
+            raise BadImage(opened.images[role].path, str(error)) from None
 
 
 def hold_out(data: ImageData, count: int) -> tuple[ImageData, ImageData]:
@@ -204,14 +212,12 @@ def hold_out(data: ImageData, count: int) -> tuple[ImageData, ImageData]:
     if not 0 < count < least:
         raise ValueError(f"{count} images to hold out of {least}: hold out fewer, at most {least - 1}")
 
-    def part(ranges: Mapping[Role, range]) -> ImageData:
-        source = SubsetImages(data.source, ranges)
-        return ImageData(data.config, data.task, data.split, source, note=data.note, latents=data.latents)
-
-    return (
-        part({role: range(size - count) for role, size in data.counts.items()}),
-        part({role: range(size - count, size) for role, size in data.counts.items()}),
+    parts = (
+        {role: range(size - count) for role, size in data.counts.items()},
+        {role: range(size - count, size) for role, size in data.counts.items()},
     )
+    first, last = (replace(data, source=SubsetImages(data.source, ranges)) for ranges in parts)
+    return first, last
 
 
 def first_images(path: str, shape: Shape, *, most: int) -> Tensor:
@@ -222,7 +228,7 @@ def first_images(path: str, shape: Shape, *, most: int) -> Tensor:
     height, width = shape
     config = DataConfig(path=path, size=width, aspect=width / height, workers=0)
     if Path(path).is_file():
-        opened = OpenedFiles({"input": Item(path)}, {path: ImageFile(path)})
+        opened = Opened({"input": ImageFile(path)})
         images = [opened.pixels({"input": plan(opened.size("input"), config, None)})["input"]]
     else:
         data = open_data(config, "inputs", "test")

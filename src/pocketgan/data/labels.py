@@ -27,10 +27,7 @@ _LINE = re.compile(r"(?P<name>[^#]*[^#\s])(\s+#(?P<color>[0-9a-fA-F]{6}))?")
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """The classes of a label map. A pixel is void unless its value is one of ``0 .. len(classes) - 1``.
-
-    Raises ``ValueError`` where the fields do not fit each other.
-    """
+    """The classes of a label map. A pixel is void unless its value is one of ``0 .. len(classes) - 1``."""
 
     classes: tuple[str, ...]
     """Names, by value in the map."""
@@ -46,17 +43,11 @@ class Labels:
     """Names of the classes that are evaluated; empty: ``classes``."""
 
     def __post_init__(self) -> None:
-        if not self.classes:
-            raise ValueError("label maps need at least one class")
         if not self.evaluated:
             object.__setattr__(self, "evaluated", tuple(range(len(self.classes))))
         if not self.evaluated_names:
             object.__setattr__(self, "evaluated_names", self.classes)
-        for field in ("colors", "evaluated"):
-            if len(getattr(self, field)) != len(self.classes):
-                raise ValueError(f"{len(self.classes)} classes need as many {field}, not {len(getattr(self, field))}")
-        if not all(-1 <= evaluated < len(self.evaluated_names) for evaluated in self.evaluated):
-            raise ValueError(f"evaluated={self.evaluated} must be -1 to {len(self.evaluated_names) - 1}, as evaluated_names")
+        assert len(self.classes) == len(self.colors) == len(self.evaluated) > 0
 
     @property
     def channels(self) -> int:
@@ -122,7 +113,7 @@ def instance_edges(instances: Tensor) -> Tensor:
 
 
 def numbered(count: int) -> Labels:
-    """Classes named by their numbers, in the colors of `palette`. Raises ``ValueError`` below 1."""
+    """Classes named by their numbers, in the colors of `palette`."""
     return Labels(classes=tuple(str(index) for index in range(count)), colors=palette(count))
 
 
@@ -131,12 +122,11 @@ def palette(count: int) -> tuple[Color, ...]:
 
     The bits of a number, three by three from the lowest, are the bits of red, green and blue from the highest.
     """
-    return tuple(_palette_color(index) for index in range(1, count + 1))
-
-
-def _palette_color(index: int) -> Color:
-    red, green, blue = (sum((index >> (3 * step + part) & 1) << (7 - step) for step in range(8)) for part in range(3))
-    return red, green, blue
+    indices = range(1, count + 1)
+    red, green, blue = (
+        [sum((index >> (3 * step + part) & 1) << (7 - step) for step in range(8)) for index in indices] for part in range(3)
+    )
+    return tuple(zip(red, green, blue, strict=True))
 
 
 def known_labels(classes: int | str) -> Labels:

@@ -32,11 +32,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from pocketgan.data.config import Split
-
-Side = Literal["A", "B"]
+from pocketgan.data.config import Side, Split
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp")
 """Endings of image files, in upper or lower case."""
@@ -129,37 +126,21 @@ class LabelFolder:
 
     def by_name(self) -> dict[str, str]:
         """``{path inside the folder, without the ending: path}``. Raises ``ValueError`` for two files of one name."""
-        paths: dict[str, str] = {}
-        for path in images_in(self.folder):
-            stem = bare_name(path, self.folder)
-            if not stem.endswith(self.ending):
-                continue
-            name = stem.removesuffix(self.ending)
-            if name in paths:
-                raise ValueError(f"{paths[name]} and {path} have the same name: a pair needs one file on each side")
-            paths[name] = path
-        return paths
+        paths = [path for path in images_in(self.folder) if bare_name(path, self.folder).endswith(self.ending)]
+        return by_name(paths, self.folder, self.ending)
 
 
 @dataclass(frozen=True)
 class LabelPlace:
     """Folders of the photos and label maps of one split."""
 
-    split: str
-    """Name of the split's folder: train, test, val, or "" where the data set is not split."""
+    folders: Place
+    """The folders as two sides: label maps are A, photos B."""
     photos: LabelFolder
     maps: LabelFolder
     instances: LabelFolder
     """Instance maps; the folder may not exist."""
-    cityscapes: bool = False
-
-    def fallback(self, split: Split) -> bool:
-        """True if evaluation has to use the training images."""
-        return split == "test" and self.split in ("", "train")
-
-    def sides(self, root: Path, split: Split) -> Place:
-        """The same folders as two sides: label maps are A, photos B."""
-        return Place(root, self.split, {"A": self.maps.folder, "B": self.photos.folder}, None, self.fallback(split))
+    cityscapes: bool
 
 
 def locate_labels(root: Path, split: Split) -> LabelPlace | None:
@@ -172,19 +153,19 @@ def locate_labels(root: Path, split: Split) -> LabelPlace | None:
 
 
 def _label_places(root: Path, split: Split) -> Iterator[LabelPlace]:
-    def folders(name: str, pattern: str, *kinds: str) -> LabelPlace:
-        photos, maps, instances = (LabelFolder(root / pattern.format(kind)) for kind in kinds)
-        return LabelPlace(name, photos, maps, instances)
+    def place(name: str, *folders: str, endings: tuple[str, ...] = ("", "", "")) -> LabelPlace:
+        photos, maps, instances = map(LabelFolder, [root / folder for folder in folders], endings)
+        sides: dict[Side, Path] = {"A": maps.folder, "B": photos.folder}
+        fallback = split == "test" and name in ("", "train")
+        return LabelPlace(Place(root, name, sides, None, fallback), photos, maps, instances, endings == CITYSCAPES)
 
     for name in _FOLDERS[split]:
-        yield folders(name, name + "/{}", "images", "labels", "instances")
-        yield folders(name, name + "/{}", "img", "label", "inst")
-        yield folders(name, name + "_{}", "img", "label", "inst")
+        yield place(name, f"{name}/images", f"{name}/labels", f"{name}/instances")
+        yield place(name, f"{name}/img", f"{name}/label", f"{name}/inst")
+        yield place(name, f"{name}_img", f"{name}_label", f"{name}_inst")
         if name != "test":
-            photos, maps = root / "leftImg8bit" / name, root / "gtFine" / name
-            photo, label, instance = CITYSCAPES
-            yield LabelPlace(name, LabelFolder(photos, photo), LabelFolder(maps, label), LabelFolder(maps, instance), True)
-    yield folders("", "{}", "images", "labels", "instances")
+            yield place(name, f"leftImg8bit/{name}", f"gtFine/{name}", f"gtFine/{name}", endings=CITYSCAPES)
+    yield place("", "images", "labels", "instances")
 
 
 def no_labels(root: Path, split: Split) -> str:
@@ -238,6 +219,17 @@ def images_listed(listing: Path, folder: Path) -> tuple[str, ...]:
 def bare_name(path: str, folder: Path) -> str:
     """Path relative to ``folder``, without extension."""
     return os.path.splitext(Path(os.path.relpath(path, folder)).as_posix())[0]
+
+
+def by_name(paths: Sequence[str], folder: Path, ending: str) -> dict[str, str]:
+    """``{bare_name without an ending: path}``. Raises ``ValueError`` for two files of one name."""
+    named: dict[str, str] = {}
+    for path in paths:
+        name = bare_name(path, folder).removesuffix(ending)
+        if name in named:
+            raise ValueError(f"{named[name]} and {path} have the same name: a pair needs one file on each side")
+        named[name] = path
+    return named
 
 
 def names_of(paths: Sequence[str], folder: Path) -> tuple[str, ...]:

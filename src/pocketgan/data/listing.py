@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pocketgan.core.tasks import TaskName, traits_of
-from pocketgan.data.config import DataConfig, Role, Split
-from pocketgan.data.decode import BadImage, Half, ImageFile
+from pocketgan.data.config import DataConfig, Role, Side, Split, sides_of
+from pocketgan.data.decode import BadImage, Half, ImageFile, MapFile
+from pocketgan.data.image_source import Opened
 from pocketgan.data.labels import Labels, cityscapes, known_labels, named_in, unknown_classes
-from pocketgan.data.layout import LabelPlace, Place, Side, bare_name, locate, locate_labels, names_of, no_labels, shortened
+from pocketgan.data.layout import LabelPlace, Place, by_name, locate, locate_labels, names_of, no_labels, shortened
 
 _PROBED = 8  # files whose shape decides whether a folder holds A|B images
 _HALVES: dict[Side, Half] = {"A": "left", "B": "right"}
@@ -39,46 +41,55 @@ class Listing:
     instances: tuple[Item, ...] = ()
     """Instance maps of the inputs, if there are any."""
 
+    @property
+    def counts(self) -> dict[Role, int]:
+        """Number of images of each role."""
+        return {role: len(items) for role, items in self.items.items()}
+
+    def open(self, indices: Mapping[Role, int]) -> Opened:
+        """Read the headers of the files. Raises ``BadImage``."""
+        items = {role: self.items[role][index] for role, index in indices.items()}
+        files: dict[str, ImageFile] = {}
+        for role, item in items.items():
+            if item.path not in files:
+                files[item.path] = MapFile(item.path) if self.labels and role == "input" else ImageFile(item.path)
+        has_instances = self.instances and "input" in indices
+        return Opened(
+            {role: files[item.path] for role, item in items.items()},
+            {role: item.half for role, item in items.items()},
+            MapFile(self.instances[indices["input"]].path) if has_instances else None,
+        )
+
 
 class MissingPartners(ValueError):
     """Files without their partners: ``reasons`` by path."""
 
     def __init__(self, root: Path, reasons: dict[str, str]):
         lines = [f"{path} {reason}" for path, reason in reasons.items()]
-        super().__init__(
-            f"{root}: label maps, photos and instance maps are matched by name; {len(lines)} missing: {shortened(lines)}. Add "
-            "them, or remove their counterparts"
-        )
+        super().__init__(f"{root}: files are matched by name; {len(lines)} missing: {shortened(lines)}. Add or remove them")
         self.reasons = reasons
 
 
 def list_files(config: DataConfig, task: TaskName, split: Split) -> Listing:
     """Files for ``task``. Raises ``ValueError`` for an empty side and for names without a partner."""
-    if traits_of(task).reads_labels:
+    traits, root = traits_of(task), Path(config.path).expanduser()
+    if traits.reads_labels:
         return list_labels(config, split)
-    root = Path(config.path).expanduser()
     labeled = locate_labels(root, split)
-    if labeled is not None and traits_of(task).reads_latents and config.direction == "BtoA":
+    if labeled is not None and traits.reads_latents and config.direction == "BtoA":
         raise ValueError(
             "direction=BtoA: of label maps and photos, an unconditional generator makes the photos; leave the direction out"
         )
-    if (
-        labeled is not None
-        and not traits_of(task).reads_latents
-        and (traits_of(task).has_targets or config.direction != "BtoA")
-    ):
+    if labeled is not None and not traits.reads_latents and (traits.has_targets or config.direction != "BtoA"):
         raise ValueError(
             f"{config.path} holds label maps and photos, but the task is {task}: use the task labels, or inputs with "
             "direction=BtoA for the photos alone"
         )
-    place = labeled.sides(root, split) if labeled else locate(root, split)
-    sides: dict[Role, Side] = {"input": "A", "target": "B"} if config.direction == "AtoB" else {"input": "B", "target": "A"}
-    if traits_of(task).has_one_side:
-        role: Role = "input" if not traits_of(task).has_targets else "target"
-        sides = {role: sides[role]}
+    place = labeled.folders if labeled else locate(root, split)
+    sides = sides_of(task, config.direction)
     if place.shared is not None:
         return _list_shared(place, place.shared, config, task, sides)
-    if traits_of(task).has_pairs:
+    if traits.has_pairs:
         return _list_pairs(place, config, sides)
     paths = {role: place.files(side)[: config.limit] for role, side in sides.items()}
     first = next(iter(sides))
@@ -121,31 +132,24 @@ def _is_double(path: str, aspect: float) -> bool:
 
 
 def _list_pairs(place: Place, config: DataConfig, sides: dict[Role, Side]) -> Listing:
-    inputs, targets = (pair_names(place, side) for side in sides.values())
-    missing = [f"{place.sides[sides['target']]}/{name}" for name in inputs if name not in targets]
-    missing += [f"{place.sides[sides['input']]}/{name}" for name in targets if name not in inputs]
-    if missing:
-        raise ValueError(
-            f"{place.root}: pairs need the same names on both sides; {len(missing)} missing: "
-            f"{shortened(missing)}. Add them, remove their counterparts, or train unpaired"
-        )
-    names = tuple(inputs)[: config.limit]
-    items: dict[Role, tuple[Item, ...]] = {
-        "input": tuple(Item(inputs[name]) for name in names),
-        "target": tuple(Item(targets[name]) for name in names),
+    files = {role: pair_names(place, side) for role, side in sides.items()}
+    others: dict[Role, Role] = {"input": "target", "target": "input"}
+    reasons = {
+        path: f"has no partner of its name in {place.sides[sides[other]]} (the task unpaired needs none)"
+        for role, other in others.items()
+        for name, path in files[role].items()
+        if name not in files[other]
     }
+    if reasons:
+        raise MissingPartners(place.root, reasons)
+    names = tuple(files["input"])[: config.limit]
+    items = {role: tuple(Item(own[name]) for name in names) for role, own in files.items()}
     return Listing(f"{_kind(place)}, paired by name", names, items, place.fallback)
 
 
 def pair_names(place: Place, side: Side) -> dict[str, str]:
     """``{name of the pair: path}`` of one side. ``3_A`` and ``3_B`` are the pair ``3``, as published scripts write."""
-    paths: dict[str, str] = {}
-    for path in place.files(side):
-        name = bare_name(path, place.sides[side]).removesuffix(f"_{side}")
-        if name in paths:
-            raise ValueError(f"{paths[name]} and {path} have the same name: a pair needs one image on each side")
-        paths[name] = path
-    return paths
+    return by_name(place.files(side), place.sides[side], f"_{side}")
 
 
 def _kind(place: Place) -> str:
@@ -176,7 +180,7 @@ def list_labels(config: DataConfig, split: Split) -> Listing:
         f"label maps as {labels.channels} channels ({', '.join(parts)})",
         names,
         {"input": tuple(Item(maps[name]) for name in names), "target": tuple(Item(photos[name]) for name in names)},
-        place.fallback(split),
+        place.folders.fallback,
         labels,
         tuple(Item(instances[name]) for name in names) if instances else (),
     )
@@ -184,8 +188,8 @@ def list_labels(config: DataConfig, split: Split) -> Listing:
 
 def _check_splits(root: Path, place: LabelPlace, edges: bool) -> None:
     train = locate_labels(root, "train")
-    if train is not None and train.split != place.split and bool(train.instances.by_name()) != edges:
-        has, lacks = (place.split, train.split) if edges else (train.split, place.split)
+    if train is not None and train.folders.split != place.folders.split and bool(train.instances.by_name()) != edges:
+        has, lacks = (place.folders.split, train.folders.split) if edges else (train.folders.split, place.folders.split)
         raise ValueError(f"{root}: {has} has instance maps but {lacks} has none: add them, or remove them from {has}")
 
 

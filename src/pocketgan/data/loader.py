@@ -8,7 +8,6 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from pocketgan.data.decode import BadImage
 from pocketgan.data.image_source import Values
 from pocketgan.data.images import ImageData
+from pocketgan.utils.registry import check_at_least
 
 Images = dict[str, Tensor]
 """``input`` and ``target``, each (N, 3, H, W), float32, RGB in [-1, 1]; label maps have ``Labels.channels``, 0 or 1.
@@ -29,7 +29,8 @@ _ORDER, _AUGMENTATION = 0, 1  # names of the random streams
 _PREFETCH = 4  # batches that each worker prepares ahead
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True)
+class Batch:
     """Images to evaluate, with the names of their inputs."""
 
     names: tuple[str, ...]
@@ -55,8 +56,7 @@ def train_batches(
 
     Raises ``ValueError`` naming the file for an image that cannot be used, and as `batch_slice`.
     """
-    if seed < 0 or start < 0:
-        raise ValueError(f"seed={seed} and start={start} must not be negative")
+    check_at_least({"seed": seed, "start": start}, seed=0, start=0)
     steps = _Steps(data, batch, batch_slice(batch, *slice_of), seed)
     return (loaded.images for loaded in _iterate(steps, itertools.count(start), _workers(data, workers)))
 
@@ -91,17 +91,11 @@ def order(length: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class _Loaded:
-    """Batch sent between processes: bytes or class numbers, far smaller than floats; or an error message."""
+class _Steps(Dataset[Batch | str]):
+    """Step number -> one whole batch of bytes or class numbers, far smaller than floats.
 
-    names: tuple[str, ...]
-    images: Images
-    error: str = ""
-
-
-@dataclass(frozen=True)
-class _Steps(Dataset[_Loaded]):
-    """Step number -> one whole batch. A bad image is sent as text, so that no worker's traceback is printed."""
+    The error of a bad image is sent as text, so that no worker's traceback is printed.
+    """
 
     data: ImageData
     batch: int
@@ -110,13 +104,13 @@ class _Steps(Dataset[_Loaded]):
     seed: int | None = None
     """Seed of order and augmentation in training; None for evaluation."""
 
-    def __getitem__(self, step: int) -> _Loaded:
+    def __getitem__(self, step: int) -> Batch | str:
         samples = [sample for offset in self.slice if (sample := self._sample(step * self.batch + offset))]
         names = tuple(self.data.name(index) for index, _ in samples)
         try:
-            return _Loaded(names, _stacked(names, [self.data.load(index, rng) for index, rng in samples]))
+            return Batch(names, _stacked(names, [self.data.load(index, rng) for index, rng in samples]))
         except BadImage as error:
-            return _Loaded(names, {}, str(error))
+            return str(error)
 
     def _sample(self, position: int) -> tuple[int, np.random.Generator | None] | None:
         """Index of an image and the generator of its augmentation; None beyond the end of an evaluation."""
@@ -141,8 +135,8 @@ def _iterate(steps: _Steps, order: Iterable[int], workers: int) -> Iterator[Batc
     iterator = iter(loader)
     try:
         for loaded in iterator:
-            if loaded.error:
-                raise ValueError(loaded.error)
+            if isinstance(loaded, str):
+                raise ValueError(loaded)
             yield Batch(loaded.names, {role: steps.data.floats(role, values) for role, values in loaded.images.items()})
     finally:
         # Torch ends the workers when the iterator is collected, but the traceback of an error keeps a reference.
@@ -167,6 +161,4 @@ def _ignore_interrupts(worker: int) -> None:
 
 def _workers(data: ImageData, workers: int | None) -> int:
     count = data.config.workers if workers is None else workers
-    if count < 0:
-        raise ValueError(f"workers={count} must be at least 0")
     return min(count, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

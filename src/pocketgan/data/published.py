@@ -19,10 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pocketgan.data.config import Direction
-from pocketgan.data.layout import Side
+from pocketgan.data.config import Direction, Side
 from pocketgan.utils.archive import unpack
 from pocketgan.utils.download import download
 from pocketgan.utils.files import digest, exclusive
@@ -120,25 +119,12 @@ STATED: dict[str, tuple[int | None, str]] = {
 
 
 def _entry(
-    task: Literal["paired", "unpaired"],
-    address: str,
-    name: str,
-    holds: str,
-    *,
-    about: str = "",
-    direction: Direction = "AtoB",
-    sides: tuple[Side, ...] = (),
+    task: Literal["paired", "unpaired"], address: str, name: str, holds: str, *, sides: tuple[Side, ...] = (), **rest: Any
 ) -> PublishedSet:
     """``sides``: those with published statistics."""
-    return PublishedSet(
-        name=name,
-        task=task,
-        archive=_file(address.format(name)),
-        holds=holds,
-        about=about,
-        direction=direction,
-        statistics={side: _file(f"{_GAN_COMPRESSION}/real_stat/{name}_{side}.npz") for side in sides},
-    )
+    statistics = {side: _file(f"{_GAN_COMPRESSION}/real_stat/{name}_{side}.npz") for side in sides}
+    archive = _file(address.format(name))
+    return PublishedSet(name=name, task=task, archive=archive, holds=holds, statistics=statistics, **rest)
 
 
 def _file(url: str) -> PublishedFile:

@@ -150,8 +150,7 @@ def draw_sketch(scene: Scene, size: int) -> Pixels:
     line = max(0.5 * pixel, 0.014)
     ink = np.zeros((size, size), np.float32)
     for shape in scene.shapes:
-        window = _window(shape.x, shape.y, shape.radius + line + pixel, size)
-        distance = _distance(shape, *_grid(size, window))
+        window, distance = _distance(shape, shape.radius + line + pixel, size)
         part = ink[window]
         part += (_KINDS[shape.kind].wash - part) * coverage(distance, pixel)
         np.maximum(part, coverage(np.abs(distance) - line, pixel), out=part)
@@ -164,8 +163,8 @@ def label_map(scene: Scene, size: int) -> Pixels:
     """The label map: ``size`` x ``size`` x 2, class and instance of each visible pixel (0 is the background)."""
     labels = np.zeros((size, size, 2), np.uint8)
     for instance, shape in enumerate(scene.shapes, start=1):
-        window = _window(shape.x, shape.y, shape.radius, size)
-        labels[window][_distance(shape, *_grid(size, window)) < 0] = shape.kind + 1, instance
+        window, distance = _distance(shape, shape.radius, size)
+        labels[window][distance < 0] = shape.kind + 1, instance
     window, sun = _sun(scene, size)
     labels[window][sun > 0.5] = CLASSES.index("sun"), len(scene.shapes) + 1
     return labels
@@ -178,10 +177,9 @@ def render(scene: Scene, size: int) -> Pixels:
     light = math.cos(scene.sun), math.sin(scene.sun)
     for shape in scene.shapes:
         shadow = replace(shape, x=shape.x - _SHADOW * light[0], y=shape.y - _SHADOW * light[1])
-        window = _window(shadow.x, shadow.y, shape.radius + _SOFT, size)
-        canvas[:, *window] *= 1 - 0.45 * coverage(_distance(shadow, *_grid(size, window)), _SOFT)
-        window = _window(shape.x, shape.y, shape.radius + 2 * pixel, size)
-        distance = _distance(shape, *_grid(size, window))
+        window, distance = _distance(shadow, shape.radius + _SOFT, size)
+        canvas[:, *window] *= 1 - 0.45 * coverage(distance, _SOFT)
+        window, distance = _distance(shape, shape.radius + 2 * pixel, size)
         _blend(canvas[:, *window], _lit(shape, distance, light, pixel), coverage(distance, pixel))
     window, sun = _sun(scene, size)
     _blend(canvas[:, *window], _WHITE, sun)
@@ -221,11 +219,13 @@ def _sky(scene: Scene, size: int) -> Color:
     return sky
 
 
-def _distance(shape: Shape, x: Field, y: Field) -> Field:
+def _distance(shape: Shape, reach: float, size: int) -> tuple[_Window, Field]:
+    """Window of what is nearer than ``reach`` to the center, and the signed distances there."""
+    window = _window(shape.x, shape.y, reach, size)
+    x, y = _grid(size, window)
     cos, sin = math.cos(shape.turn) / shape.radius, math.sin(shape.turn) / shape.radius
     right, down = x - shape.x, y - shape.y
-    distance: Field = shape.radius * _KINDS[shape.kind].distance(right * cos + down * sin, down * cos - right * sin)
-    return distance
+    return window, shape.radius * _KINDS[shape.kind].distance(right * cos + down * sin, down * cos - right * sin)
 
 
 def _sun(scene: Scene, size: int) -> tuple[_Window, Field]:

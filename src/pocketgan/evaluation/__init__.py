@@ -3,7 +3,7 @@
 from pocketgan.evaluation.accumulator import Scores
 from pocketgan.evaluation.config import EvaluationConfig
 from pocketgan.evaluation.result import Result, cost_result, latencies
-from pocketgan.evaluation.run import evaluate, real_moments, side_data
+from pocketgan.evaluation.run import evaluate, real_moments
 from pocketgan.metrics.registry import METRICS
 
 __all__ = [
@@ -15,5 +15,4 @@ __all__ = [
     "evaluate",
     "latencies",
     "real_moments",
-    "side_data",
 ]

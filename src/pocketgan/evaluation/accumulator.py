@@ -14,7 +14,6 @@ from torch import Tensor
 from pocketgan.evaluation.config import EvaluationConfig
 from pocketgan.metrics.distances import FeatureSample, KernelDistance
 from pocketgan.metrics.features import Extractor, distance_name
-from pocketgan.metrics.image import RunningMean
 from pocketgan.metrics.registry import METRICS
 from pocketgan.metrics.segmentation import Confusion, Segmenter
 from pocketgan.metrics.statistics import FeatureStatistics, Moments
@@ -37,7 +36,7 @@ class MetricAccumulator:
 
     def __init__(self, config: EvaluationConfig, extractor: Extractor | None, segmenter: Segmenter | None = None):
         self.config, self.extractor, self.segmenter = config, extractor, segmenter
-        self.means: dict[str, RunningMean] = {}
+        self.values: dict[str, list[Tensor]] = {}
         self.statistics, self.sample = FeatureStatistics(), FeatureSample()
         self.confusion = Confusion(segmenter.classes) if segmenter is not None else None
 
@@ -45,7 +44,7 @@ class MetricAccumulator:
         """Compare the images with their targets; ``suffix`` is appended to the names of the metrics."""
         for name, metric in METRICS.items():
             if metric.needs == "pairs" and self.config.wants(name):
-                self.means.setdefault(name + suffix, RunningMean()).update(metric.function(images, targets))
+                self.values.setdefault(name + suffix, []).append(metric.function(images, targets))
 
     def add_features(self, images: Tensor) -> None:
         """Add the features of the images."""
@@ -67,8 +66,9 @@ class MetricAccumulator:
         self, reals: MetricAccumulator, stats: Moments | None = None, *, whose: str = "test", names: Sequence[str] = ()
     ) -> Scores:
         """All metrics. ``whose``: name of the images of ``reals``; ``stats`` replaces their moments; ``names``: classes."""
-        values = {name: mean.mean for name, mean in self.means.items()}
-        errors = {name: mean.std / mean.count**0.5 for name, mean in self.means.items() if mean.count > 1}
+        of_images = {name: torch.cat(parts) for name, parts in self.values.items()}
+        values = {name: float(own.mean()) for name, own in of_images.items()}
+        errors = {name: float(own.std()) / len(own) ** 0.5 for name, own in of_images.items() if len(own) > 1}
         for kind, metric in METRICS.items():
             if not self.config.wants(kind):
                 continue
@@ -82,10 +82,5 @@ class MetricAccumulator:
                     values[name], errors[name] = distance.value, distance.spread
             elif metric.needs == "segmenter" and self.confusion is not None and self.segmenter is not None:
                 values[f"{kind}[{self.segmenter.name}]"] = metric.function(self.confusion, self.segmenter.of_present)
-        return Scores(values, errors, self._classes(names))
-
-    def _classes(self, names: Sequence[str]) -> dict[str, float | None]:
-        if self.confusion is None:
-            return {}
-        values = self.confusion.iou().tolist()
-        return {name: None if isnan(value) else value for name, value in zip(names, values, strict=True)}
+        iou = zip(names, self.confusion.iou().tolist(), strict=True) if self.confusion is not None else ()
+        return Scores(values, errors, {name: None if isnan(value) else value for name, value in iou})

@@ -20,7 +20,7 @@ from pocketgan.metrics.segmentation import Segmenter
 from pocketgan.metrics.statistics import Moments
 from pocketgan.pretrained.extractors import is_inception, make_extractor, published_statistics
 from pocketgan.pretrained.segmenters import make_segmenter
-from pocketgan.utils.registry import unknown
+from pocketgan.utils.registry import check_at_least, unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +60,7 @@ class EvaluationConfig:
     """Rounds of the latency measurement; each runs every candidate once."""
 
     def __post_init__(self) -> None:
-        if self.generated is not None and self.generated < 2:
-            raise ValueError(f"generated={self.generated}: the least that a distance can be measured on is 2")
+        check_at_least(self, generated=2)
         for name in self.metrics or ():
             if name not in (*METRICS, *STANDARD_NAMES):
                 raise unknown("metric", name, (*METRICS, *STANDARD_NAMES))

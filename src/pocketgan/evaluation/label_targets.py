@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +19,12 @@ Map = NDArray[np.int64]
 """Class of each pixel, H x W; -1 where it is not evaluated."""
 
 
-@dataclass(frozen=True)
-class LabelTargets:
+class LabelTargets(NamedTuple):
     """Target label maps of a data set, by the index of the image."""
 
     names: Sequence[str]
     """Names of the classes."""
     load: Callable[[int], Map]
-
-    def __call__(self, index: int) -> Map:
-        """Label map of an image."""
-        return self.load(index)
 
 
 def label_targets_of(data: ImageData, table: str | None, root: str | None) -> LabelTargets:
@@ -63,4 +58,4 @@ def check_label_targets(data: ImageData, table: str | None, root: str | None, se
             f"{segmenter.name} has {segmenter.classes} classes, the label maps have {len(targets.names)}: "
             f"{', '.join(targets.names[:5])}, ...; give the segmenter that was trained on these"
         )
-    targets(0)
+    targets.load(0)

@@ -58,8 +58,6 @@ def latencies(
         model = frozen(generator).to("cpu")
         inputs = examples(model, shape, batch=batch)
         for runtime in config.runtimes:
-            runs[name, runtime] = RUNTIMES[runtime](model, inputs, threads=config.threads)
-    measured = measure_latency(
-        {"/".join(key): run for key, run in runs.items()}, repeats=config.repeats, threads=config.threads, batch=batch
-    )
-    return {name: {runtime: measured[f"{name}/{runtime}"].to_json() for runtime in config.runtimes} for name in generators}
+            runs[f"{name}/{runtime}"] = RUNTIMES[runtime](model, inputs, threads=config.threads)
+    measured = measure_latency(runs, repeats=config.repeats, threads=config.threads, batch=batch)
+    return {name: {runtime: measured[f"{name}/{runtime}"]._asdict() for runtime in config.runtimes} for name in generators}

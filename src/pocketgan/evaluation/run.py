@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.core.inputs import latent_from_seed, latent_inputs, select_inputs
-from pocketgan.core.tasks import TaskName, traits_of
-from pocketgan.data.config import DataConfig, Direction, Split
+from pocketgan.core.tasks import traits_of
+from pocketgan.data.config import DataConfig, Split
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.loader import eval_batches
 from pocketgan.deploy import frozen
@@ -56,7 +56,7 @@ def evaluate(
         for batch in eval_batches(data, batch=config.batch):
             given = {name: tensor.to(device) for name, tensor in batch.images.items()}
             images = {name: generate(network, given) for name, network in networks.items()}
-            maps = [targets(done + k) for k in range(len(batch.names))] if targets is not None else []
+            maps = [targets.load(done + k) for k in range(len(batch.names))] if targets is not None else []
             for name, image in images.items():
                 if paired:
                     accumulators[name].add_pairs(image, batch.images["target"])
@@ -82,7 +82,7 @@ def evaluate(
         if not traits_of(data.task).has_targets:
             reals = accumulators[teacher or next(iter(accumulators))]
         elif not paired:
-            for batch in eval_batches(side_data(data), batch=config.batch):
+            for batch in eval_batches(open_data(_target_side(data), "inputs", data.split), batch=config.batch):
                 reals.add_features(batch.images["input"])
     scores = {name: one.scores(reals, stats, whose=whose, names=names) for name, one in accumulators.items()}
     if targets is not None:
@@ -115,27 +115,23 @@ def real_moments(
     return dataclasses.replace(statistics.moments(), reals="+".join(splits))
 
 
-def side_data(data: ImageData, *, task: TaskName = "inputs", split: Split | None = None) -> ImageData:
-    """Target side of ``data`` as a data set of its own."""
-    direction: Direction = "BtoA" if data.config.direction == "AtoB" else "AtoB"
-    return open_data(dataclasses.replace(data.config, direction=direction), task, split or data.split)
+def _target_side(data: ImageData) -> DataConfig:
+    """Configuration whose inputs are the targets of ``data``."""
+    return dataclasses.replace(data.config, direction="BtoA" if data.config.direction == "AtoB" else "AtoB")
 
 
 def _with_latents(data: ImageData, generators: Mapping[str, nn.Module], config: EvaluationConfig) -> ImageData:
     """Data with the latents of all generators; ``config.generated`` images of unconditional ones."""
     latents = {name: length for generator in generators.values() for name, length in latent_inputs(generator).items()}
-    if not traits_of(data.task).reads_latents:
-        return data.with_latents(latents)
-    return data.with_latents(latents, count=config.generated or len(data.names))
+    return data.with_latents(latents, count=(config.generated or len(data)) if traits_of(data.task).reads_latents else None)
 
 
 def _columns(data: ImageData, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Images of a batch that are saved beside the generated ones."""
     if traits_of(data.task).reads_latents:
         return {}
-    columns = {
-        role: images[role] for role in (("input", "target") if traits_of(data.task).has_pairs else ("input",)) if role in images
-    }
+    roles = ("input", "target") if traits_of(data.task).has_pairs else ("input",)
+    columns = {role: images[role] for role in roles}
     if data.labels is not None:
         columns["input"] = data.labels.colored(columns["input"])
     return columns
@@ -159,7 +155,7 @@ def _statistics(config: EvaluationConfig, data: ImageData, extractor: Extractor,
         return Moments.load(file, features=extractor.name)
     if config.reals == "test" or not config.wants("frechet"):
         return None
-    return real_moments(side_data(data).config, ("train", "test"), extractor, batch=config.batch, reporter=reporter)
+    return real_moments(_target_side(data), ("train", "test"), extractor, batch=config.batch, reporter=reporter)
 
 
 def _save(folder: Path, columns: Mapping[str, Tensor], first: int, room: int) -> int:

@@ -14,6 +14,14 @@ Logits = Tensor | Sequence[Tensor]
 """Logits of any shape; of a discriminator of several scales, those of each."""
 
 
+_LOSSES: dict[GanMode, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "lsgan": (lambda real: (real - 1).square(), lambda fake: fake.square(), lambda fake: (fake - 1).square()),
+    "hinge": (lambda real: F.relu(1 - real), lambda fake: F.relu(1 + fake), lambda fake: -fake),
+    "vanilla": (lambda real: F.softplus(-real), F.softplus, lambda fake: F.softplus(-fake)),
+}
+"""Losses of single logits: the discriminator's of real and of fake ones, and the generator's."""
+
+
 def discriminator_loss(mode: GanMode, real: Logits, fake: Logits) -> Tensor:
     """Sum of the loss on real and on fake logits.
 
@@ -21,32 +29,13 @@ def discriminator_loss(mode: GanMode, real: Logits, fake: Logits) -> Tensor:
     ``vanilla``: cross-entropy (Goodfellow et al. 2014, eq. 1). Over scales as published: ``lsgan`` adds them (MUNIT), the
     others take the mean (SPADE).
     """
-
-    def loss(real: Tensor, fake: Tensor) -> Tensor:
-        match mode:
-            case "lsgan":
-                return (real - 1).square().mean() + fake.square().mean()
-            case "hinge":
-                return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-            case "vanilla":
-                return F.softplus(-real).mean() + F.softplus(fake).mean()
-
-    return _over_scales(mode, loss, real, fake)
+    of_real, of_fake, _ = _LOSSES[mode]
+    return _over_scales(mode, lambda real, fake: of_real(real).mean() + of_fake(fake).mean(), real, fake)
 
 
 def generator_loss(mode: GanMode, fake: Logits) -> Tensor:
     """Adversarial loss of the generator; for ``vanilla`` the non-saturating form (Goodfellow et al. 2014, section 3)."""
-
-    def loss(fake: Tensor) -> Tensor:
-        match mode:
-            case "lsgan":
-                return (fake - 1).square().mean()
-            case "hinge":
-                return -fake.mean()
-            case "vanilla":
-                return F.softplus(-fake).mean()
-
-    return _over_scales(mode, loss, fake)
+    return _over_scales(mode, lambda fake: _LOSSES[mode][2](fake).mean(), fake)
 
 
 def r1_penalty(logits: Tensor, reals: Tensor) -> Tensor:

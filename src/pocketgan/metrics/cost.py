@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import nn
@@ -70,8 +70,8 @@ class Term:
         return Cost(params * times, macs * times, macs_paper * times)
 
 
-def _at(dim: Dim | int, widths: Mapping[str, int]) -> int:
-    # Without a Dim in between: a search asks for millions of these.
+def _at(dim: Dim | int, widths: Mapping[str, Any]) -> Any:
+    # Without a Dim in between: a search asks for millions of these. The widths may be arrays.
     return sum(widths.get(group, width) * repeat for group, width, repeat in dim.parts) if isinstance(dim, Dim) else dim
 
 
@@ -106,70 +106,37 @@ class CostModel:
             raise ValueError(f"the table is {table.shape}, expected N x {len(self.widths)}: {', '.join(self.widths)}")
         out = np.empty((len(table), 3), np.int64)
         for start in range(0, len(table), chunk):
-            columns = np.ascontiguousarray(table[start : start + chunk].T, dtype=np.float64)
-            out[start : start + chunk] = sum(polynomial(columns) for polynomial in self._polynomials)
+            rows = np.ascontiguousarray(table[start : start + chunk].T, dtype=np.float64)
+            columns, total = dict(zip(self.widths, rows, strict=True)), np.zeros((3, rows.shape[1]))
+            for needs, dims, costs in self._products:
+                products = np.empty((len(dims), rows.shape[1]))
+                for row, (reads, writes) in zip(products, dims, strict=True):
+                    row[:] = _at(reads, columns) * _at(writes, columns)
+                part = costs.T @ products
+                for groups in needs:
+                    part *= np.any([columns[group] for group in groups], axis=0)
+                total += part
+            out[start : start + chunk] = total.T
         return out
 
     @cached_property
-    def _polynomials(self) -> list[_Polynomial]:
-        order = {group: column for column, group in enumerate(self.widths)}
-        terms: dict[Needs, list[Term]] = {}
+    def _products(self) -> list[tuple[Needs, list[tuple[Dim | int, Dim | int]], np.ndarray]]:
+        """Terms by their needs: the distinct products of what they read and write, and the summed costs of each."""
+        tables: dict[Needs, dict[object, tuple[tuple[Dim | int, Dim | int], list[Cost]]]] = {}
         for term in self.terms:
-            terms.setdefault(term.needs, []).append(term)
-        return [_Polynomial(same, needs, order) for needs, same in terms.items()]
+            dims = term.reads, term.writes
+            key = tuple(dim.parts if isinstance(dim, Dim) else dim for dim in dims)
+            tables.setdefault(term.needs, {}).setdefault(key, (dims, []))[1].append(term.cost)
+        return [
+            (needs, [dims for dims, _ in table.values()], np.array([_total(costs) for _, costs in table.values()], np.float64))
+            for needs, table in tables.items()
+        ]
 
     def _complete(self, widths: Mapping[str, int] | None) -> dict[str, int]:
         for group in widths or {}:
             if group not in self.widths:
                 raise unknown("group", group, self.widths)
         return {**self.widths, **(widths or {})}
-
-
-class _Polynomial:
-    """Sum of the terms that need the same branches, as coefficients of the distinct products of widths."""
-
-    def __init__(self, terms: list[Term], needs: Needs, order: Mapping[str, int]):
-        self.needs = [[order[group] for group in groups] for groups in needs]
-        table: dict[tuple[int, ...], np.ndarray] = {}
-        for term in terms:
-            for key, factor in _product(_linear(term.reads, order), _linear(term.writes, order)).items():
-                table[key] = table.get(key, np.zeros(3)) + factor * np.array(term.cost, dtype=np.float64)
-        self.products = list(table)
-        self.coefficients = np.stack([table[key] for key in self.products])
-
-    def __call__(self, columns: np.ndarray) -> np.ndarray:
-        features = np.empty((len(self.products), columns.shape[1]))
-        for row, key in zip(features, self.products, strict=True):
-            match key:
-                case ():
-                    row.fill(1.0)
-                case (i,):
-                    row[:] = columns[i]
-                case (i, j):
-                    np.multiply(columns[i], columns[j], out=row)
-        total: np.ndarray = features.T @ self.coefficients
-        for alternatives in self.needs:
-            total[(columns[alternatives] == 0).all(0)] = 0.0
-        return total
-
-
-def _linear(dim: Dim | int, order: Mapping[str, int]) -> dict[tuple[int, ...], float]:
-    """Width as ``{(column of the group,): numbers per channel}``; a constant as ``{(): number}``."""
-    if not isinstance(dim, Dim):
-        return {(): float(dim)}
-    form: dict[tuple[int, ...], float] = {}
-    for group, width, repeat in dim.parts:
-        column, factor = ((), float(width * repeat)) if group == FIXED else ((order[group],), float(repeat))
-        form[column] = form.get(column, 0.0) + factor
-    return form
-
-
-def _product(a: dict[tuple[int, ...], float], b: dict[tuple[int, ...], float]) -> dict[tuple[int, ...], float]:
-    result: dict[tuple[int, ...], float] = {}
-    for (left, x), (right, y) in ((p, q) for p in a.items() for q in b.items()):
-        key = tuple(sorted(left + right))
-        result[key] = result.get(key, 0.0) + x * y
-    return result
 
 
 def _total(costs: Iterable[Cost]) -> Cost:

@@ -68,7 +68,7 @@ def _multiplied(model: nn.Module, shapes: Shapes, widths: Mapping[str, int]) -> 
     lengths = {name: {axis: int(dim.resized(widths)) for axis, dim in axes.items()} for name, axes in table.items()}
     shell = _on_meta(model, lengths)
     set_widths_(shell, widths)
-    return _counted(shell, shapes).products
+    return _counted(shell, shapes)
 
 
 def positions_in(model: nn.Module, shapes: Shapes) -> tuple[dict[str, tuple[int, int]], int]:
@@ -89,7 +89,7 @@ def positions_in(model: nn.Module, shapes: Shapes) -> tuple[dict[str, tuple[int,
             module.register_forward_hook(recorder(name))
         if type(module) in (*NORMS, nn.ReLU, nn.LeakyReLU):  # torch itself takes longer for their shapes than for the rest
             module.forward = partial(_kept, module)
-    return positions, _counted(shell, shapes).flops // 2
+    return positions, sum(product.flops([]) for product in _counted(shell, shapes)) // 2
 
 
 def _on_meta(model: nn.Module, lengths: Mapping[str, Mapping[int, int]] = MappingProxyType({})) -> nn.Module:
@@ -103,15 +103,15 @@ def _on_meta(model: nn.Module, lengths: Mapping[str, Mapping[int, int]] = Mappin
     return copy.deepcopy(model, memo)
 
 
-def _counted(shell: nn.Module, shapes: Shapes) -> _Counter:
-    """Run a forward on the meta device."""
+def _counted(shell: nn.Module, shapes: Shapes) -> list[_Product]:
+    """Products of a forward on the meta device."""
     dtype = next((tensor.dtype for tensor in shell.parameters() if tensor.is_floating_point()), torch.float32)
     inputs = (torch.empty(shape, device="meta", dtype=dtype) for shape in shapes)
     # Under inference mode torch would not decompose operations into those that it has formulas for.
     counter = _Counter()
     with torch.inference_mode(False), torch.no_grad(), counter:
         shell(*inputs)
-    return counter
+    return counter.products
 
 
 class _Counter(TorchDispatchMode):
@@ -124,11 +124,6 @@ class _Counter(TorchDispatchMode):
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # else torch imports its compiler first, which takes two seconds
-
-    @property
-    def flops(self) -> int:
-        """Sum over all products."""
-        return sum(product.flops([]) for product in self.products)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if torch.Tag.pointwise in func.tags and not func._schema.is_mutable:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from pocketgan.metrics.statistics import F64, Moments, check_same_extractor, feature_pair, feature_rows
+from pocketgan.metrics.statistics import F64, Moments, feature_pair, feature_rows
 from pocketgan.utils.registry import check_at_least
 
 Features = npt.ArrayLike | torch.Tensor
@@ -32,7 +32,9 @@ def frechet_distance(fakes: Moments, reals: Moments) -> float:
 
     The name FID is for the standard Inception features only. Raises ``ValueError`` for different D or other extractors.
     """
-    check_same_extractor(fakes.features, reals.features)
+    a, b = fakes.features, reals.features
+    if a is not None and b is not None and a != b:
+        raise ValueError(f"features of '{a}' cannot be compared with features of '{b}': use one extractor for both")
     if fakes.dim != reals.dim:
         raise ValueError(f"features of {fakes.dim} and of {reals.dim} numbers have no distance: use one extractor")
     gap = fakes.mu - reals.mu
@@ -51,8 +53,7 @@ def trace_of_root(a: Moments, b: Moments) -> float:
     return float(np.sqrt(eigenvalues.clip(min=0.0)).sum())
 
 
-@dataclass(frozen=True)
-class KernelDistance:
+class KernelDistance(NamedTuple):
     """``value``: squared MMD (KID tables often print 1000 times it). ``spread``: its standard deviation."""
 
     value: float
@@ -120,7 +121,8 @@ class FeatureSample:
         if self._rows is not None and rows.shape[1] != self._rows.shape[1]:
             raise ValueError(f"features of {rows.shape[1]} numbers cannot join features of {self._rows.shape[1]}")
         self.count += len(rows)
-        keys = np.concatenate([self._keys, np.array([_key(row) for row in rows], dtype=np.uint64)])
+        hashes = b"".join(hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
+        keys = np.concatenate([self._keys, np.frombuffer(hashes, dtype="<u8")])
         rows = rows if self._rows is None else np.concatenate([self._rows, rows])
         kept = np.argsort(keys, kind="stable")[: self.limit]
         self._keys, self._rows = keys[kept], rows[kept]
@@ -130,10 +132,6 @@ class FeatureSample:
         if self._rows is None:
             raise ValueError("no features were added yet")
         return self._rows
-
-
-def _key(row: F64) -> int:
-    return int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little")
 
 
 def _blocks(x: F64, y: F64) -> Iterator[tuple[slice, slice]]:

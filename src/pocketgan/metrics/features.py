@@ -53,10 +53,9 @@ class OnnxFeatures:
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
-        """Open ``path``; ``threads`` is for ONNX Runtime (default: all cores).
+        """``threads``: of ONNX Runtime, by default all cores.
 
-        Raises ``FileNotFoundError`` for no such file, ``ValueError`` for a file that is no model or has other inputs or
-        outputs.
+        Raises ``FileNotFoundError`` for no such file, ``ValueError`` for no model and for other inputs or outputs.
         """
         self._network = OnnxImageModel(path, Role("feature extractor", "N x D", "features"), threads=threads)
         self.path, self.name = self._network.path, self._network.name

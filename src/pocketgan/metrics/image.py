@@ -1,9 +1,6 @@
-"""PSNR and SSIM of images, and their streaming mean."""
+"""PSNR and SSIM of images."""
 
 from __future__ import annotations
-
-import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -42,33 +39,6 @@ def ssim(images: Tensor, targets: Tensor) -> Tensor:
     c1, c2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     return (luminance * (2 * covariance + c2) / (var_x + var_y + c2)).flatten(1).mean(dim=1)
-
-
-@dataclass
-class RunningMean:
-    """Mean and standard deviation of values that arrive in batches, in float64 (Chan et al. 1983)."""
-
-    count: int = 0
-    mean: float = math.nan
-    _scatter: float = 0.0
-
-    @property
-    def std(self) -> float:
-        """Standard deviation (divisor count - 1); NaN for fewer than 2 values."""
-        return math.sqrt(self._scatter / (self.count - 1)) if self.count > 1 else math.nan
-
-    def update(self, values: Tensor) -> None:
-        """Add values, one an image; NaN raises ``ValueError``."""
-        batch = values.detach().cpu().double().flatten()
-        if batch.isnan().any():
-            raise ValueError("a value to average is NaN: check the images it was measured on")
-        if not (count := len(batch)):
-            return
-        mean = float(batch.mean())
-        total, gap = self.count + count, mean - self.mean if self.count else 0.0
-        self._scatter += float((batch - mean).square().sum()) + gap * gap * self.count * count / total
-        self.mean = self.mean + gap * count / total if self.count else mean
-        self.count = total
 
 
 def _pair(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +14,7 @@ import torch
 from pocketgan.utils.registry import check_at_least
 
 
-@dataclass(frozen=True)
-class Latency:
+class Latency(NamedTuple):
     """Milliseconds of one call: median, 10th and 90th percentile, and the conditions of the measurement."""
 
     median: float
@@ -24,10 +23,6 @@ class Latency:
     threads: int
     batch: int
     repeats: int
-
-    def to_json(self) -> dict[str, float | int]:
-        """Plain dictionary for ``result.json``."""
-        return asdict(self)
 
 
 def measure_latency(
@@ -65,9 +60,8 @@ def measure_latency(
                 start = clock()
                 run()
                 times[name].append(clock() - start)
-    return {name: _summary(seconds, used, batch) for name, seconds in times.items()}
-
-
-def _summary(seconds: list[float], threads: int, batch: int) -> Latency:
-    p10, median, p90 = (float(value) for value in np.percentile(seconds, (10, 50, 90)) * 1e3)
-    return Latency(median, p10, p90, threads, batch, len(seconds))
+    found = {}
+    for name, seconds in times.items():
+        p10, median, p90 = (np.percentile(seconds, (10, 50, 90)) * 1e3).tolist()
+        found[name] = Latency(median, p10, p90, used, batch, repeats)
+    return found

@@ -113,14 +113,10 @@ class Moments:
 
         Raises ``ValueError`` where the disk refuses; an older file is kept then.
         """
-        content: dict[str, npt.NDArray[np.generic]] = {"mu": self.mu, "sigma": self.sigma}
-        if self.n is not None:
-            content["n"] = np.asarray(self.n, dtype=np.int64)
-        for name in ("features", "reals"):
-            if getattr(self, name) is not None:
-                content[name] = np.asarray(getattr(self, name))
+        facts = {"n": self.n, "features": self.features, "reals": self.reals}
+        known = {name: np.asarray(value) for name, value in facts.items() if value is not None}
         with atomic(Path(path)) as temporary, temporary.open("wb") as file:
-            np.savez(file, **content)  # type: ignore[arg-type]
+            np.savez(file, mu=self.mu, sigma=self.sigma, **known)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path, *, features: str | None = None) -> Moments:
@@ -135,7 +131,12 @@ class Moments:
             raise ValueError(f"{path} lacks {' and '.join(missing)}; it holds: {', '.join(content) or 'nothing'}")
         mu = np.asarray(content["mu"], dtype=np.float64)
         sigma = np.asarray(content["sigma"], dtype=np.float64)
-        _check_moments(mu, sigma, where=str(path))
+        if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
+            raise ValueError(f"{path}: mu must have shape (D,) and sigma (D, D); found {mu.shape} and {sigma.shape}")
+        if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
+            raise ValueError(f"{path}: mu or sigma holds NaN or infinity: compute the statistics again")
+        if not np.allclose(sigma, sigma.T, rtol=1e-4, atol=1e-6 * float(np.abs(sigma).max(initial=0.0))):
+            raise ValueError(f"{path}: sigma is not symmetric, so it is no covariance")
         n = int(content["n"]) if "n" in content else None
         name, reals = (str(content[key]) if key in content else None for key in ("features", "reals"))
         if features is not None and name is not None and name != features:
@@ -201,21 +202,6 @@ def _combine(a: tuple[int, F64, F64] | None, b: tuple[int, F64, F64] | None) -> 
     n = a[0] + b[0]
     gap = b[1] - a[1]
     return n, a[1] + gap * (b[0] / n), a[2] + b[2] + np.outer(gap, gap) * (a[0] * b[0] / n)
-
-
-def check_same_extractor(a: str | None, b: str | None) -> None:
-    """Raise ``ValueError`` if both names are known and differ."""
-    if a is not None and b is not None and a != b:
-        raise ValueError(f"features of '{a}' cannot be compared with features of '{b}': use one extractor for both")
-
-
-def _check_moments(mu: F64, sigma: F64, *, where: str) -> None:
-    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
-        raise ValueError(f"{where}: mu must have shape (D,) and sigma (D, D); found {mu.shape} and {sigma.shape}")
-    if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
-        raise ValueError(f"{where}: mu or sigma holds NaN or infinity: compute the statistics again")
-    if not np.allclose(sigma, sigma.T, rtol=1e-4, atol=1e-6 * float(np.abs(sigma).max(initial=0.0))):
-        raise ValueError(f"{where}: sigma is not symmetric, so it is no covariance")
 
 
 def _read_npz(path: Path) -> dict[str, npt.NDArray[np.generic]]:

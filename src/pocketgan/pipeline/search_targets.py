@@ -103,7 +103,7 @@ def _held_out(
     if not needs_segmenter:
         return HoldoutImages(inputs, teacher_images, reals, extractor)
     targets = label_targets_of(data, evaluation.table, evaluation.table_root)
-    return HoldoutImages(inputs, teacher_images, reals, extractor, evaluation.open_segmenter(device), targets)
+    return HoldoutImages(inputs, teacher_images, reals, extractor, evaluation.open_segmenter(device), targets.load)
 
 
 def _milliseconds(evaluation: EvaluationConfig, shape: Shape, device: torch.device, generator: nn.Module) -> float:

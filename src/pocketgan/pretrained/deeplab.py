@@ -12,13 +12,12 @@ weights were not available: that the published file holds these names, and its s
 from __future__ import annotations
 
 from collections import OrderedDict
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
-from pocketgan.pretrained.weights import Published, filled, load_state
+from pocketgan.pretrained.weights import Published
 
 WEIGHTS = Published(
     name="the DeepLabV2 of COCO-Stuff",
@@ -92,11 +91,6 @@ class DeepLab(nn.Module):
             enlarged = interpolate(smaller, size=scores.shape[-2:], mode="bilinear", align_corners=False)
             scores = scores.maximum(enlarged)
         return scores
-
-
-def load_deeplab(path: Path) -> DeepLab:
-    """Load the weights of a file, frozen, in float32, on the CPU. Raises ``ValueError`` for those of another network."""
-    return filled(DeepLab, load_state(path), path=path, weights=WEIGHTS)
 
 
 def _level(in_width: int, width: int, count: int, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:

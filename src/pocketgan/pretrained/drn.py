@@ -12,13 +12,11 @@ images of the validation set. Measure it before you trust a number.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from pocketgan.pretrained.weights import Published, filled, load_state
+from pocketgan.pretrained.weights import Published
 
 WEIGHTS = Published(
     name="the DRN-D-105 of Cityscapes",
@@ -84,11 +82,6 @@ def bilinear(scale: int) -> Tensor:
     position = torch.arange(2 * scale, device="cpu")  # on the meta device torch would import its compiler first
     distance = (position - (scale - 0.5)).abs() / scale
     return (1 - distance).outer(1 - distance)
-
-
-def load_drn(path: Path) -> Drn:
-    """Load the weights of a file, frozen, in float32, on the CPU. Raises ``ValueError`` for those of another network."""
-    return filled(Drn, load_state(path), path=path, weights=WEIGHTS)
 
 
 def _plain(in_width: int, width: int, kernel: int = 3, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:

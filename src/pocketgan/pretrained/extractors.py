@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from pocketgan.metrics.features import Extractor, OnnxFeatures
-from pocketgan.pretrained.inception import FEATURES, SIDE, WEIGHTS, load_inception
-from pocketgan.pretrained.weights import find
+from pocketgan.pretrained.inception import FEATURES, SIDE, WEIGHTS, Inception
+from pocketgan.pretrained.weights import find, load
 from pocketgan.utils.files import digest
 from pocketgan.utils.images import check_rgb, resize, to_8bit
 from pocketgan.utils.registry import unknown
@@ -59,7 +59,7 @@ class InceptionFeatures:
         if protocol not in PROTOCOLS:
             raise unknown("protocol of FID", protocol, PROTOCOLS)
         path = find(WEIGHTS, weights)
-        self._prepare, self._network = PROTOCOLS[protocol], load_inception(path)
+        self._prepare, self._network = PROTOCOLS[protocol], load(Inception, path, WEIGHTS)
         self.name = protocol if WEIGHTS.is_met_by(path) else f"inception-{protocol}-{digest(path)[:8]}"
 
     def __call__(self, images: Tensor) -> npt.NDArray[np.float64]:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
-from pocketgan.pretrained.weights import Published, filled, load_state
+from pocketgan.pretrained.weights import Published
 
 WEIGHTS = Published(
     name="the Inception weights of FID",
@@ -167,11 +166,6 @@ class Inception(nn.Module):
             if name.startswith("Mixed"):
                 x = block(x)
         return x.mean((2, 3))
-
-
-def load_inception(path: Path) -> Inception:
-    """Load the weights of a file, frozen, in evaluation mode. Raises ``ValueError`` for those of another network."""
-    return filled(Inception, load_state(path), path=path, weights=WEIGHTS)
 
 
 def _fork(name: str) -> tuple[Layer, Layer]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,15 +17,14 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from pocketgan.core.inputs import Shape
+from pocketgan.metrics.segmentation import Segmenter
 from pocketgan.pretrained import deeplab, drn
-from pocketgan.pretrained.weights import Published, find
+from pocketgan.pretrained.weights import Published, find, load
 from pocketgan.utils.files import digest
 from pocketgan.utils.images import check_rgb, resize, to_8bit
 from pocketgan.utils.onnx_models import OnnxImageModel, Role
 from pocketgan.utils.registry import unknown
-
-Size = tuple[int, int]
-"""Height and width."""
 
 PART = 4  # images at a time
 PROBE = 256  # side of the first image, where an ONNX file leaves it open
@@ -36,63 +35,20 @@ MEAN_BGR = (104.008, 116.669, 122.675)
 """Of ImageNet, blue, green, red, in 0 to 255; DeepLab has no deviation."""
 
 
-class _PublishedSegmenter:
-    """Segmenter with published weights. Subclasses say which, load them and prepare the images."""
+class PublishedSegmenter:
+    """Segmenter with published weights, by its name in `SEGMENTERS`."""
 
-    label: ClassVar[str]
-    weights: ClassVar[Published]
-    classes: int
-    of_present: bool
-
-    def __init__(self, weights: str | Path | None = None, *, device: str | torch.device = "cpu") -> None:
+    def __init__(self, name: str, weights: str | Path | None = None, *, device: str | torch.device = "cpu") -> None:
         """``weights``: a file; by default the published one, from the cache or the web. Raises ``ValueError``."""
-        path = find(self.weights, weights)
-        # The label alone is for weights with the published checksum.
-        self.name = self.label if self.weights.is_met_by(path) else f"{self.label}-{digest(path)[:8]}"
-        self._device, self._network = torch.device(device), self._load(path).to(device)
+        make, published, self._prepare, self.classes, self.of_present = SEGMENTERS[name]
+        path = find(published, weights)
+        # The name alone is for weights with the published checksum.
+        self.name = name if published.is_met_by(path) else f"{name}-{digest(path)[:8]}"
+        self._device, self._network = torch.device(device), load(make, path, published).to(device)
 
-    def __call__(self, images: Tensor, size: Size) -> Tensor:
+    def __call__(self, images: Tensor, size: Shape) -> Tensor:
         """Classes N x h x w; ``ValueError`` for images that are not N x 3 x H x W in [-1, 1]."""
         return _classes(images, size, lambda levels: self._network(self._prepare(levels, size).to(self._device)))
-
-    def _load(self, path: Path) -> nn.Module:
-        raise NotImplementedError
-
-    def _prepare(self, levels: Tensor, size: Size) -> Tensor:
-        """Input of the network from images in [0, 1] and the size of the maps."""
-        raise NotImplementedError
-
-
-class CityscapesDrn(_PublishedSegmenter):
-    """DRN-D-105 on the 19 classes of Cityscapes, in the order of their train ids, as in GAN Compression and CAT.
-
-    Images keep their own size (256 x 256 or 512 x 256; best are multiples of 8), the log-probabilities are enlarged to that
-    of the maps.
-    """
-
-    label, weights, classes, of_present = "drn-d-105", drn.WEIGHTS, drn.CLASSES, False
-
-    def _load(self, path: Path) -> nn.Module:
-        return drn.load_drn(path)
-
-    def _prepare(self, levels: Tensor, size: Size) -> Tensor:
-        mean, std = (torch.tensor(values, device=levels.device)[:, None, None] for values in (MEAN, STD))
-        return (levels - mean) / std
-
-
-class CocoDeepLab(_PublishedSegmenter):
-    """DeepLabV2 on the 182 class numbers of COCO-Stuff (11 of which occur in no image), as in GAN Compression.
-
-    Images are resized to the maps' size by Pillow's bicubic filter and rounded again first.
-    """
-
-    label, weights, classes, of_present = "deeplabv2", deeplab.WEIGHTS, deeplab.CLASSES, True
-
-    def _load(self, path: Path) -> nn.Module:
-        return deeplab.load_deeplab(path)
-
-    def _prepare(self, levels: Tensor, size: Size) -> Tensor:
-        return bgr(levels, size)
 
 
 class OnnxSegmenter:
@@ -103,17 +59,13 @@ class OnnxSegmenter:
 
     of_present = False
 
-    def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
-        """Open ``path``; ``threads`` is for ONNX Runtime (default: all cores).
-
-        Raises ``FileNotFoundError`` for no such file, ``ValueError`` for a file that is no model or has other inputs or
-        outputs.
-        """
-        self._network = OnnxImageModel(path, Role("segmenter", "N x K x h x w", "scores"), threads=threads)
+    def __init__(self, path: str | Path) -> None:
+        """Raises ``FileNotFoundError`` for no such file, ``ValueError`` for no model and for other inputs or outputs."""
+        self._network = OnnxImageModel(path, Role("segmenter", "N x K x h x w", "scores"))
         self.name = self._network.name
         self.classes = self._scores(torch.zeros(1, 3, PROBE, PROBE)).shape[1]
 
-    def __call__(self, images: Tensor, size: Size) -> Tensor:
+    def __call__(self, images: Tensor, size: Shape) -> Tensor:
         """Classes N x h x w; ``ValueError`` for images that are not N x 3 x H x W in [-1, 1]."""
         return _classes(images, size, self._scores)
 
@@ -121,13 +73,6 @@ class OnnxSegmenter:
         height, width = self._network.size
         size = (height or levels.shape[-2], width or levels.shape[-1])
         return torch.from_numpy(self._network(resize(levels, size)))
-
-
-Segmenter = CityscapesDrn | CocoDeepLab | OnnxSegmenter
-"""Each is a `pocketgan.metrics.segmentation.Segmenter`."""
-
-SEGMENTERS: dict[str, type[CityscapesDrn] | type[CocoDeepLab]] = {"drn-d-105": CityscapesDrn, "deeplabv2": CocoDeepLab}
-"""Segmenters by name."""
 
 
 def make_segmenter(text: str, *, device: str | torch.device = "cpu") -> Segmenter:
@@ -141,11 +86,17 @@ def make_segmenter(text: str, *, device: str | torch.device = "cpu") -> Segmente
     name, _, weights = text.partition(":")
     if name not in SEGMENTERS:
         raise unknown("segmenter", name, [*SEGMENTERS, "FILE.onnx"])
-    return SEGMENTERS[name](weights or None, device=device)
+    return PublishedSegmenter(name, weights or None, device=device)
 
 
-def bgr(levels: Tensor, size: Size) -> Tensor:
-    """Input of DeepLab from images in [0, 1]: 8-bit levels 0 to 255 at another size, blue first, minus the mean."""
+def normalized(levels: Tensor, size: Shape) -> Tensor:
+    """Input of DRN from images in [0, 1], of any ``size`` of the maps: by the mean and deviation of Cityscapes."""
+    mean, std = (torch.tensor(values, device=levels.device)[:, None, None] for values in (MEAN, STD))
+    return (levels - mean) / std
+
+
+def bgr(levels: Tensor, size: Shape) -> Tensor:
+    """Input of DeepLab from images in [0, 1]: 8-bit levels 0 to 255 at the maps' ``size``, blue first, minus the mean."""
     arrays = levels.mul(255.0).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     # Pillow rounds and clamps after the rows and again after the columns; resizing of tensors does not.
     resized = [Image.fromarray(one).resize(size[::-1], Image.Resampling.BICUBIC) for one in arrays]
@@ -153,14 +104,38 @@ def bgr(levels: Tensor, size: Size) -> Tensor:
     return colors.flip(1) - torch.tensor(MEAN_BGR)[:, None, None]
 
 
-def enlarged(scores: Tensor, size: Size) -> Tensor:
+class Family(NamedTuple):
+    """Published network, and what it takes and gives."""
+
+    make: Callable[[], nn.Module]
+    weights: Published
+    prepare: Callable[[Tensor, Shape], Tensor]
+    """Input of the network from images in [0, 1] and the size of the maps."""
+    classes: int
+    of_present: bool
+
+
+SEGMENTERS = {
+    "drn-d-105": Family(drn.Drn, drn.WEIGHTS, normalized, drn.CLASSES, of_present=False),
+    "deeplabv2": Family(deeplab.DeepLab, deeplab.WEIGHTS, bgr, deeplab.CLASSES, of_present=True),
+}
+"""Published segmenters, both as in GAN Compression.
+
+``drn-d-105``: the 19 classes of Cityscapes in the order of their train ids, as in CAT, too. Images keep their own size (256 x
+256 or 512 x 256; best are multiples of 8), the log-probabilities are enlarged to that of the maps. ``deeplabv2``: the 182
+class numbers of COCO-Stuff (11 of which occur in no image); images are resized to the maps' size by Pillow's bicubic filter
+and rounded again first.
+"""
+
+
+def enlarged(scores: Tensor, size: Shape) -> Tensor:
     """Scores N x K x h' x w' at another size, by Pillow's bilinear filter."""
     if tuple(scores.shape[-2:]) == size:
         return scores
     return interpolate(scores, size=size, mode="bilinear", align_corners=False, antialias=True)
 
 
-def _classes(images: Tensor, size: Size, scores: Callable[[Tensor], Tensor]) -> Tensor:
+def _classes(images: Tensor, size: Shape, scores: Callable[[Tensor], Tensor]) -> Tensor:
     """Classes by the ``scores`` of images in [0, 1], enlarged one by one, as those of Cityscapes are 160 MB each."""
     levels = to_8bit(check_rgb(images, "segmenters"))
     classes = [torch.empty((0, *size), dtype=torch.int64)]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from pocketgan.pretrained.weights import Published, filled, find, load_state
+from pocketgan.core.state_dict import read_state
+from pocketgan.pretrained.weights import Published, filled, find
 
 WEIGHTS = Published(
     name="the VGG19 of torchvision",
@@ -64,6 +65,6 @@ def load_vgg19(given: str | Path | None = None) -> Vgg19:
     Raises ``ValueError`` for missing weights and those of another network.
     """
     path = find(WEIGHTS, given)
-    published = load_state(path)
+    published = read_state(path).state
     kept = {name: published[name] for name in published if name.startswith("features.") and int(name.split(".")[1]) <= CONV5_1}
     return filled(Vgg19, kept, path=path, weights=WEIGHTS)

@@ -73,12 +73,9 @@ def find(weights: Published, given: str | Path | None = None) -> Path:
     return path
 
 
-def load_state(path: Path) -> dict[str, Tensor]:
-    """Tensors of the only network in a file (``torch.save``, weights only, or ``.safetensors``), on the CPU.
-
-    Raises ``ValueError`` for a file that is no such thing.
-    """
-    return dict(read_state(path).state)
+def load(make: Callable[[], Network], path: Path, weights: Published) -> Network:
+    """`filled` with the only network in a file (``torch.save``, weights only, or ``.safetensors``), on the CPU."""
+    return filled(make, read_state(path).state, path=path, weights=weights)
 
 
 def filled(make: Callable[[], Network], state: Mapping[str, Tensor], *, path: Path, weights: Published) -> Network:
