@@ -44,7 +44,7 @@ def test_every_bad_file_is_named_with_its_reason(pairs, put):
     (pairs / "test" / "1.jpg").write_bytes(whole[:-100])
     assert reasons(checked(pairs, task="paired", full=False)) == {
         "0.jpg": "is an empty file (0 bytes)",
-        "1.jpg": "is not an image that can be read",
+        "1.jpg": "is not an image that can be read (BMP, JPEG, PNG, PPM, TIFF, WEBP)",
         "3.jpg": "is 65x32: an A|B image of odd width has no equal halves",
     }
     report = checked(pairs, task="paired")

@@ -1,7 +1,14 @@
 """Every kind of file becomes 8-bit RGB or an error that names it."""
 
+import ast
 import io
+import logging
+import os
 import re
+import struct
+import subprocess
+import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +16,8 @@ import pytest
 from made import noise
 from PIL import Image
 
-from pocketgan.data.decode import BadImage, ImageFile, half_of
+import pocketgan
+from pocketgan.data.decode import BadImage, ImageFile, MapFile, half_of, silence_pillow
 
 RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (8, 1))
 
@@ -161,6 +169,80 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 def test_pixels_of_unknown_range_are_refused(put, values):
     with pytest.raises(BadImage, match="pixels of unknown range"):
         read(put("a.tif", Image.fromarray(values)))
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n{} loop\n"
+OTHERS = {
+    "EPS": EPS,
+    "GIF": b"GIF89a\x01\0\x01\0\0\0\0;",
+    "WMF": b"\xd7\xcd\xc6\x9a" + bytes(40),
+    "PSD": b"8BPS\0\x01" + bytes(40),
+}
+
+
+@pytest.mark.parametrize("form", OTHERS)
+def test_only_formats_that_start_no_program_are_opened_whatever_the_name(tmp_path, monkeypatch, form):
+    """Pillow itself gives an EPS to Ghostscript."""
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *words, **_: started.append(words))
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / name).write_bytes(OTHERS[form])
+        with pytest.raises(BadImage, match=f"{name}: is not an image that can be read .BMP, JPEG, PNG, PPM, TIFF, WEBP"):
+            read(tmp_path / name)
+    assert started == []
+
+
+def test_every_image_of_the_product_is_opened_by_a_list_of_formats():
+    calls = [
+        call
+        for path in Path(pocketgan.__file__).parent.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "Image.open"
+    ]
+    assert len(calls) >= 2
+    assert all("formats" in {argument.arg for argument in call.keywords} for call in calls)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(BadImage, match=r"a\.png: is not a file"):
+        ImageFile(str(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("side", [9_460, 60_000])
+def test_a_small_file_of_many_pixels_is_refused_before_memory_is_taken(tmp_path, side):
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    with pytest.raises(BadImage, match=r"a\.png: has more than 89,478,485 pixels, the most that are read"):
+        ImageFile(str(tmp_path / "a.png"))
+
+
+def test_what_decoders_say_themselves_reaches_no_terminal(tmp_path, capfd):
+    """libtiff prints to the process' error stream, Pillow warns and logs."""
+    stream = io.BytesIO()
+    noise(5, (64, 64)).save(stream, "TIFF", compression="tiff_adobe_deflate")
+    whole = bytearray(stream.getvalue())
+    whole[len(whole) // 2] ^= 255
+    (tmp_path / "a.tif").write_bytes(whole)
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        silence_pillow()
+        with pytest.raises(BadImage, match=r"a\.tif: "):
+            read(tmp_path / "a.tif")
+        warnings.warn_explicit("Truncated File Read", UserWarning, "TiffImagePlugin.py", 1, module="PIL.TiffImagePlugin")
+    logging.getLogger("PIL.TiffImagePlugin").warning("More samples per pixel than can be decoded")
+    os.write(2, b"the stream is back")
+    assert capfd.readouterr().err == "the stream is back"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "MPO", "TIFF"])
+def test_maps_whose_numbers_were_compressed_are_refused(tmp_path, kind):
+    Image.fromarray(RAMP).save(tmp_path / "a.png", kind, **({"compression": "jpeg"} if kind == "TIFF" else {}))
+    with pytest.raises(BadImage, match="is a JPEG, whose compression changes the numbers"):
+        MapFile(str(tmp_path / "a.png"))
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "BMP", "TIFF", "WEBP"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 import numpy as np
@@ -18,6 +21,11 @@ from pocketgan.data.geometry import Size
 Half = Literal["left", "right"]
 Pixels = NDArray[np.uint8]
 """Decoded image: H x W x 3, RGB, 0 to 255."""
+
+FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Pillow's names of the formats that are read. A file's name does not tell its format, and others would start programs."""
+MAX_PIXELS = 89_478_485
+"""Pixels of the largest image that is read: where Pillow begins to warn, because a small file can claim any size."""
 
 _ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _DRAFT_MARGIN = 2  # a reduced JPEG keeps at least this many pixels for each pixel of the result
@@ -53,12 +61,14 @@ class ImageFile:
 
     def __init__(self, path: str):
         self.path = path
-        with _errors_named(path), Image.open(path) as image:
+        with _opened(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
             self._orientation = _orientation(image)
             self.mode = image.mode
             """Pillow's name of the pixel format in the file."""
-            self.format = image.format
-            """Pillow's name of the file format."""
+            self.lossy = image.format in ("JPEG", "MPO") or image.info.get("compression") == "jpeg"
+            """True if compression has changed the pixels."""
             self.transparent = image.has_transparency_data
             """True if pixels may be transparent."""
             # Pillow states the upright size of a TIFF, and turns its pixels itself.
@@ -77,7 +87,7 @@ class ImageFile:
         ``least`` is the size that the whole image will be scaled to; ``None`` decodes every pixel. 16-bit grayscale is
         scaled to 8 bits, transparency is composited onto white. Raises ``BadImage``.
         """
-        with _errors_named(self.path), Image.open(self.path) as image:
+        with _opened(self.path) as image:
             if least is not None and image.format == "JPEG":
                 _reduce(image, (least[1], least[0]) if self._sideways else least)
             image.load()
@@ -103,7 +113,7 @@ class MapFile(ImageFile):
                 f"has {self.mode} pixels, which are colors: a label map holds the number of a class in each pixel (a gray or "
                 "palette PNG). Train with the task paired on colors, or convert them to numbers",
             )
-        if self.format == "JPEG":
+        if self.lossy:
             raise BadImage(path, "is a JPEG, whose compression changes the numbers of a label map: use PNG files")
 
     def _converted(self, image: Image.Image) -> Image.Image:
@@ -154,10 +164,13 @@ def _reduce(image: Image.Image, least: Size) -> None:
 
 
 @contextmanager
-def _errors_named(path: str) -> Iterator[None]:
-    """Turn any exception of a decoder into one ``BadImage``."""
+def _opened(path: str) -> Iterator[Image.Image]:
+    """Open an image file of `FORMATS`, and turn any exception of a decoder into one ``BadImage``."""
     try:
-        yield
+        if not os.path.isfile(path):  # opening a pipe would wait for its other end
+            raise BadImage(path, "is not a file" if os.path.exists(path) else "no such file")
+        with Image.open(path, formats=FORMATS) as image, _silent() if image.format == "TIFF" else nullcontext():
+            yield image
     except BadImage:
         raise
     except Exception as error:  # Pillow's plugins raise a dozen types on broken bytes
@@ -165,14 +178,37 @@ def _errors_named(path: str) -> Iterator[None]:
 
 
 def _reason(path: str, error: Exception) -> str:
-    if not os.path.exists(path):
-        return "no such file"
-    if not os.path.isfile(path):
-        return "is not a file"
-    if os.path.getsize(path) == 0:
-        return "is an empty file (0 bytes)"
-    if isinstance(error, UnidentifiedImageError):
-        return "is not an image that can be read"
     if isinstance(error, PermissionError):
         return "cannot be read (permission denied)"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"has more than {MAX_PIXELS:,} pixels, the most that are read: make it smaller"
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
+        return "is an empty file (0 bytes)"
+    if isinstance(error, UnidentifiedImageError):
+        return f"is not an image that can be read ({', '.join(FORMATS)})"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Send what libtiff itself prints about damaged bytes, past Python, to nowhere; one thread at a time."""
+    with _PRINTING, open(os.devnull, "w") as nowhere:
+        kept = os.dup(2)
+        try:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+_PRINTING = threading.Lock()
+
+
+def silence_pillow() -> None:
+    """Keep what Pillow says about odd bytes from the user: a file is read, or refused in words of our own."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+silence_pillow()

@@ -163,14 +163,14 @@ def _styled(role: str) -> tuple[str, str]:
 
 
 def _image(data: bytes, column: str, role: str) -> EmbeddedImage:
-    with Image.open(io.BytesIO(data)) as image:
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
         (width, height), kind = image.size, str(image.format).lower()
     return EmbeddedImage(column, role, f"data:image/{kind};base64,{base64.b64encode(data).decode()}", width, height)
 
 
 def _reduced(data: bytes) -> bytes:
     """JPEG of at most ``LIGHT_SIDE`` pixels a side."""
-    with Image.open(io.BytesIO(data)) as image:
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
         small = image.convert("RGB")
     small.thumbnail((LIGHT_SIDE, LIGHT_SIDE))
     file = io.BytesIO()
