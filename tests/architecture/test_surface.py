@@ -43,7 +43,7 @@ FLAGS = {
     "models": "--json",
     "methods": "--json",
     "recipes": "NAME OVERRIDES --out --seed --from --to --resume",
-    "data": "ACTION PATH --task --size --aspect --classes --quick --stats --out",
+    "data": "ACTION PATH --task --size --aspect --classes --quick --stats --json --out",
 }
 """Every command with its arguments: positional ones in capitals."""
 

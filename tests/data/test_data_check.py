@@ -1,12 +1,17 @@
 """``check``: unusable files are named, unusual ones are counted."""
 
+import json
+import os
+
 import numpy as np
 import pytest
 from made import flat, noise
 from PIL import Image
 
+from pocketgan.cli import main
 from pocketgan.data.check import check
 from pocketgan.data.config import DataConfig
+from pocketgan.data.decode import BadImage, ImageFile
 from pocketgan.data.images import guess_task
 
 
@@ -107,14 +112,50 @@ def test_unusual_files_are_handled_and_counted(put, tmp_path):
     }
 
 
-def test_the_list_is_capped_and_files_of_both_splits_are_listed_once(tmp_path):
+def test_every_problem_is_listed_and_files_of_both_splits_once(tmp_path, capsys):
     for number in range(30):
         (tmp_path / f"{number}.png").write_bytes(b"")
     report = checked(tmp_path, task="inputs")
-    assert len(report.problems) == 30
     lines = str(report).splitlines()
-    assert sum(line.startswith("problem: ") for line in lines) == 20
-    assert lines[-2:] == ["... and 10 problems more", f"{tmp_path} (inputs): 30 problems"]
+    assert lines[2:] == [
+        *(f"problem: {tmp_path}/{number}.png: is an empty file (0 bytes)" for number in range(30)),
+        f"{tmp_path} (inputs): 30 problems",
+    ]
+    assert main(["data", "check", str(tmp_path), "--task", "inputs", "--size", "32", "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert found == report.to_json()
+    assert (found["ok"], found["task"], len(found["problems"])) == (False, "inputs", 30)
+    assert found["problems"][7] == {"path": f"{tmp_path}/7.png", "reason": "is an empty file (0 bytes)"}
+
+
+def test_a_name_that_no_terminal_can_show_stays_on_one_line(tmp_path):
+    name = b"a\nproblem: b\xff\x1b[2J.png"
+    with open(bytes(tmp_path) + b"/" + name, "wb"):
+        pass
+    (problem,) = checked(tmp_path, task="inputs").problems
+    assert str(problem) == f"{tmp_path}/a\\nproblem: b\\udcff\\x1b[2J.png: is an empty file (0 bytes)"
+    with pytest.raises(BadImage) as caught:
+        ImageFile(problem.path)
+    assert str(caught.value) == str(problem)
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/images", "x" * 300, "x/" * 3000])
+def test_a_folder_that_cannot_be_is_a_problem(path):
+    assert not check(path).ok
+    assert not check(path, task="paired").ok
+
+
+def test_a_folder_that_cannot_be_listed_is_named(put, tmp_path, monkeypatch):
+    put("train/1.png", flat("A", 1))
+    listed = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("train"):
+            raise PermissionError(13, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert f"{tmp_path}/train cannot be listed: Permission denied" in str(checked(tmp_path, task="inputs"))
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,12 @@ def test_names_and_colors_are_read_from_a_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("sky\n\nroad", "line 2: ''"), ("sky\nroad #12", "line 2: 'road #12' must be"), (" \n", "names no classes")],
+    [
+        ("sky\n\nroad", "line 2: ''"),
+        ("sky\nroad #12", "line 2: 'road #12' must be"),
+        (" \n", "names no classes"),
+        ("sky\n" * 4097, "names 4097 classes: .*, at most 4096"),
+    ],
 )
 def test_a_file_that_names_no_classes_is_refused(tmp_path, text, message):
     (tmp_path / "names.txt").write_text(text)
@@ -135,3 +140,17 @@ def test_a_file_that_names_no_classes_is_refused(tmp_path, text, message):
 def test_neither_a_set_nor_a_file_is_refused():
     with pytest.raises(ValueError, match=r"classes=cityscape is no file: give the number .* cityscapes or coco-stuff"):
         known_labels("cityscape")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"sky\n\xff\n", r"names\.txt is no text: byte 4 is no UTF-8"),
+        (b"road\n" * (2**26 // 5 + 1), r"names\.txt has 67,108,865 bytes; text of at most 67,108,864 is read"),
+    ],
+    ids=["bytes", "long"],
+)
+def test_a_file_of_names_that_is_no_text_is_named(tmp_path, content, message):
+    (tmp_path / "names.txt").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        known_labels(str(tmp_path / "names.txt"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from pocketgan import api
-from pocketgan.cli.console import Switch, TaskName, say, show_table
+from pocketgan.cli.console import Switch, TaskName, say, show_json, show_table
 
 if TYPE_CHECKING:
     from pocketgan.data.check import Report
@@ -26,6 +26,7 @@ def run(
     classes: int | str | None = None,
     quick: Switch = False,
     stats: Switch = False,
+    json: Switch = False,
     out: Path | None = None,
 ) -> None:
     """List data sets, check a folder, download a public set, or prepare Cityscapes.
@@ -39,6 +40,7 @@ def run(
         aspect: width over height.
         quick: read headers only, not every pixel.
         stats: also download the published statistics of the real images.
+        json: print the result of a check as JSON.
         out: folder for the prepared or downloaded set; by default datasets/NAME for a download.
     """
     from pocketgan.data.check import check
@@ -56,11 +58,14 @@ def run(
     if action == "download":
         _download(path, task, out, stats)
         return
-    _show(check(DataConfig(path=path, size=size, aspect=aspect, classes=classes), task=task, full=not quick))
+    _show(check(DataConfig(path=path, size=size, aspect=aspect, classes=classes), task=task, full=not quick), json)
 
 
-def _show(report: Report) -> None:
-    say(str(report))
+def _show(report: Report, as_json: bool = False) -> None:
+    if as_json:
+        show_json(report.to_json())
+    else:
+        say(str(report))
     if not report.ok:
         raise ValueError(f"{report.path}: {len(report.problems)} problem(s), listed above")
 

@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.config import DataConfig, Role, Split
-from pocketgan.data.decode import BadImage, ImageFile
+from pocketgan.data.decode import BadImage, ImageFile, printable
 from pocketgan.data.geometry import whole
 from pocketgan.data.images import ImageData, guess_task, open_data
 from pocketgan.data.labels import Labels
@@ -24,7 +24,6 @@ from pocketgan.data.layout import shortened
 from pocketgan.data.listing import Listing, MissingPartners
 
 _THREADS = 8
-_LISTED = 20  # problems that are printed in full
 
 
 class Problem(NamedTuple):
@@ -34,7 +33,7 @@ class Problem(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return f"{printable(self.path)}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,14 @@ class Report:
                 f"`pocketgan data check {self.path}` lists all"
             )
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data; a problem is its ``path`` and ``reason``."""
+        problems = [problem._asdict() for problem in self.problems]
+        return {**vars(self), "splits": [*self.splits], "problems": problems, "notes": [*self.notes], "ok": self.ok}
+
     def __str__(self) -> str:
-        rest = len(self.problems) - _LISTED
         lines = [*self.splits, *(f"note: {note}" for note in self.notes)]
-        lines += [f"problem: {problem}" for problem in self.problems[:_LISTED]]
-        lines += [f"... and {_problems(rest)} more"] if rest > 0 else []
+        lines += [f"problem: {problem}" for problem in self.problems]
         return "\n".join([*lines, f"{self.path} ({self.task}): " + ("ok" if self.ok else _problems(len(self.problems)))])
 
 
@@ -83,7 +85,7 @@ def check(config: DataConfig | str, *, task: TaskName | None = None, full: bool 
     failures: list[Problem] = []
     try:
         task = task or guess_task(config)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return Report(config.path, "inputs", (), (Problem(config.path, str(error)),), ())
     for split in ("train", "test"):
         try:
@@ -92,7 +94,7 @@ def check(config: DataConfig | str, *, task: TaskName | None = None, full: bool 
                 opened[split] = open_data(config, task, split)
         except MissingPartners as error:
             failures += [Problem(path, reason) for path, reason in error.reasons.items()]
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             failures.append(Problem(config.path, str(error)))
     examined = [result for data in opened.values() for result in _examine(data, full=full)]
     # A file that serves both splits, or two images, is listed once.

@@ -7,6 +7,7 @@ and colors alike; images prepared with an older Pillow differ in the colors alon
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pocketgan.data.cityscapes import CLASSES, IGNORED, TRAINED
 from pocketgan.data.config import DataConfig, Split
 from pocketgan.data.decode import BadImage, ImageFile, MapFile
 from pocketgan.data.labels import cityscapes
-from pocketgan.data.layout import locate_labels
+from pocketgan.data.layout import folder_of, locate_labels, text_lines
 from pocketgan.data.listing import list_labels
 from pocketgan.utils.progress import Reporter
 
@@ -42,7 +43,7 @@ def prepare_cityscapes(root: str | Path, out: str | Path, *, reporter: Reporter 
 
     Raises ``ValueError`` for a folder that is not Cityscapes, for missing partners and naming a file that cannot be read.
     """
-    root, out = Path(root).expanduser(), Path(out)
+    root, out = folder_of(root), Path(out)
     return {name: _prepare(root, out, name, reporter or Reporter()) for name in _SPLITS}
 
 
@@ -100,12 +101,12 @@ def read_table(path: str | Path, root: str | Path) -> dict[str, Path]:
     if not table.is_file():
         raise ValueError(f"there is no table {table}: give the text file that preparing Cityscapes for pix2pix wrote")
     targets: dict[str, Path] = {}
-    for number, line in enumerate(table.read_text().splitlines(), 1):
-        if not line.strip():
+    for number, line in enumerate(text_lines(table), 1):
+        if not line:
             continue
         place, words = f"{table}, line {number}", line.split()
         if len(words) != 3 or not words[1].endswith(_TRAIN_IDS):
-            raise ValueError(f"{place}: found '{line.strip()[:80]}', must be INDEX gtFine/...{_TRAIN_IDS} leftImg8bit/...png")
+            raise ValueError(f"{place}: found '{line[:80]}', must be INDEX gtFine/...{_TRAIN_IDS} leftImg8bit/...png")
         target = _target_file(root, words[1], place)
         for name in (words[0], Path(words[2]).stem):
             if name in targets:
@@ -140,7 +141,7 @@ def read_label_target(path: str | Path) -> NDArray[np.int64]:
 
 def _target_file(root: Path, relative: str, place: str) -> Path:
     for name in (relative, relative.removesuffix(_TRAIN_IDS) + _LABEL_IDS):
-        if (root / name).is_file():
+        if os.path.isfile(root / name):
             return root / name
     raise ValueError(
         f"{place}: neither {root / relative} nor its *{_LABEL_IDS} exists; give the folder that holds gtFine, unpacked from "

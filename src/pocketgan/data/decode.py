@@ -42,11 +42,16 @@ def to_bytes(images_NCHW: Tensor) -> Tensor:
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
+def printable(path: str) -> str:
+    """Path on one line: line breaks, control characters and bytes that are no UTF-8 as escapes."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in path)
+
+
 class BadImage(ValueError):
     """An image that cannot be used: ``path`` and the ``reason``, in one line."""
 
     def __init__(self, path: str, reason: str):
-        super().__init__(f"{path}: {reason}")
+        super().__init__(f"{printable(path)}: {reason}")
         self.path, self.reason = path, reason
 
 

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pocketgan.data.cityscapes import CLASSES, TRAINED
+from pocketgan.data.config import MAX_CLASSES
 from pocketgan.data.decode import MapFile, to_float
+from pocketgan.data.layout import folder_of, shortened, text_lines
 
 Color = tuple[int, int, int]
 """Red, green, blue, 0 to 255."""
@@ -140,7 +142,7 @@ def known_labels(classes: int | str) -> Labels:
         return cityscapes()
     if classes == "coco-stuff":
         return Labels(classes=numbered(_COCO_STUFF).classes, colors=palette(_COCO_STUFF), void=True)
-    path = Path(classes).expanduser()
+    path = folder_of(classes)
     if not path.is_file():
         raise ValueError(
             f"classes={classes} is no file: give the number of classes, a text file with one name a line, cityscapes or "
@@ -168,9 +170,11 @@ def named_in(path: Path) -> Labels:
 
     Raises ``ValueError`` naming an invalid line, and for a file without names.
     """
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
-    if not lines:
-        raise ValueError(f"{path} names no classes: write one name a line")
+    lines = text_lines(path)
+    while lines and not lines[-1]:
+        lines.pop()
+    if not 0 < len(lines) <= MAX_CLASSES:
+        raise ValueError(f"{path} names {len(lines) or 'no'} classes: write one name a line, at most {MAX_CLASSES}")
     names, colors = [], []
     for number, (line, default) in enumerate(zip(lines, palette(len(lines)), strict=True), start=1):
         match = _LINE.fullmatch(line)
@@ -185,10 +189,10 @@ def named_in(path: Path) -> Labels:
 def unknown_classes(root: Path, paths: Sequence[str]) -> ValueError:
     """Error that lists the values in the first label maps of ``root`` and the ways to state their meaning."""
     values = sorted({int(value) for path in paths[:_PROBED] for value in np.unique(np.asarray(MapFile(path).decode()))})
-    ranges = ", ".join(_ranges(values))
+    count = f"classes={values[-1] + 1} makes all of them classes; " if 0 <= values[-1] < MAX_CLASSES else ""
     return ValueError(
-        f"{root}: the meaning of the values of the label maps is not stated. The first {len(paths[:_PROBED])} hold {ranges}. "
-        f"Give the number of classes (classes={values[-1] + 1} makes all of them classes; values from the number on are void), "
+        f"{root}: the meaning of the values of the label maps is not stated. The first {len(paths[:_PROBED])} hold "
+        f"{shortened(_ranges(values), most=8)}. Give the number of classes ({count}values from the number on are void), "
         f"or write their names into {root / 'classes.txt'}, one a line; classes may also be another such file, cityscapes or "
         "coco-stuff"
     )
@@ -196,6 +200,7 @@ def unknown_classes(root: Path, paths: Sequence[str]) -> ValueError:
 
 def _ranges(values: Sequence[int]) -> list[str]:
     """``[0, 1, 2, 255]`` as ``0 to 2`` and ``255``."""
-    starts = [value for value in values if value - 1 not in values]
-    ends = [value for value in values if value + 1 not in values]
+    known = set(values)
+    starts = [value for value in values if value - 1 not in known]
+    ends = [value for value in values if value + 1 not in known]
     return [str(start) if start == end else f"{start} to {end}" for start, end in zip(starts, ends, strict=True)]

@@ -41,6 +41,9 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", 
 CITYSCAPES = ("_leftImg8bit", "_gtFine_labelIds", "_gtFine_instanceIds")
 """Endings of the names of photos, label maps and instance maps in Cityscapes."""
 
+MAX_TEXT = 2**26
+"""Bytes of the largest text file that is read: a list of a million names has about 30 million."""
+
 _FOLDERS: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("test", "val", "train")}  # the first that exists
 _SPLIT_NAMES = ("train", "test", "val")
 
@@ -68,12 +71,29 @@ class Place:
         return paths
 
 
+def folder_of(path: str | Path) -> Path:
+    """Path with the user's home in place of ``~``; unlike `Path.expanduser`, any other text is kept as it is."""
+    return Path(os.path.expanduser(path))
+
+
+def text_lines(path: Path) -> list[str]:
+    """Stripped lines of a text file. Raises ``ValueError`` naming it if it is no file, no UTF-8, or above `MAX_TEXT`."""
+    if not path.is_file():
+        raise ValueError(f"{path} is no file")
+    if path.stat().st_size > MAX_TEXT:
+        raise ValueError(f"{path} has {path.stat().st_size:,} bytes; text of at most {MAX_TEXT:,} is read")
+    try:
+        return [line.strip() for line in path.read_bytes().decode("utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text: byte {error.start} is no UTF-8") from None
+
+
 def locate(root: Path, split: Split) -> Place:
     """Folders of the images of ``split`` under ``root``.
 
     Raises ``ValueError`` that names the folders found when no layout fits.
     """
-    root = root.expanduser()
+    root = folder_of(root)
     if not root.is_dir():
         problem = "is a file" if root.is_file() else "does not exist"
         raise ValueError(f"{root} {problem}: give a folder of images, or a built-in set (shapes, textures)")
@@ -148,7 +168,7 @@ def locate_labels(root: Path, split: Split) -> LabelPlace | None:
 
     A folder named labels without images, such as one of bounding boxes, does not count.
     """
-    places = _label_places(root.expanduser(), split)
+    places = _label_places(folder_of(root), split)
     return next((place for place in places if place.photos.folder.is_dir() and place.maps.by_name()), None)
 
 
@@ -194,9 +214,14 @@ def images_in(folder: Path) -> tuple[str, ...]:
 
 
 def _files_in(folder: Path) -> Iterator[str]:
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not _hidden(name)]
         yield from (os.path.join(parent, name) for name in files if not _hidden(name))
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # whose message names the whole side of the data
+        raise ValueError(f"{error.filename} cannot be listed: {error.strerror}") from error
 
 
 def _hidden(name: str) -> bool:
@@ -208,8 +233,8 @@ def images_listed(listing: Path, folder: Path) -> tuple[str, ...]:
 
     A name is relative to ``folder`` or to the folder of the list. Raises ``ValueError`` naming the first missing ones.
     """
-    names = [line.strip() for line in listing.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    paths = {name: next(filter(Path.is_file, (folder / name, listing.parent / name)), None) for name in names}
+    names = [line for line in text_lines(listing) if line]
+    paths = {name: next(filter(os.path.isfile, (folder / name, listing.parent / name)), None) for name in names}
     missing = [name for name in names if paths[name] is None]
     if missing:
         raise ValueError(f"{listing}: {len(missing)} of {len(names)} names are no files in {folder}: {shortened(missing)}")

@@ -11,7 +11,7 @@ from pocketgan.data.config import DataConfig, Role, Side, Split, sides_of
 from pocketgan.data.decode import BadImage, Half, ImageFile, MapFile
 from pocketgan.data.image_source import Opened
 from pocketgan.data.labels import Labels, cityscapes, known_labels, named_in, unknown_classes
-from pocketgan.data.layout import LabelPlace, Place, by_name, locate, locate_labels, names_of, no_labels, shortened
+from pocketgan.data.layout import LabelPlace, Place, by_name, folder_of, locate, locate_labels, names_of, no_labels, shortened
 
 _PROBED = 8  # files whose shape decides whether a folder holds A|B images
 _HALVES: dict[Side, Half] = {"A": "left", "B": "right"}
@@ -72,7 +72,7 @@ class MissingPartners(ValueError):
 
 def list_files(config: DataConfig, task: TaskName, split: Split) -> Listing:
     """Files for ``task``. Raises ``ValueError`` for an empty side and for names without a partner."""
-    traits, root = traits_of(task), Path(config.path).expanduser()
+    traits, root = traits_of(task), folder_of(config.path)
     if traits.reads_labels:
         return list_labels(config, split)
     labeled = locate_labels(root, split)
@@ -162,7 +162,7 @@ def list_labels(config: DataConfig, split: Split) -> Listing:
     Raises ``ValueError`` when there are none, when the meaning of their values is not stated, when only some splits have
     instance maps, and (as ``MissingPartners``) for files without partners.
     """
-    root = Path(config.path).expanduser()
+    root = folder_of(config.path)
     place = locate_labels(root, split)
     if place is None:
         raise ValueError(no_labels(root, split))

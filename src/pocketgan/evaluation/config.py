@@ -12,6 +12,7 @@ import torch
 from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import open_data
+from pocketgan.data.layout import folder_of
 from pocketgan.deploy import RUNTIMES
 from pocketgan.evaluation.label_targets import check_label_targets
 from pocketgan.metrics.features import STANDARD, Extractor
@@ -117,7 +118,7 @@ class EvaluationConfig:
             return Path(self.stats)
         if extractor is None or extractor.name != "legacy" or self.reals != "test" or not self.wants("frechet"):
             return None
-        return published_statistics(Path(data.path), "B" if data.direction == "AtoB" else "A")
+        return published_statistics(folder_of(data.path), "B" if data.direction == "AtoB" else "A")
 
     def open_segmenter(self, device: torch.device) -> Segmenter | None:
         """Make the segmenter; None where no metric needs it. Raises ``ValueError`` for missing weights."""
