@@ -11,7 +11,8 @@ from pocketgan.core.dims import Dim
 from pocketgan.core.inputs import Input, examples, input_shapes, inputs_of, run
 from pocketgan.core.spec import MODELS, Preset
 from pocketgan.metrics.cost import CostModel
-from pocketgan.models import MunitSpec, assembled, mobile_munit, munit, resnet, without_style_encoder
+from pocketgan.models import mobile_munit, munit, resnet
+from pocketgan.models.munit import MunitSpec, assembled, without_style_encoder
 from pocketgan.models.munit_layers import OPEN, AdaptiveNorm, LayerNorm
 from pocketgan.pruning.gate import Gate, add_gates_, close_gates_
 from pocketgan.pruning.scales import add_scales_, affine_norms, fold_scales_away_, scales

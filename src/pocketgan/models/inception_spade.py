@@ -60,13 +60,7 @@ class InceptionSpadeSpec(LabelMapSpec):
 
     def module(self) -> nn.Module:
         inner = BranchLayers(
-            norm=lambda c: make_norm("batch", c),
-            depthwise_norm=lambda c: make_norm("batch_plain", c),
-            act=nn.ReLU,
-            bias=True,
-            padding="zeros",
-            normed_sum=False,
-            gated=True,
+            norm="batch", depthwise_norm="batch_plain", bias=True, padding="zeros", normed_sum=False, gated=True
         )
         modulating = replace(inner, depthwise_norm=inner.norm, gated=False)
 
@@ -87,10 +81,10 @@ class InceptionSpadeSpec(LabelMapSpec):
             inner_branches = branches(w, name, in_channels, out_channels, inner)
             return InceptionSpadeBlock(spade, inner_branches, shortcut, (hidden, modulation_hidden))
 
-        return SpadeGenerator(self, block, first_norm=lambda c: make_norm("batch", c))
+        return SpadeGenerator(self, block, first_norm="batch")
 
 
-class Shortcut(nn.Module):
+class Shortcut(nn.Sequential):
     """Norm and 1 x 1 convolution around a block that changes the width: N x in x H x W -> N x out x H x W."""
 
     GATES = {"norm": "norm", "conv": "conv"}  # noqa: RUF012
@@ -98,9 +92,6 @@ class Shortcut(nn.Module):
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
         self.norm, self.conv = make_norm("batch", in_channels), nn.Conv2d(in_channels, out_channels, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(self.norm(x))  # type: ignore[no-any-return]
 
 
 class InceptionSpadeBlock(nn.Module):

@@ -31,6 +31,12 @@ def needs_bias(kind: Norm) -> bool:
     return kind != "batch"
 
 
+def check_power_of_two(name: str, size: int, least: int) -> None:
+    """Raise ``ValueError`` for a side that is no power of two from ``least`` on."""
+    if size < least or size & (size - 1):
+        raise ValueError(f"{name} size={size}: allowed are powers of two from {least}; scale the images to one of these")
+
+
 def norm_of_constants(norm: nn.Module, constants: Tensor) -> Tensor:
     """Output of a norm for images with one constant a channel, C -> C.
 
@@ -69,32 +75,23 @@ class ConvNormAct(nn.Module):
         return norm_of_constants(self.norm, bias)
 
 
-class SeparableConv2d(nn.Module):
-    """Depthwise and norm, then pointwise 1x1: the decomposed convolution of MobileNet in GAN Compression, section 3.2."""
+class SeparableConv2d(nn.Sequential):
+    """Depthwise and norm, then pointwise 1x1: the decomposed convolution of MobileNet in GAN Compression, section 3.2.
+
+    N x in x H x W -> N x out x H x W.
+    """
 
     GATES = {"norm": "depthwise"}  # noqa: RUF012
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        norm: Norm,
-        bias: bool,
-        padding: Literal["zeros", "reflect"] = "reflect",
-        kernel: int = 3,
+        self, in_channels: int, out_channels: int, *, norm: Norm, bias: bool, padding: str = "reflect", kernel: int = 3
     ):
         super().__init__()
         self.out_channels = out_channels
-        self.depthwise = nn.Conv2d(
-            in_channels, in_channels, kernel, padding=kernel // 2, padding_mode=padding, groups=in_channels, bias=bias
-        )
+        options: dict[str, Any] = {"padding": kernel // 2, "padding_mode": padding, "groups": in_channels, "bias": bias}
+        self.depthwise = nn.Conv2d(in_channels, in_channels, kernel, **options)
         self.norm = make_norm(norm, in_channels)
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """N x in x H x W -> N x out x H x W."""
-        return self.pointwise(self.norm(self.depthwise(x)))  # type: ignore[no-any-return]
 
 
 class Shift(nn.Module):

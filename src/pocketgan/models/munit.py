@@ -17,6 +17,7 @@ from pocketgan.core.dims import Widths
 from pocketgan.core.inputs import Input
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Preset, Spec, init_weights_, spec_of
 from pocketgan.models.munit_layers import STYLE, ContentEncoder, Decoder, Mlp, StyleEncoder, dense, separable
+from pocketgan.utils.registry import check_at_least
 
 
 @ARCHITECTURES.register("munit")
@@ -45,9 +46,7 @@ class MunitSpec(Spec):
     name: ClassVar[str] = "munit"
 
     def __post_init__(self) -> None:
-        for field in ("blocks", "style_dim"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"munit {field}={getattr(self, field)}: the least is 1")
+        check_at_least(self, self.name, blocks=1, style_dim=1)
         super().__post_init__()
 
     def groups(self) -> tuple[str, ...]:

@@ -96,9 +96,7 @@ class ResnetBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N x trunk x H x W -> the same shape."""
-        if self.hidden != 0:
-            assert self.a is not None
-            assert self.b is not None
+        if self.hidden and self.a is not None and self.b is not None:
             return x + self.b(self.a(x))  # type: ignore[no-any-return]
         residue = self._residue()
         return x if residue is None else x + residue

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from pocketgan.core.dims import FIXED, Dim, Widths
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
-from pocketgan.models.layers import ConvNormAct
-from pocketgan.models.stylegan2 import channels_at, check_size
+from pocketgan.models.layers import ConvNormAct, check_power_of_two
+from pocketgan.models.stylegan2 import channels_at
 from pocketgan.models.stylegan2_layers import Blur, DenseLayer, EqualConv2d, EqualLinear, ScaledLeakyReLU
+from pocketgan.utils.registry import check_at_least
 
 
 @ARCHITECTURES.register("stylegan2-discriminator")
@@ -34,9 +35,8 @@ class StyleGan2DiscriminatorSpec(Spec):
     name: ClassVar[str] = "stylegan2-discriminator"
 
     def __post_init__(self) -> None:
-        check_size(self.name, self.size)
-        if self.batch_group < 1:
-            raise ValueError(f"{self.name} batch_group={self.batch_group}: the least is 1, which compares nothing")
+        check_power_of_two(self.name, self.size, 8)
+        check_at_least(self, self.name, batch_group=1)
         super().__post_init__()
 
     @property
@@ -116,7 +116,7 @@ class WithDeviation(nn.Module):
         return torch.cat([x, deviation.expand(-1, -1, *x.shape[2:])], 1)
 
 
-class StyleGan2Discriminator(nn.Module):
+class StyleGan2Discriminator(nn.Sequential):
     """N x in x size x size in [-1, 1] -> N x 1 logits; a logit depends on the other images of the batch."""
 
     def __init__(self, spec: StyleGan2DiscriminatorSpec):
@@ -136,11 +136,6 @@ class StyleGan2Discriminator(nn.Module):
     def layers(self) -> tuple[tuple[str, ...], ...]:
         """Names of the layers from input to logits, in one tuple for the only scale."""
         return (tuple(name for name, _ in self.named_children() if name not in ("compare", "flatten")),)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.children():
-            x = layer(x)
-        return x
 
 
 @MODELS.register("stylegan2-discriminator")

@@ -84,7 +84,7 @@ class ScaledLeakyReLU(nn.Module):
         return F.leaky_relu(x, 0.2) * 2**0.5
 
 
-class DenseLayer(nn.Module):
+class DenseLayer(nn.Sequential):
     """Linear layer and activation, N x in -> N x out."""
 
     GATES = {"linear": "linear"}  # noqa: RUF012
@@ -92,9 +92,6 @@ class DenseLayer(nn.Module):
     def __init__(self, in_features: int, out_features: int, *, rate: float = 1.0):
         super().__init__()
         self.linear, self.act = EqualLinear(in_features, out_features, rate=rate), ScaledLeakyReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.linear(x))  # type: ignore[no-any-return]
 
 
 def binomial(gain: float) -> Tensor:
