@@ -293,7 +293,7 @@ def test_both_networks_can_be_differentiated_twice() -> None:
 
 def test_invalid_specs() -> None:
     for size in (4, 12):
-        with pytest.raises(ValueError, match=f"stylegan2 size={size}: allowed are powers of two from 8 on"):
+        with pytest.raises(ValueError, match=f"stylegan2 size={size}: allowed are powers of two from 8"):
             stylegan2(size=size)
         with pytest.raises(ValueError, match=f"discriminator size={size}"):
             stylegan2_discriminator(size=size)
