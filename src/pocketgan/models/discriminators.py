@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -44,7 +45,7 @@ class PatchSpec(Spec):
         for k, (start, end) in enumerate(pairwise(ends), 1):
             conv = nn.Conv2d(start, end, 4, 2 if k <= self.layers else 1, 1, bias=needs_bias(self.norm) or k == 1)
             units.append(ConvNormAct(conv, make_norm(self.norm, end) if k > 1 else None, nn.LeakyReLU(0.2)))
-        return Discriminator(units, nn.Conv2d(ends[-1], 1, 4, 1, 1))
+        return Discriminator.of(units, nn.Conv2d(ends[-1], 1, 4, 1, 1))
 
 
 @ARCHITECTURES.register("pixel")
@@ -68,19 +69,21 @@ class PixelSpec(Spec):
         w, bias = Widths(self.widths), needs_bias(self.norm)
         first = ConvNormAct(nn.Conv2d(self.in_channels, w.conv1, 1), None, nn.LeakyReLU(0.2))
         second = ConvNormAct(nn.Conv2d(w.conv1, w.conv2, 1, bias=bias), make_norm(self.norm, w.conv2), nn.LeakyReLU(0.2))
-        return Discriminator([first, second], nn.Conv2d(w.conv2, 1, 1, bias=bias))
+        return Discriminator.of([first, second], nn.Conv2d(w.conv2, 1, 1, bias=bias))
 
 
 class Discriminator(nn.Sequential):
     """N x in x H x W in [-1, 1] -> N x 1 x H' x W' logits; a conditional one takes input and image, concatenated."""
 
-    def __init__(self, units: list[ConvNormAct], head: nn.Module):
-        super().__init__(OrderedDict({f"conv{k}": unit for k, unit in enumerate(units, 1)} | {"head": head}))
+    @classmethod
+    def of(cls, units: Sequence[nn.Module], head: nn.Module) -> Discriminator:
+        """Discriminator of the layers ``conv1`` ... and ``head``."""
+        return cls(OrderedDict({f"conv{k}": unit for k, unit in enumerate(units, 1)} | {"head": head}))
 
     @property
     def layers(self) -> tuple[tuple[str, ...], ...]:
-        """Names of the layers from input to logits, in one tuple for the only scale."""
-        return (tuple(name for name, _ in self.named_children()),)
+        """Names of the layers with parameters from input to logits, in one tuple for the only scale."""
+        return (tuple(name for name, layer in self.named_children() if any(True for _ in layer.parameters())),)
 
 
 @MODELS.register("patchgan")
@@ -129,7 +132,7 @@ class ScalesSpec(Spec):
         for k in range(self.scales):
             ends = (self.in_channels, *(w[f"scale{k}_conv{j}"] for j in range(1, self.layers + 1)))
             units = [self.unit(start, end, j) for j, (start, end) in enumerate(pairwise(ends), 1)]
-            scales.append(Discriminator(units, self.head(ends[-1])))
+            scales.append(Discriminator.of(units, self.head(ends[-1])))
         return Multiscale(scales)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pocketgan.core.dims import Widths
 from pocketgan.core.inputs import Input, Shape
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
+from pocketgan.models.discriminators import Discriminator
 from pocketgan.models.layers import ConvNormAct, check_power_of_two, make_norm, spectral_
 from pocketgan.utils.registry import check_at_least
 
@@ -185,29 +186,13 @@ class SaganDiscriminatorSpec(AttentiveSpec):
         return tuple(self._layers(side)[-1] for side in (self.sides[1], self.sides[-1]))
 
     def module(self) -> nn.Module:
-        return SaganDiscriminator(self)
-
-
-class SaganDiscriminator(nn.Module):
-    """N x in x H x W in [-1, 1] -> logits N x 1 x H' x W'; one logit for an image of the spec's size."""
-
-    def __init__(self, spec: SaganDiscriminatorSpec):
-        super().__init__()
-        last = spec.add_layers_(
-            self, spec.in_channels, lambda _, start, end: ConvNormAct(nn.Conv2d(start, end, 4, 2, 1), None, nn.LeakyReLU(0.1))
+        """N x in x H x W in [-1, 1] -> logits N x 1 x H' x W'; one logit for an image of the spec's size."""
+        model = Discriminator()
+        last = self.add_layers_(
+            model, self.in_channels, lambda _, start, end: ConvNormAct(nn.Conv2d(start, end, 4, 2, 1), None, nn.LeakyReLU(0.1))
         )
-        self.layer_names = spec.groups()
-        self.head = nn.Conv2d(last, 1, 4)
-
-    @property
-    def layers(self) -> tuple[tuple[str, ...], ...]:
-        """Names of the layers from input to logits, in one tuple for the only scale."""
-        return ((*self.layer_names, "head"),)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for name in self.layer_names:
-            x = self.get_submodule(name)(x)
-        return self.head(x)  # type: ignore[no-any-return]
+        model.head = nn.Conv2d(last, 1, 4)
+        return model
 
 
 def _widths(n: int, size: int, attention: tuple[int, ...]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from pocketgan.core.dims import Dim, channel_map, named_tensors, set_widths_, widths_of
-from pocketgan.pruning.selection import check_widths, drop_dead_groups, group_requirements, prefix, resize, shrink
+from pocketgan.pruning.selection import group_requirements, prefix, resize, shrink, valid_widths
 
 
 class Elastic(nn.Module):
@@ -36,9 +36,8 @@ class Elastic(nn.Module):
         return self._shell[0]
 
     def resize_(self, widths: Mapping[str, int]) -> None:
-        """Set the widths of the next forward passes; groups not named are full. ``ValueError`` as `check_widths`."""
-        check_widths(widths, self.full, self._requirements)
-        new = drop_dead_groups({**self.full, **widths}, self._requirements)
+        """Set the widths of the next forward passes; groups not named are full. ``ValueError`` as `valid_widths`."""
+        new = valid_widths(widths, self.full, self._requirements)
         if new != self.widths:
             set_widths_(self.shell, new)
             self.widths = new

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseGASampler, BaseSampler
+from optuna.samplers import BaseSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from pocketgan.search.space import BudgetedSpace, Configuration, Space, Table
 
@@ -86,32 +86,6 @@ class ConfigurationSampler(BaseSampler, ABC):
         indices = self.allowed.indices
         if len(indices) > len(self._seen):
             yield self.allowed.space.rows(rng.permutation(indices))
-
-
-class GenerationalSampler(BaseGASampler, ABC):
-    """Genetic algorithm whose generations follow the trial numbers.
-
-    Optuna's own rule counts finished trials, so the generation of a trial would depend on the number of workers. Parents are
-    cached: a sampler serves one study.
-    """
-
-    def __init__(self, population: int, parents: dict[int, list[FrozenTrial]]):
-        super().__init__(population)
-        self._population = population
-        self._parents = parents
-
-    def get_trial_generation(self, study: Study, trial: FrozenTrial) -> int:
-        return trial.number // self._population
-
-    def get_population(self, study: Study, generation: int) -> list[FrozenTrial]:
-        first = generation * self._population
-        trials = study.get_trials(deepcopy=False)[first : first + self._population]
-        return [trial for trial in trials if trial.state == TrialState.COMPLETE]
-
-    def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
-        for missing in range(len(self._parents) + 1, generation + 1):
-            self._parents[missing] = self.select_parent(study, missing)
-        return self._parents[generation] if generation else []
 
 
 def distributions(space: Space) -> dict[str, CategoricalDistribution]:

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from optuna.distributions import BaseDistribution
 from optuna.samplers import NSGAIISampler
-from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
 
-from pocketgan.search.samplers import BATCHES, ConfigurationSampler, GenerationalSampler, Strategy, distributions, uniform
+from pocketgan.search.samplers import BATCHES, ConfigurationSampler, Strategy, distributions, uniform
 from pocketgan.search.space import CHUNK, BudgetedSpace, Space, Table
 from pocketgan.utils.registry import Registry
 
@@ -59,23 +59,14 @@ class Evolution(Strategy):
         return EvolutionSampler(self, allowed, seed)
 
 
-class EvolutionSampler(ConfigurationSampler, GenerationalSampler):
+class EvolutionSampler(ConfigurationSampler):
     """Sampler of `Evolution`, for studies of one objective."""
 
     def __init__(self, strategy: Evolution, allowed: BudgetedSpace, seed: int):
-        ConfigurationSampler.__init__(self, allowed, seed)
-        GenerationalSampler.__init__(self, strategy.population, {})
+        super().__init__(allowed, seed)
         self.strategy = strategy
         self.weights = {g.name: weights(len(g.choices), strategy.weight, strategy.weighting) for g in allowed.space.genes}
-        self._table: tuple[int, Table] | None = None
-
-    def select_parent(self, study: Study, generation: int) -> list[FrozenTrial]:
-        if len(study.directions) > 1:
-            raise ValueError("evolution ranks by one score; for several, search with strategy NSGA2()")
-        sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
-        trials = self.get_parent_population(study, generation - 1) + self.get_population(study, generation - 1)
-        trials.sort(key=lambda trial: (sign * float(trial.value or 0.0), trial.number))
-        return trials[: max(1, round(self.strategy.parents * self.strategy.population))]
+        self._parents: tuple[int, Table] | None = None
 
     def draws(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
         generation, index = divmod(trial.number, self.strategy.population)
@@ -84,18 +75,23 @@ class EvolutionSampler(ConfigurationSampler, GenerationalSampler):
             for count in BATCHES:
                 yield space.weighted(rng, count, self.weights)
             return
-        parents = self._parent_table(study, generation)
+        if self._parents is None or self._parents[0] != generation:
+            self._parents = generation, self.parents(study, generation)
+        parents = self._parents[1]
         if index >= round(self.strategy.mutants * self.strategy.population):
             yield children(parents, rng, BATCHES[0])
         for count in BATCHES:
             yield mutants(space, parents, rng, count, self.strategy.mutation)
 
-    def _parent_table(self, study: Study, generation: int) -> Table:
-        if self._table is None or self._table[0] != generation:
-            trials = self.get_parent_population(study, generation)
-            names = self.allowed.space.names
-            self._table = generation, np.array([[t.params[name] for name in names] for t in trials], np.int64)
-        return self._table[1]
+    def parents(self, study: Study, generation: int) -> Table:
+        """Parents of a generation, the best first: of equal candidates the earlier one."""
+        if len(study.directions) > 1:
+            raise ValueError("evolution ranks by one score; for several, search with strategy NSGA2()")
+        earlier = study.get_trials(deepcopy=False)[: generation * self.strategy.population]
+        trials = [trial for trial in earlier if trial.state == TrialState.COMPLETE]
+        trials.sort(key=lambda trial: float(trial.value or 0.0))
+        best = trials[: max(1, round(self.strategy.parents * self.strategy.population))]
+        return np.array([[trial.params[name] for name in self.allowed.space.names] for trial in best], np.int64)
 
 
 def weights(choices: int, weight: float, weighting: Weighting) -> npt.NDArray[np.float64]:
@@ -189,12 +185,29 @@ class NSGA2(Strategy):
         return NSGA2Sampler(self, allowed, seed)
 
 
-class _Variation(GenerationalSampler, NSGAIISampler):
-    """Optuna's selection, crossover and mutation, with generations by trial number."""
+class _Variation(NSGAIISampler):
+    """Optuna's selection, crossover and mutation, with generations by trial number.
+
+    Optuna's own rule counts finished trials, so the generation of a trial would depend on the number of workers.
+    """
 
     def __init__(self, population: int, parents: dict[int, list[FrozenTrial]], seed: int):
-        NSGAIISampler.__init__(self, population_size=population, seed=seed)
+        """``parents`` of the generations that are known, filled by later ones."""
+        super().__init__(population_size=population, seed=seed)
         self._population, self._parents = population, parents
+
+    def get_trial_generation(self, study: Study, trial: FrozenTrial) -> int:
+        return trial.number // self._population
+
+    def get_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        first = generation * self._population
+        trials = study.get_trials(deepcopy=False)[first : first + self._population]
+        return [trial for trial in trials if trial.state == TrialState.COMPLETE]
+
+    def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        for missing in range(len(self._parents) + 1, generation + 1):
+            self._parents[missing] = self.select_parent(study, missing)
+        return self._parents[generation] if generation else []
 
 
 class NSGA2Sampler(ConfigurationSampler):
