@@ -167,7 +167,7 @@ def test_assembled_translates_from_one_domain_to_the_other() -> None:
     assert model.in_channels == 1
     assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
     for other, message in (
-        (munit(4, blocks=2), "content encoder gives 16 channels, the decoder reads 12"),
+        (munit(4, blocks=2), "content encoder has trunk=16, the decoder 12"),
         (munit(3, blocks=3), "blocks=3, the decoder 2"),
         (mobile_munit(3, blocks=2), "separable=True, the decoder False"),
     ):

@@ -118,8 +118,7 @@ class ParallelBranches(nn.Module):
                 assert present[0].last.bias is not None
                 present[0].last.bias.data.add_(total)
             else:
-                self.shift = Shift(self.out_channels, gated=self.gated)
-                self.shift.value = total
+                self.shift = Shift(self.out_channels, total, gated=self.gated)
         for name in self.names:
             if not getattr(self, f"{name}_width"):
                 self._modules[name] = None
@@ -211,8 +210,7 @@ class InceptionBlock(nn.Module):
         if self.hidden:
             return
         if self.post is not None and (residue := self._residue()) is not None:
-            self.shift = Shift(self.trunk)
-            self.shift.value = residue.detach().flatten()
+            self.shift = Shift(self.trunk, residue.detach().flatten())
         self.post, self.GATES = None, {}
 
 

@@ -99,11 +99,11 @@ class Shift(nn.Module):
 
     AXES = {"value": ("out_channels",)}  # noqa: RUF012
 
-    def __init__(self, channels: int, *, gated: bool = True):
+    def __init__(self, channels: int, value: Tensor | None = None, *, gated: bool = True):
         super().__init__()
         self.GATES = {"": ""} if gated else {}
         self.out_channels = channels
-        self.register_buffer("value", torch.zeros(channels))
+        self.register_buffer("value", torch.zeros(channels) if value is None else value)
         self.value: Tensor
 
     def forward(self) -> Tensor:

@@ -132,17 +132,10 @@ def assembled(source: nn.Module, target: nn.Module) -> nn.Module:
     Raises ``ValueError`` for another architecture, and for two that do not agree on the content code.
     """
     encoder, decoder, model = _munit_spec(source), _munit_spec(target), copy.deepcopy(target)
-    for field in ("blocks", "separable", "norm"):
-        if getattr(encoder, field) != getattr(decoder, field):
-            raise ValueError(
-                f"the content encoder has {field}={getattr(encoder, field)}, the decoder {getattr(decoder, field)}: they must "
-                "agree"
-            )
-    if encoder.widths["trunk"] != decoder.widths["trunk"]:
-        raise ValueError(
-            f"the content encoder gives {encoder.widths['trunk']} channels, the decoder reads {decoder.widths['trunk']}: "
-            "use two that were trained together"
-        )
+    forms = [(spec.blocks, spec.separable, spec.norm, spec.widths["trunk"]) for spec in (encoder, decoder)]
+    for name, ours, theirs in zip(("blocks", "separable", "norm", "trunk"), *forms, strict=True):
+        if ours != theirs:
+            raise ValueError(f"the content encoder has {name}={ours}, the decoder {theirs}: use two that were trained together")
     widths = {group: width for group, width in encoder.widths.items() if group.startswith(("stem", "down1", "content"))}
     spec = dataclasses.replace(decoder, in_channels=encoder.in_channels, widths={**decoder.widths, **widths})
     model.content, model.in_channels, model.spec = copy.deepcopy(source.content), spec.in_channels, spec  # type: ignore[assignment]

@@ -110,8 +110,7 @@ class ResnetBlock(nn.Module):
     def remove_branches_(self) -> None:
         """Keep the residue, drop the layers; called once the hidden width has become 0."""
         if self.b is not None and (residue := self._residue()) is not None:
-            self.shift = Shift(self.trunk)
-            self.shift.value = residue.detach().flatten()
+            self.shift = Shift(self.trunk, residue.detach().flatten())
         self.a = self.b = None
 
 

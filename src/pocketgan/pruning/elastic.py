@@ -44,20 +44,15 @@ class Elastic(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Output of the network at the current widths."""
-        shell = self.shell.train(self.training)
-        return functional_call(shell, dict(self._views()), inputs)  # type: ignore[no-any-return]
+        views = {}
+        for name, tensor in named_tensors(self.model):
+            view = leading(tensor, self._table.get(name, {}), self.widths)
+            views[name] = view.clone() if self.training and not isinstance(tensor, nn.Parameter) else view
+        return functional_call(self.shell.train(self.training), views, inputs)  # type: ignore[no-any-return]
 
     def extract(self) -> nn.Module:
         """Independent copy of the network at the current widths."""
         return shrink(self.model, prefix(self.widths))
-
-    def _views(self) -> list[tuple[str, Tensor]]:
-        views = []
-        for name, tensor in named_tensors(self.model):
-            view = leading(tensor, self._table.get(name, {}), self.widths)
-            scratch = self.training and not isinstance(tensor, nn.Parameter)
-            views.append((name, view.clone() if scratch else view))
-        return views
 
 
 def leading(tensor: Tensor, axes: Mapping[int, Dim], widths: Mapping[str, int]) -> Tensor:
