@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,10 @@ from pocketgan.search.space import BudgetedSpace, Configuration, Space, Table
 
 BATCHES = (256, 1024, 4096)
 """Numbers of draws that are costed together, one batch after the other: one draw takes as long as some hundreds."""
+
+
+Draws = Callable[[Study, FrozenTrial, np.random.Generator], Iterator[Table]]
+"""Batches of draws for a trial; the first allowed and new configuration becomes the proposal."""
 
 
 class SpaceExhausted(Exception):
@@ -31,26 +35,25 @@ class Strategy(ABC):
         return getattr(self, "population", None)
 
     @abstractmethod
+    def draws(self, allowed: BudgetedSpace) -> Draws:
+        """Function that draws configurations for the trials of one study."""
+
     def sampler(self, allowed: BudgetedSpace, seed: int) -> ConfigurationSampler:
-        """Optuna sampler that proposes the candidates."""
+        """Optuna sampler that proposes the candidates of one study."""
+        return ConfigurationSampler(self.draws(allowed), allowed, seed)
 
 
-class ConfigurationSampler(BaseSampler, ABC):
+class ConfigurationSampler(BaseSampler):
     """Sampler of configurations within the budget that no earlier trial of the study has.
 
     All randomness derives from (seed, trial number): a trial is the same in an interrupted, resumed or shared search. The cost
     of a draw is a polynomial, so rejecting draws is cheap. Raises `SpaceExhausted` when nothing is left.
     """
 
-    def __init__(self, allowed: BudgetedSpace, seed: int):
-        self.allowed = allowed
-        self.seed = seed
+    def __init__(self, draws: Draws, allowed: BudgetedSpace, seed: int):
+        self.draws, self.allowed, self.seed = draws, allowed, seed
         self._seen: set[Configuration] = set()
         self._read = 0
-
-    @abstractmethod
-    def draws(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
-        """Batches of draws; the first allowed and new configuration becomes the proposal."""
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return dict(distributions(self.allowed.space))
