@@ -12,7 +12,7 @@ from pocketgan.metrics.cost import CostModel
 from pocketgan.models import resnet, unet
 from pocketgan.pruning.elastic import Elastic
 from pocketgan.pruning.gate import close_gates_
-from pocketgan.pruning.selection import compose, group_requirements, positions, prefix, shrink, valid_widths
+from pocketgan.pruning.selection import group_requirements, positions, prefix, shrink, valid_widths
 from zoo import randomize_, randomized
 
 NOTHING = torch.arange(0)
@@ -32,13 +32,6 @@ def test_positions_in_a_concatenation_of_repetitions() -> None:
     only_b = positions(dim, {"b": NOTHING})
     assert only_b is not None
     assert only_b.tolist() == [0, 1, 8, 9]
-
-
-def test_composition_selects_from_the_selected() -> None:
-    first = {"a": torch.tensor([4, 2, 0]), "b": torch.tensor([1])}
-    second = {"a": torch.tensor([2, 0]), "c": torch.tensor([3])}
-    found = {group: kept.tolist() for group, kept in compose(first, second).items()}
-    assert found == {"a": [0, 4], "b": [1], "c": [3]}
 
 
 def test_a_prefix_is_the_leading_channels() -> None:

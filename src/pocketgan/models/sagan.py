@@ -213,7 +213,6 @@ def sagan(
     spectral: bool = True,
 ) -> SaganSpec:
     """The published generator: 8 ngf down to ngf at 64 x 64; attention after the last two maps, or those of other sides."""
-    check_power_of_two("sagan", size, LEAST_SIZE)
     chosen = sides(size)[-2:] if attention is None else tuple(attention)
     widths = _widths(ngf, size, chosen)
     return SaganSpec(widths=widths, size=size, latent=latent, out_channels=out_channels, attention=chosen, spectral=spectral)
@@ -228,7 +227,6 @@ def sagan_discriminator(
     spectral: bool = True,
 ) -> SaganDiscriminatorSpec:
     """The published discriminator: ndf up to 8 ndf at 64 x 64; attention after the last two maps, or those of other sides."""
-    check_power_of_two("sagan-discriminator", size, LEAST_SIZE)
     chosen = sides(size)[:2] if attention is None else tuple(attention)
     widths = _widths(ndf, size, chosen)
     return SaganDiscriminatorSpec(widths=widths, size=size, in_channels=in_channels, attention=chosen, spectral=spectral)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
@@ -110,15 +111,11 @@ class StyleGan2(nn.Module):
         self.in_style: Dim = w.style
         self.register_buffer("w_avg", torch.zeros(w.style))
         self.w_avg: Tensor
-        self.mapper = nn.Sequential()
-        previous: int = spec.latent
-        for k in range(1, spec.mapping + 1):
-            width = w.style if k == spec.mapping else w[f"map{k}"]
-            self.mapper.append(DenseLayer(previous, width, rate=MAPPING_RATE))
-            previous = width
+        mapped = (spec.latent, *(w[f"map{k}"] for k in range(1, spec.mapping)), w.style)
+        self.mapper = nn.Sequential(*(DenseLayer(start, end, rate=MAPPING_RATE) for start, end in pairwise(mapped)))
         self.const = ConstantInput(w.const)
         self.b4 = StyledConv(w.style, w.const, w.b4, 4)
-        for small, size in zip(spec.sizes, spec.sizes[1:], strict=False):
+        for small, size in pairwise(spec.sizes):
             widths = (w[f"b{small}"], w[f"b{size}_hidden"], w[f"b{size}"])
             self.add_module(f"b{size}", SynthesisBlock(w.style, *widths, size, residual=not self.skips))
         for size in spec.sizes if self.skips else spec.sizes[-1:]:

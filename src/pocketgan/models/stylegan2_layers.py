@@ -116,19 +116,16 @@ class Blur(nn.Module):
         return F.conv2d(x, self.filter.expand(channels, 1, 4, 4), None, self.stride, self.padding, groups=channels)
 
 
-class Upsample(nn.Module):
+class Upsample(Blur):
     """Twice the height and width: N x C x H x W -> N x C x 2H x 2W, zeros inserted and smoothed."""
 
-    AXES = {"filter": (None, None)}  # noqa: RUF012
-
     def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("filter", binomial(4.0))
-        self.filter: Tensor
+        super().__init__(padding=1, gain=4.0, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
         channels = x.shape[1]
-        return F.conv_transpose2d(x, self.filter.expand(channels, 1, 4, 4), None, 2, 1, groups=channels)
+        weight = self.filter.expand(channels, 1, 4, 4)
+        return F.conv_transpose2d(x, weight, None, self.stride, self.padding, groups=channels)
 
 
 def demodulation(style: Tensor, energy: Tensor) -> Tensor:

@@ -22,11 +22,6 @@ def prefix(widths: Mapping[str, int]) -> dict[str, Tensor]:
     return {group: torch.arange(width) for group, width in widths.items()}
 
 
-def compose(first: Selection, second: Selection) -> dict[str, Tensor]:
-    """Selection with the effect of ``second`` after ``first``."""
-    return {**first, **second, **{group: first[group][second[group]] for group in first if group in second}}
-
-
 def group_requirements(model: nn.Module) -> dict[str, frozenset[Needs]]:
     """``{group: for each tensor sized by the group, the needs of that tensor}`` (the widths without which it is absent)."""
     needs = conditions(model)
