@@ -36,6 +36,7 @@ from pocketgan.pruning.budget import parse_budget
 from pocketgan.pruning.elastic import Elastic
 from pocketgan.search.fitness import HoldoutImages, make_fitness
 from pocketgan.search.published import make_space
+from pocketgan.search.space import parse_widths
 from pocketgan.search.strategies import Random
 from pocketgan.search.study import search
 from pocketgan.utils.images import to_uint8
@@ -134,7 +135,7 @@ def main() -> None:
     space = make_space(SPACE, model.model)
     configurations = ours["configurations"]
     assert isinstance(configurations, list)
-    theirs = published(model, space.widths(space.parse(configurations[0])), images, extractor)
+    theirs = published(model, space.widths(parse_widths(configurations[0])), images, extractor)
     publish(
         "candidate_cost",
         {

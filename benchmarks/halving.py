@@ -52,7 +52,6 @@ from pocketgan.search.fitness import (
 from pocketgan.search.halving import NO_HALVING, Halving
 from pocketgan.search.published import make_space
 from pocketgan.search.result import SearchResult, measure_noise
-from pocketgan.search.space import Space
 from pocketgan.search.strategies import Random
 from pocketgan.search.study import search
 from pocketgan.training.config import TrainingConfig
@@ -79,13 +78,13 @@ class CachedGenerator:
 class StoredFitness:
     """Fitness with rows that are computed already."""
 
-    def __init__(self, fitness: ImageFitness, space: Space, known: Mapping[str, F64]):
-        self.fitness, self.space, self.known = fitness, space, known
+    def __init__(self, fitness: ImageFitness, known: Mapping[tuple[int, ...], F64]):
+        self.fitness, self.known = fitness, known
         self.images, self.least = fitness.images, fitness.least
 
     def rows(self, widths: Mapping[str, int], images: range) -> F64:
         """Rows of these images."""
-        return self.known[self.space.format(self.space.configuration(widths))][images.start : images.stop]
+        return self.known[tuple(widths.values())][images.start : images.stop]
 
     def score(self, rows: F64, without: range = NO_IMAGES) -> float:
         """Score by the original fitness."""
@@ -163,16 +162,17 @@ def main() -> None:
         FeatureDistanceFitness(generator, held.extractor, reals, "kernel"),
     )
     frechet = FeatureDistanceFitness(generator, held.extractor, reals, "frechet")
-    known: dict[str, list[F64]] = {}
+    known: dict[tuple[int, ...], list[F64]] = {}
     chosen = run(lambda widths: 0.0).candidates
     with ConsoleReporter().task("generated", len(chosen)) as tick:
         for candidate in chosen:
             images = range(len(held.inputs))
-            known[candidate.configuration] = [fitness.rows(candidate.widths, images) for fitness in (to_teacher, kernel)]
+            rows_of = [fitness.rows(candidate.widths, images) for fitness in (to_teacher, kernel)]
+            known[tuple(candidate.widths.values())] = rows_of
             tick(len(known))
     rows = []
     for name, original, place in (("teacher", to_teacher, 0), ("kernel", kernel, 1), ("frechet", frechet, 1)):
-        fitness = StoredFitness(original, space, {text: stored[place] for text, stored in known.items()})
+        fitness = StoredFitness(original, {widths: stored[place] for widths, stored in known.items()})
         full = run(fitness)
         for plan in PLANS:
             rungs = plan.rungs(len(held.inputs), fitness.least)

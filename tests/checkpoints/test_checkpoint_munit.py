@@ -109,7 +109,7 @@ def test_two_domains_are_assembled(tmp_path, capsys):
     agree(load_artifact(out).model, shoes, uniform(2, 3, 16, 16), uniform(2, 3, 16, 32))
     torch.save(small(trunk=7).state_dict(), a)
     assert main(["convert", str(b), "--content", str(a), "--out", str(out), "--replace"]) == 2
-    assert "the content encoder gives 7 channels, the decoder reads 5" in capsys.readouterr().err
+    assert "the content encoder has trunk=7, the decoder 5" in capsys.readouterr().err
 
 
 def test_a_content_encoder_is_for_a_munit(tmp_path, capsys):

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec, init_weights_, spec_from_json, spec_of
-from pocketgan.models import UnetSpec, patchgan, resnet, unet
+from pocketgan.models import patchgan, resnet, unet
+from pocketgan.models.unet import UnetSpec
 from zoo import SPECS, every_example
 
 

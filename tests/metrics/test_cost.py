@@ -12,7 +12,9 @@ from torch import nn
 from pocketgan.core.dims import FIXED, Dim
 from pocketgan.core.spec import Spec
 from pocketgan.metrics.cost import Cost, CostModel
-from pocketgan.models import ResnetSpec, UnetSpec, mobile_resnet, patchgan, pixel, resnet, unet
+from pocketgan.models import mobile_resnet, patchgan, pixel, resnet, unet
+from pocketgan.models.resnet import ResnetSpec
+from pocketgan.models.unet import UnetSpec
 from zoo import in_channels
 
 

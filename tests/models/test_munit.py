@@ -11,7 +11,8 @@ from pocketgan.core.dims import Dim
 from pocketgan.core.inputs import Input, examples, input_shapes, inputs_of, run
 from pocketgan.core.spec import MODELS, Preset
 from pocketgan.metrics.cost import CostModel
-from pocketgan.models import MunitSpec, assembled, mobile_munit, munit, resnet, without_style_encoder
+from pocketgan.models import mobile_munit, munit, resnet
+from pocketgan.models.munit import MunitSpec, assembled, without_style_encoder
 from pocketgan.models.munit_layers import OPEN, AdaptiveNorm, LayerNorm
 from pocketgan.pruning.gate import Gate, add_gates_, close_gates_
 from pocketgan.pruning.scales import add_scales_, affine_norms, fold_scales_away_, scales
@@ -166,7 +167,7 @@ def test_assembled_translates_from_one_domain_to_the_other() -> None:
     assert model.in_channels == 1
     assert all(torch.equal(tensor, before[name]) for name, tensor in target.state_dict().items())
     for other, message in (
-        (munit(4, blocks=2), "content encoder gives 16 channels, the decoder reads 12"),
+        (munit(4, blocks=2), "content encoder has trunk=16, the decoder 12"),
         (munit(3, blocks=3), "blocks=3, the decoder 2"),
         (mobile_munit(3, blocks=2), "separable=True, the decoder False"),
     ):

@@ -12,10 +12,14 @@ from pocketgan.metrics.cost import CostModel
 from pocketgan.models import resnet, unet
 from pocketgan.pruning.elastic import Elastic
 from pocketgan.pruning.gate import close_gates_
-from pocketgan.pruning.selection import compose, positions, prefix, shrink, without_dead_groups
+from pocketgan.pruning.selection import group_requirements, positions, prefix, shrink, valid_widths
 from zoo import randomize_, randomized
 
 NOTHING = torch.arange(0)
+
+
+def complete_widths(model: nn.Module, widths: dict[str, int]) -> dict[str, int]:
+    return valid_widths(widths, widths_of(model), group_requirements(model))
 
 
 def test_positions_in_a_concatenation_of_repetitions() -> None:
@@ -28,13 +32,6 @@ def test_positions_in_a_concatenation_of_repetitions() -> None:
     only_b = positions(dim, {"b": NOTHING})
     assert only_b is not None
     assert only_b.tolist() == [0, 1, 8, 9]
-
-
-def test_composition_selects_from_the_selected() -> None:
-    first = {"a": torch.tensor([4, 2, 0]), "b": torch.tensor([1])}
-    second = {"a": torch.tensor([2, 0]), "c": torch.tensor([3])}
-    found = {group: kept.tolist() for group, kept in compose(first, second).items()}
-    assert found == {"a": [0, 4], "b": [1], "c": [3]}
 
 
 def test_a_prefix_is_the_leading_channels() -> None:
@@ -73,15 +70,15 @@ def test_whole_unet_levels_go_with_their_output() -> None:
 
 def test_groups_of_an_absent_branch_follow_it() -> None:
     model = unet(2, depth=4).build()
-    assert without_dead_groups(model, {"up3": 0, "up4": 5})["up4"] == 0
-    assert without_dead_groups(model, {"up4": 0})["down3"] == 8
-    assert without_dead_groups(model, {"up3": 0, "down3": 0})["down4"] == 0
+    assert complete_widths(model, {"up3": 0, "up4": 5})["up4"] == 0
+    assert complete_widths(model, {"up4": 0})["down3"] == 8
+    assert complete_widths(model, {"up3": 0, "down3": 0})["down4"] == 0
 
 
 ACTIONS = {
     "shrink": lambda model, empty: shrink(model, dict.fromkeys(empty, NOTHING)),
     "elastic": lambda model, empty: Elastic(model).resize_(dict.fromkeys(empty, 0)),
-    "without_dead_groups": lambda model, empty: without_dead_groups(model, dict.fromkeys(empty, 0)),
+    "valid_widths": lambda model, empty: complete_widths(model, dict.fromkeys(empty, 0)),
 }
 
 
@@ -143,7 +140,7 @@ def test_a_wrong_selection_is_refused(act, selection: dict[str, Tensor], message
 def test_wrong_widths_are_refused(widths: dict[str, int], message: str) -> None:
     model = resnet(4, blocks=1).build()
     elastic = Elastic(model)
-    for act in (lambda: without_dead_groups(model, widths), lambda: elastic.resize_(widths)):
+    for act in (lambda: complete_widths(model, widths), lambda: elastic.resize_(widths)):
         with pytest.raises(ValueError, match=message):
             act()
     assert elastic.widths == widths_of(model)

@@ -26,7 +26,7 @@ from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pruning.budget import parse_budget
 from pocketgan.recipes import RECIPES, gan_compression
 from pocketgan.search.published import make_space, parse_configuration
-from pocketgan.search.space import BudgetedSpace
+from pocketgan.search.space import BudgetedSpace, parse_widths
 from pocketgan.search.strategies import STRATEGIES, BruteForce, Evolution
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.optimizers import lr_factor
@@ -98,8 +98,8 @@ def test_a_published_network_lies_in_the_recipes_space_and_budget(
     assert f"{cost.macs_paper / 1e9:.2f}" == ("4.86" if "(c)" in row else macs)
     if row.startswith("paper"):
         return  # older code: six widths, not of this space
-    configuration = allowed.space.configuration(widths)
-    assert allowed.space.format(configuration) == text
+    configuration = parse_widths(text)
+    assert allowed.space.widths(configuration) == widths
     assert allowed.allows(np.array([configuration])).all()
 
 
@@ -231,7 +231,9 @@ def test_the_full_pipeline_runs_at_its_true_widths(dense: Path, tmp_path: Path) 
     run_stages(small, out, last="recover")
     assert (out / "mobile/result.json").exists()
     widths = widths_of(load_artifact(out / "student.safetensors").model)
-    assert space_of(name).space.configuration(widths)
+    for gene in space_of(name).space.genes:
+        (value,) = {widths[group] / factor for group, factor in gene.factors.items()}
+        assert value in gene.choices
     assert space_of(name).cost(widths).macs_paper <= float(config.budget.removesuffix("Gpaper")) * 1e9
 
 

@@ -15,7 +15,7 @@ from pocketgan.pruning.budget import parse_budget
 from pocketgan.recipes import RECIPES
 from pocketgan.recipes import munit as recipes
 from pocketgan.search.published import make_space, parse_configuration
-from pocketgan.search.space import BudgetedSpace
+from pocketgan.search.space import BudgetedSpace, parse_widths
 from pocketgan.search.strategies import STRATEGIES, Evolution
 from pocketgan.training.optimizers import lr_factor
 
@@ -31,7 +31,7 @@ def test_the_published_network_lies_in_the_recipes_space_and_budget() -> None:
     network = supernet.build(device="meta")
     cost = CostModel(network, config.data.shape)
     allowed = BudgetedSpace(make_space(method.space, network), cost, parse_budget(config.budget, dense), method.use)
-    configuration = allowed.space.parse(text)
+    configuration = parse_widths(text)
     assert allowed.allows(np.array([configuration])).all()
     widths = allowed.space.widths(configuration)
     assert widths == parse_configuration(text, supernet)

@@ -13,7 +13,7 @@ from pocketgan.models.resnet import mobile_resnet
 from pocketgan.pruning.budget import parse_budget
 from pocketgan.search.fitness import NO_IMAGES
 from pocketgan.search.published import make_space
-from pocketgan.search.space import Configuration
+from pocketgan.search.space import Configuration, format_widths
 
 NETWORK = mobile_resnet(64).build(device="meta")
 COST = CostModel(NETWORK, 256)
@@ -25,8 +25,13 @@ OPTIMUM = (24, 16, 40, 24, 40, 56, 16, 32)
 
 def distance(widths: Mapping[str, int]) -> float:
     """Distance of a configuration to the optimum, with interaction between neighbors."""
-    gaps = (np.array(SPACE.configuration(widths)) - OPTIMUM) / 8
+    gaps = (np.array(configuration_of(widths)) - OPTIMUM) / 8
     return float((gaps**2).sum() + 0.5 * (gaps[1:] * gaps[:-1]).sum() + 0.1 * np.abs(gaps).sum())
+
+
+def configuration_of(widths: Mapping[str, int]) -> Configuration:
+    """Inverse of ``SPACE.widths``."""
+    return tuple(widths[group] // factor for gene in SPACE.genes for group, factor in [*gene.factors.items()][:1])
 
 
 def index_of(configuration: Configuration) -> int:
@@ -44,8 +49,8 @@ class NoisyImages:
         self.images, self.noise, self.seen = images, noise, seen
 
     def rows(self, widths: Mapping[str, int], images: range) -> np.ndarray:
-        configuration = SPACE.configuration(widths)
-        self.seen(SPACE.format(configuration), images)
+        configuration = configuration_of(widths)
+        self.seen(format_widths(configuration), images)
         noise = self.noise * np.random.default_rng(index_of(configuration)).standard_normal(self.images)
         values = distance(widths) * (1 + 0.5 * np.sin(np.arange(self.images))) + noise
         return values[images.start : images.stop, None]

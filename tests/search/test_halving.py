@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from landscape import BUDGET, COST, NETWORK, SPACE, NoisyImages, distance
+from landscape import BUDGET, COST, NETWORK, SPACE, NoisyImages, configuration_of, distance
 from optuna.storages import InMemoryStorage
 from scipy.stats import spearmanr
 
@@ -16,6 +16,7 @@ from pocketgan.search.fitness import ImageFitness, ScalarFitness
 from pocketgan.search.halving import Halving, HalvingBracket, crowding, ranked
 from pocketgan.search.published import make_space
 from pocketgan.search.result import SearchResult
+from pocketgan.search.space import Configuration
 from pocketgan.search.strategies import NSGA2, BruteForce, Evolution, Random
 from pocketgan.search.study import search
 
@@ -107,11 +108,11 @@ def test_rows_that_are_not_cached_are_computed_again_with_the_same_scores(monkey
     assert repeated  # five of sixteen are cached: some of the eight that continue are not
 
 
-def test_maximization_and_nan() -> None:
-    fitness = TableFitness(np.repeat(np.array([0.3, math.nan, 0.9, 0.5])[:, None], 8, axis=1))
-    result = search_table(fitness, maximize=True)
+def test_nan_is_the_worst_score_on_every_rung() -> None:
+    fitness = TableFitness(np.repeat(np.array([0.9, math.nan, 0.3, 0.5])[:, None], 8, axis=1))
+    result = search_table(fitness)
     assert [c.images for c in result.candidates] == [1, 1, 8, 2]
-    assert [c.scores[0] for c in result.candidates] == [0.3, -math.inf, 0.9, 0.5]
+    assert [c.scores[0] for c in result.candidates] == [0.9, math.inf, 0.3, 0.5]
     assert [c.scores[0] for c in search_table(TableFitness(np.full((4, 8), math.nan))).candidates] == [math.inf] * 4
 
 
@@ -141,7 +142,7 @@ def test_rungs_end_with_all_images() -> None:
 def test_a_bracket_by_hand() -> None:
     """Five candidates, three rungs: three continue, then two; the others get the mean gain of the last two."""
     scored: dict[tuple[int, int], tuple[float, ...]] = {(n, 0): (float(n),) for n in (5, 6, 7, 8)}
-    bracket = HalvingBracket(range(5, 10), 3, Halving(first=0.25), (False,))
+    bracket = HalvingBracket(range(5, 10), 3, Halving(first=0.25))
     bracket.advance(scored)
     assert (bracket.rung, list(bracket.pending), bracket.finished) == (0, [9], False)
     scored[9, 0] = (4.0,)
@@ -159,14 +160,14 @@ def test_a_bracket_by_hand() -> None:
 def test_several_scores_are_ranked_by_front_and_crowding() -> None:
     rng = np.random.default_rng(0)
     scores = [tuple(row) for row in rng.random((60, 2)).tolist()]
-    order = ranked(scores, (False, True))
+    order = ranked(scores)
     left = set(range(60))
     while left:
         rest = sorted(left)
-        front = {rest[i] for i in pareto_front([scores[i] for i in rest], higher_is_better=(False, True))}
+        front = {rest[i] for i in pareto_front([scores[i] for i in rest], higher_is_better=(False, False))}
         assert set(order[60 - len(left) :][: len(front)]) == front
         left -= front
-    assert ranked([(0.0, 4.0), (1.0, 3.0), (1.5, 2.5), (4.0, 0.0), (math.inf, 0.0)], (False, False)) == [0, 3, 2, 1, 4]
+    assert ranked([(0.0, 4.0), (1.0, 3.0), (1.5, 2.5), (4.0, 0.0), (math.inf, 0.0)]) == [0, 3, 2, 1, 4]
     assert crowding([(0.0, 4.0), (1.0, 3.0), (1.5, 2.5), (4.0, 0.0)]).tolist() == [math.inf, 0.75, 1.5, math.inf]
 
 
@@ -214,10 +215,10 @@ def test_an_error_on_any_rung_changes_no_result(tmp_path: Path) -> None:
 
 
 def test_a_score_without_images_is_computed_once_per_candidate(tmp_path: Path) -> None:
-    calls: list[str] = []
+    calls: list[Configuration] = []
 
     def counted(widths: Mapping[str, int]) -> float:
-        calls.append(SPACE.format(SPACE.configuration(widths)))
+        calls.append(configuration_of(widths))
         return float(len(calls))  # another value at every call, like a latency
 
     plan = settings(strategy=NSGA2(20), against=[counted])

@@ -16,6 +16,7 @@ from pocketgan.metrics.cost import Cost
 from pocketgan.search.halving import Halving
 from pocketgan.search.published import make_space
 from pocketgan.search.result import Candidate, SearchResult
+from pocketgan.search.space import format_widths, parse_widths
 from pocketgan.search.strategies import NSGA2, BruteForce, Evolution, Random
 from pocketgan.search.study import search
 from pocketgan.utils.progress import Reporter
@@ -40,14 +41,14 @@ def test_the_search_finds_the_optimum_within_the_budget() -> None:
     result = run_search(InMemoryStorage(), strategy=Evolution(population=25), candidates=400)
     assert max(c.cost.macs_paper for c in result.candidates) <= BUDGET.limit
     assert len({c.configuration for c in result.candidates}) == 400
-    assert result.best.configuration == SPACE.format(OPTIMUM)
+    assert result.best.configuration == format_widths(OPTIMUM)
     assert result.best.scores == (0.0,)
 
 
 def test_a_result_describes_its_candidates(uninterrupted: SearchResult) -> None:
     for number, candidate in enumerate(uninterrupted.candidates):
         assert (candidate.number, candidate.generation) == (number, number // 10)
-        assert candidate.widths == SPACE.widths(SPACE.parse(candidate.configuration))
+        assert candidate.widths == SPACE.widths(parse_widths(candidate.configuration))
         assert candidate.cost == COST(candidate.widths)
         assert candidate.scores == (distance(candidate.widths),)
     assert uninterrupted.best.scores == min(c.scores for c in uninterrupted.candidates)
@@ -108,30 +109,27 @@ def test_a_fitness_that_fails_releases_its_candidate(tmp_path: Path, uninterrupt
 
 
 def test_nan_is_the_worst_score(tmp_path: Path) -> None:
-    for up, worst in ((False, math.inf), (True, -math.inf)):
-        result = run_search(
-            tmp_path / f"{up}.log",
-            fitness=lambda widths: math.nan if widths["stem"] > 30 else widths["stem"],
-            strategy=Evolution(population=20),
-            maximize=up,
-            candidates=25,
-        )
-        assert {c.scores[0] for c in result.candidates if c.widths["stem"] > 30} == {worst}
-        assert result.best.widths["stem"] == (24 if up else 16)
+    result = run_search(
+        tmp_path / "journal.log",
+        fitness=lambda widths: math.nan if widths["stem"] > 30 else widths["stem"],
+        strategy=Evolution(population=20),
+        candidates=25,
+    )
+    assert {c.scores[0] for c in result.candidates if c.widths["stem"] > 30} == {math.inf}
+    assert result.best.widths["stem"] == 16
 
 
 def test_several_scores_have_a_front(tmp_path: Path) -> None:
     result = run_search(
         tmp_path / "journal.log",
-        fitness=lambda widths: -distance(widths),
+        fitness=distance,
         against=[lambda widths: COST(widths).macs / 1e9],
         strategy=NSGA2(10),
-        maximize=(True, False),
     )
     front = {c.number for c in result.front}
     for c in result.candidates:
         dominated = any(
-            o.scores[0] >= c.scores[0] and o.scores[1] <= c.scores[1] and o.scores != c.scores for o in result.candidates
+            o.scores[0] <= c.scores[0] and o.scores[1] <= c.scores[1] and o.scores != c.scores for o in result.candidates
         )
         assert (c.number in front) is not dominated
 
@@ -183,7 +181,6 @@ def test_progress_counts_images_and_names_the_best_score(tmp_path: Path) -> None
         ({"strategy": Random()}, r"was begun with strategy \['Evolution'"),
         ({"space": make_space("channels-48", NETWORK)}, r"was begun with space"),
         ({"halving": Halving(0.5), "fitness": NoisyImages()}, r"was begun with rungs \[1\], not \[8, 16\]"),
-        ({"maximize": (True, False)}, r"maximize has 2 flags for 1 scores"),
     ],
 )
 def test_another_search_of_that_name_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -215,7 +212,7 @@ def test_a_full_disk_is_reported_and_scores_are_kept(tmp_path: Path, uninterrupt
 
 def made_result(*points: tuple[float, int]) -> SearchResult:
     candidates = [Candidate(n, 0, str(n), {}, Cost(0, macs, 0), (score,), 1) for n, (score, macs) in enumerate(points)]
-    return SearchResult(tuple(candidates), (False,))
+    return SearchResult(tuple(candidates))
 
 
 def test_a_summary_names_the_best_and_the_ends_of_the_front() -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import optuna
 import pytest
-from landscape import BUDGET, COST, SPACE, LoggedFitness, NoisyImages, distance
+from landscape import BUDGET, COST, SPACE, LoggedFitness, NoisyImages, configuration_of, distance
 
 from pocketgan.search import study
 from pocketgan.search.fitness import ImageFitness, Score
 from pocketgan.search.halving import Halving
 from pocketgan.search.result import SearchResult
 from pocketgan.search.shared_trials import SharedTrials
+from pocketgan.search.space import format_widths
 from pocketgan.search.storage import open_storage
 from pocketgan.search.strategies import Evolution
 from pocketgan.search.study import search
@@ -142,7 +143,7 @@ def test_workers_in_threads_share_one_search(tmp_path: Path, plain_result: Searc
         thread = threading.get_ident()
         with lock:
             is_first = all(other != thread for _, other in calls)
-            calls[SPACE.format(SPACE.configuration(widths)), thread] += 1
+            calls[format_widths(configuration_of(widths)), thread] += 1
         if is_first:
             all_at_work.wait(60)
         return distance(widths)
@@ -170,7 +171,7 @@ class Clock:
 
 def shared_trials(journal: Path, lease: float, clock: Callable[[], float]) -> SharedTrials:
     storage = open_storage(journal)
-    return SharedTrials(storage, "search", space=SPACE, maximize=[False], settings={}, lease=lease, clock=clock)
+    return SharedTrials(storage, "search", space=SPACE, scores=1, settings={}, lease=lease, clock=clock)
 
 
 def test_a_candidate_has_one_holder(tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ Each scale of a multiscale discriminator works at half the resolution of the one
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -15,6 +18,7 @@ from torch import Tensor, nn
 from pocketgan.core.dims import Widths
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec, init_weights_
 from pocketgan.models.layers import ConvNormAct, Norm, make_norm, needs_bias, spectral_
+from pocketgan.utils.registry import check_at_least
 
 
 @ARCHITECTURES.register("patchgan")
@@ -37,14 +41,11 @@ class PatchSpec(Spec):
         return tuple(dict.fromkeys((f"conv{min(2, self.layers + 1)}", f"conv{self.layers + 1}")))
 
     def module(self) -> nn.Module:
-        w, bias = Widths(self.widths), needs_bias(self.norm)
-        units, previous = [], self.in_channels
-        for k, group in enumerate(self.groups(), 1):
-            stride = 2 if k <= self.layers else 1
-            conv = nn.Conv2d(previous, w[group], 4, stride, 1, bias=bias or k == 1)
-            units.append(ConvNormAct(conv, make_norm(self.norm, w[group]) if k > 1 else None, nn.LeakyReLU(0.2)))
-            previous = w[group]
-        return Discriminator(units, nn.Conv2d(previous, 1, 4, 1, 1))
+        units, ends = [], (self.in_channels, *Widths(self.widths).values())
+        for k, (start, end) in enumerate(pairwise(ends), 1):
+            conv = nn.Conv2d(start, end, 4, 2 if k <= self.layers else 1, 1, bias=needs_bias(self.norm) or k == 1)
+            units.append(ConvNormAct(conv, make_norm(self.norm, end) if k > 1 else None, nn.LeakyReLU(0.2)))
+        return Discriminator.of(units, nn.Conv2d(ends[-1], 1, 4, 1, 1))
 
 
 @ARCHITECTURES.register("pixel")
@@ -68,27 +69,21 @@ class PixelSpec(Spec):
         w, bias = Widths(self.widths), needs_bias(self.norm)
         first = ConvNormAct(nn.Conv2d(self.in_channels, w.conv1, 1), None, nn.LeakyReLU(0.2))
         second = ConvNormAct(nn.Conv2d(w.conv1, w.conv2, 1, bias=bias), make_norm(self.norm, w.conv2), nn.LeakyReLU(0.2))
-        return Discriminator([first, second], nn.Conv2d(w.conv2, 1, 1, bias=bias))
+        return Discriminator.of([first, second], nn.Conv2d(w.conv2, 1, 1, bias=bias))
 
 
-class Discriminator(nn.Module):
+class Discriminator(nn.Sequential):
     """N x in x H x W in [-1, 1] -> N x 1 x H' x W' logits; a conditional one takes input and image, concatenated."""
 
-    def __init__(self, units: list[ConvNormAct], head: nn.Module):
-        super().__init__()
-        for k, unit in enumerate(units, 1):
-            self.add_module(f"conv{k}", unit)
-        self.head = head
+    @classmethod
+    def of(cls, units: Sequence[nn.Module], head: nn.Module) -> Discriminator:
+        """Discriminator of the layers ``conv1`` ... and ``head``."""
+        return cls(OrderedDict({f"conv{k}": unit for k, unit in enumerate(units, 1)} | {"head": head}))
 
     @property
     def layers(self) -> tuple[tuple[str, ...], ...]:
-        """Names of the layers from input to logits, in one tuple for the only scale."""
-        return (tuple(name for name, _ in self.named_children()),)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.children():
-            x = layer(x)
-        return x
+        """Names of the layers with parameters from input to logits, in one tuple for the only scale."""
+        return (tuple(name for name, layer in self.named_children() if any(True for _ in layer.parameters())),)
 
 
 @MODELS.register("patchgan")
@@ -113,9 +108,7 @@ class ScalesSpec(Spec):
     in_channels: int
 
     def __post_init__(self) -> None:
-        for field in ("scales", "layers"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{self.name} {field}={getattr(self, field)}: the least is 1")
+        check_at_least(self, self.name, scales=1, layers=1)
         super().__post_init__()
 
     def groups(self) -> tuple[str, ...]:
@@ -135,16 +128,12 @@ class ScalesSpec(Spec):
         """Last layer of a scale, for the logits."""
 
     def module(self) -> nn.Module:
-        w = Widths(self.widths)
-        return Multiscale([self._scale(w, k) for k in range(self.scales)])
-
-    def _scale(self, w: Widths, k: int) -> Discriminator:
-        units, previous = [], self.in_channels
-        for j in range(1, self.layers + 1):
-            width = w[f"scale{k}_conv{j}"]
-            units.append(self.unit(previous, width, j))
-            previous = width
-        return Discriminator(units, self.head(previous))
+        w, scales = Widths(self.widths), []
+        for k in range(self.scales):
+            ends = (self.in_channels, *(w[f"scale{k}_conv{j}"] for j in range(1, self.layers + 1)))
+            units = [self.unit(start, end, j) for j, (start, end) in enumerate(pairwise(ends), 1)]
+            scales.append(Discriminator.of(units, self.head(ends[-1])))
+        return Multiscale(scales)
 
 
 @ARCHITECTURES.register("multiscale")

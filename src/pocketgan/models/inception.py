@@ -5,8 +5,9 @@ Jin et al. 2021, "Teachers Do More Than Teach: Compressing Image-to-Image Models
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,10 +15,8 @@ from torch import Tensor, nn
 
 from pocketgan.core.dims import Widths
 from pocketgan.core.spec import ARCHITECTURES, MODELS
-from pocketgan.models.layers import ConvNormAct, Norm, Shift, make_norm, needs_bias, norm_of_constants
+from pocketgan.models.layers import ConvNormAct, Norm, PlainNorm, Shift, make_norm, needs_bias, norm_of_constants
 from pocketgan.models.resnet import ResnetGenerator, TrunkSpec, trunk_widths
-
-MakeNorm = Callable[[int], nn.Module]
 
 
 def branch_names(kernels: Sequence[int]) -> tuple[str, ...]:
@@ -27,11 +26,10 @@ def branch_names(kernels: Sequence[int]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class BranchLayers:
-    """Layer types that all branches of a network share."""
+    """Options that all branches of a network share."""
 
-    norm: MakeNorm
-    depthwise_norm: MakeNorm
-    act: Callable[[], nn.Module]
+    norm: Norm
+    depthwise_norm: Norm | PlainNorm
     bias: bool
     padding: Literal["zeros", "reflect"]
     normed_sum: bool
@@ -47,7 +45,7 @@ class BranchLayers:
         return nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, padding_mode=mode, bias=self.bias, **options)
 
 
-class Branch(nn.Module):
+class Branch(nn.Sequential):
     """Branch with a hidden width: N x in x H x W -> N x out x H x W.
 
     ``res{k}``: k x k convolution, norm, activation, k x k convolution. ``dw{k}``: 1 x 1 convolution, norm, activation,
@@ -57,21 +55,14 @@ class Branch(nn.Module):
     def __init__(self, kind: str, in_channels: int, hidden: int, out_channels: int, layers: BranchLayers):
         super().__init__()
         is_depthwise, k = kind.startswith("dw"), int(kind.removeprefix("dw").removeprefix("res"))
-        outer = 1 if is_depthwise else k
+        outer, norm = 1 if is_depthwise else k, make_norm(layers.norm, hidden)
         dropout = 0.0 if is_depthwise else layers.dropout
-        self.first = ConvNormAct(layers.conv(in_channels, hidden, outer), layers.norm(hidden), layers.act(), dropout=dropout)
-        self.depthwise = None
+        self.first = ConvNormAct(layers.conv(in_channels, hidden, outer), norm, nn.ReLU(), dropout=dropout)
         if is_depthwise:
-            conv = layers.conv(hidden, hidden, k, groups=hidden)
-            self.depthwise = ConvNormAct(conv, layers.depthwise_norm(hidden), layers.act(), dropout=layers.dropout)
+            conv, norm = layers.conv(hidden, hidden, k, groups=hidden), make_norm(layers.depthwise_norm, hidden)
+            self.depthwise = ConvNormAct(conv, norm, nn.ReLU(), dropout=layers.dropout)
         self.last = layers.conv(hidden, out_channels, outer)
         self.GATES = {"last": "last"} if layers.gated else {}
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.first(x)
-        if self.depthwise is not None:
-            x = self.depthwise(x)
-        return self.last(x)  # type: ignore[no-any-return]
 
 
 class ParallelBranches(nn.Module):
@@ -96,14 +87,8 @@ class ParallelBranches(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         terms: list[Tensor] = [branch(x) for branch in self._branches(present=True)]
         terms += [constant[:, None, None] for constant in self._constants()]
-        if self.shift is not None:
-            terms.append(self.shift())
-        if not terms:
-            return x.new_zeros(int(self.out_channels), 1, 1)
-        total = terms[0]
-        for term in terms[1:]:
-            total = total + term
-        return total
+        terms += [] if self.shift is None else [self.shift()]
+        return reduce(torch.add, terms) if terms else x.new_zeros(int(self.out_channels), 1, 1)
 
     def _branches(self, *, present: bool) -> list[Branch]:
         """Branches whose hidden width is above 0, or those of width 0 whose layers still exist."""
@@ -133,8 +118,7 @@ class ParallelBranches(nn.Module):
                 assert present[0].last.bias is not None
                 present[0].last.bias.data.add_(total)
             else:
-                self.shift = Shift(self.out_channels, gated=self.gated)
-                self.shift.value = total
+                self.shift = Shift(self.out_channels, total, gated=self.gated)
         for name in self.names:
             if not getattr(self, f"{name}_width"):
                 self._modules[name] = None
@@ -166,9 +150,8 @@ class InceptionSpec(TrunkSpec):
 
     def module(self) -> nn.Module:
         layers = BranchLayers(
-            norm=lambda channels: make_norm(self.norm, channels),
-            depthwise_norm=lambda channels: make_norm(self.norm, channels),
-            act=nn.ReLU,
+            norm=self.norm,
+            depthwise_norm=self.norm,
             bias=needs_bias(self.norm),
             padding="reflect",
             normed_sum=True,
@@ -191,15 +174,13 @@ class InceptionBlock(nn.Module):
         super().__init__()
         self.trunk, self.hidden = trunk, sum(hidden.values())  # a concatenation: 0 once every branch is absent
         self.branches = ParallelBranches(trunk, trunk, hidden, layers)
-        self.post = layers.norm(trunk) if self.hidden else None
+        self.post = make_norm(layers.norm, trunk) if self.hidden else None
         self.GATES = {"post": "branches"} if self.hidden else {}
-        affine = getattr(layers.norm(1), "affine", False)
-        self.shift = Shift(trunk) if not self.hidden and affine else None
+        self.shift = Shift(trunk) if not self.hidden and layers.norm != "instance" else None
 
     def forward(self, x: Tensor) -> Tensor:
         """N x trunk x H x W -> the same shape."""
-        if self.hidden:
-            assert self.post is not None
+        if self.hidden and self.post is not None:
             return x + self.post(self.branches(x))  # type: ignore[no-any-return]
         residue = self._residue()
         return x if residue is None else x + residue
@@ -229,8 +210,7 @@ class InceptionBlock(nn.Module):
         if self.hidden:
             return
         if self.post is not None and (residue := self._residue()) is not None:
-            self.shift = Shift(self.trunk)
-            self.shift.value = residue.detach().flatten()
+            self.shift = Shift(self.trunk, residue.detach().flatten())
         self.post, self.GATES = None, {}
 
 

@@ -35,62 +35,35 @@ class InceptionSpadeSpec(LabelMapSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         for block in self.blocks:
-            remaining = [group for group in self._hidden(f"{block}_spade") if self.widths[group]]
-            if remaining and not any(self.widths[group] for group in self._hidden(block)):
+            remaining = [group for group in self.hidden(f"{block}_spade") if self.widths[group]]
+            if remaining and not any(self.widths[group] for group in self.hidden(block)):
                 raise ValueError(f"{self.name} {block} has no branches, so these must be 0 too: {', '.join(remaining)}")
 
     def groups(self) -> tuple[str, ...]:
         groups = ["trunk"]
         for block in self.blocks:
             start, end = self.ends(block)
-            groups += self._hidden(f"{block}_spade") + self._hidden(block)
+            groups += self.hidden(f"{block}_spade") + self.hidden(block)
             groups += [] if start == end else [end]
         return tuple(groups)
 
     def optional(self) -> frozenset[str]:
-        return frozenset(group for block in self.blocks for head in (block, f"{block}_spade") for group in self._hidden(head))
+        return frozenset(group for block in self.blocks for head in (block, f"{block}_spade") for group in self.hidden(head))
 
     @property
     def tied_groups(self) -> Mapping[str, str]:
         """All widths follow from the trunk's (CAT, released code)."""
         return dict.fromkeys(self.blocks[3:], "trunk")
 
-    def _hidden(self, head: str) -> list[str]:
+    def hidden(self, head: str) -> list[str]:
+        """Groups of the branches of a block or a modulation."""
         return [f"{head}_{kind}" for kind in branch_names(self.kernels)]
 
     def module(self) -> nn.Module:
-        inner = BranchLayers(
-            norm=lambda c: make_norm("batch", c),
-            depthwise_norm=lambda c: make_norm("batch_plain", c),
-            act=nn.ReLU,
-            bias=True,
-            padding="zeros",
-            normed_sum=False,
-            gated=True,
-        )
-        modulating = replace(inner, depthwise_norm=inner.norm, gated=False)
-
-        def branches(w: Widths, head: str, in_channels: int, out_channels: int, layers: BranchLayers) -> ParallelBranches:
-            hidden = {kind: w[f"{head}_{kind}"] for kind in branch_names(self.kernels)}
-            return ParallelBranches(in_channels, out_channels, hidden, layers)
-
-        def block(w: Widths, name: str) -> nn.Module:
-            start, end = self.ends(name)
-            in_channels, out_channels = w[start], w[end]
-            hidden, modulation_hidden = (sum(w[group] for group in self._hidden(head)) for head in (name, f"{name}_spade"))
-            spade = None
-            if hidden:
-                gamma_beta = in_channels + in_channels
-                modulation = BranchedModulation(branches(w, f"{name}_spade", self.in_channels, gamma_beta, modulating))
-                spade = Spade(make_norm(self.spade_norm, in_channels), in_channels, modulation)
-            shortcut = None if start == end else Shortcut(in_channels, out_channels)
-            inner_branches = branches(w, name, in_channels, out_channels, inner)
-            return InceptionSpadeBlock(spade, inner_branches, shortcut, (hidden, modulation_hidden))
-
-        return SpadeGenerator(self, block, first_norm=lambda c: make_norm("batch", c))
+        return SpadeGenerator(self, lambda w, name: InceptionSpadeBlock(w, name, self), first_norm="batch")
 
 
-class Shortcut(nn.Module):
+class Shortcut(nn.Sequential):
     """Norm and 1 x 1 convolution around a block that changes the width: N x in x H x W -> N x out x H x W."""
 
     GATES = {"norm": "norm", "conv": "conv"}  # noqa: RUF012
@@ -99,20 +72,33 @@ class Shortcut(nn.Module):
         super().__init__()
         self.norm, self.conv = make_norm("batch", in_channels), nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(self.norm(x))  # type: ignore[no-any-return]
-
 
 class InceptionSpadeBlock(nn.Module):
     """``shortcut(x) + sum of the branches of act(spade(x))`` (CAT, section 3.1); the shortcut alone without branches."""
 
     BRANCHES = {"spade": ("hidden",)}  # noqa: RUF012
 
-    def __init__(self, spade: Spade | None, branches: ParallelBranches, shortcut: Shortcut | None, widths: tuple[int, int]):
-        """``widths``: sums over the branches of the block and over those of its modulation, which only the former use."""
+    def __init__(self, w: Widths, name: str, spec: InceptionSpadeSpec):
         super().__init__()
-        self.hidden, self.modulating = widths
-        self.spade, self.branches, self.shortcut = spade, branches, shortcut
+        start, end = spec.ends(name)
+        in_channels, out_channels = w[start], w[end]
+        inner = BranchLayers(
+            norm="batch", depthwise_norm="batch_plain", bias=True, padding="zeros", normed_sum=False, gated=True
+        )
+        modulating = replace(inner, depthwise_norm="batch", gated=False)
+
+        def branches(head: str, in_channels: int, out_channels: int, layers: BranchLayers) -> ParallelBranches:
+            hidden = {kind: w[f"{head}_{kind}"] for kind in branch_names(spec.kernels)}
+            return ParallelBranches(in_channels, out_channels, hidden, layers)
+
+        self.hidden = sum(w[group] for group in spec.hidden(name))
+        self.modulating = sum(w[group] for group in spec.hidden(f"{name}_spade"))  # which only the branches use
+        self.spade = None
+        if self.hidden:
+            modulation = branches(f"{name}_spade", spec.in_channels, in_channels + in_channels, modulating)
+            self.spade = Spade(make_norm(spec.spade_norm, in_channels), in_channels, BranchedModulation(modulation))
+        self.branches = branches(name, in_channels, out_channels, inner)
+        self.shortcut = None if start == end else Shortcut(in_channels, out_channels)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """N x in x H x W and N x labels x H x W -> N x out x H x W."""

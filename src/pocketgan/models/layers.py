@@ -31,6 +31,12 @@ def needs_bias(kind: Norm) -> bool:
     return kind != "batch"
 
 
+def check_power_of_two(name: str, size: int, least: int) -> None:
+    """Raise ``ValueError`` for a side that is no power of two from ``least`` on."""
+    if size < least or size & (size - 1):
+        raise ValueError(f"{name} size={size}: allowed are powers of two from {least}; scale the images to one of these")
+
+
 def norm_of_constants(norm: nn.Module, constants: Tensor) -> Tensor:
     """Output of a norm for images with one constant a channel, C -> C.
 
@@ -69,32 +75,23 @@ class ConvNormAct(nn.Module):
         return norm_of_constants(self.norm, bias)
 
 
-class SeparableConv2d(nn.Module):
-    """Depthwise and norm, then pointwise 1x1: the decomposed convolution of MobileNet in GAN Compression, section 3.2."""
+class SeparableConv2d(nn.Sequential):
+    """Depthwise and norm, then pointwise 1x1: the decomposed convolution of MobileNet in GAN Compression, section 3.2.
+
+    N x in x H x W -> N x out x H x W.
+    """
 
     GATES = {"norm": "depthwise"}  # noqa: RUF012
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        norm: Norm,
-        bias: bool,
-        padding: Literal["zeros", "reflect"] = "reflect",
-        kernel: int = 3,
+        self, in_channels: int, out_channels: int, *, norm: Norm, bias: bool, padding: str = "reflect", kernel: int = 3
     ):
         super().__init__()
         self.out_channels = out_channels
-        self.depthwise = nn.Conv2d(
-            in_channels, in_channels, kernel, padding=kernel // 2, padding_mode=padding, groups=in_channels, bias=bias
-        )
+        options: dict[str, Any] = {"padding": kernel // 2, "padding_mode": padding, "groups": in_channels, "bias": bias}
+        self.depthwise = nn.Conv2d(in_channels, in_channels, kernel, **options)
         self.norm = make_norm(norm, in_channels)
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """N x in x H x W -> N x out x H x W."""
-        return self.pointwise(self.norm(self.depthwise(x)))  # type: ignore[no-any-return]
 
 
 class Shift(nn.Module):
@@ -102,11 +99,11 @@ class Shift(nn.Module):
 
     AXES = {"value": ("out_channels",)}  # noqa: RUF012
 
-    def __init__(self, channels: int, *, gated: bool = True):
+    def __init__(self, channels: int, value: Tensor | None = None, *, gated: bool = True):
         super().__init__()
         self.GATES = {"": ""} if gated else {}
         self.out_channels = channels
-        self.register_buffer("value", torch.zeros(channels))
+        self.register_buffer("value", torch.zeros(channels) if value is None else value)
         self.value: Tensor
 
     def forward(self) -> Tensor:
@@ -116,19 +113,22 @@ class Shift(nn.Module):
 def spectral_(layer: nn.Module) -> None:
     """Divide the layer's weight by its largest singular value from now on (Miyato et al. 2018, eq. 8), in place."""
     if any(parameter.is_meta for parameter in layer.parameters()):
-        with _WithoutNormalize():
+        with _WithoutIterations():
             spectral_norm(layer)
     else:
         spectral_norm(layer)
 
 
-class _WithoutNormalize(TorchFunctionMode):
-    """Skip the first power iterations on the meta device, where they compute nothing but take 0.1 s a layer."""
+class _WithoutIterations(TorchFunctionMode):
+    """Skip what the first power iterations compute on the meta device: nothing, but it imports torch's compiler (2 s)."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        return args[0] if func is nn.functional.normalize else func(*args, **(kwargs or {}))
+        if func in (torch.mv, torch.vdot):
+            return args[0].new_empty(args[0].shape[: args[0].ndim - 1])
+        skipped = (nn.functional.normalize, Tensor.normal_, Tensor.div)
+        return args[0] if func in skipped else func(*args, **(kwargs or {}))
 
 
 def plain(spec: Spec) -> Spec:

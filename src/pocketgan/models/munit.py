@@ -17,6 +17,7 @@ from pocketgan.core.dims import Widths
 from pocketgan.core.inputs import Input
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Preset, Spec, init_weights_, spec_of
 from pocketgan.models.munit_layers import STYLE, ContentEncoder, Decoder, Mlp, StyleEncoder, dense, separable
+from pocketgan.utils.registry import check_at_least
 
 
 @ARCHITECTURES.register("munit")
@@ -45,9 +46,7 @@ class MunitSpec(Spec):
     name: ClassVar[str] = "munit"
 
     def __post_init__(self) -> None:
-        for field in ("blocks", "style_dim"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"munit {field}={getattr(self, field)}: the least is 1")
+        check_at_least(self, self.name, blocks=1, style_dim=1)
         super().__post_init__()
 
     def groups(self) -> tuple[str, ...]:
@@ -133,17 +132,10 @@ def assembled(source: nn.Module, target: nn.Module) -> nn.Module:
     Raises ``ValueError`` for another architecture, and for two that do not agree on the content code.
     """
     encoder, decoder, model = _munit_spec(source), _munit_spec(target), copy.deepcopy(target)
-    for field in ("blocks", "separable", "norm"):
-        if getattr(encoder, field) != getattr(decoder, field):
-            raise ValueError(
-                f"the content encoder has {field}={getattr(encoder, field)}, the decoder {getattr(decoder, field)}: they must "
-                "agree"
-            )
-    if encoder.widths["trunk"] != decoder.widths["trunk"]:
-        raise ValueError(
-            f"the content encoder gives {encoder.widths['trunk']} channels, the decoder reads {decoder.widths['trunk']}: "
-            "use two that were trained together"
-        )
+    forms = [(spec.blocks, spec.separable, spec.norm, spec.widths["trunk"]) for spec in (encoder, decoder)]
+    for name, ours, theirs in zip(("blocks", "separable", "norm", "trunk"), *forms, strict=True):
+        if ours != theirs:
+            raise ValueError(f"the content encoder has {name}={ours}, the decoder {theirs}: use two that were trained together")
     widths = {group: width for group, width in encoder.widths.items() if group.startswith(("stem", "down1", "content"))}
     spec = dataclasses.replace(decoder, in_channels=encoder.in_channels, widths={**decoder.widths, **widths})
     model.content, model.in_channels, model.spec = copy.deepcopy(source.content), spec.in_channels, spec  # type: ignore[assignment]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -85,7 +86,7 @@ class LayerNorm(nn.Module):
         return torch.ones_like(self.weight) if gate is None else (gate.factors().abs() / OPEN).clamp(max=1)
 
 
-class ContentEncoder(nn.Module):
+class ContentEncoder(nn.Sequential):
     """N x in x H x W -> the content code, N x trunk x H/4 x W/4."""
 
     def __init__(self, w: Widths, in_channels: int, blocks: int, make_conv: MakeConv, norm: Norm):
@@ -102,11 +103,6 @@ class ContentEncoder(nn.Module):
             first = unit(make_conv(w.trunk, hidden, 3), hidden, nn.ReLU())
             self.add_module(f"block{i}", Residual(first, unit(make_conv(hidden, w.trunk, 3), w.trunk, None)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.children():
-            x = layer(x)
-        return x
-
 
 class Residual(nn.Module):
     """``x + b(a(x))``, nothing after the sum."""
@@ -120,24 +116,17 @@ class Residual(nn.Module):
         return x + self.b(self.a(x))  # type: ignore[no-any-return]
 
 
-class StyleEncoder(nn.Module):
+class StyleEncoder(nn.Sequential):
     """N x out x H x W -> N x style_dim. No norm: a norm would remove the means and variances that are the style."""
 
     def __init__(self, w: Widths, channels: int, style_dim: int):
         super().__init__()
         self.stem = ConvNormAct(dense(channels, w.style_stem, 7), None, nn.ReLU())
-        previous = w.style_stem
-        for k in range(1, len(STYLE)):
-            width = w[f"style_down{k}"]
-            self.add_module(f"down{k}", ConvNormAct(_down(previous, width), None, nn.ReLU()))
-            previous = width
+        for k, (start, end) in enumerate(pairwise(w[group] for group in STYLE), 1):
+            self.add_module(f"down{k}", ConvNormAct(_down(start, end), None, nn.ReLU()))
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.head = nn.Conv2d(previous, style_dim, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.children():
-            x = layer(x)
-        return x.flatten(1)
+        self.head = nn.Conv2d(end, style_dim, 1)
+        self.flatten = nn.Flatten()
 
 
 class Mlp(nn.Module):

@@ -96,9 +96,7 @@ class ResnetBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """N x trunk x H x W -> the same shape."""
-        if self.hidden != 0:
-            assert self.a is not None
-            assert self.b is not None
+        if self.hidden and self.a is not None and self.b is not None:
             return x + self.b(self.a(x))  # type: ignore[no-any-return]
         residue = self._residue()
         return x if residue is None else x + residue
@@ -112,8 +110,7 @@ class ResnetBlock(nn.Module):
     def remove_branches_(self) -> None:
         """Keep the residue, drop the layers; called once the hidden width has become 0."""
         if self.b is not None and (residue := self._residue()) is not None:
-            self.shift = Shift(self.trunk)
-            self.shift.value = residue.detach().flatten()
+            self.shift = Shift(self.trunk, residue.detach().flatten())
         self.a = self.b = None
 
 
@@ -134,18 +131,17 @@ class ResnetGenerator(nn.Module):
         self.stem = unit(nn.Conv2d(spec.in_channels, w.stem, 7, 1, 3, padding_mode="reflect", bias=bias), w.stem)
         self.down1 = unit(nn.Conv2d(w.stem, w.down1, 3, 2, 1, bias=bias), w.down1)
         self.down2 = unit(nn.Conv2d(w.down1, w.trunk, 3, 2, 1, bias=bias), w.trunk)
-        self.block_names = [f"block{i}" for i in range(spec.blocks)]
-        for name in self.block_names:
+        for name in (f"block{i}" for i in range(spec.blocks)):
             self.add_module(name, block(w, name))
         self.up1 = unit(nn.ConvTranspose2d(w.trunk, w.up1, 3, 2, 1, 1, bias=bias), w.up1)
         self.up2 = unit(nn.ConvTranspose2d(w.up1, w.up2, 3, 2, 1, 1, bias=bias), w.up2)
         self.head = nn.Conv2d(w.up2, spec.out_channels, 7, padding=3, padding_mode="reflect")
+        self.layer_names = [name for name, _ in self.named_children()]
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.down2(self.down1(self.stem(x)))
-        for name in self.block_names:
+        for name in self.layer_names:  # not all children: a search adds its own state to them
             x = self.get_submodule(name)(x)
-        return self.head(self.up2(self.up1(x))).tanh()  # type: ignore[no-any-return]
+        return x.tanh()
 
 
 def trunk_widths(ngf: int) -> dict[str, int]:

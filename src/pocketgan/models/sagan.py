@@ -6,7 +6,7 @@ Zhang et al. 2019, "Self-Attention Generative Adversarial Networks", without cla
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +16,12 @@ from torch import Tensor, nn
 from pocketgan.core.dims import Widths
 from pocketgan.core.inputs import Input, Shape
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
-from pocketgan.models.layers import ConvNormAct, make_norm, spectral_
+from pocketgan.models.discriminators import Discriminator
+from pocketgan.models.layers import ConvNormAct, check_power_of_two, make_norm, spectral_
+from pocketgan.utils.registry import check_at_least
+
+LEAST_SIZE = 32
+"""Smallest side of images: two maps with attention."""
 
 
 class SelfAttention(nn.Module):
@@ -59,7 +64,7 @@ class AttentiveSpec(Spec):
     """Spectral norm on the maps' layers during training; folded into the weights of artifacts."""
 
     def __post_init__(self) -> None:
-        check_size(self.name, self.size)
+        check_power_of_two(self.name, self.size, LEAST_SIZE)
         for side in self.attention:
             if side not in sides(self.size):
                 allowed = ", ".join(map(str, sides(self.size)))
@@ -89,24 +94,23 @@ class AttentiveSpec(Spec):
         for side in self.sides if self.spectral else ():
             spectral_(model.get_submodule(f"map{side}.conv"))
 
-    def add_layers_(self, model: nn.Module, units: Mapping[int, ConvNormAct]) -> None:
-        """Add the maps' ``units`` and the attention after them to ``model``, in order."""
+    def add_layers_(self, model: nn.Module, width: int, unit: Callable[[int, int, int], ConvNormAct]) -> int:
+        """Add the maps' layers and the attention after them to ``model``, in order; returns the last width.
+
+        ``width`` is that of the input; ``unit`` makes a layer from side, input and output channels.
+        """
         w = Widths(self.widths)
-        for side, unit in units.items():
-            model.add_module(f"map{side}", unit)
+        for side in self.sides:
+            model.add_module(f"map{side}", unit(side, width, w[f"map{side}"]))
+            width = w[f"map{side}"]
             if side in self.attention:
-                model.add_module(f"attention{side}", SelfAttention(w[f"map{side}"], w[f"attention{side}"]))
+                model.add_module(f"attention{side}", SelfAttention(width, w[f"attention{side}"]))
+        return width
 
 
 def sides(size: int) -> tuple[int, ...]:
     """Sides of the maps of an image of that side, from 4 to half of it."""
     return tuple(2**k for k in range(2, size.bit_length() - 1))
-
-
-def check_size(name: str, size: int) -> None:
-    """Raise ``ValueError`` for a side that is no power of two, or too small for two maps with attention."""
-    if size < 32 or size & (size - 1):
-        raise ValueError(f"{name} size={size}: allowed are powers of two from 32; scale the images to one of these")
 
 
 @ARCHITECTURES.register("sagan")
@@ -121,8 +125,7 @@ class SaganSpec(AttentiveSpec):
     name: ClassVar[str] = "sagan"
 
     def __post_init__(self) -> None:
-        if self.latent < 1:
-            raise ValueError(f"sagan latent={self.latent}: the least is 1, published is 128")
+        check_at_least(self, self.name, latent=1)
         super().__post_init__()
 
     @property
@@ -147,16 +150,15 @@ class SaganGenerator(nn.Module):
 
     def __init__(self, spec: SaganSpec):
         super().__init__()
-        w, units, previous = Widths(spec.widths), {}, spec.latent
-        for side in spec.sides:
-            width = w[f"map{side}"]
+
+        def unit(side: int, start: int, end: int) -> ConvNormAct:
             # The norm subtracts this bias again; the released network has one all the same.
-            conv = nn.ConvTranspose2d(previous, width, 4, *((1, 0) if side == 4 else (2, 1)))
-            units[side] = ConvNormAct(conv, make_norm("batch", width), nn.ReLU())
-            previous = width
-        spec.add_layers_(self, units)
+            conv = nn.ConvTranspose2d(start, end, 4, *((1, 0) if side == 4 else (2, 1)))
+            return ConvNormAct(conv, make_norm("batch", end), nn.ReLU())
+
+        last = spec.add_layers_(self, spec.latent, unit)
         self.layer_names = spec.groups()
-        self.head = nn.ConvTranspose2d(previous, spec.out_channels, 4, 2, 1)
+        self.head = nn.ConvTranspose2d(last, spec.out_channels, 4, 2, 1)
 
     def forward(self, latent: Tensor) -> Tensor:
         x = latent[:, :, None, None]
@@ -184,32 +186,13 @@ class SaganDiscriminatorSpec(AttentiveSpec):
         return tuple(self._layers(side)[-1] for side in (self.sides[1], self.sides[-1]))
 
     def module(self) -> nn.Module:
-        return SaganDiscriminator(self)
-
-
-class SaganDiscriminator(nn.Module):
-    """N x in x H x W in [-1, 1] -> logits N x 1 x H' x W'; one logit for an image of the spec's size."""
-
-    def __init__(self, spec: SaganDiscriminatorSpec):
-        super().__init__()
-        w, units, previous = Widths(spec.widths), {}, spec.in_channels
-        for side in spec.sides:
-            width = w[f"map{side}"]
-            units[side] = ConvNormAct(nn.Conv2d(previous, width, 4, 2, 1), None, nn.LeakyReLU(0.1))
-            previous = width
-        spec.add_layers_(self, units)
-        self.layer_names = spec.groups()
-        self.head = nn.Conv2d(previous, 1, 4)
-
-    @property
-    def layers(self) -> tuple[tuple[str, ...], ...]:
-        """Names of the layers from input to logits, in one tuple for the only scale."""
-        return ((*self.layer_names, "head"),)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for name in self.layer_names:
-            x = self.get_submodule(name)(x)
-        return self.head(x)  # type: ignore[no-any-return]
+        """N x in x H x W in [-1, 1] -> logits N x 1 x H' x W'; one logit for an image of the spec's size."""
+        model = Discriminator()
+        last = self.add_layers_(
+            model, self.in_channels, lambda _, start, end: ConvNormAct(nn.Conv2d(start, end, 4, 2, 1), None, nn.LeakyReLU(0.1))
+        )
+        model.head = nn.Conv2d(last, 1, 4)
+        return model
 
 
 def _widths(n: int, size: int, attention: tuple[int, ...]) -> dict[str, int]:
@@ -230,7 +213,6 @@ def sagan(
     spectral: bool = True,
 ) -> SaganSpec:
     """The published generator: 8 ngf down to ngf at 64 x 64; attention after the last two maps, or those of other sides."""
-    check_size("sagan", size)
     chosen = sides(size)[-2:] if attention is None else tuple(attention)
     widths = _widths(ngf, size, chosen)
     return SaganSpec(widths=widths, size=size, latent=latent, out_channels=out_channels, attention=chosen, spectral=spectral)
@@ -245,7 +227,6 @@ def sagan_discriminator(
     spectral: bool = True,
 ) -> SaganDiscriminatorSpec:
     """The published discriminator: ndf up to 8 ndf at 64 x 64; attention after the last two maps, or those of other sides."""
-    check_size("sagan-discriminator", size)
     chosen = sides(size)[:2] if attention is None else tuple(attention)
     widths = _widths(ndf, size, chosen)
     return SaganDiscriminatorSpec(widths=widths, size=size, in_channels=in_channels, attention=chosen, spectral=spectral)

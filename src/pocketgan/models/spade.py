@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pocketgan.core.dims import Widths
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Preset, Spec, init_weights_
-from pocketgan.models.layers import ConvNormAct, PlainNorm, SeparableConv2d, make_norm, spectral_
+from pocketgan.models.layers import ConvNormAct, Norm, PlainNorm, SeparableConv2d, make_norm, spectral_
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +58,9 @@ class LabelMapSpec(Spec):
         init_weights_(model, convolution=lambda weight: nn.init.xavier_normal_(weight, 0.02))
 
     def finish_(self, model: nn.Module) -> None:
-        for block in model.modules() if self.spectral else ():
-            if isinstance(block, SpadeBlock):
-                for conv in (block.conv0, block.conv1, block.convs):
-                    if conv is not None:
-                        spectral_(conv)
+        for name, layer in list(model.named_modules()) if self.spectral else ():
+            if name.endswith((".conv0", ".conv1", ".convs")):
+                spectral_(layer)
 
 
 @ARCHITECTURES.register("spade")
@@ -86,11 +84,12 @@ class SpadeSpec(LabelMapSpec):
         groups = ["trunk"]
         for block in self.blocks:
             start, end = self.ends(block)
-            groups += [f"{block}_spade0", self._hidden_group(block), f"{block}_spade1"]
+            groups += [f"{block}_spade0", self.hidden_group(block), f"{block}_spade1"]
             groups += [] if start == end else [f"{block}_spades", end]
         return tuple(groups)
 
-    def _hidden_group(self, block: str) -> str:
+    def hidden_group(self, block: str) -> str:
+        """Group of the width between the two convolutions of a block."""
         start, end = self.ends(block)
         return block if start == end else f"{block}_hidden"
 
@@ -101,22 +100,7 @@ class SpadeSpec(LabelMapSpec):
         return Preset("mobile-spade", {"ngf": ngf or self.widths["up3"], **kept})
 
     def module(self) -> nn.Module:
-        def spade(w: Widths, channels: int, group: str) -> Spade:
-            return Spade(make_norm(self.spade_norm, channels), channels, Modulation(self, w[group], channels))
-
-        def block(w: Widths, name: str) -> nn.Module:
-            start, end = self.ends(name)
-            in_channels, hidden, out_channels = w[start], w[self._hidden_group(name)], w[end]
-            return SpadeBlock(
-                spade(w, in_channels, f"{name}_spade0"),
-                nn.Conv2d(in_channels, hidden, 3, padding=1),
-                spade(w, hidden, f"{name}_spade1"),
-                nn.Conv2d(hidden, out_channels, 3, padding=1),
-                None if start == end else spade(w, in_channels, f"{name}_spades"),
-                None if start == end else nn.Conv2d(in_channels, out_channels, 1, bias=False),
-            )
-
-        return SpadeGenerator(self, block, first_norm=None)
+        return SpadeGenerator(self, lambda w, name: SpadeBlock(w, name, self))
 
 
 class Modulation(nn.Module):
@@ -158,18 +142,19 @@ class Spade(nn.Module):
 class SpadeBlock(nn.Module):
     """``shortcut + conv1(act(spade1(conv0(act(spade0(x))))))``, no activation on the shortcut (SPADE, figure 4)."""
 
-    def __init__(
-        self,
-        spade0: Spade,
-        conv0: nn.Module,
-        spade1: Spade,
-        conv1: nn.Module,
-        spades: Spade | None,
-        convs: nn.Module | None,
-    ):
+    def __init__(self, w: Widths, name: str, spec: SpadeSpec):
         super().__init__()
-        self.spade0, self.conv0, self.spade1, self.conv1, self.spades, self.convs = spade0, conv0, spade1, conv1, spades, convs
-        self.GATES = {"conv0": "conv0", "conv1": "conv1"} | ({} if convs is None else {"convs": "convs"})
+        start, end = spec.ends(name)
+        in_channels, hidden, out_channels = w[start], w[spec.hidden_group(name)], w[end]
+
+        def spade(channels: int, group: str) -> Spade:
+            return Spade(make_norm(spec.spade_norm, channels), channels, Modulation(spec, w[group], channels))
+
+        self.spade0, self.conv0 = spade(in_channels, f"{name}_spade0"), nn.Conv2d(in_channels, hidden, 3, padding=1)
+        self.spade1, self.conv1 = spade(hidden, f"{name}_spade1"), nn.Conv2d(hidden, out_channels, 3, padding=1)
+        self.spades = None if start == end else spade(in_channels, f"{name}_spades")
+        self.convs = None if start == end else nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.GATES = {"conv0": "conv0", "conv1": "conv1"} | ({} if self.convs is None else {"convs": "convs"})
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """N x in x H x W and N x labels x H x W -> N x out x H x W."""
@@ -181,14 +166,12 @@ class SpadeBlock(nn.Module):
 class SpadeGenerator(nn.Module):
     """Labels as channels N x in x H x W -> N x out x H x W in [-1, 1]; H and W multiples of 2**upsamplings."""
 
-    def __init__(
-        self, spec: LabelMapSpec, block: Callable[[Widths, str], nn.Module], *, first_norm: Callable[[int], nn.Module] | None
-    ):
-        """``block`` makes the block of a name; ``first_norm`` makes the norm after the first convolution."""
+    def __init__(self, spec: LabelMapSpec, block: Callable[[Widths, str], nn.Module], *, first_norm: Norm | None = None):
+        """``block`` makes the block of a name; ``first_norm`` is the norm after the first convolution."""
         super().__init__()
         w = Widths(spec.widths)
         self.in_channels, self.stride = spec.in_channels, 2**spec.upsamplings
-        norm = first_norm(w.trunk) if first_norm is not None else None
+        norm = None if first_norm is None else make_norm(first_norm, w.trunk)
         self.first = ConvNormAct(nn.Conv2d(spec.in_channels, w.trunk, 3, padding=1), norm)
         self.block_names = spec.blocks
         for name in spec.blocks:

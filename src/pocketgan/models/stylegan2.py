@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from pocketgan.core.dims import Dim, Widths
 from pocketgan.core.inputs import Input, Shape
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
+from pocketgan.models.layers import check_power_of_two
 from pocketgan.models.stylegan2_layers import (
     ConstantInput,
     DenseLayer,
@@ -24,18 +26,13 @@ from pocketgan.models.stylegan2_layers import (
     SynthesisBlock,
     Upsample,
 )
+from pocketgan.utils.registry import check_at_least
 
 Output = Literal["skip", "residual"]
 """Connections to the image: each size adds to the image (figure 7b), or each block to its features (figure 7c)."""
 
 MAPPING_RATE = 0.01
 """Learning rate of the mapping network, relative to the rest (StyleGAN, appendix C)."""
-
-
-def check_size(name: str, size: int) -> None:
-    """Raise ``ValueError`` for a size that is no power of two from 8 on."""
-    if size < 8 or size & (size - 1):
-        raise ValueError(f"{name} size={size}: allowed are powers of two from 8 on")
 
 
 def channels_at(size: int, base: int, most: int) -> int:
@@ -59,10 +56,8 @@ class StyleGan2Spec(Spec):
     name: ClassVar[str] = "stylegan2"
 
     def __post_init__(self) -> None:
-        check_size(self.name, self.size)
-        for field in ("latent", "mapping"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{self.name} {field}={getattr(self, field)}: the least is 1")
+        check_power_of_two(self.name, self.size, 8)
+        check_at_least(self, self.name, latent=1, mapping=1)
         super().__post_init__()
 
     @property
@@ -116,15 +111,11 @@ class StyleGan2(nn.Module):
         self.in_style: Dim = w.style
         self.register_buffer("w_avg", torch.zeros(w.style))
         self.w_avg: Tensor
-        self.mapper = nn.Sequential()
-        previous: int = spec.latent
-        for k in range(1, spec.mapping + 1):
-            width = w.style if k == spec.mapping else w[f"map{k}"]
-            self.mapper.append(DenseLayer(previous, width, rate=MAPPING_RATE))
-            previous = width
+        mapped = (spec.latent, *(w[f"map{k}"] for k in range(1, spec.mapping)), w.style)
+        self.mapper = nn.Sequential(*(DenseLayer(start, end, rate=MAPPING_RATE) for start, end in pairwise(mapped)))
         self.const = ConstantInput(w.const)
         self.b4 = StyledConv(w.style, w.const, w.b4, 4)
-        for small, size in zip(spec.sizes, spec.sizes[1:], strict=False):
+        for small, size in pairwise(spec.sizes):
             widths = (w[f"b{small}"], w[f"b{size}_hidden"], w[f"b{size}"])
             self.add_module(f"b{size}", SynthesisBlock(w.style, *widths, size, residual=not self.skips))
         for size in spec.sizes if self.skips else spec.sizes[-1:]:
@@ -140,18 +131,9 @@ class StyleGan2(nn.Module):
         style: Tensor = self.mapper(z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt())
         return style
 
-    def truncated(self, w: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
-        """Truncated styles ``w_avg + psi (w - w_avg)`` (StyleGAN, appendix B); psi = 1 changes nothing.
-
-        N x width, or N x layers x width; with ``cutoff`` the first layers only, and the result is N x layers x width.
-        Raises ``ValueError`` for an invalid cutoff.
-        """
-        if cutoff is None:
-            return self.w_avg.lerp(w, psi)
-        if not 0 <= cutoff <= self.num_style_layers:
-            raise ValueError(f"cutoff={cutoff}: allowed are 0 to {self.num_style_layers}, the number of styled layers")
-        w = self._by_layer(w)
-        return torch.cat([self.w_avg.lerp(w[:, :cutoff], psi), w[:, cutoff:]], 1)
+    def truncated(self, w: Tensor, psi: float) -> Tensor:
+        """Truncated styles ``w_avg + psi (w - w_avg)`` (StyleGAN, appendix B), N x width; psi = 1 changes nothing."""
+        return self.w_avg.lerp(w, psi)
 
     def synthesis(self, w: Tensor, noise: Tensor | None = None) -> Tensor:
         """Styles by image (N x width) or by layer (N x `num_style_layers` x width) -> N x 3 x size x size.

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from pocketgan.core.dims import FIXED, Dim, Widths
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
-from pocketgan.models.layers import ConvNormAct
-from pocketgan.models.stylegan2 import channels_at, check_size
+from pocketgan.models.discriminators import Discriminator
+from pocketgan.models.layers import ConvNormAct, check_power_of_two
+from pocketgan.models.stylegan2 import channels_at
 from pocketgan.models.stylegan2_layers import Blur, DenseLayer, EqualConv2d, EqualLinear, ScaledLeakyReLU
+from pocketgan.utils.registry import check_at_least
 
 
 @ARCHITECTURES.register("stylegan2-discriminator")
@@ -34,9 +36,8 @@ class StyleGan2DiscriminatorSpec(Spec):
     name: ClassVar[str] = "stylegan2-discriminator"
 
     def __post_init__(self) -> None:
-        check_size(self.name, self.size)
-        if self.batch_group < 1:
-            raise ValueError(f"{self.name} batch_group={self.batch_group}: the least is 1, which compares nothing")
+        check_power_of_two(self.name, self.size, 8)
+        check_at_least(self, self.name, batch_group=1)
         super().__post_init__()
 
     @property
@@ -55,7 +56,18 @@ class StyleGan2DiscriminatorSpec(Spec):
         """Keep the layers' unit normal weights, which their gains scale."""
 
     def module(self) -> nn.Module:
-        return StyleGan2Discriminator(self)
+        """N x in x size x size in [-1, 1] -> N x 1 logits; a logit depends on the other images of the batch."""
+        w, model = Widths(self.widths), Discriminator()
+        model.from_rgb = ConvNormAct(EqualConv2d(self.in_channels, w[f"b{self.size}"], 1), None, ScaledLeakyReLU())
+        for size in self.sizes:
+            widths = (w[f"b{size}"], w[f"b{size}_hidden"], w[f"b{size // 2}"])
+            model.add_module(f"b{size}", DiscriminatorBlock(*widths, residual=self.residual))
+        model.compare = WithDeviation(w.b4, self.batch_group)
+        model.last = ConvNormAct(EqualConv2d(w.b4 + Dim([(FIXED, 1, 1)]), w.last, 3, padding=1), None, ScaledLeakyReLU())
+        model.flatten = nn.Flatten()
+        model.fc = DenseLayer(w.last * 16, w.fc)
+        model.head = EqualLinear(w.fc, 1)
+        return model
 
 
 class DiscriminatorBlock(nn.Module):
@@ -114,33 +126,6 @@ class WithDeviation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         deviation = self.deviation(x).sum(1, keepdim=True)
         return torch.cat([x, deviation.expand(-1, -1, *x.shape[2:])], 1)
-
-
-class StyleGan2Discriminator(nn.Module):
-    """N x in x size x size in [-1, 1] -> N x 1 logits; a logit depends on the other images of the batch."""
-
-    def __init__(self, spec: StyleGan2DiscriminatorSpec):
-        super().__init__()
-        w = Widths(spec.widths)
-        self.from_rgb = ConvNormAct(EqualConv2d(spec.in_channels, w[f"b{spec.size}"], 1), None, ScaledLeakyReLU())
-        for size in spec.sizes:
-            widths = (w[f"b{size}"], w[f"b{size}_hidden"], w[f"b{size // 2}"])
-            self.add_module(f"b{size}", DiscriminatorBlock(*widths, residual=spec.residual))
-        self.compare = WithDeviation(w.b4, spec.batch_group)
-        self.last = ConvNormAct(EqualConv2d(w.b4 + Dim([(FIXED, 1, 1)]), w.last, 3, padding=1), None, ScaledLeakyReLU())
-        self.flatten = nn.Flatten()
-        self.fc = DenseLayer(w.last * 16, w.fc)
-        self.head = EqualLinear(w.fc, 1)
-
-    @property
-    def layers(self) -> tuple[tuple[str, ...], ...]:
-        """Names of the layers from input to logits, in one tuple for the only scale."""
-        return (tuple(name for name, _ in self.named_children() if name not in ("compare", "flatten")),)
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.children():
-            x = layer(x)
-        return x
 
 
 @MODELS.register("stylegan2-discriminator")

@@ -84,7 +84,7 @@ class ScaledLeakyReLU(nn.Module):
         return F.leaky_relu(x, 0.2) * 2**0.5
 
 
-class DenseLayer(nn.Module):
+class DenseLayer(nn.Sequential):
     """Linear layer and activation, N x in -> N x out."""
 
     GATES = {"linear": "linear"}  # noqa: RUF012
@@ -92,9 +92,6 @@ class DenseLayer(nn.Module):
     def __init__(self, in_features: int, out_features: int, *, rate: float = 1.0):
         super().__init__()
         self.linear, self.act = EqualLinear(in_features, out_features, rate=rate), ScaledLeakyReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.linear(x))  # type: ignore[no-any-return]
 
 
 def binomial(gain: float) -> Tensor:
@@ -119,19 +116,16 @@ class Blur(nn.Module):
         return F.conv2d(x, self.filter.expand(channels, 1, 4, 4), None, self.stride, self.padding, groups=channels)
 
 
-class Upsample(nn.Module):
+class Upsample(Blur):
     """Twice the height and width: N x C x H x W -> N x C x 2H x 2W, zeros inserted and smoothed."""
 
-    AXES = {"filter": (None, None)}  # noqa: RUF012
-
     def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("filter", binomial(4.0))
-        self.filter: Tensor
+        super().__init__(padding=1, gain=4.0, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
         channels = x.shape[1]
-        return F.conv_transpose2d(x, self.filter.expand(channels, 1, 4, 4), None, 2, 1, groups=channels)
+        weight = self.filter.expand(channels, 1, 4, 4)
+        return F.conv_transpose2d(x, weight, None, self.stride, self.padding, groups=channels)
 
 
 def demodulation(style: Tensor, energy: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from pocketgan.core.dims import Widths
 from pocketgan.core.spec import ARCHITECTURES, MODELS, Spec
 from pocketgan.models.layers import ConvNormAct, Norm, make_norm, needs_bias
+from pocketgan.utils.registry import check_at_least
 
 
 @ARCHITECTURES.register("unet")
@@ -32,8 +34,7 @@ class UnetSpec(Spec):
     name: ClassVar[str] = "unet"
 
     def __post_init__(self) -> None:
-        if self.depth < 2:
-            raise ValueError(f"unet depth={self.depth}: the least is 2")
+        check_at_least(self, self.name, depth=2)
         super().__post_init__()
         for level in range(2, self.depth + 1):
             inner = [g for k in range(level, self.depth + 1) for g in (f"down{k}", f"up{k}") if self.widths[g] > 0]
@@ -74,13 +75,11 @@ class UnetGenerator(nn.Module):
             setattr(self, f"level{k}", w[f"up{k}"])
             enclosing = tuple(f"level{j}" for j in range(2, k + 1))
             self.BRANCHES |= {f"down{k}": enclosing, f"up{k}": enclosing}
-        previous: int = spec.in_channels
-        for k in range(1, self.levels() + 1):
-            width = w[f"down{k}"]
-            norm = make_norm(spec.norm, width) if 1 < k < depth else None
+        ends = (spec.in_channels, *(w[f"down{k}"] for k in range(1, self.levels() + 1)))
+        for k, (start, end) in enumerate(pairwise(ends), 1):
+            norm = make_norm(spec.norm, end) if 1 < k < depth else None
             # The published code applies this activation in place, so the skip connection includes it.
-            self.add_module(f"down{k}", ConvNormAct(nn.Conv2d(previous, width, 4, 2, 1, bias=bias), norm, nn.LeakyReLU(0.2)))
-            previous = width
+            self.add_module(f"down{k}", ConvNormAct(nn.Conv2d(start, end, 4, 2, 1, bias=bias), norm, nn.LeakyReLU(0.2)))
         for k in range(1, self.levels() + 1):
             width = w[f"down{k}"] + w[f"up{k + 1}"] if k < depth else w[f"down{k}"]
             if k == 1:

@@ -14,8 +14,8 @@ from pocketgan.core.artifact import read_header, save_artifact
 from pocketgan.core.inputs import shape_of, size_text
 from pocketgan.core.spec import spec_of
 from pocketgan.foreign.factory import parse_reference
-from pocketgan.models import assembled
 from pocketgan.models.layers import folded
+from pocketgan.models.munit import assembled
 from pocketgan.pipeline.common import versions
 from pocketgan.pipeline.config import ForeignConfig
 from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, load

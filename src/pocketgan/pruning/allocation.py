@@ -16,7 +16,7 @@ from pocketgan.core.dims import removable_groups, widths_of
 from pocketgan.metrics.cost import CostModel
 from pocketgan.pruning.budget import Budget, check_floor
 from pocketgan.pruning.importance import Scores
-from pocketgan.pruning.selection import check_widths, drop_dead_groups, group_requirements
+from pocketgan.pruning.selection import group_requirements, valid_widths
 
 Widths = dict[str, int]
 
@@ -37,8 +37,7 @@ def width_rounder(
             least = 0 if group in removable else 1
             widths[group] = min(width, -(-max(wanted[group], min(least, width)) // multiple) * multiple)
         widths |= dict.fromkeys(absent, 0)
-        check_widths(widths, full, requirements)
-        return drop_dead_groups(widths, requirements)
+        return valid_widths(widths, full, requirements)
 
     return round_up
 

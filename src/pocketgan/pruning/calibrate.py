@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pocketgan.core.hooks import evaluation_mode, forward_hooks
 from pocketgan.core.inputs import ModelInputs, run
 
 
@@ -49,23 +50,11 @@ def calibrate_(model: nn.Module, images: Iterable[ModelInputs], *, norms: Sequen
     if not norms:
         return
     sums = {norm: _Sums() for norm in norms}
-    handles = [norm.register_forward_pre_hook(sums[norm].add) for norm in norms]
-    modes = {module: module.training for module in model.modules()}
-    momenta = {norm: norm.momentum for norm in norms}
-    model.eval()
-    for norm in norms:
-        norm.train()
-        norm.momentum = 0.0
-    try:
+    with evaluation_mode(model), forward_hooks([(norm, sums[norm].add) for norm in norms], before=True):
+        for norm in norms:
+            norm.train()
         for image in images:
             run(model, image)
-    finally:
-        for handle in handles:
-            handle.remove()
-        for norm, momentum in momenta.items():
-            norm.momentum = momentum
-        for module, mode in modes.items():
-            module.training = mode
     for norm in norms:
         sums[norm].write_(norm)
 

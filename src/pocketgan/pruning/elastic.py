@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from pocketgan.core.dims import Dim, channel_map, named_tensors, set_widths_, widths_of
-from pocketgan.pruning.selection import check_widths, drop_dead_groups, group_requirements, prefix, resize, shrink
+from pocketgan.pruning.selection import group_requirements, prefix, resize, shrink, valid_widths
 
 
 class Elastic(nn.Module):
@@ -36,29 +36,23 @@ class Elastic(nn.Module):
         return self._shell[0]
 
     def resize_(self, widths: Mapping[str, int]) -> None:
-        """Set the widths of the next forward passes; groups not named are full. ``ValueError`` as `check_widths`."""
-        check_widths(widths, self.full, self._requirements)
-        new = drop_dead_groups({**self.full, **widths}, self._requirements)
+        """Set the widths of the next forward passes; groups not named are full. ``ValueError`` as `valid_widths`."""
+        new = valid_widths(widths, self.full, self._requirements)
         if new != self.widths:
             set_widths_(self.shell, new)
             self.widths = new
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Output of the network at the current widths."""
-        shell = self.shell.train(self.training)
-        return functional_call(shell, dict(self._views()), inputs)  # type: ignore[no-any-return]
+        views = {}
+        for name, tensor in named_tensors(self.model):
+            view = leading(tensor, self._table.get(name, {}), self.widths)
+            views[name] = view.clone() if self.training and not isinstance(tensor, nn.Parameter) else view
+        return functional_call(self.shell.train(self.training), views, inputs)  # type: ignore[no-any-return]
 
     def extract(self) -> nn.Module:
         """Independent copy of the network at the current widths."""
         return shrink(self.model, prefix(self.widths))
-
-    def _views(self) -> list[tuple[str, Tensor]]:
-        views = []
-        for name, tensor in named_tensors(self.model):
-            view = leading(tensor, self._table.get(name, {}), self.widths)
-            scratch = self.training and not isinstance(tensor, nn.Parameter)
-            views.append((name, view.clone() if scratch else view))
-        return views
 
 
 def leading(tensor: Tensor, axes: Mapping[int, Dim], widths: Mapping[str, int]) -> Tensor:

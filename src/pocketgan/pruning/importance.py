@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.core.dims import FIXED, Dim, is_depthwise, widths_of
+from pocketgan.core.hooks import Hook, evaluation_mode, forward_hooks
 from pocketgan.core.inputs import ModelInputs, run
 from pocketgan.utils.registry import Registry
 
@@ -35,10 +37,10 @@ def contribution(model: nn.Module, images: Iterable[ModelInputs]) -> Scores:
     """
     energies, qk_energies = _measured_energies(model, images)
     shares: dict[str, list[Tensor]] = {}
-    for name, layer, dim in _reading_layers(model):
-        if name not in energies:
+    for layer, dim in _reading_layers(model):
+        if layer not in energies:
             continue
-        energy = energies[name] * _weight_energy(layer)
+        energy = energies[layer] * _weight_energy(layer)
         channels = sum(part.width for part in dim.parts)  # a layer may read several positions of a channel
         share = (energy / energy.sum(1, keepdim=True).clamp_min(1e-300)).mean(0) * channels
         for group, piece in _split(share, dim):
@@ -77,21 +79,21 @@ def _mean_scores(model: nn.Module, scores: dict[str, list[Tensor]]) -> Scores:
     }
 
 
-def _reading_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module, Dim]]:
+def _reading_layers(model: nn.Module) -> Iterator[tuple[nn.Module, Dim]]:
     """Layers that mix the channels of named groups, with their input width."""
-    for name, module in model.named_modules():
+    for module in model.modules():
         dim = getattr(module, "in_channels", getattr(module, "in_features", None))
         if isinstance(module, _LAYERS) and isinstance(dim, Dim) and not is_depthwise(module):
-            yield name, module, dim
+            yield module, dim
 
 
-def _query_key_pairs(model: nn.Module) -> Iterator[tuple[str, str, Dim]]:
+def _query_key_pairs(model: nn.Module) -> Iterator[tuple[nn.Module, nn.Module, Dim]]:
     """Layers whose outputs are multiplied channel by channel, query and key, as declared in ``QK_PAIRS``, and their width."""
-    for name, module in model.named_modules():
+    for module in model.modules():
         for query, key in getattr(module, "QK_PAIRS", {}).items():
             dim = module.get_submodule(query).out_channels
             if isinstance(dim, Dim):
-                yield f"{name}.{query}".lstrip("."), f"{name}.{key}".lstrip("."), dim
+                yield module.get_submodule(query), module.get_submodule(key), dim
 
 
 def _weight_energy(layer: nn.Module) -> Tensor:
@@ -110,43 +112,31 @@ def _split(values: Tensor, dim: Dim) -> Iterator[tuple[str, Tensor]]:
         start += width * repeat
 
 
-def _measured_energies(model: nn.Module, images: Iterable[ModelInputs]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _measured_energies(
+    model: nn.Module, images: Iterable[ModelInputs]
+) -> tuple[dict[nn.Module, Tensor], dict[nn.Module, Tensor]]:
     """Mean squares by channel, ``{layer: float64}``: of the inputs of reading layers, of the outputs of queries and keys."""
-    inputs_energy: dict[str, list[Tensor]] = {}
-    outputs_energy: dict[str, list[Tensor]] = {}
+    inputs_energy: dict[nn.Module, list[Tensor]] = defaultdict(list)
+    outputs_energy: dict[nn.Module, list[Tensor]] = defaultdict(list)
+    pairs = [pair for *pair, _ in _query_key_pairs(model)]
+    keys = {key for _, key in pairs}
 
-    def record_inputs(name: str) -> Any:
-        def hook(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            x = inputs[0].double()
-            channels = x.ndim - 1 if isinstance(layer, nn.Linear) else 1
-            axes = [axis for axis in range(x.ndim) if axis != channels]
-            inputs_energy.setdefault(name, []).append(x.square().mean(axes).cpu())
+    def record_inputs(layer: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        x = inputs[0].double()
+        channels = x.ndim - 1 if isinstance(layer, nn.Linear) else 1
+        inputs_energy[layer].append(x.square().mean([axis for axis in range(x.ndim) if axis != channels]).cpu())
 
-        return hook
+    def record_outputs(layer: nn.Module, inputs: object, output: Tensor) -> None:
+        y = output.double().flatten(2)
+        y = y - y.mean(2, keepdim=True) if layer in keys else y
+        outputs_energy[layer].append(y.square().mean((0, 2)).cpu())
 
-    def record_outputs(name: str, *, centered: bool) -> Any:
-        def hook(layer: nn.Module, inputs: object, output: Tensor) -> None:
-            y = output.double().flatten(2)
-            y = y - y.mean(2, keepdim=True) if centered else y
-            outputs_energy.setdefault(name, []).append(y.square().mean((0, 2)).cpu())
-
-        return hook
-
-    was_training = model.training
-    handles = [layer.register_forward_pre_hook(record_inputs(name)) for name, layer, _ in _reading_layers(model)]
-    for query, key, _ in _query_key_pairs(model):
-        handles.append(model.get_submodule(query).register_forward_hook(record_outputs(query, centered=False)))
-        handles.append(model.get_submodule(key).register_forward_hook(record_outputs(key, centered=True)))
-    try:
-        with torch.inference_mode():
-            model.eval()
-            for image in images:
-                run(model, image)
-    finally:
-        for handle in handles:
-            handle.remove()
-    model.train(was_training)
+    hooks: list[tuple[nn.Module, Hook]] = [(layer, record_inputs) for layer, _ in _reading_layers(model)]
+    hooks += [(layer, record_outputs) for pair in pairs for layer in pair]
+    with evaluation_mode(model), forward_hooks(hooks), torch.inference_mode():
+        for image in images:
+            run(model, image)
     inputs_mean, outputs_mean = (
-        {name: torch.stack(found).mean(0) for name, found in energies.items()} for energies in (inputs_energy, outputs_energy)
+        {layer: torch.stack(found).mean(0) for layer, found in energies.items()} for energies in (inputs_energy, outputs_energy)
     )
     return inputs_mean, outputs_mean

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.dims import Dim, Needs, conditions, removable_groups, widths_of
+from pocketgan.core.dims import Dim, conditions, removable_groups, widths_of
 from pocketgan.metrics.cost import CostModel
 from pocketgan.pruning.allocation import threshold_widths
 from pocketgan.pruning.budget import Budget
@@ -128,14 +128,14 @@ class Masks:
         self.gates: dict[str, list[MaskGate]] = {}
         for site in gate_sites(model):
             layer, group = model.get_submodule(site.module), site.dim.groups[0]
-            branch = _groups(needs[site.module])
+            branch = frozenset[str]().union(*needs[site.module])
             gate = layer.gate
             if not isinstance(gate, MaskGate):
                 assert isinstance(gate, Gate)
                 self.pass_through.append(gate)
                 continue
             assert len(site.dim.units.parts) == 1, f"{site.producer} makes several groups at once"
-            residual = bool(branch) and any(branch.isdisjoint(_groups(user)) for user in self.requirements[group])
+            residual = bool(branch) and any(all(map(branch.isdisjoint, user)) for user in self.requirements[group])
             gates = self.gates.setdefault(group, [])
             self.producers.append(MaskedProducer(site.producer, group, len(gates), layer, gate, branch, residual))
             gates.append(gate)
@@ -278,7 +278,3 @@ class Masks:
         gate.mask.copy_(mask)
         gate.p.copy_(mask * 2 - 1)
         gate.boundary.zero_()
-
-
-def _groups(needs: Needs) -> frozenset[str]:
-    return frozenset().union(*needs)

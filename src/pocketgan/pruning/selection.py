@@ -22,11 +22,6 @@ def prefix(widths: Mapping[str, int]) -> dict[str, Tensor]:
     return {group: torch.arange(width) for group, width in widths.items()}
 
 
-def compose(first: Selection, second: Selection) -> dict[str, Tensor]:
-    """Selection with the effect of ``second`` after ``first``."""
-    return {**first, **second, **{group: first[group][second[group]] for group in first if group in second}}
-
-
 def group_requirements(model: nn.Module) -> dict[str, frozenset[Needs]]:
     """``{group: for each tensor sized by the group, the needs of that tensor}`` (the widths without which it is absent)."""
     needs = conditions(model)
@@ -46,20 +41,13 @@ def drop_dead_groups(widths: Mapping[str, int], requirements: Mapping[str, froze
     return complete
 
 
-def without_dead_groups(model: nn.Module, widths: Mapping[str, int]) -> dict[str, int]:
-    """All widths of the model with ``widths`` applied; a group that only absent branches use becomes 0.
+def valid_widths(
+    widths: Mapping[str, int], full: Mapping[str, int], requirements: Mapping[str, frozenset[Needs]]
+) -> dict[str, int]:
+    """All widths of a network, ``full`` with ``widths`` applied; a group that only absent branches use becomes 0.
 
-    Raises ``ValueError`` as `check_widths` does.
-    """
-    full, requirements = widths_of(model), group_requirements(model)
-    check_widths(widths, full, requirements)
-    return drop_dead_groups({**full, **{group: int(width) for group, width in widths.items()}}, requirements)
-
-
-def check_widths(widths: Mapping[str, int], full: Mapping[str, int], requirements: Mapping[str, frozenset[Needs]]) -> None:
-    """Raise ``ValueError`` for an unknown group, a width outside 0..full, or a group that may not be empty.
-
-    A group may be empty if its branch is removed with it, or if only absent branches use it.
+    Raises ``ValueError`` for an unknown group, a width outside 0..full, or a group that may not be empty: one whose branch is
+    not removed with it, and that not only absent branches use.
     """
     complete = {**full, **widths}
     removable = {group for branches in requirements.values() for needs in branches for groups in needs for group in groups}
@@ -71,6 +59,7 @@ def check_widths(widths: Mapping[str, int], full: Mapping[str, int], requirement
         used = any(exists(needs, complete) for needs in requirements.get(group, ()))
         if width == 0 < full[group] and group not in removable and used:
             raise ValueError(f"group '{group}' may not be empty; keep at least one of its {full[group]} channels")
+    return drop_dead_groups(complete, requirements)
 
 
 def check_selection(model: nn.Module, selection: Selection) -> None:
@@ -136,11 +125,11 @@ def resize(model: nn.Module, widths: Mapping[str, int], fill: Callable[[str, Ten
 def shrink(model: nn.Module, selection: Selection) -> nn.Module:
     """Copy of ``model`` with only the selected channels of each group and their weights.
 
-    Raises ``ValueError`` as `check_selection`, `without_dead_groups` and `channel_map` do.
+    Raises ``ValueError`` as `check_selection`, `valid_widths` and `channel_map` do.
     """
     check_selection(model, selection)
-    widths = without_dead_groups(model, {group: len(kept) for group, kept in selection.items()})
-    full = widths_of(model)
+    full, kept_widths = widths_of(model), {group: len(kept) for group, kept in selection.items()}
+    widths = valid_widths(kept_widths, full, group_requirements(model))
     emptied = {group: torch.arange(0) for group, width in widths.items() if width == 0 and full[group] > 0}
     table, complete = channel_map(model), {**selection, **emptied}
     return resize(model, widths, lambda name, tensor: narrow(tensor, table.get(name, {}), complete))

@@ -83,8 +83,8 @@ class ScalarFitness:
 class CandidateScorer:
     """Scores candidates on a rising number of images; a candidate is run once on each."""
 
-    def __init__(self, fitness: ImageFitness, against: Sequence[Score], rungs: tuple[int, ...], maximize: tuple[bool, ...]):
-        self.fitness, self.against, self.rungs, self.maximize = fitness, against, rungs, maximize
+    def __init__(self, fitness: ImageFitness, against: Sequence[Score], rungs: tuple[int, ...]):
+        self.fitness, self.against, self.rungs = fitness, against, rungs
         self._parts = [range(start, stop) for start, stop in pairwise((0, *rungs))]
         self._rows: dict[int, list[F64]] = {}
 
@@ -107,8 +107,7 @@ class CandidateScorer:
             self._rows[number] = rows
         others = before[1:] if before is not None else [float(score(widths)) for score in self.against]
         scores = [self.fitness.score(np.concatenate(rows)), *others]
-        worst = (-math.inf if up else math.inf for up in self.maximize)
-        return [bad if math.isnan(score) else score for score, bad in zip(scores, worst, strict=True)]
+        return [math.inf if math.isnan(score) else score for score in scores]
 
 
 @dataclass(frozen=True)

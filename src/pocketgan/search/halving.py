@@ -52,8 +52,8 @@ NO_HALVING = Halving(first=1)
 class HalvingBracket:
     """Candidates that are compared with one another, and their progress over the rungs."""
 
-    def __init__(self, numbers: range, rungs: int, halving: Halving, maximize: Sequence[bool]):
-        self.numbers, self.rungs, self.halving, self.maximize = numbers, rungs, halving, maximize
+    def __init__(self, numbers: range, rungs: int, halving: Halving):
+        self.numbers, self.rungs, self.halving = numbers, rungs, halving
         self.members: Sequence[int] = numbers
         """Candidates that are scored on the current rung."""
         self.rung = 0
@@ -79,7 +79,7 @@ class HalvingBracket:
             if not self.finished or self.rung == self.rungs - 1:
                 return
             scores = [scored[number, self.rung] for number in self.members]
-            leaders = ranked(scores, self.maximize)[: self.halving.survivors(len(scores))]
+            leaders = ranked(scores)[: self.halving.survivors(len(scores))]
             self.rung, self._scored = self.rung + 1, 0
             self.members = sorted(self.members[index] for index in leaders)
             self.last_rung |= dict.fromkeys(self.members, self.rung)
@@ -109,17 +109,17 @@ def _finite_mean_gap(full: npt.NDArray[np.float64], part: Iterable[Sequence[floa
     return np.asarray(np.where(finite, gaps, 0.0).sum(axis=0) / finite.sum(axis=0).clip(min=1), np.float64)
 
 
-def ranked(scores: Sequence[Sequence[float]], maximize: Sequence[bool]) -> list[int]:
-    """Indices, best first; of equal scores the earlier one first.
+def ranked(scores: Sequence[Sequence[float]]) -> list[int]:
+    """Indices, the lowest first; of equal scores the earlier one first.
 
     By one score; of several, front after front, and within a front by crowding distance, the largest first (NSGA-II, Deb et
     al. 2002): the best by quality alone would all be large networks.
     """
-    if len(maximize) == 1:
-        sign = -1 if maximize[0] else 1
-        return sorted(range(len(scores)), key=lambda index: sign * scores[index][0])
+    count = len(scores[0]) if scores else 1
+    if count == 1:
+        return sorted(range(len(scores)), key=lambda index: scores[index][0])
     order, left = list[int](), list(range(len(scores)))
-    while front := sorted(left[index] for index in pareto_front([scores[i] for i in left], higher_is_better=maximize)):
+    while front := sorted(left[index] for index in pareto_front([scores[i] for i in left], higher_is_better=[False] * count)):
         distances = dict(zip(front, crowding([scores[i] for i in front]).tolist(), strict=True))
         order += sorted(front, key=lambda i: -distances[i])
         left = [i for i in left if i not in distances]

@@ -27,7 +27,7 @@ def _register(name: str, **families: Sequence[tuple[int, ...]]) -> None:
         if family not in families:
             raise ValueError(f"{name} is a space of {' and '.join(families)} generators, this is a {family} generator")
         choices = families[family][-len(genes) :]  # a MUNIT without style encoder lacks the first gene
-        return tuple(Gene.of(*gene, values) for gene, values in zip(genes.items(), choices, strict=True))
+        return tuple(Gene(*gene, values) for gene, values in zip(genes.items(), choices, strict=True))
 
 
 _BY_8 = tuple(range(64, 15, -8))
@@ -57,7 +57,7 @@ def parts(widths: Mapping[str, int]) -> tuple[Gene, ...]:
         present = {group: factor for group, factor in factors.items() if widths[group]}
         unit = min((widths[group] // factor for group, factor in present.items()), default=0)
         if unit:
-            genes.append(Gene.of(name, present, (max(1, round(part * unit)) for part in PARTS)))
+            genes.append(Gene(name, present, tuple(max(1, round(part * unit)) for part in PARTS)))
     return tuple(genes)
 
 
@@ -83,7 +83,7 @@ def parse_configuration(text: str, network: nn.Module | Spec, *, legacy: bool = 
     widths, optional = _widths_and_optional(network)
     configuration = parse_widths(text)
     genes = published_genes(tuple(widths), count=len(configuration), legacy=legacy)
-    fixed = tuple(Gene.of(*gene, (value,)) for gene, value in zip(genes.items(), configuration, strict=True))
+    fixed = tuple(Gene(*gene, (value,)) for gene, value in zip(genes.items(), configuration, strict=True))
     return Space(fixed, widths, optional).widths(configuration)
 
 
@@ -97,25 +97,21 @@ def _parse_gene(part: str, widths: Mapping[str, int]) -> Gene:
     names, equals, choices = part.partition("=")
     if not (names and equals and choices):
         raise ValueError(f"'{part}' is not understood; write group=widths, like stem=16,24,32 or block*=16..64:8")
-    groups = [group for pattern in names.split("+") for group in _matching(pattern, widths)]
-    values = (value for choice in choices.split(",") for value in _parse_choices(choice, part))
-    return Gene(names, tuple(dict.fromkeys(groups)), tuple(values))
-
-
-def _matching(pattern: str, widths: Mapping[str, int]) -> list[str]:
-    groups = [group for group in widths if fnmatchcase(group, pattern)]
-    if not groups:
-        raise unknown("group", pattern, widths)
-    return groups
+    groups: dict[str, int] = {}
+    for pattern in names.split("+"):
+        found = [group for group in widths if fnmatchcase(group, pattern)]
+        if not found:
+            raise unknown("group", pattern, widths)
+        groups |= dict.fromkeys(found, 1)
+    return Gene(names, groups, tuple(value for choice in choices.split(",") for value in _parse_choices(choice, part)))
 
 
 def _parse_choices(text: str, part: str) -> range:
     match = re.fullmatch(r"(\d+)(?:\.\.(\d+):(\d+))?", text)
     if match is None:
         raise ValueError(f"'{text}' in '{part}' is not understood; write a width (24) or a range with its step (16..64:8)")
-    first, last, step = (int(value) if value else None for value in match.groups())
-    assert first is not None
-    if last is None or step is None:
+    first, last, step = (int(value or 0) for value in match.groups())
+    if match[2] is None:
         return range(first, first + 1)
     if step < 1 or last < first:
         raise ValueError(f"'{text}' in '{part}' holds no width; a range rises from its first to its last by at least 1")

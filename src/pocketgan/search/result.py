@@ -41,7 +41,6 @@ class SearchResult:
     """All scored candidates, by number."""
 
     candidates: tuple[Candidate, ...]
-    maximize: tuple[bool, ...]
 
     @property
     def fully_scored(self) -> tuple[Candidate, ...]:
@@ -52,8 +51,7 @@ class SearchResult:
     @property
     def ranking(self) -> tuple[Candidate, ...]:
         """`fully_scored` by the first score, best first; equal scores by MACs."""
-        sign = -1 if self.maximize[0] else 1
-        return tuple(sorted(self.fully_scored, key=lambda c: (sign * c.scores[0], c.cost.macs, c.number)))
+        return tuple(sorted(self.fully_scored, key=lambda c: (c.scores[0], c.cost.macs, c.number)))
 
     @property
     def best(self) -> Candidate:
@@ -63,12 +61,9 @@ class SearchResult:
     @property
     def front(self) -> tuple[Candidate, ...]:
         """Pareto front of `fully_scored`: of score and MACs, or of all scores where there are several."""
-        if len(self.maximize) == 1:
-            points = [(c.cost.macs, c.scores[0]) for c in self.fully_scored]
-            chosen = pareto_front(points, higher_is_better=self.maximize[0])
-        else:
-            chosen = pareto_front([c.scores for c in self.fully_scored], higher_is_better=self.maximize)
-        return tuple(self.fully_scored[i] for i in chosen)
+        complete = self.fully_scored
+        points = [c.scores if len(c.scores) > 1 else (c.cost.macs, c.scores[0]) for c in complete]
+        return tuple(complete[i] for i in pareto_front(points, higher_is_better=[False] * len(points[0])))
 
     def summary(self) -> str:
         """Summary in one line: number of candidates, the best, and the ends of the front of first score against MACs."""
@@ -134,15 +129,15 @@ def measure_noise(result: SearchResult, fitness: ImageFitness) -> Noise | None:
     groups = jackknife_groups(fitness.images)
     if fitness.images - max(map(len, groups)) < fitness.least:
         return None
-    best, sign = result.ranking[:RIVALS], -1.0 if result.maximize[0] else 1.0
+    best = result.ranking[:RIVALS]
     rows = [fitness.rows(candidate.widths, range(fitness.images)) for candidate in best]
-    without = [sign * np.array([score_without(fitness, found, group) for group in groups]) for found in rows]
+    without = [np.array([score_without(fitness, found, group) for group in groups]) for found in rows]
     rivals = tuple(
         Rival(
             candidate.configuration,
             candidate.scores[0],
             standard_error(values),
-            sign * (candidate.scores[0] - best[0].scores[0]),
+            candidate.scores[0] - best[0].scores[0],
             standard_error(values - without[0]),
         )
         for candidate, values in zip(best, without, strict=True)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseGASampler, BaseSampler
+from optuna.samplers import BaseSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from pocketgan.search.space import BudgetedSpace, Configuration, Space, Table
 
 BATCHES = (256, 1024, 4096)
 """Numbers of draws that are costed together, one batch after the other: one draw takes as long as some hundreds."""
+
+
+Draws = Callable[[Study, FrozenTrial, np.random.Generator], Iterator[Table]]
+"""Batches of draws for a trial; the first allowed and new configuration becomes the proposal."""
 
 
 class SpaceExhausted(Exception):
@@ -31,26 +35,25 @@ class Strategy(ABC):
         return getattr(self, "population", None)
 
     @abstractmethod
+    def draws(self, allowed: BudgetedSpace) -> Draws:
+        """Function that draws configurations for the trials of one study."""
+
     def sampler(self, allowed: BudgetedSpace, seed: int) -> ConfigurationSampler:
-        """Optuna sampler that proposes the candidates."""
+        """Optuna sampler that proposes the candidates of one study."""
+        return ConfigurationSampler(self.draws(allowed), allowed, seed)
 
 
-class ConfigurationSampler(BaseSampler, ABC):
+class ConfigurationSampler(BaseSampler):
     """Sampler of configurations within the budget that no earlier trial of the study has.
 
     All randomness derives from (seed, trial number): a trial is the same in an interrupted, resumed or shared search. The cost
     of a draw is a polynomial, so rejecting draws is cheap. Raises `SpaceExhausted` when nothing is left.
     """
 
-    def __init__(self, allowed: BudgetedSpace, seed: int):
-        self.allowed = allowed
-        self.seed = seed
+    def __init__(self, draws: Draws, allowed: BudgetedSpace, seed: int):
+        self.draws, self.allowed, self.seed = draws, allowed, seed
         self._seen: set[Configuration] = set()
         self._read = 0
-
-    @abstractmethod
-    def draws(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
-        """Batches of draws; the first allowed and new configuration becomes the proposal."""
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return dict(distributions(self.allowed.space))
@@ -86,32 +89,6 @@ class ConfigurationSampler(BaseSampler, ABC):
         indices = self.allowed.indices
         if len(indices) > len(self._seen):
             yield self.allowed.space.rows(rng.permutation(indices))
-
-
-class GenerationalSampler(BaseGASampler, ABC):
-    """Genetic algorithm whose generations follow the trial numbers.
-
-    Optuna's own rule counts finished trials, so the generation of a trial would depend on the number of workers. Parents are
-    cached: a sampler serves one study.
-    """
-
-    def __init__(self, population: int, parents: dict[int, list[FrozenTrial]]):
-        super().__init__(population)
-        self._population = population
-        self._parents = parents
-
-    def get_trial_generation(self, study: Study, trial: FrozenTrial) -> int:
-        return trial.number // self._population
-
-    def get_population(self, study: Study, generation: int) -> list[FrozenTrial]:
-        first = generation * self._population
-        trials = study.get_trials(deepcopy=False)[first : first + self._population]
-        return [trial for trial in trials if trial.state == TrialState.COMPLETE]
-
-    def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
-        for missing in range(len(self._parents) + 1, generation + 1):
-            self._parents[missing] = self.select_parent(study, missing)
-        return self._parents[generation] if generation else []
 
 
 def distributions(space: Space) -> dict[str, CategoricalDistribution]:

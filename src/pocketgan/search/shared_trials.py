@@ -40,14 +40,15 @@ class SharedTrials:
         name: str,
         *,
         space: Space,
-        maximize: Sequence[bool],
+        scores: int,
         settings: Mapping[str, Any],
         lease: float,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.storage, self.space, self.lease, self.clock = storage, space, lease, clock
         self.distributions = distributions(space)
-        self.study = _open_study(storage, name, directions_of(maximize))
+        self.directions = [StudyDirection.MINIMIZE] * scores
+        self.study = _open_study(storage, name, self.directions)
         self._check_settings(name, json.loads(json.dumps(settings)))
         self.scored: dict[WorkUnit, tuple[float, ...]] = {}
         """Scores of every finished unit."""
@@ -58,7 +59,6 @@ class SharedTrials:
         self.counts: Counter[int] = Counter()
         """Number of finished units of each rung."""
         self._best: dict[int, float] = {}
-        self._better, self._worst = (max, -math.inf) if maximize[0] else (min, math.inf)
         self._read = 0
         self._running: dict[int, FrozenTrial] = {}
         self._last_beats: dict[int, tuple[int, float]] = {}
@@ -67,7 +67,7 @@ class SharedTrials:
     @property
     def best(self) -> float:
         """Best first score on the highest rung that any candidate has reached."""
-        return self._best[max(self._best)] if self._best else self._worst
+        return self._best[max(self._best)] if self._best else math.inf
 
     def _check_settings(self, name: str, settings: Mapping[str, Any]) -> None:
         """Record the settings of the search, or refuse to join a search with others."""
@@ -109,7 +109,7 @@ class SharedTrials:
         if trial.state == TrialState.COMPLETE:
             self.scored[unit] = tuple(trial.values)
             self.counts[rung] += 1
-            self._best[rung] = self._better(self._best.get(rung, self._worst), trial.values[0])
+            self._best[rung] = min(self._best.get(rung, math.inf), trial.values[0])
 
     def _is_silent(self, trial: FrozenTrial) -> bool:
         """True if the heartbeat of the claim has not changed for the lease, by the clock of this worker."""
@@ -174,11 +174,6 @@ class SharedTrials:
         finally:
             done.set()
             thread.join()
-
-
-def directions_of(maximize: Sequence[bool]) -> list[StudyDirection]:
-    """Directions of a study, in Optuna's terms."""
-    return [StudyDirection.MAXIMIZE if up else StudyDirection.MINIMIZE for up in maximize]
 
 
 def _unit(trial: FrozenTrial) -> WorkUnit:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -28,48 +28,21 @@ CHUNK = 1 << 18
 
 @dataclass(frozen=True)
 class Gene:
-    """Variable of a configuration: every group of ``groups`` is ``times`` its value wide.
+    """Variable of a configuration: each group is ``factors[group]`` times its value wide.
 
-    Raises ``ValueError`` for a gene without groups or choices, and for another number of ``times`` than of groups.
+    Raises ``ValueError`` for a gene without groups or choices.
     """
 
     name: str
-    groups: tuple[str, ...]
+    factors: Mapping[str, int] = field(hash=False)
+    """``{group: factor}``"""
     choices: tuple[int, ...]
     """Largest first, as published: the weights of a first generation follow this order."""
-    times: int | tuple[int, ...] = 1
-    """Factor of all groups, or of each."""
 
     def __post_init__(self) -> None:
-        if not self.groups or not self.choices:
+        if not self.factors or not self.choices:
             raise ValueError(f"gene '{self.name}' needs at least one group and one choice")
-        if isinstance(self.times, tuple):
-            if len(self.times) != len(self.groups):
-                raise ValueError(f"gene '{self.name}' has times={self.times} for {len(self.groups)} groups: give one for each")
-            if len(set(self.times)) == 1:  # one form of equal genes
-                object.__setattr__(self, "times", self.times[0])
         object.__setattr__(self, "choices", tuple(sorted(set(map(int, self.choices)), reverse=True)))
-
-    @classmethod
-    def of(cls, name: str, factors: Mapping[str, int], choices: Iterable[int]) -> Gene:
-        """Gene with these factors, ``{group: factor}``."""
-        return cls(name, tuple(factors), tuple(choices), tuple(factors.values()))
-
-    @property
-    def factors(self) -> dict[str, int]:
-        """``{group: factor}`` of the gene's groups."""
-        times = self.times if isinstance(self.times, tuple) else (self.times,) * len(self.groups)
-        return dict(zip(self.groups, times, strict=True))
-
-    def value_of(self, widths: Mapping[str, int]) -> int:
-        """Value that gives these widths. Raises ``ValueError`` if there is none."""
-        values = {divmod(widths[group], times) for group, times in self.factors.items()}
-        value, rest = values.pop()
-        if values or rest:
-            text = ", ".join(f"{group}={widths[group]}" for group in self.groups)
-            times = f"all {self.times}" if isinstance(self.times, int) else ", ".join(map(str, self.times))
-            raise ValueError(f"no value of gene '{self.name}' gives {text}: they are {times} x the value")
-        return value
 
 
 @dataclass(frozen=True)
@@ -86,25 +59,22 @@ class Space:
     """Groups that may be 0 wide, because a branch is removed with them."""
 
     def __post_init__(self) -> None:
-        driven = Counter(group for gene in self.genes for group in gene.groups)
+        driven = Counter(group for gene in self.genes for group in gene.factors)
         for group, times in driven.items():
             if group not in self.full:
                 raise unknown("group", group, self.full)
             if times > 1:
                 raise ValueError(f"group '{group}' is driven by {times} genes: one gene decides its width")
         for gene in self.genes:
-            for group, times in gene.factors.items():
-                self._check(gene, group, times)
-
-    def _check(self, gene: Gene, group: str, times: int) -> None:
-        most, least = gene.choices[0] * times, gene.choices[-1] * times
-        if most > self.full[group]:
-            raise ValueError(
-                f"{gene.name}={gene.choices[0]} makes group '{group}' {most} wide, the network has {self.full[group]}: "
-                f"choices up to {self.full[group] // times} fit"
-            )
-        if least < (0 if group in self.optional else 1):
-            raise ValueError(f"{gene.name}={gene.choices[-1]}: group '{group}' may not be that narrow; the least is 1")
+            most, least = gene.choices[0], gene.choices[-1]
+            for group, factor in gene.factors.items():
+                if most * factor > self.full[group]:
+                    raise ValueError(
+                        f"{gene.name}={most} makes group '{group}' {most * factor} wide, the network has {self.full[group]}: "
+                        f"choices up to {self.full[group] // factor} fit"
+                    )
+                if least * factor < (0 if group in self.optional else 1):
+                    raise ValueError(f"{gene.name}={least}: group '{group}' may not be that narrow; the least is 1")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -126,34 +96,12 @@ class Space:
         """Every gene at its smallest choice."""
         return tuple(gene.choices[-1] for gene in self.genes)
 
-    def check(self, configuration: Configuration) -> Configuration:
-        """Return the configuration. Raises ``ValueError`` for a wrong number of values or one that is no choice."""
-        if len(configuration) != len(self.genes):
-            form = f"{len(self.genes)}: {'_'.join(self.names)}"
-            raise ValueError(f"{format_widths(configuration)} has {len(configuration)} values, the space has {form}")
-        for gene, value in zip(self.genes, configuration, strict=True):
-            if value not in gene.choices:
-                raise ValueError(f"{gene.name}={value} is not in the space; choices: {', '.join(map(str, gene.choices))}")
-        return configuration
-
-    def parse(self, text: str) -> Configuration:
-        """Inverse of `format`. Raises ``ValueError`` if the text is no configuration of this space."""
-        return self.check(parse_widths(text))
-
-    def format(self, configuration: Configuration) -> str:
-        """Configuration as published: ``32_32_48_32_48_48_16_16``."""
-        return format_widths(self.check(configuration))
-
     def widths(self, configuration: Configuration) -> dict[str, int]:
         """``{group: width}`` of every group of the network."""
         widths = dict(self.full)
         for gene, value in zip(self.genes, configuration, strict=True):
-            widths |= {group: times * int(value) for group, times in gene.factors.items()}
+            widths |= {group: factor * int(value) for group, factor in gene.factors.items()}
         return widths
-
-    def configuration(self, widths: Mapping[str, int]) -> Configuration:
-        """Inverse of `widths`. Raises ``ValueError`` for widths outside the space."""
-        return self.check(tuple(gene.value_of(widths) for gene in self.genes))
 
     def rows(self, indices: npt.NDArray[np.int64]) -> Table:
         """Configurations by index of the enumeration, which begins with the largest. ``ValueError`` for an index outside."""
@@ -165,8 +113,7 @@ class Space:
 
     def weighted(self, rng: np.random.Generator, count: int, weights: Mapping[str, npt.NDArray[np.float64]]) -> Table:
         """Configurations whose choices have the probabilities ``weights[gene]``, largest choice first."""
-        names = self.names
-        return self._values(tuple(rng.choice(len(weights[n]), size=count, p=weights[n]) for n in names))
+        return self._values(tuple(rng.choice(len(weights[n]), size=count, p=weights[n]) for n in self.names))
 
     def _values(self, digits: tuple[npt.NDArray[np.int64], ...]) -> Table:
         columns = [np.array(gene.choices, np.int64)[digit] for gene, digit in zip(self.genes, digits, strict=True)]
@@ -177,7 +124,7 @@ class Space:
         order = {group: column for column, group in enumerate(cost.widths)}
         widths = np.tile(np.array([self.full[group] for group in order], np.int64), (len(table), 1))
         for gene, values in zip(self.genes, table.T, strict=True):
-            widths[:, [order[group] for group in gene.groups]] = np.array([*gene.factors.values()]) * values[:, None]
+            widths[:, [order[group] for group in gene.factors]] = np.array([*gene.factors.values()]) * values[:, None]
         return cost.many(widths)
 
 

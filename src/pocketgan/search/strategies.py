@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from optuna.distributions import BaseDistribution
 from optuna.samplers import NSGAIISampler
-from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
 
-from pocketgan.search.samplers import BATCHES, ConfigurationSampler, GenerationalSampler, Strategy, distributions, uniform
+from pocketgan.search.samplers import BATCHES, Draws, Strategy, distributions, uniform
 from pocketgan.search.space import CHUNK, BudgetedSpace, Space, Table
 from pocketgan.utils.registry import Registry
 
@@ -55,47 +55,34 @@ class Evolution(Strategy):
         if self.weight <= 0:
             raise ValueError(f"weight={self.weight}: above 0; 1 draws uniformly, 2 favors narrow networks")
 
-    def sampler(self, allowed: BudgetedSpace, seed: int) -> EvolutionSampler:
-        return EvolutionSampler(self, allowed, seed)
+    def draws(self, allowed: BudgetedSpace) -> Draws:
+        space = allowed.space
+        first = {gene.name: weights(len(gene.choices), self.weight, self.weighting) for gene in space.genes}
+        known: dict[int, Table] = {}  # parents, by generation
 
-
-class EvolutionSampler(ConfigurationSampler, GenerationalSampler):
-    """Sampler of `Evolution`, for studies of one objective."""
-
-    def __init__(self, strategy: Evolution, allowed: BudgetedSpace, seed: int):
-        ConfigurationSampler.__init__(self, allowed, seed)
-        GenerationalSampler.__init__(self, strategy.population, {})
-        self.strategy = strategy
-        self.weights = {g.name: weights(len(g.choices), strategy.weight, strategy.weighting) for g in allowed.space.genes}
-        self._table: tuple[int, Table] | None = None
-
-    def select_parent(self, study: Study, generation: int) -> list[FrozenTrial]:
-        if len(study.directions) > 1:
-            raise ValueError("evolution ranks by one score; for several, search with strategy NSGA2()")
-        sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
-        trials = self.get_parent_population(study, generation - 1) + self.get_population(study, generation - 1)
-        trials.sort(key=lambda trial: (sign * float(trial.value or 0.0), trial.number))
-        return trials[: max(1, round(self.strategy.parents * self.strategy.population))]
-
-    def draws(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
-        generation, index = divmod(trial.number, self.strategy.population)
-        space = self.allowed.space
-        if generation == 0:
+        def drawn(study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
+            generation, index = divmod(trial.number, self.population)
+            if generation == 0:
+                for count in BATCHES:
+                    yield space.weighted(rng, count, first)
+                return
+            if generation not in known:
+                best = best_trials(study, generation * self.population)[: max(1, round(self.parents * self.population))]
+                known[generation] = np.array([[trial.params[name] for name in space.names] for trial in best], np.int64)
+            if index >= round(self.mutants * self.population):
+                yield children(known[generation], rng, BATCHES[0])
             for count in BATCHES:
-                yield space.weighted(rng, count, self.weights)
-            return
-        parents = self._parent_table(study, generation)
-        if index >= round(self.strategy.mutants * self.strategy.population):
-            yield children(parents, rng, BATCHES[0])
-        for count in BATCHES:
-            yield mutants(space, parents, rng, count, self.strategy.mutation)
+                yield mutants(space, known[generation], rng, count, self.mutation)
 
-    def _parent_table(self, study: Study, generation: int) -> Table:
-        if self._table is None or self._table[0] != generation:
-            trials = self.get_parent_population(study, generation)
-            names = self.allowed.space.names
-            self._table = generation, np.array([[t.params[name] for name in names] for t in trials], np.int64)
-        return self._table[1]
+        return drawn
+
+
+def best_trials(study: Study, count: int) -> list[FrozenTrial]:
+    """Finished ones of the first ``count`` trials, the best first: of equal ones the earlier."""
+    if len(study.directions) > 1:
+        raise ValueError("evolution ranks by one score; for several, search with strategy NSGA2()")
+    trials = [trial for trial in study.get_trials(deepcopy=False)[:count] if trial.state == TrialState.COMPLETE]
+    return sorted(trials, key=lambda trial: float(trial.value or 0.0))
 
 
 def weights(choices: int, weight: float, weighting: Weighting) -> npt.NDArray[np.float64]:
@@ -130,29 +117,18 @@ class BruteForce(Strategy):
 
     order: Literal["largest", "index"] = "largest"
 
-    def sampler(self, allowed: BudgetedSpace, seed: int) -> BruteForceSampler:
-        return BruteForceSampler(self, allowed, seed)
+    def draws(self, allowed: BudgetedSpace) -> Draws:
+        order = cache(lambda: self.ordered(allowed))
+        return lambda study, trial, rng: iter([allowed.space.rows(order()[trial.number : trial.number + 1])])
 
-
-class BruteForceSampler(ConfigurationSampler):
-    """Sampler of `BruteForce`: trial number n is the n-th configuration."""
-
-    def __init__(self, strategy: BruteForce, allowed: BudgetedSpace, seed: int):
-        super().__init__(allowed, seed)
-        self.strategy = strategy
-
-    @cached_property
-    def order(self) -> npt.NDArray[np.int64]:
+    def ordered(self, allowed: BudgetedSpace) -> npt.NDArray[np.int64]:
         """Indices of the allowed configurations in the order of the trials."""
-        indices, space = self.allowed.indices, self.allowed.space
-        if self.strategy.order == "index":
+        indices, space = allowed.indices, allowed.space
+        if self.order == "index":
             return indices
         parts = np.array_split(indices, 1 + len(indices) // CHUNK)
-        costs = np.concatenate([space.costs(space.rows(part), self.allowed.cost)[:, self.allowed.column] for part in parts])
+        costs = np.concatenate([space.costs(space.rows(part), allowed.cost)[:, allowed.column] for part in parts])
         return indices[np.argsort(-costs, kind="stable")]
-
-    def draws(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
-        yield self.allowed.space.rows(self.order[trial.number : trial.number + 1])
 
 
 @STRATEGIES.register("random")
@@ -160,15 +136,8 @@ class BruteForceSampler(ConfigurationSampler):
 class Random(Strategy):
     """Uniform draws within the budget, the baseline of all other strategies."""
 
-    def sampler(self, allowed: BudgetedSpace, seed: int) -> RandomSampler:
-        return RandomSampler(allowed, seed)
-
-
-class RandomSampler(ConfigurationSampler):
-    """Sampler of `Random`."""
-
-    def draws(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
-        return uniform(self.allowed, rng)
+    def draws(self, allowed: BudgetedSpace) -> Draws:
+        return lambda study, trial, rng: uniform(allowed, rng)
 
 
 @STRATEGIES.register("nsga2")
@@ -185,43 +154,47 @@ class NSGA2(Strategy):
     def __post_init__(self) -> None:
         _check_population(self.population)
 
-    def sampler(self, allowed: BudgetedSpace, seed: int) -> NSGA2Sampler:
-        return NSGA2Sampler(self, allowed, seed)
+    def draws(self, allowed: BudgetedSpace) -> Draws:
+        space, names, parents = allowed.space, allowed.space.names, dict[int, list[FrozenTrial]]()
+        genes: dict[str, BaseDistribution] = dict(distributions(space))
+
+        def drawn(study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
+            if trial.number < self.population:
+                yield from uniform(allowed, rng)
+                return
+            variation = _Variation(self.population, parents, int(rng.integers(2**32)))
+            for count in (4, 16, 64, 256):
+                children = [variation.sample_relative(study, trial, genes) for _ in range(count)]
+                rows = space.sample(rng, count).tolist()  # for the genes that NSGA-II leaves undecided
+                complete = [dict(zip(names, row, strict=True)) | child for row, child in zip(rows, children, strict=True)]
+                yield np.array([list(configuration.values()) for configuration in complete], np.int64)
+
+        return drawn
 
 
-class _Variation(GenerationalSampler, NSGAIISampler):
-    """Optuna's selection, crossover and mutation, with generations by trial number."""
+class _Variation(NSGAIISampler):
+    """Optuna's selection, crossover and mutation, with generations by trial number.
+
+    Optuna's own rule counts finished trials, so the generation of a trial would depend on the number of workers.
+    """
 
     def __init__(self, population: int, parents: dict[int, list[FrozenTrial]], seed: int):
-        NSGAIISampler.__init__(self, population_size=population, seed=seed)
+        """``parents`` of the generations that are known, filled by later ones."""
+        super().__init__(population_size=population, seed=seed)
         self._population, self._parents = population, parents
 
+    def get_trial_generation(self, study: Study, trial: FrozenTrial) -> int:
+        return trial.number // self._population
 
-class NSGA2Sampler(ConfigurationSampler):
-    """Sampler of `NSGA2`: asks a freshly seeded `NSGAIISampler` until a proposal is allowed and new."""
+    def get_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        first = generation * self._population
+        trials = study.get_trials(deepcopy=False)[first : first + self._population]
+        return [trial for trial in trials if trial.state == TrialState.COMPLETE]
 
-    BATCHES = (4, 16, 64, 256)
-
-    def __init__(self, strategy: NSGA2, allowed: BudgetedSpace, seed: int):
-        super().__init__(allowed, seed)
-        self.strategy = strategy
-        self._parents: dict[int, list[FrozenTrial]] = {}
-
-    def draws(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Table]:
-        if trial.number < self.strategy.population:
-            yield from uniform(self.allowed, rng)
-            return
-        variation = _Variation(self.strategy.population, self._parents, int(rng.integers(2**32)))
-        genes: dict[str, BaseDistribution] = dict(distributions(self.allowed.space))
-        for count in self.BATCHES:
-            yield self._completed([variation.sample_relative(study, trial, genes) for _ in range(count)], rng)
-
-    def _completed(self, children: list[dict[str, int]], rng: np.random.Generator) -> Table:
-        """Table of the children, with uniform draws for the genes that NSGA-II leaves undecided."""
-        drawn = self.allowed.space.sample(rng, len(children)).tolist()
-        names = self.allowed.space.names
-        complete = [dict(zip(names, row, strict=True)) | child for row, child in zip(drawn, children, strict=True)]
-        return np.array([[child[name] for name in names] for child in complete], np.int64)
+    def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
+        for missing in range(len(self._parents) + 1, generation + 1):
+            self._parents[missing] = self.select_parent(study, missing)
+        return self._parents[generation] if generation else []
 
 
 def _check_population(population: int) -> None:

@@ -12,7 +12,7 @@ import dataclasses
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,8 @@ from pocketgan.search.fitness import CandidateScorer, ImageFitness, ScalarFitnes
 from pocketgan.search.halving import NO_HALVING, Halving, HalvingBracket
 from pocketgan.search.result import Candidate, SearchResult
 from pocketgan.search.samplers import ConfigurationSampler, SpaceExhausted, Strategy
-from pocketgan.search.shared_trials import SharedTrials, directions_of
-from pocketgan.search.space import BudgetedSpace, Configuration, Space
+from pocketgan.search.shared_trials import SharedTrials
+from pocketgan.search.space import BudgetedSpace, Configuration, Gene, Space, format_widths
 from pocketgan.search.storage import StorageLocation, open_storage, quiet
 from pocketgan.search.strategies import Evolution
 from pocketgan.utils.progress import Reporter, Ticker
@@ -49,7 +49,6 @@ def search(
     strategy: Strategy | None = None,
     halving: Halving = NO_HALVING,
     candidates: int = 1000,
-    maximize: bool | Sequence[bool] = False,
     seed: int = 0,
     lease: float = 60.0,
     name: str = "search",
@@ -57,28 +56,23 @@ def search(
 ) -> SearchResult:
     """Score up to ``candidates`` configurations within the budget and return all of them; by default with `Evolution`.
 
-    Each uses at least the part ``use`` of the budget.
+    Each uses at least the part ``use`` of the budget. Lower scores are better.
     ``against`` are further scores that use no images; each is computed once per candidate. With ``halving``, an `ImageFitness`
     scores the leaders of every generation (without generations, of all candidates) on more images than the others, whose
     scores are estimates then: `HalvingBracket.final_scores`.
 
     Call it again to resume, with more ``candidates`` to continue, in several processes to share the work; each call returns
     when all are scored. A worker that is silent for ``lease`` seconds counts as dead, and others score its candidate.
-    A score that is NaN counts as the worst. Raises ``ValueError`` for a budget below the floor of the space, for another
-    number of scores than of flags in ``maximize``, and for a storage that holds a different search of that name.
+    A score that is NaN counts as the worst. Raises ``ValueError`` for a budget below the floor of the space, and for a storage
+    that holds a different search of that name.
     """
     image_fitness = fitness if isinstance(fitness, ImageFitness) else ScalarFitness(fitness)
-    flags = (maximize,) * (1 + len(against)) if isinstance(maximize, bool) else tuple(maximize)
-    if len(flags) != 1 + len(against):
-        raise ValueError(
-            f"maximize has {len(flags)} flags for {1 + len(against)} scores: one for the fitness, one for each against"
-        )
     strategy, rungs = strategy or Evolution(), halving.rungs(image_fitness.images, image_fitness.least)
     allowed = BudgetedSpace(space, cost, budget, use)
-    settings = _settings(allowed, strategy, seed, flags) | {"rungs": rungs, "keep": halving.keep}
-    trials = SharedTrials(open_storage(storage), name, space=space, maximize=flags, settings=settings, lease=lease)
-    study = LocalStudy(strategy.sampler(allowed, seed), trials, flags)
-    scorer = CandidateScorer(image_fitness, against, rungs, flags)
+    settings = _settings(allowed, strategy, seed, 1 + len(against)) | {"rungs": rungs, "keep": halving.keep}
+    trials = SharedTrials(open_storage(storage), name, space=space, scores=1 + len(against), settings=settings, lease=lease)
+    study = LocalStudy(strategy.sampler(allowed, seed), trials)
+    scorer = CandidateScorer(image_fitness, against, rungs)
     worker = Worker(allowed, scorer, trials, study, strategy.generation, candidates, halving)
     trials.refresh()
     reporter = reporter or Reporter()
@@ -87,29 +81,34 @@ def search(
     return worker.result()
 
 
-def _settings(allowed: BudgetedSpace, strategy: Strategy, seed: int, maximize: Sequence[bool]) -> dict[str, Any]:
+def _settings(allowed: BudgetedSpace, strategy: Strategy, seed: int, scores: int) -> dict[str, Any]:
     """Settings that two calls must agree on to be the same search."""
     return {
-        "space": {gene.name: [gene.choices, gene.groups, gene.times] for gene in allowed.space.genes},
+        "space": {gene.name: _form(gene) for gene in allowed.space.genes},
         "network": dict(allowed.space.full),
         "size": allowed.cost.size,
         "budget": dataclasses.asdict(allowed.budget) if allowed.budget else None,
         "use": allowed.use,
         "strategy": [type(strategy).__name__, dataclasses.asdict(strategy)],  # type: ignore[call-overload]
         "seed": seed,
-        "maximize": maximize,
+        "maximize": [False] * scores,
     }
+
+
+def _form(gene: Gene) -> list[Any]:
+    """Choices, groups and factors of a gene; one factor for equal ones."""
+    factors = tuple(gene.factors.values())
+    return [gene.choices, tuple(gene.factors), factors[0] if len(set(factors)) == 1 else factors]
 
 
 class LocalStudy:
     """In-memory Optuna study that proposes the candidates, as for a single worker: trial numbers are candidate numbers."""
 
-    def __init__(self, sampler: ConfigurationSampler, trials: SharedTrials, maximize: Sequence[bool]):
+    def __init__(self, sampler: ConfigurationSampler, trials: SharedTrials):
         self.trials = trials
         self._genes: dict[str, BaseDistribution] = dict(trials.distributions)
         with quiet():
-            storage, directions = InMemoryStorage(), directions_of(maximize)
-            self.study = optuna.create_study(storage=storage, sampler=sampler, directions=directions)
+            self.study = optuna.create_study(storage=InMemoryStorage(), sampler=sampler, directions=trials.directions)
         self._configurations: list[Configuration] = []
 
     def configuration(self, number: int) -> Configuration:
@@ -156,6 +155,7 @@ class Worker:
         self.allowed, self.scorer, self.trials, self.study = allowed, scorer, trials, study
         self.generation, self.candidates, self.halving = generation, candidates, halving
         self.bracket = self._new_bracket(0)
+        self._new_images = [after - before for before, after in pairwise((0, *scorer.rungs))]  # that a rung adds
         self._final: dict[int, tuple[int, tuple[float, ...]]] = {}  # by candidate: images, scores
         self._rng = random.Random()  # order in which free candidates are tried; affects only which workers collide
 
@@ -187,23 +187,19 @@ class Worker:
     @property
     def done_images(self) -> int:
         """Part of `total_images` that is done."""
-        return min(self.total_images, sum(self._new_images(rung) * count for rung, count in self.trials.counts.items()))
+        return min(self.total_images, sum(self._new_images[rung] * count for rung, count in self.trials.counts.items()))
 
     def _bracket_images(self, members: int) -> int:
         """Number of images for a bracket of so many candidates."""
         total = 0
-        for rung in range(len(self.scorer.rungs)):
-            total += members * self._new_images(rung)
+        for images in self._new_images:
+            total += members * images
             members = self.halving.survivors(members)
         return total
 
-    def _new_images(self, rung: int) -> int:
-        """Number of images that a rung adds."""
-        return self.scorer.rungs[rung] - (self.scorer.rungs[rung - 1] if rung else 0)
-
     def _new_bracket(self, first: int) -> HalvingBracket:
         last = self.candidates if self.generation is None else min(self.candidates, first + self.generation)
-        return HalvingBracket(range(first, last), len(self.scorer.rungs), self.halving, self.scorer.maximize)
+        return HalvingBracket(range(first, last), len(self.scorer.rungs), self.halving)
 
     def _advance(self) -> None:
         """Move past the scored units, and tell the study the scores of every finished generation."""
@@ -240,7 +236,7 @@ class Worker:
 
     def _score(self, number: int) -> None:
         configuration, rung = self.study.configuration(number), self.bracket.rung
-        text, images = self.allowed.space.format(configuration), self.scorer.rungs[rung]
+        text, images = format_widths(configuration), self.scorer.rungs[rung]
         facts = {"configuration": text, "generation": self._generation(number), "images": images}
         claim = self.trials.claim((number, rung), configuration, facts)
         if claim is None:
@@ -264,6 +260,6 @@ class Worker:
         candidates = []
         for number, costs in enumerate(space.costs(table, self.allowed.cost).tolist()):
             configuration, (images, scores) = self.trials.configurations[number], self._final[number]
-            text, widths = space.format(configuration), space.widths(configuration)
+            text, widths = format_widths(configuration), space.widths(configuration)
             candidates.append(Candidate(number, self._generation(number), text, widths, Cost(*costs), scores, images))
-        return SearchResult(tuple(candidates), self.scorer.maximize)
+        return SearchResult(tuple(candidates))
