@@ -32,6 +32,7 @@ from pocketgan.pruning.masks import Form, MaskGate, Masks, boundary_at, group_co
 from pocketgan.pruning.scales import affine_norms
 from pocketgan.pruning.selection import Selection
 from pocketgan.training.optimizers import Adam
+from pocketgan.training.task import Learner
 from pocketgan.utils.registry import unknown
 
 UPDATES = 300  # updates of the group coefficients and of the strength; the release: 150, once an epoch
@@ -150,7 +151,7 @@ class SearchState(nn.Module):
         """Coefficient of the sparsity of each mask at the last update, producer after producer."""
 
 
-class MaskLearner:
+class MaskLearner(Learner):
     """Moves the boundary, controls the sparsity, and freezes the masks at the budget."""
 
     def __init__(self, method: Dmad, model: nn.Module, context: MethodContext, steps: int):

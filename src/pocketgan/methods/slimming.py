@@ -24,6 +24,7 @@ from pocketgan.pruning.gate import ungated
 from pocketgan.pruning.scales import add_scales_, affine_norms, check_scales, fold_scales_away_, mean_scales, scales
 from pocketgan.pruning.selection import Selection
 from pocketgan.training.optimizers import AcceleratedProximal, Adam
+from pocketgan.training.task import Learner
 
 SLIMMING_TRAVEL = 1.0  # distance a scale can go under Adam in a search: from 1 to 0
 SSS_TRAVEL = 4.0  # distance a scale would go in a search at a strength of one root mean square of its gradients
@@ -56,7 +57,7 @@ class Slimming(Method):
         return select_by_scales(model, context, least=self.least)
 
 
-class ScaleLearner:
+class ScaleLearner(Learner):
     """Trains all scales, with an L1 term unless the strength is 0."""
 
     def __init__(self, strength: float, model: nn.Module, steps: int):
@@ -66,9 +67,6 @@ class ScaleLearner:
     def optimizer(self) -> torch.optim.Optimizer:
         """Adam on the scales alone, at the rate with which they can reach 0 within the search."""
         return Adam(self.scales, self.lr, (0.5, 0.999))
-
-    def on_step_start(self, step: int) -> None:
-        """Do nothing: the term is the same in every step."""
 
     def losses(self) -> Mapping[str, Tensor]:
         """Sum of |scale| over all producers, times the strength."""
@@ -120,8 +118,8 @@ class Sss(Method):
         return select_by_scales(model, context, least=self.least)
 
 
-class ProximalLearner:
-    """Drives scales to 0, as strongly as the budget requires."""
+class ProximalLearner(Learner):
+    """Drives scales to 0, as strongly as the budget requires; the optimizer itself minimizes the L1 term."""
 
     def __init__(self, method: Sss, model: nn.Module, context: MethodContext, steps: int):
         self.model, self.context, self.steps = model, context, steps
@@ -145,10 +143,6 @@ class ProximalLearner:
             threshold = threshold_at(mean_scales(self.model), self.context.budget, self.cost)
             full = SSS_TRAVEL * self.every / self.steps
             self.controller.update_(threshold, left=1 - step / self.steps, full=full)
-
-    def losses(self) -> Mapping[str, Tensor]:
-        """Return no loss: the optimizer itself minimizes the L1 term."""
-        return {}
 
     def log_dict(self) -> dict[str, Any]:
         """Histogram of the scales, part of them that is 0, and cost of the others."""

@@ -12,11 +12,12 @@ from torch import nn
 
 from pocketgan.core.artifact import load_artifact
 from pocketgan.core.run import Run, differences
+from pocketgan.core.spec import spec_of
 from pocketgan.deploy import export_onnx
 from pocketgan.pipeline.common import exists_on_main, open_run
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.load_generator import LoadedGenerator
-from pocketgan.pipeline.networks import distill_config, mobile_config, mobile_file, mobile_form
+from pocketgan.pipeline.networks import distill_config, mobile_config, mobile_file
 from pocketgan.pipeline.plan import CompressionState
 from pocketgan.pipeline.prune import join_search, prune, recover, train_search
 from pocketgan.pipeline.resolve import resolve, resolve_trained
@@ -153,7 +154,7 @@ def _use_trained_networks(state: CompressionState, stage: StageName) -> None:
 def _mobile(state: CompressionState) -> None:
     """Train the mobile teacher, in a run of its own."""
     config = state.plan.config
-    form = mobile_form(state.plan.networks.original.model, config.full.ngf)
+    form = spec_of(state.plan.networks.original.model).mobile(config.full.ngf)
     assert form is not None
     out = state.file("mobile")
     train(mobile_config(config, form), out, resume=(out / "config.json").exists(), reporter=state.run.reporter)
@@ -161,11 +162,10 @@ def _mobile(state: CompressionState) -> None:
 
 def _distill(state: CompressionState) -> None:
     """Prune the mobile teacher by one factor and distill, in a run of its own."""
-    out, original = state.file("distilled"), state.plan.networks.original
-    has_form = mobile_form(original.model, state.plan.config.full.ngf) is not None
-    config = distill_config(state.plan.config, mobile_file(state.plan.config.task, state.run.path) if has_form else None)
-    begun = (out / "config.json").exists()
-    teacher = None if has_form else original
+    out, plan = state.file("distilled"), state.plan
+    mobile = mobile_file(plan.config.task, state.run.path) if "mobile" in plan.stages else None
+    teacher = plan.networks.original if mobile is None else None
+    begun, config = (out / "config.json").exists(), distill_config(plan.config, mobile)
     run_stages(config, out, resume=begun, reporter=state.run.reporter, teacher=teacher, last="recover")
     if state.run.writes:
         Run(out).drop_checkpoints("recover")

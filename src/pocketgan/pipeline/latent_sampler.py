@@ -14,7 +14,6 @@ from pocketgan.core.spec import spec_of
 from pocketgan.data.images import first_images
 from pocketgan.deploy import frozen
 from pocketgan.pipeline.load_generator import load
-from pocketgan.pipeline.measure import working_shape
 
 
 @dataclass(frozen=True)
@@ -139,6 +138,6 @@ def _samplers(artifact: str, source: str | None, reference: str | None, psi: flo
     if reference is not None and latent.reference_channels != 3:
         why = f"encodes images of {latent.reference_channels} channels" if latent.reference_channels else "has no style encoder"
         raise ValueError(f"{kind}, which {why}: leave --reference out; --seeds gives random styles")
-    shape = working_shape(loaded, None, None)
+    shape = loaded.shape()
     style = first_images(reference, shape, most=1) if reference is not None else None
     return [LatentSampler(model, image, style) for image in first_images(source, shape, most=MOST_INPUTS)[:, None]]

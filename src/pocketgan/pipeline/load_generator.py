@@ -13,7 +13,7 @@ from torch import nn
 
 from pocketgan.checkpoints import load_checkpoint
 from pocketgan.core.artifact import load_artifact, read_header
-from pocketgan.core.inputs import Shape, Size, as_shape, latent_inputs, size_text
+from pocketgan.core.inputs import Shape, Size, as_shape, latent_inputs, shape_of, size_text
 from pocketgan.core.spec import Spec, spec_of
 from pocketgan.core.tasks import TaskName
 from pocketgan.data.config import DataConfig
@@ -56,6 +56,10 @@ class LoadedGenerator:
         """Width, and width over height: as given, else the network's fixed size, the file's, or squares of 256."""
         height, width = spec_of(self.model).output_shape or as_shape(self.size or PUBLISHED)
         return size or width, width / height if aspect is None else aspect
+
+    def shape(self, size: int | None = None, aspect: float | None = None) -> Shape:
+        """Height and width of `images`. Raises ``ValueError`` for an impossible aspect."""
+        return shape_of(*self.images(size, aspect))
 
     def task(self, data: DataConfig) -> TaskName:
         """Task of a generator that reads latents; of another one, the task of the data."""

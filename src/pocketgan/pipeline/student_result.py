@@ -9,8 +9,7 @@ from time import monotonic
 from torch import nn
 
 from pocketgan.core.spec import spec_of
-from pocketgan.evaluation import Result, cost_result, evaluate, latencies
-from pocketgan.pipeline.common import baseline_results, input_baseline, machine, versions
+from pocketgan.pipeline.common import machine, measured, versions
 from pocketgan.pipeline.plan import CompressionState
 from pocketgan.pruning.allocation import floor_widths
 from pocketgan.utils.files import write_json
@@ -20,7 +19,7 @@ def write_student_result(state: CompressionState, student: nn.Module, exported: 
     """Measure costs, quality on the test images and latency; add budget, widths, seconds and machine."""
     began = monotonic()
     plan, config, context = state.plan, state.plan.config, state.plan.context
-    shape, teacher, test = config.data.shape, plan.networks.original.model, plan.splits.test
+    teacher, test = plan.networks.original.model, plan.splits.test
     notes = [test.note] if test.note else []
     if config.start == "mobile":
         notes.append("the student was pruned from the teacher's mobile form, which began with fresh weights")
@@ -29,21 +28,8 @@ def write_student_result(state: CompressionState, student: nn.Module, exported: 
             "the student was distilled from the mobile teacher in mobile/, and is measured beside the teacher that was given"
         )
     notes.extend(plan.notes)
-    quality = evaluate(
-        {"teacher": teacher, "student": student, **input_baseline(config.task)},
-        test,
-        config.evaluation,
-        device=plan.device,
-        teacher="teacher",
-        keep=state.file("images"),
-        reporter=state.run.reporter,
-    )
-    speed = latencies({"teacher": teacher, "student": student}, shape, config.evaluation)
-    results: dict[str, Result] = {}
-    for name, model in (("teacher", teacher), ("student", student)):
-        results[name] = cost_result(model, shape)
-        results[name].add(quality[name])
-        results[name].latency_ms = speed[name]
+    generators = {"teacher": teacher, "student": student}
+    results, baselines = measured(generators, test, config.evaluation, plan.device, state.run, teacher="teacher")
     results["student"].bytes = state.file("student.safetensors").stat().st_size
     results["teacher"].bytes = _bytes(Path(config.teacher), teacher)
     floor = context.cost(floor_widths(plan.networks.initial.model, multiple=config.multiple))
@@ -56,7 +42,7 @@ def write_student_result(state: CompressionState, student: nn.Module, exported: 
             "objective": config.objective,
             "seed": config.seed,
             **{name: result.to_json() for name, result in results.items()},
-            **baseline_results(quality),
+            **baselines,
             "budget": {
                 "asked": config.budget,
                 "kind": context.budget.kind,

@@ -7,7 +7,7 @@ writes files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pocketgan.core.hooks import evaluation_mode
 from pocketgan.core.run import Run
 from pocketgan.pruning.calibrate import has_statistics
 from pocketgan.training.config import TrainingConfig
@@ -58,15 +59,10 @@ class Trainer:
         optional = {f"learner/{name}": learner.optimizer() for name, learner in self.learners.items()}
         extra = {name: optimizer for name, optimizer in optional.items() if optimizer is not None}
         taken = {id(p) for optimizer in extra.values() for group in optimizer.param_groups for p in group["params"]}
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            name: Adam(
-                [p for p in parameters if id(p) not in taken],
-                lr_of(name, config),
-                config.betas,
-                weight_decay=config.weight_decay,
-            )
-            for name, parameters in self.parameters.items()
-        }
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        for name, parameters in self.parameters.items():
+            own = [p for p in parameters if id(p) not in taken]
+            self.optimizers[name] = Adam(own, lr_of(name, config), config.betas, weight_decay=config.weight_decay)
         self._stepped = {name: [self.optimizers[name], *(extra.values() if name == "G" else ())] for name in self.optimizers}
         self.optimizers |= extra
         self._trainable: str | None = None
@@ -237,14 +233,10 @@ def _resume(trainer: Trainer, run: Run, stage: str) -> None:
 
 
 def _save_samples(task: Task, batch: Batch, device: torch.device, path: Path) -> None:
-    networks = task.networks.values()
-    modes = [network.training for network in networks]
-    for network in networks:
-        network.eval()
-    with torch.no_grad():
+    with torch.no_grad(), ExitStack() as modes:
+        for network in task.networks.values():
+            modes.enter_context(evaluation_mode(network))
         save_grid(path, task.images({name: value.to(device) for name, value in batch.items()}))
-    for network, mode in zip(networks, modes, strict=True):
-        network.train(mode)
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
