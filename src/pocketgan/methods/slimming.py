@@ -50,11 +50,14 @@ class Slimming(Method):
         add_scales_(model)
         return model
 
-    def learner(self, model: nn.Module, context: MethodContext, steps: int) -> ScaleLearner:
+    def learner(self, model: nn.Module, context: MethodContext, steps: int) -> Learner:
         return ScaleLearner(self.strength, model, steps)
 
     def select(self, model: nn.Module, context: MethodContext) -> Selection:
-        return select_by_scales(model, context, least=self.least)
+        scores, cost = check_scales(mean_scales(model)), CostModel(ungated(model), context.cost.size)
+        widths = threshold_widths(model, scores, context.budget, cost, multiple=context.multiple, least=self.least)
+        fold_scales_away_(model)
+        return best_channels(scores, widths)
 
 
 class ScaleLearner(Learner):
@@ -83,26 +86,15 @@ def histogram(values: list[nn.Parameter], bins: int = 20) -> list[int]:
     return torch.histc(magnitudes.clamp_max(2.0), bins, 0.0, 2.0).int().tolist()
 
 
-def select_by_scales(model: nn.Module, context: MethodContext, *, least: float) -> Selection:
-    """Select by one threshold on the scales, exact to the budget, fold gates into the weights and remove them."""
-    scores, cost = check_scales(mean_scales(model)), CostModel(ungated(model), context.cost.size)
-    widths = threshold_widths(model, scores, context.budget, cost, multiple=context.multiple, least=least)
-    fold_scales_away_(model)
-    return best_channels(scores, widths)
-
-
 @METHODS.register("sss")
 @dataclass(frozen=True, kw_only=True)
-class Sss(Method):
+class Sss(Slimming):
     """Scale after every producer, driven to exact zeros until the remaining channels meet the budget."""
 
     strength: float = 0.1
     """Initial factor of the L1 term, in root mean squares of the scales' gradients; controlled from then on."""
-    least: float = 0.5
-    """No group is cut below this part of its ``uniform`` width; 0 allows removing whole blocks and levels."""
 
     summary: ClassVar[str] = "scales brought to exact zeros by accelerated proximal steps, steered to the budget"
-    learns: ClassVar[bool] = True
 
     def prepare(self, teacher: nn.Module, context: MethodContext) -> nn.Module:
         model = affine_norms(teacher)  # scales to fold the further ones into
@@ -115,7 +107,7 @@ class Sss(Method):
     def select(self, model: nn.Module, context: MethodContext) -> Selection:
         if hasattr(model, "search"):
             del model.search
-        return select_by_scales(model, context, least=self.least)
+        return super().select(model, context)
 
 
 class ProximalLearner(Learner):
@@ -124,11 +116,8 @@ class ProximalLearner(Learner):
     def __init__(self, method: Sss, model: nn.Module, context: MethodContext, steps: int):
         self.model, self.context, self.steps = model, context, steps
         self.scales, self.every = scales(model), max(1, steps // SSS_UPDATES)
-        if not hasattr(model, "search"):
-            model.search = SparsityController(method.strength)
-        controller = model.search
-        assert isinstance(controller, SparsityController)
-        self.controller = controller
+        self.controller: SparsityController = getattr(model, "search", None) or SparsityController(method.strength)
+        model.search = self.controller
         self.lr = SSS_TRAVEL * (1 - MOMENTUM) / steps
         self.cost = CostModel(ungated(model), context.cost.size)
 

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.spec import spec_of
+from pocketgan.data.images import ImageData
 from pocketgan.metrics.cost import CostModel
 from pocketgan.pipeline.common import batches_of, first_batch, versions
 from pocketgan.pipeline.plan import CompressionState
 from pocketgan.pruning.selection import shrink
+from pocketgan.training.config import TrainingConfig
 from pocketgan.training.loop import fit
-from pocketgan.training.task import Task
+from pocketgan.training.task import Learners, Task
 from pocketgan.utils.files import atomic
 
 SEARCHED = "searched.safetensors"
@@ -32,17 +34,8 @@ def train_search(state: CompressionState) -> None:
     task = plan.tasks.search_task(models, plan.device)
     if plan.networks.initial_discriminator is not None and "D" in task.networks:
         task.networks["D"].load_state_dict(load_artifact(plan.networks.initial_discriminator).model.state_dict())
-    fit(
-        task,
-        batches_of(plan.splits.search, training, plan.config.seed),
-        training,
-        state.run,
-        stage="search",
-        device=plan.device,
-        show=first_batch(plan.splits.test),
-        learners={name: learner for name, learner in learners.items() if learner is not None},
-    )
-    task.close()
+    found = {name: learner for name, learner in learners.items() if learner is not None}
+    _fit(state, task, plan.splits.search, training, "search", found)
     if state.run.writes:
         discriminators = {name: network for name, network in task.networks.items() if name.startswith("D")}
         _save(state.file(SEARCHED), models | discriminators)
@@ -91,18 +84,23 @@ def recover(state: CompressionState) -> None:
     task = plan.tasks.recovery_task(student, plan.device)
     if plan.method.is_supernet and "D" in task.networks:  # as published: the discriminator of all widths goes on
         task.networks["D"].load_state_dict(_part(state.file(SEARCHED), "D"))
-    fit(
-        task,
-        batches_of(plan.splits.train, config.recovery, config.seed),
-        config.recovery,
-        state.run,
-        stage="recover",
-        device=plan.device,
-        show=first_batch(plan.splits.test),
-    )
-    task.close()
+    _fit(state, task, plan.splits.train, config.recovery, "recover")
     if state.run.writes:
         _save_student(state, task)
+
+
+def _fit(
+    state: CompressionState,
+    task: Task,
+    data: ImageData,
+    training: TrainingConfig,
+    stage: str,
+    learners: Learners | None = None,
+) -> None:
+    plan, batches = state.plan, batches_of(data, training, state.plan.config.seed)
+    show = first_batch(plan.splits.test)
+    fit(task, batches, training, state.run, stage=stage, device=plan.device, show=show, learners=learners)
+    task.close()
 
 
 def _prepared(state: CompressionState) -> dict[str, nn.Module]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from pocketgan.core.config import override
@@ -14,15 +15,17 @@ from pocketgan.core.spec import spec_of
 from pocketgan.core.tasks import TaskName
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import hold_out
+from pocketgan.foreign.probe import range_note
+from pocketgan.foreign.spec import ForeignSpec
 from pocketgan.methods import METHODS, make_method
-from pocketgan.pipeline.common import check_channels, check_size, check_stride, open_splits
+from pocketgan.pipeline.common import check_channels, check_size, check_stride, first_batch, open_splits
 from pocketgan.pipeline.config import CompressConfig, ForeignConfig, FullConfig, assignments
 from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, as_generator, load
 from pocketgan.pipeline.networks import fast_networks, mobile_config, mobile_file, placeholder_networks, trained_networks
 from pocketgan.pipeline.plan import Plan, Splits
 from pocketgan.pipeline.search_targets import make_search_targets
 from pocketgan.pipeline.stages import StageName, check_range, stages_of
-from pocketgan.pipeline.student_tasks import StudentTasks, range_notes
+from pocketgan.pipeline.student_tasks import StudentTasks
 from pocketgan.pipeline.train import check_teacher_task
 from pocketgan.tasks import TASKS
 from pocketgan.training.distributed import choose_device
@@ -137,8 +140,11 @@ def resolve(
     models = {name: target.initial.model for name, target in targets.items()} if "search" in stages else None
     replacement = StudentTasks.of(config, networks.teacher.model, None, data) if full else tasks
     replacement.dry_build(networks.initial.model, models)
-    notes = (*range_notes(original.model, test), *evaluation_notes)
-    return Plan(config, stages, method, networks, targets, tasks, splits, device, notes)
+    notes, spec = list(evaluation_notes), spec_of(original.model)
+    if isinstance(spec, ForeignSpec):
+        with torch.inference_mode():
+            notes.insert(0, range_note(original.model(first_batch(test)["input"]), *spec.images.range))
+    return Plan(config, stages, method, networks, targets, tasks, splits, device, tuple(notes))
 
 
 def resolve_trained(plan: Plan, out: Path) -> None:

@@ -16,8 +16,6 @@ from pocketgan.core.inputs import image_channels
 from pocketgan.core.spec import spec_of
 from pocketgan.data.images import ImageData
 from pocketgan.data.labels import Labels
-from pocketgan.foreign.probe import range_note
-from pocketgan.foreign.spec import ForeignSpec
 from pocketgan.pipeline.common import first_batch, make_discriminator
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.load_generator import discriminator_beside, load, reverse_of
@@ -192,16 +190,6 @@ class StudentTasks:
 def load_discriminator(file: Path | None) -> nn.Module | None:
     """Discriminator of a file, if there is one."""
     return load(file).model if file is not None else None
-
-
-def range_notes(generator: nn.Module, data: ImageData) -> list[str]:
-    """Values of a foreign generator on a few test images beside the range that it was given; none for others."""
-    spec = spec_of(generator)
-    if not isinstance(spec, ForeignSpec):
-        return []
-    with torch.inference_mode():
-        image = generator(first_batch(data)["input"])
-    return [range_note(image, *spec.images.range)]
 
 
 def perceptual_losses(text: str, device: torch.device) -> dict[str, Any]:

@@ -83,10 +83,10 @@ class Trainer:
         on_device = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
         values: dict[str, Tensor] = {}
         with self._cast(), self._statistics:
-            self._enable_gradients(None)
+            self.enable_gradients(None)
             outputs = self.task.forward(on_device)
         for phase in self.task.phases:
-            self._enable_gradients(phase.name)
+            self.enable_gradients(phase.name)
             with self._cast(), self._statistics:
                 losses = self.task.losses(phase.name, on_device, outputs)
             total = torch.stack([value.float() * self.task.weights[name] for name, value in losses.items()]).sum()
@@ -114,7 +114,7 @@ class Trainer:
                 losses[name] = losses[name] + value if name in losses else value
         return losses
 
-    def _enable_gradients(self, phase: str | None) -> None:
+    def enable_gradients(self, phase: str | None) -> None:
         """Enable gradients in the networks of one phase only (None: all), so that no backward computes unused ones."""
         if phase == self._trainable and self.step:
             return
@@ -212,8 +212,7 @@ def fit(
             if last:
                 break
     monitor.close()
-    for parameter in (p for network in task.networks.values() for p in network.parameters()):
-        parameter.requires_grad_(True)
+    trainer.enable_gradients(None)
 
 
 def _resume(trainer: Trainer, run: Run, stage: str) -> None:
