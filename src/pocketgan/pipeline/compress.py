@@ -8,6 +8,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from pydantic import TypeAdapter
 from torch import nn
 
 from pocketgan.core.artifact import load_artifact
@@ -110,13 +111,24 @@ def _prepare_files(state: CompressionState, first: StageName | None) -> None:
     plan, out = state.plan, state.run.path
     # Again, as another process may have held the run until now:
     check_changed(differences(out, plan.config), first, plan.stages, plan.method, out)
-    file = state.file("seconds.json")
-    state.seconds = read_json(file) if file.exists() else {}
+    state.seconds = _read_seconds(state)
     if first is not None:
         remove_files_from(out, first, plan.stages)
         earlier = plan.stages[: plan.stages.index(first)]
         state.seconds = {stage: seconds for stage, seconds in state.seconds.items() if stage in earlier}
     state.run.write_config(plan.config)
+
+
+def _read_seconds(state: CompressionState) -> dict[str, float]:
+    """Seconds of the stages that are done; a file that cannot be read is reported, and changes no other result."""
+    file = state.file("seconds.json")
+    if not file.exists():
+        return {}
+    try:
+        return TypeAdapter(dict[str, float]).validate_python(read_json(file), strict=True)
+    except ValueError:
+        state.run.reporter.say(f"warning: {file} cannot be read: the seconds of the stages before are left out")
+        return {}
 
 
 def _has_lock(state: CompressionState, last: StageName) -> bool:
@@ -180,7 +192,9 @@ def _export(state: CompressionState) -> None:
 
 def _evaluate(state: CompressionState) -> None:
     """Measure the student beside what the user gave, and write ``result.json``."""
-    began = monotonic()
+    began, exported = monotonic(), read_json(state.file("export.json"))
+    if not isinstance(exported, dict):
+        raise ValueError(f"{state.file('export.json')} is no JSON object: --from export makes it again")
     plan, config, context = state.plan, state.plan.config, state.plan.context
     teacher, student, test = plan.networks.original.model, _student(state), plan.splits.test
     notes = [test.note] if test.note else []
@@ -215,7 +229,7 @@ def _evaluate(state: CompressionState) -> None:
                 "floor": context.budget.of(floor),
             },
             "widths": {"teacher": spec_of(teacher).widths, "student": spec_of(student).widths},
-            "export": {"onnx": read_json(state.file("export.json"))},
+            "export": {"onnx": exported},
             "seconds": {**state.seconds, "evaluate": monotonic() - began},
             "versions": versions(),
             "machine": machine(plan.device),

@@ -103,9 +103,9 @@ def remove_files_from(out: Path, first: StageName, plan: tuple[StageName, ...]) 
 
 def _remove(path: Path) -> None:
     """Remove a file, or a folder all at once by a rename: a resumed run would go on with half of one."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         trash = path.with_name(f".{path.name}.removed")
-        shutil.rmtree(trash, ignore_errors=True)
+        shutil.rmtree(trash, ignore_errors=True)  # of a process that was killed here
         path.rename(trash)
         shutil.rmtree(trash)
     else:
