@@ -3,11 +3,13 @@
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pocketgan.core.run import Run
+from pocketgan.core.tensor_file import read_tensors
 from pocketgan.models import patchgan, resnet
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.loop import fit
@@ -83,8 +85,13 @@ def at_once_and_interrupted(
                 fit(make(), stream(last), config, run, stage="train", device=CPU)
             except KeyboardInterrupt:
                 assert last is not None
-        saved = run.load_checkpoint("train")
-        assert saved is not None
-        assert saved[0] == config.steps
-        ends.append(saved[1])
+        step, tensors, _ = newest_checkpoint(run, "train")
+        assert step == config.steps
+        ends.append(tensors)
     return ends
+
+
+def newest_checkpoint(run: Run, stage: str) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
+    """Steps done, tensors and facts."""
+    step, file = run.checkpoints(stage)[0]
+    return step, *read_tensors(file)

@@ -5,6 +5,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,10 @@ import pytest
 import torch
 
 from pocketgan.core.run import KEPT_CHECKPOINTS, Run, differences
+from pocketgan.core.tensor_file import read_tensors
 from pocketgan.utils.files import RunLock
+from pocketgan.utils.progress import Reporter
+from small_disk import small_disk
 
 
 @dataclass(frozen=True)
@@ -112,22 +116,34 @@ def test_the_log_is_rewound_to_a_step_of_one_stage(tmp_path: Path) -> None:
 
 def test_the_newest_checkpoints_are_kept_and_come_back(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    assert run.load_checkpoint("fit") is None
+    assert run.checkpoints("fit") == []
     for step in (1, 2, 10, 200):
         run.save_checkpoint("fit", step, {"w": torch.full((2, 3), float(step)).t()}, {"note": step})
     run.save_checkpoint("fit2", 7, {}, {})
     assert len(list((tmp_path / "checkpoints").glob("fit-*"))) == KEPT_CHECKPOINTS
-    step, tensors, facts = run.load_checkpoint("fit")
-    assert (step, facts) == (200, {"note": 200})
+    assert [step for step, _ in run.checkpoints("fit")] == [200, 10]
+    tensors, facts = read_tensors(run.checkpoints("fit")[0][1])
+    assert facts == {"note": 200}
     assert torch.equal(tensors["w"], torch.full((3, 2), 200.0))
 
 
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
+def test_checkpoints_of_later_steps_go_with_the_next_one(tmp_path: Path) -> None:
+    """A training that begins anew, as all its checkpoints are damaged, keeps its own new ones."""
     run = Run(tmp_path)
-    run.save_checkpoint("fit", 1, {"w": torch.ones(9)}, {})
-    newest = run.save_checkpoint("fit", 2, {"w": torch.ones(9)}, {})
-    os.truncate(newest, newest.stat().st_size - 5)
-    assert run.load_checkpoint("fit")[0] == 1
+    for step in (20, 30):
+        run.save_checkpoint("fit", step, {}, {})
+    for step in (5, 10):
+        run.save_checkpoint("fit", step, {}, {})
+        assert run.checkpoints("fit")[0][0] == step
+    assert [step for step, _ in run.checkpoints("fit")] == [10, 5]
+
+
+def test_only_files_named_by_a_step_are_checkpoints(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / "fit-00000009.safetensors").mkdir(parents=True)
+    os.mkfifo(tmp_path / "checkpoints" / "fit-00000008.safetensors")
+    for name in ("fit-.safetensors", "fit-x.safetensors", "fit-1.safetensors", "fit-000000\u0663\u0664.safetensors"):
+        (tmp_path / "checkpoints" / name).touch()
+    assert Run(tmp_path).checkpoints("fit") == []
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,13 +157,95 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path: Pat
     with pytest.raises(ValueError, match=r"cannot write .*fit-00000002\.safetensors: No space left on device"):
         run.save_checkpoint("fit", 2, {"w": torch.zeros(2)}, {})
     assert os.listdir(tmp_path / "checkpoints") == ["fit-00000001.safetensors"]
-    assert run.load_checkpoint("fit")[0] == 1
+    assert run.checkpoints("fit")[0][0] == 1
 
 
 def test_dropping_frees_everything_of_the_stage_alone(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.save_checkpoint("search", 3, {"w": torch.ones(2)}, {})
     run.save_checkpoint("fit", 3, {"w": torch.ones(2)}, {})
-    (tmp_path / "checkpoints" / ".fit-00000004.123.tmp.safetensors").write_bytes(b"killed in a write")
     run.drop_checkpoints("fit")
     assert os.listdir(tmp_path / "checkpoints") == ["search-00000003.safetensors"]
+
+
+def test_two_that_begin_at_once_are_one_run_and_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second has seen no run when it asks for the lock, and gets the lock once the first has ended."""
+    acquire = RunLock.acquire
+
+    def after_another(lock: RunLock, timeout: float = 0.0) -> bool:
+        monkeypatch.setattr(RunLock, "acquire", acquire)
+        begin(tmp_path / "run", Config())
+        return acquire(lock, timeout)
+
+    monkeypatch.setattr(RunLock, "acquire", after_another)
+    with pytest.raises(ValueError, match="holds a run already: --resume continues it"):
+        begin(tmp_path / "run", Config())
+    monkeypatch.setattr(RunLock, "acquire", after_another)
+    with pytest.raises(ValueError, match="begun with another configuration; it differs in name"):
+        begin(tmp_path / "run2", Config("b"), resume=True) if (tmp_path / "run").rename(tmp_path / "run2") else None
+    assert RunLock(tmp_path / "run2").acquire()  # no error keeps the lock
+
+
+def test_what_kills_have_left_half_written_goes_when_the_run_is_opened(tmp_path: Path) -> None:
+    begin(tmp_path, Config())
+    half = (".config.12.tmp.json", "checkpoints/.fit-00000004.123.tmp.safetensors", "samples/.fit_1.7.tmp.png", ".lock.9.tmp")
+    others = ("a.tmp", ".tmp", "mobile/.x.1.tmp.json", "images/.notes.tmp.txt")
+    for name in (*half, *others):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    begin(tmp_path, Config(), resume=True)
+    assert not [name for name in half if (tmp_path / name).exists()]
+    assert all((tmp_path / name).exists() for name in others)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b'{"name"', b"\xff", b"[" * 3000, b"7" * 5000])
+def test_a_configuration_that_is_none_is_named(content: bytes, tmp_path: Path) -> None:
+    begin(tmp_path, Config())
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"config\.json is .*; take another --out$") as caught:
+        begin(tmp_path, Config(), resume=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_lines_of_the_log_that_cannot_be_read_are_counted_and_left_out(tmp_path: Path) -> None:
+    class Told(Reporter):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    said: list[str] = []
+    good, other = b'{"stage": "fit", "step": 1}', b'{"stage": "search", "step": null}'
+    bad = (b"null", b"[]", b"{", b"\xff\xfe", b"9" * 5000, b"[" * 5000 + b"]" * 5000, b'{"stage": "fit", "step": 1')
+    unclear = (b'{"stage": "fit", "step": "2"}', b'{"stage": "fit"}')
+    (tmp_path / "log.jsonl").write_bytes(b"\n".join((good, *bad, other, *unclear, b'{"stage": "f')))
+    Run(tmp_path, Told()).rewind_log("fit", 5)
+    assert (tmp_path / "log.jsonl").read_bytes().splitlines() == [good, other]
+    assert said == [f"{tmp_path / 'log.jsonl'}: 7 lines cannot be read and are left out, line 2 first"]
+
+
+def test_a_pipe_as_the_log_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log.jsonl")
+    with pytest.raises(ValueError, match=r"log\.jsonl is a pipe, folder or device, not a file"):
+        Run(tmp_path).rewind_log("fit", 0)
+
+
+def test_a_full_disk_is_named_with_the_log(tmp_path: Path) -> None:
+    with small_disk(1000), pytest.raises(ValueError, match=r"^cannot write .*log\.jsonl: "):
+        Run(tmp_path).log({"text": "x" * 5000})
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"file is a file, and a folder is needed"):
+        begin(tmp_path / "file", Config())
+    for owner, name, code in ((fcntl, "flock", errno.EROFS), (os, "mkdir", errno.EACCES), (os, "open", errno.EACCES)):
+        monkeypatch.setattr(owner, name, _raiser(code))
+        with pytest.raises(ValueError, match=rf"^cannot work in .*: {os.strerror(code)}; give another folder$"):
+            begin(tmp_path / name, Config())
+        monkeypatch.undo()
+
+
+def _raiser(code: int) -> Callable[..., None]:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return refuse

@@ -171,8 +171,10 @@ def test_an_interrupted_search_continues_to_the_same_bits() -> None:
         learner = method.learner(model, context, 24)
         assert isinstance(learner, MaskLearner)
         learner.every = 4
-        task = Pix2PixTask(model, None, weights={"l1": 1.0})
-        fit = Trainer(task, TrainingConfig(steps=24, batch=1), torch.device("cpu"), learners={"G": learner})
+        task = Pix2PixTask(model, None)
+        fit = Trainer(
+            task, TrainingConfig(steps=24, batch=1, weights={"l1": 1.0}), torch.device("cpu"), learners={"G": learner}
+        )
         return fit, torch.randn(24, 2, 1, 3, 16, 16)
 
     def run(fit: Trainer, images: torch.Tensor, until: int) -> dict[str, torch.Tensor]:

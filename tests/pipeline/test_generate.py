@@ -17,8 +17,7 @@ from pocketgan.core.artifact import save_artifact
 from pocketgan.core.inputs import latent_from_seed
 from pocketgan.data.images import first_images
 from pocketgan.models.munit import without_style_encoder
-from pocketgan.pipeline.generate import parse_seeds
-from pocketgan.pipeline.latent_sampler import LatentSampler, spherical
+from pocketgan.pipeline.generate import LatentSampler, parse_seeds, spherical
 from pocketgan.utils.images import to_uint8
 from zoo import randomized, tiny
 
@@ -262,7 +261,7 @@ def test_settings_that_exclude_each_other(refused: Refused, files: Path) -> None
     assert "has no style encoder: leave --reference out" in refused("latent-styles", *photos, "--reference", "x.png")
     assert "--seeds and --reference exclude each other" in refused("styles", *photos, "--seeds", "1", "--reference", "x.png")
     assert "give two or more, such as 0,1,2" in refused("teacher", "--interpolate", "3")
-    assert "--frames 1: the least is 2" in refused("teacher", "--interpolate", "3,4", "--frames", "1")
+    assert "frames=1: the least is 2" in refused("teacher", "--interpolate", "3,4", "--frames", "1")
     assert "nowhere does not exist" in refused("styles", "--source", "nowhere")
 
 

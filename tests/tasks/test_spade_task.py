@@ -234,7 +234,7 @@ def test_what_images_are_compared_by(monkeypatch: pytest.MonkeyPatch) -> None:
     assert perceptual_losses("pixels", CPU) == {"perception": None, "pixels": True}
     assert perceptual_losses("none", CPU) == {"perception": None, "pixels": False}
     assert asked == []
-    for text, file in (("vgg19", ""), ("vgg19:own.pth", "own.pth")):
+    for text, file in (("vgg19", None), ("vgg19:own.pth", "own.pth")):
         perception, pixels = perceptual_losses(text, CPU).values()
         assert perception is not None
         assert not pixels

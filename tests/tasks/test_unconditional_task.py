@@ -335,9 +335,9 @@ def test_what_a_state_holds_is_taken_back() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"r1": -1.0}, r"r1=-1\.0: 0 for none, or more"),
-        ({"path_length": -0.5}, r"path_length=-0\.5: 0 for none"),
-        ({"average": -2}, r"average=-2: 0 for none"),
+        ({"r1": -1.0}, r"r1=-1\.0: the least is 0"),
+        ({"path_length": -0.5}, r"path_length=-0\.5: the least is 0"),
+        ({"average": -2}, r"average=-2: the least is 0"),
         ({"mixing": 1.1}, r"mixing=1\.1: a fraction from 0 to 1"),
         ({"augment": -0.1}, r"augment=-0\.1: a fraction"),
         ({"r1_every": 0}, r"r1_every=0: the least is 1"),

@@ -23,7 +23,7 @@ from pocketgan.training import distributed
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.distributed import Processes, choose_device
 from pocketgan.training.loop import fit
-from toy_tasks import CPU, FORKSERVER
+from toy_tasks import CPU, FORKSERVER, newest_checkpoint
 
 pytestmark = [
     pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch knows one process only"),
@@ -91,7 +91,7 @@ def test_resume_in_two_processes_is_exact(together: Path, kind: str) -> None:
 
 
 def test_random_states_and_pools_differ_between_processes(together: Path) -> None:
-    _, tensors, facts = Run(together / "unpaired-0").load_checkpoint("train")
+    _, tensors, facts = newest_checkpoint(Run(together / "unpaired-0"), "train")
     assert facts == {"processes": 2}
     assert not torch.equal(tensors["rng/cpu"], tensors["rank1/rng/cpu"])
     pools = [[tensors[f"{prefix}task/A.{index}"] for index in range(3)] for prefix in ("", "rank1/")]
@@ -173,7 +173,7 @@ def test_after_a_kill_the_other_ends_and_the_checkpoint_is_complete(tmp_path: Pa
     assert (
         "PeerLost: another process has ended or does not answer, so this one stops, too" in (tmp_path / "stderr-0").read_text()
     )
-    assert Run(tmp_path).load_checkpoint("train")[0] == 3
+    assert newest_checkpoint(Run(tmp_path), "train")[0] == 3
 
 
 def test_bad_image_in_one_process_ends_both_with_one_line(tmp_path: Path) -> None:

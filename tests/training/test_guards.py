@@ -16,7 +16,7 @@ from pocketgan.training.distributed import choose_device
 from pocketgan.training.loop import fit
 from pocketgan.training.monitor import Diverged
 from pocketgan.training.task import Phase, Task
-from toy_tasks import CPU, batch, batches, generator, make_discriminator, run_fit, same, weights
+from toy_tasks import CPU, batch, batches, generator, make_discriminator, newest_checkpoint, run_fit, same, weights
 
 
 def task() -> Pix2PixTask:
@@ -36,7 +36,7 @@ def test_nan_loss_stops_and_keeps_the_last_good_state(tmp_path: Path, every: int
         fit(task(), poisoned, config, run, stage="fit", device=CPU)
     text = f"fit: D/d_adv, G/gan, G/l1 is no longer a number near step {6 if every == 2 else 8}; "
     assert str(caught.value) == f"{text}the state after step 4 is kept in {tmp_path / 'checkpoints'}; try a lower lr or float32"
-    step, tensors, _ = run.load_checkpoint("fit")
+    step, tensors, _ = newest_checkpoint(run, "fit")
     assert step == 4
     assert all(tensor.isfinite().all() for tensor in tensors.values() if tensor.is_floating_point())
     assert not [line for line in (tmp_path / "log.jsonl").read_text().splitlines() if "NaN" in line]

@@ -38,7 +38,7 @@ def tapped(model: torch.nn.Module, count: int = 2) -> dict[str, torch.Tensor]:
 
 def test_output_is_l1_to_the_teachers_image() -> None:
     task = student_task("output")
-    expected = F.l1_loss(task.networks["G"](batch()["input"]), task.distillation.teacher.generator(batch()["input"]))
+    expected = F.l1_loss(task.networks["G"](batch()["input"]), task.distillation.teacher(batch()["input"]))
     torch.testing.assert_close(losses(task)["output"], expected)
     assert task.weights["output"] == 100
 
@@ -47,27 +47,27 @@ def test_features_use_an_adaptor_on_the_student() -> None:
     task = student_task("features")
     adaptors = task.networks["objective"]["features"].adaptors
     assert [(a.in_channels, a.out_channels, a.kernel_size) for a in adaptors] == [(16, 24, (1, 1))] * 2
-    student, teacher = tapped(task.networks["G"]), tapped(task.distillation.teacher.generator)
+    student, teacher = tapped(task.networks["G"]), tapped(task.distillation.teacher)
     expected = sum(F.mse_loss(a(student[n]), teacher[n]) for a, n in zip(adaptors, LAYERS, strict=True))
     torch.testing.assert_close(losses(task)["features"], expected)
 
 
 def test_attention_needs_no_adaptor() -> None:
     task = student_task("attention")
-    student, teacher = tapped(task.networks["G"]), tapped(task.distillation.teacher.generator)
+    student, teacher = tapped(task.networks["G"]), tapped(task.distillation.teacher)
     torch.testing.assert_close(losses(task)["attention"], sum(attention_transfer(student[n], teacher[n]) for n in LAYERS))
     assert not list(task.networks["objective"].parameters())
 
 
 def test_objectives_are_joined_with_plus_and_weighted_by_name() -> None:
-    task = student_task("output+features+attention", weights={"attention": 3.0})
+    task = student_task("output+features+attention")
     assert set(losses(task)) == {"gan", "l1", "output", "features", "attention"}
     assert {name: task.weights[name] for name in losses(task)} == {
         "gan": 1.0,
         "l1": 100.0,
         "output": 100.0,
         "features": 1.0,
-        "attention": 3.0,
+        "attention": 10.0,
     }
 
 
@@ -75,7 +75,7 @@ def test_none_has_no_losses_and_no_hooks() -> None:
     task = student_task("none")
     assert set(losses(task)) == {"gan", "l1"}
     assert "objective" not in task.networks
-    for model in (task.networks["G"], task.distillation.teacher.generator):
+    for model in (task.networks["G"], task.distillation.teacher):
         assert not any(module._forward_hooks for module in model.modules())
 
 
@@ -83,7 +83,7 @@ def test_output_alone_keeps_no_hooks() -> None:
     task = student_task("output")
     losses(task)
     assert not any(module._forward_hooks for module in task.networks["G"].modules())
-    assert not any(module._forward_hooks for module in task.distillation.teacher.generator.modules())
+    assert not any(module._forward_hooks for module in task.distillation.teacher.modules())
 
 
 def test_adaptors_are_trained_and_the_teacher_is_not() -> None:
@@ -146,8 +146,8 @@ def teacher_discriminator(seed: int = 9) -> torch.nn.Module:
 def features_of(task: Pix2PixTask) -> tuple[dict[str, torch.Tensor], ...]:
     """Return features of student and teacher, and of both images in the teacher's discriminator."""
     source = batch()["input"]
-    student, teacher = tapped(task.networks["G"]), tapped(task.distillation.teacher.generator)
-    images = task.networks["G"](source), task.distillation.teacher.generator(source)
+    student, teacher = tapped(task.networks["G"]), tapped(task.distillation.teacher)
+    images = task.networks["G"](source), task.distillation.teacher(source)
     return student, teacher, *(task.distillation.discriminator(source, image) for image in images)
 
 
@@ -276,7 +276,7 @@ def test_alignment_is_minus_the_sum_over_layers_and_needs_no_adaptor(centered: b
     options = {"kernel-alignment": {"centered": centered}}
     task = student_task("kernel-alignment", objective_options=options)  # built from one example
     found = task.losses("G", batch(count=4), task.forward(batch(count=4)))["kernel-alignment"]
-    student, teacher = (tapped(model, 4) for model in (task.networks["G"], task.distillation.teacher.generator))
+    student, teacher = (tapped(model, 4) for model in (task.networks["G"], task.distillation.teacher))
     expected = -sum(kernel_alignment(student[n], teacher[n], centered=centered) for n in LAYERS)
     torch.testing.assert_close(found, expected)
     assert task.weights["kernel-alignment"] == 1

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pocketgan.core import run as run_module
+from pocketgan.core import tensor_file
 from pocketgan.core.run import Run
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import open_data
@@ -57,7 +57,7 @@ def train(kind: str, folder: Path, kill_at_step: int | None = None, kill_in_writ
 
     task = random_task(kind)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_module, "save_file", write)
+        patch.setattr(tensor_file, "save_file", write)
         fit(task, stream, CONFIG, Run(folder), stage="train", device=CPU)
     save_file({f"{n}.{k}": v for n, p in task.networks.items() for k, v in p.state_dict().items()}, folder / "end")
 

@@ -36,6 +36,24 @@ def test_the_temporary_file_keeps_the_ending(tmp_path: Path) -> None:
     assert (tmp_path / "image.png").read_bytes() == b"x"
 
 
+def test_every_file_has_the_mode_of_a_new_one(tmp_path: Path) -> None:
+    """The library for tensors lets the owner alone read its files."""
+    (tmp_path / "plain").touch()
+    with atomic(tmp_path / "weights.safetensors") as temporary:
+        save_file({"a": torch.ones(3)}, temporary)
+    assert (tmp_path / "weights.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, cause in (
+        (tmp_path / "file" / "a.json", "(File exists|Not a directory)"),
+        (tmp_path / ("x" * 250), "name too long"),
+    ):
+        with pytest.raises(ValueError, match=rf"^cannot write .*: .*{cause}; what stood there before is kept$"):
+            write_json(path, {})
+
+
 def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "facts.json"
     write_json(file, {"a": 1})

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import torch
@@ -128,16 +129,26 @@ def _iterate(steps: _Steps, order: Iterable[int], workers: int) -> Iterator[Batc
         sampler=order,
         num_workers=workers,
         prefetch_factor=_PREFETCH if workers else None,
-        worker_init_fn=_ignore_interrupts if workers else None,
+        worker_init_fn=_begin_worker if workers else None,
         # Without a generator the loader would draw from the global one, whose state belongs to training.
         generator=torch.Generator(),
     )
-    iterator = iter(loader)
+    try:
+        iterator = iter(loader)
+    except OSError as error:  # processes need semaphores, which are files in /dev/shm
+        raise ValueError(f"cannot start data workers: {error}; take data.workers=0") from error
     try:
         for loaded in iterator:
             if isinstance(loaded, str):
                 raise ValueError(loaded)
             yield Batch(loaded.names, {role: steps.data.floats(role, values) for role, values in loaded.images.items()})
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"a data worker has ended, killed perhaps for want of memory ({reason}): take data.workers=0"
+        ) from error
     finally:
         # Torch ends the workers when the iterator is collected, but the traceback of an error keeps a reference.
         if isinstance(iterator, _MultiProcessingDataLoaderIter):
@@ -155,8 +166,10 @@ def _stacked(names: Sequence[str], images: list[dict[str, Values]]) -> Images:
     return {role: torch.from_numpy(np.stack([image[role] for image in images])) for role in images[0]}
 
 
-def _ignore_interrupts(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles Ctrl-C and ends the workers
+    # Through the pipe, not through /dev/shm: that has 64 MB in a container, and torch waits forever once it is full.
+    ForkingPickler.register(Tensor, lambda tensor: (torch.from_numpy, (tensor.numpy(),)))
 
 
 def _workers(data: ImageData, workers: int | None) -> int:

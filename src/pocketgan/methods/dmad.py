@@ -32,6 +32,7 @@ from pocketgan.pruning.masks import Form, MaskGate, Masks, boundary_at, group_co
 from pocketgan.pruning.scales import affine_norms
 from pocketgan.pruning.selection import Selection
 from pocketgan.training.optimizers import Adam
+from pocketgan.training.task import Learner
 from pocketgan.utils.registry import unknown
 
 UPDATES = 300  # updates of the group coefficients and of the strength; the release: 150, once an epoch
@@ -116,7 +117,9 @@ class Dmad(Method):
         return math.ceil((1 - self.cap) * width)
 
     def prepare(self, teacher: nn.Module, context: MethodContext) -> nn.Module:
-        model = affine_norms(teacher if self.scratch is None else _fresh(teacher, self.scratch))
+        if self.scratch is not None:
+            teacher = spec_of(teacher).resized(_narrow(teacher, self.scratch)).build()
+        model = affine_norms(teacher)
         scores = contribution(model, context.images()) if self.init == "teacher" else None
 
         def make_gate(site: GateSite) -> Gate:
@@ -150,7 +153,7 @@ class SearchState(nn.Module):
         """Coefficient of the sparsity of each mask at the last update, producer after producer."""
 
 
-class MaskLearner:
+class MaskLearner(Learner):
     """Moves the boundary, controls the sparsity, and freezes the masks at the budget."""
 
     def __init__(self, method: Dmad, model: nn.Module, context: MethodContext, steps: int):
@@ -160,11 +163,8 @@ class MaskLearner:
         self.lr = TRAVEL / self.end
         if steps > 1 and self.lr > 0.05:
             context.warn(f"a search of {steps} steps is too short for masks to settle: take 100 at least")
-        if not hasattr(model, "search"):
-            model.search = SearchState(method.strength, len(self.masks.p()))
-        state = model.search
-        assert isinstance(state, SearchState)
-        self.state = state
+        self.state: SearchState = getattr(model, "search", None) or SearchState(method.strength, len(self.masks.p()))
+        model.search = self.state
         self.cost = CostModel(ungated(model), context.cost.size)  # the scales of the norms are parameters, too
         least = protected_widths(model, context.budget, self.cost, least=method.least, multiple=context.multiple)
         self.protected = {group: max(least[group], method._capped(w)) for group, w in self.masks.full_widths.items()}
@@ -266,7 +266,7 @@ class MaskLearner:
 
 def _paper(task: str) -> dict[str, Any]:
     """Section IV-A: a constant strength, co-attention and discriminator features in the recovery alone."""
-    unpaired = _without_pairs(task)
+    unpaired = not traits_of(task).has_pairs
     return {
         "method_options": {
             "group_rule": "paper",
@@ -285,13 +285,9 @@ def _paper(task: str) -> dict[str, Any]:
     }
 
 
-def _without_pairs(task: str) -> bool:
-    return not traits_of(task).has_pairs
-
-
 def _release(teacher: nn.Module, task: str) -> dict[str, Any]:
     """Released scripts: a search from fresh weights, layers next to the image polarized, U-Nets capped, two-way."""
-    spec, unpaired = spec_of(teacher), _without_pairs(task)
+    spec, unpaired = spec_of(teacher), not traits_of(task).has_pairs
     outer = ["stem", "down1", "up1", "up2"]
     mobile, trunk = bool(getattr(spec, "separable", False)), "trunk" in spec.widths
     return {
@@ -324,11 +320,6 @@ def _start(scores: Tensor | None, width: int) -> Tensor:
     ranks = scores.argsort(descending=True, stable=True).argsort(stable=True)
     lowest = math.sqrt(2 * LEAST_MASK) - 1  # the mask of eq. 3 is LEAST_MASK there at b = 1
     return draws.sort(descending=True).values[ranks.cpu()].clamp_min(lowest)
-
-
-def _fresh(teacher: nn.Module, part: float) -> nn.Module:
-    """Architecture of the teacher at that part of its widths, with fresh weights."""
-    return spec_of(teacher).resized(_narrow(teacher, part)).build()
 
 
 def _narrow(teacher: nn.Module, part: float) -> dict[str, int]:

@@ -7,17 +7,17 @@ decides which network becomes the supernet: the teacher itself, or a mobile netw
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from optuna.storages import InMemoryStorage
-from torch import Tensor, nn
+from torch import nn
 
 from pocketgan.core.config import from_json
+from pocketgan.core.hooks import evaluation_mode
 from pocketgan.core.inputs import as_tuple
 from pocketgan.methods.base import METHODS, Method, MethodContext
 from pocketgan.pruning.calibrate import has_statistics
@@ -33,6 +33,7 @@ from pocketgan.search.storage import open_storage
 from pocketgan.search.strategies import STRATEGIES
 from pocketgan.search.study import search
 from pocketgan.training.distributed import processes
+from pocketgan.training.task import Learner
 
 Against = Literal["macs", "latency"]
 Sampling = Literal["uniform", "sandwich"]
@@ -109,11 +110,8 @@ class GanCompression(Method):
         from_json(STRATEGIES[self.strategy], self.strategy_options)
         if self.storage is not None:
             open_storage(self.storage)
-        self._check_against(context)
         if self.fitness in ("frechet", "kernel") and not features:
             raise ValueError(f"fitness={self.fitness} is measured on features: give an ONNX file with --features")
-
-    def _check_against(self, context: MethodContext) -> None:
         named = ",".join(self.against)
         if self.strategy != "nsga2" and self.against != ("macs",):
             raise ValueError(
@@ -135,16 +133,10 @@ class GanCompression(Method):
         if context.multiple > 1:
             context.warn(f"multiple={context.multiple} has no effect on gan-compression: its widths are those of the space")
         elastic = _elastic(model)
+        space = make_space(self.space, elastic.model)
+        fitness = cache(lambda: make_fitness(elastic, self._holdout(context), self.fitness, context.device))
         schedule = EvaluationSchedule(self.evaluate_every, steps) if self.evaluate_every else None
-        return WidthLearner(
-            elastic,
-            make_space(self.space, elastic.model),
-            self.sampling,
-            context.seed,
-            cache(lambda: make_fitness(elastic, self._holdout(context), self.fitness, context.device)),
-            schedule,
-            ranks=self.ranks,
-        )
+        return WidthLearner(elastic, space, self.sampling, context.seed, fitness, schedule, ranks=self.ranks)
 
     def select(self, model: nn.Module, context: MethodContext) -> Selection:
         fitness, result = self._search(model, context)
@@ -196,7 +188,7 @@ class GanCompression(Method):
         return context.holdout(self.images)
 
 
-class WidthLearner:
+class WidthLearner(Learner):
     """Sets the widths of each step of the search training, and evaluates the largest and the smallest network at times.
 
     Widths follow from the step and the seed alone: the same after a resume, and on any number of processes.
@@ -218,9 +210,6 @@ class WidthLearner:
         self.fitness, self.schedule = fitness, schedule
         self.rank = processes().rank if ranks == "own" else 0
 
-    def optimizer(self) -> None:
-        """Return None: the learner has no parameters."""
-
     def on_step_start(self, step: int) -> None:
         """Resize the network."""
         if self.schedule is not None:
@@ -234,36 +223,21 @@ class WidthLearner:
         rng = np.random.default_rng((self.seed, step, *(() if self.rank == 0 else (self.rank,))))
         return tuple(int(value) for value in self.space.sample(rng, 1)[0])
 
-    def losses(self) -> Mapping[str, Tensor]:
-        """Return no loss beside the task's."""
-        return {}
-
     def log_dict(self) -> dict[str, Any]:
-        """Scores of the largest and the smallest network, if an evaluation is due, in the process that writes."""
+        """Scores of the largest and the smallest network, if an evaluation is due, in the process that writes.
+
+        Scoring draws no random number and updates no running statistics.
+        """
         if self.schedule is None or not self.schedule.due():
             return {}
-        scores = self.evaluate_extremes() if processes().is_main else {}
+        scores: dict[str, float] = {}
+        if processes().is_main:
+            widths, ends = dict(self.model.widths), {"largest": self.space.largest, "smallest": self.space.smallest}
+            with evaluation_mode(self.model):
+                scores = {name: score_all_images(self.fitness(), self.space.widths(end)) for name, end in ends.items()}
+            self.model.resize_(widths)
         processes().barrier()  # with the long timeout: it may take longer than a step is waited for
         return scores
-
-    def evaluate_extremes(self) -> dict[str, float]:
-        """``largest`` and ``smallest``: scores on all images."""
-        ends = {"largest": self.space.largest, "smallest": self.space.smallest}
-        with _restored(self.model):
-            return {name: score_all_images(self.fitness(), self.space.widths(end)) for name, end in ends.items()}
-
-
-@contextmanager
-def _restored(model: Elastic) -> Iterator[None]:
-    """Restore widths and modes; scoring draws no random number and updates no running statistics."""
-    widths = dict(model.widths)
-    modes: dict[nn.Module, bool] = {module: module.training for module in model.modules()}
-    try:
-        yield
-    finally:
-        model.resize_(widths)
-        for module, mode in modes.items():
-            module.training = mode
 
 
 class EvaluationSchedule:
@@ -290,23 +264,18 @@ class EvaluationSchedule:
 
 def _cost_score(name: Against, model: Elastic, context: MethodContext) -> Score:
     """MACs or latency of a network of given widths."""
-    if name == "macs":
-        return lambda widths: context.cost(widths).macs
-    assert context.measure is not None
-    measure = context.measure
 
     def latency(widths: Mapping[str, int]) -> float:
+        assert context.measure is not None
         model.resize_(widths)
-        return measure(model.extract().eval())
+        return context.measure(model.extract().eval())
 
-    return latency
+    return latency if name == "latency" else lambda widths: context.cost(widths).macs
 
 
 def sorted_by(model: nn.Module, importance: str, context: MethodContext) -> nn.Module:
     """Copy with the channels of every group sorted by importance, the highest first: a permutation, with equal outputs."""
-    if importance == "none":
-        return shrink(model, {})
-    scores = IMPORTANCES[importance](model, context.images())
+    scores = IMPORTANCES[importance](model, context.images()) if importance != "none" else {}
     return shrink(model, {group: values.argsort(descending=True, stable=True) for group, values in scores.items()})
 
 

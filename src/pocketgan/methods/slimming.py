@@ -24,6 +24,7 @@ from pocketgan.pruning.gate import ungated
 from pocketgan.pruning.scales import add_scales_, affine_norms, check_scales, fold_scales_away_, mean_scales, scales
 from pocketgan.pruning.selection import Selection
 from pocketgan.training.optimizers import AcceleratedProximal, Adam
+from pocketgan.training.task import Learner
 
 SLIMMING_TRAVEL = 1.0  # distance a scale can go under Adam in a search: from 1 to 0
 SSS_TRAVEL = 4.0  # distance a scale would go in a search at a strength of one root mean square of its gradients
@@ -49,14 +50,17 @@ class Slimming(Method):
         add_scales_(model)
         return model
 
-    def learner(self, model: nn.Module, context: MethodContext, steps: int) -> ScaleLearner:
+    def learner(self, model: nn.Module, context: MethodContext, steps: int) -> Learner:
         return ScaleLearner(self.strength, model, steps)
 
     def select(self, model: nn.Module, context: MethodContext) -> Selection:
-        return select_by_scales(model, context, least=self.least)
+        scores, cost = check_scales(mean_scales(model)), CostModel(ungated(model), context.cost.size)
+        widths = threshold_widths(model, scores, context.budget, cost, multiple=context.multiple, least=self.least)
+        fold_scales_away_(model)
+        return best_channels(scores, widths)
 
 
-class ScaleLearner:
+class ScaleLearner(Learner):
     """Trains all scales, with an L1 term unless the strength is 0."""
 
     def __init__(self, strength: float, model: nn.Module, steps: int):
@@ -66,9 +70,6 @@ class ScaleLearner:
     def optimizer(self) -> torch.optim.Optimizer:
         """Adam on the scales alone, at the rate with which they can reach 0 within the search."""
         return Adam(self.scales, self.lr, (0.5, 0.999))
-
-    def on_step_start(self, step: int) -> None:
-        """Do nothing: the term is the same in every step."""
 
     def losses(self) -> Mapping[str, Tensor]:
         """Sum of |scale| over all producers, times the strength."""
@@ -85,26 +86,15 @@ def histogram(values: list[nn.Parameter], bins: int = 20) -> list[int]:
     return torch.histc(magnitudes.clamp_max(2.0), bins, 0.0, 2.0).int().tolist()
 
 
-def select_by_scales(model: nn.Module, context: MethodContext, *, least: float) -> Selection:
-    """Select by one threshold on the scales, exact to the budget, fold gates into the weights and remove them."""
-    scores, cost = check_scales(mean_scales(model)), CostModel(ungated(model), context.cost.size)
-    widths = threshold_widths(model, scores, context.budget, cost, multiple=context.multiple, least=least)
-    fold_scales_away_(model)
-    return best_channels(scores, widths)
-
-
 @METHODS.register("sss")
 @dataclass(frozen=True, kw_only=True)
-class Sss(Method):
+class Sss(Slimming):
     """Scale after every producer, driven to exact zeros until the remaining channels meet the budget."""
 
     strength: float = 0.1
     """Initial factor of the L1 term, in root mean squares of the scales' gradients; controlled from then on."""
-    least: float = 0.5
-    """No group is cut below this part of its ``uniform`` width; 0 allows removing whole blocks and levels."""
 
     summary: ClassVar[str] = "scales brought to exact zeros by accelerated proximal steps, steered to the budget"
-    learns: ClassVar[bool] = True
 
     def prepare(self, teacher: nn.Module, context: MethodContext) -> nn.Module:
         model = affine_norms(teacher)  # scales to fold the further ones into
@@ -117,20 +107,17 @@ class Sss(Method):
     def select(self, model: nn.Module, context: MethodContext) -> Selection:
         if hasattr(model, "search"):
             del model.search
-        return select_by_scales(model, context, least=self.least)
+        return super().select(model, context)
 
 
-class ProximalLearner:
-    """Drives scales to 0, as strongly as the budget requires."""
+class ProximalLearner(Learner):
+    """Drives scales to 0, as strongly as the budget requires; the optimizer itself minimizes the L1 term."""
 
     def __init__(self, method: Sss, model: nn.Module, context: MethodContext, steps: int):
         self.model, self.context, self.steps = model, context, steps
         self.scales, self.every = scales(model), max(1, steps // SSS_UPDATES)
-        if not hasattr(model, "search"):
-            model.search = SparsityController(method.strength)
-        controller = model.search
-        assert isinstance(controller, SparsityController)
-        self.controller = controller
+        self.controller: SparsityController = getattr(model, "search", None) or SparsityController(method.strength)
+        model.search = self.controller
         self.lr = SSS_TRAVEL * (1 - MOMENTUM) / steps
         self.cost = CostModel(ungated(model), context.cost.size)
 
@@ -145,10 +132,6 @@ class ProximalLearner:
             threshold = threshold_at(mean_scales(self.model), self.context.budget, self.cost)
             full = SSS_TRAVEL * self.every / self.steps
             self.controller.update_(threshold, left=1 - step / self.steps, full=full)
-
-    def losses(self) -> Mapping[str, Tensor]:
-        """Return no loss: the optimizer itself minimizes the L1 term."""
-        return {}
 
     def log_dict(self) -> dict[str, Any]:
         """Histogram of the scales, part of them that is 0, and cost of the others."""

@@ -20,7 +20,7 @@ from pocketgan.data.check import check
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import ImageData, open_data
 from pocketgan.data.loader import batch_slice, eval_batches, train_batches
-from pocketgan.evaluation import Scores
+from pocketgan.evaluation import EvaluationConfig, Result, cost_result, evaluate, latencies
 from pocketgan.metrics.cost import CostModel
 from pocketgan.models.layers import folded
 from pocketgan.training.config import TrainingConfig
@@ -138,18 +138,32 @@ def _asked(shape: Shape) -> str:
     return f"size={width}" if height == width else f"size={width}, aspect={width / height:.4g}"
 
 
-def input_baseline(task: TaskName) -> dict[str, nn.Module]:
-    """Identity, to measure the unchanged input beside the images; none for label maps and latents."""
-    traits = traits_of(task)
-    return {} if traits.reads_labels or traits.reads_latents else {"input": nn.Identity()}
+def measured(
+    generators: Mapping[str, nn.Module],
+    test: ImageData,
+    config: EvaluationConfig,
+    device: torch.device,
+    run: Run,
+    *,
+    teacher: str | None = None,
+) -> tuple[dict[str, Result], dict[str, Any]]:
+    """Costs, quality on the test images and latency of generators; and the scores of the unchanged input and the real images.
 
-
-def baseline_results(found: Mapping[str, Scores]) -> dict[str, Any]:
-    """Scores of the unchanged input, and of the real images under a segmenter."""
-    baselines = {name: found[name] for name in ("input", "real") if name in found}
-    return {
+    The input is measured where it is an image, the real images under a segmenter. The first images are kept in the run.
+    """
+    traits, shape = traits_of(test.task), test.config.shape
+    unchanged = {} if traits.reads_labels or traits.reads_latents else {"input": nn.Identity()}
+    keep, reporter = run.path / "images", run.reporter
+    found = evaluate({**generators, **unchanged}, test, config, device=device, teacher=teacher, keep=keep, reporter=reporter)
+    speed, results = latencies(generators, shape, config), {}
+    for name, generator in generators.items():
+        results[name] = cost_result(generator, shape)
+        results[name].add(found[name])
+        results[name].latency_ms = speed[name]
+    others = {name: found[name] for name in ("input", "real") if name in found}
+    return results, {
         name: {"quality": scores.quality, **({"classes": scores.classes} if scores.classes else {})}
-        for name, scores in baselines.items()
+        for name, scores in others.items()
     }
 
 

@@ -8,21 +8,23 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from pydantic import TypeAdapter
 from torch import nn
 
 from pocketgan.core.artifact import load_artifact
 from pocketgan.core.run import Run, differences
+from pocketgan.core.spec import spec_of
 from pocketgan.deploy import export_onnx
-from pocketgan.pipeline.common import exists_on_main, open_run
+from pocketgan.pipeline.common import exists_on_main, machine, measured, open_run, versions
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.load_generator import LoadedGenerator
-from pocketgan.pipeline.networks import distill_config, mobile_config, mobile_file, mobile_form
+from pocketgan.pipeline.networks import distill_config, mobile_config, mobile_file
 from pocketgan.pipeline.plan import CompressionState
 from pocketgan.pipeline.prune import join_search, prune, recover, train_search
 from pocketgan.pipeline.resolve import resolve, resolve_trained
 from pocketgan.pipeline.stages import FILES, StageName, check_changed, remove_files_from, stages_to_run
-from pocketgan.pipeline.student_result import write_student_result
 from pocketgan.pipeline.train import train
+from pocketgan.pruning.allocation import floor_widths
 from pocketgan.report import write_report
 from pocketgan.training.distributed import processes
 from pocketgan.utils.files import read_json, write_json
@@ -96,7 +98,8 @@ def run_stages(
         for stage in stages_to_run(plan.stages[: plan.stages.index(last) + 1], missing):
             _use_trained_networks(state, stage)
             began = monotonic()
-            JOBS[stage](state)
+            if run.writes or stage not in MAIN_ONLY:
+                JOBS[stage](state)
             if run.writes and stage not in ("evaluate", "report"):
                 state.seconds[stage] = state.seconds.get(stage, 0.0) + monotonic() - began
                 write_json(state.file("seconds.json"), state.seconds)
@@ -108,13 +111,24 @@ def _prepare_files(state: CompressionState, first: StageName | None) -> None:
     plan, out = state.plan, state.run.path
     # Again, as another process may have held the run until now:
     check_changed(differences(out, plan.config), first, plan.stages, plan.method, out)
-    file = state.file("seconds.json")
-    state.seconds = read_json(file) if file.exists() else {}
+    state.seconds = _read_seconds(state)
     if first is not None:
         remove_files_from(out, first, plan.stages)
         earlier = plan.stages[: plan.stages.index(first)]
         state.seconds = {stage: seconds for stage, seconds in state.seconds.items() if stage in earlier}
     state.run.write_config(plan.config)
+
+
+def _read_seconds(state: CompressionState) -> dict[str, float]:
+    """Seconds of the stages that are done; a file that cannot be read is reported, and changes no other result."""
+    file = state.file("seconds.json")
+    if not file.exists():
+        return {}
+    try:
+        return TypeAdapter(dict[str, float]).validate_python(read_json(file), strict=True)
+    except ValueError:
+        state.run.reporter.say(f"warning: {file} cannot be read: the seconds of the stages before are left out")
+        return {}
 
 
 def _has_lock(state: CompressionState, last: StageName) -> bool:
@@ -153,7 +167,7 @@ def _use_trained_networks(state: CompressionState, stage: StageName) -> None:
 def _mobile(state: CompressionState) -> None:
     """Train the mobile teacher, in a run of its own."""
     config = state.plan.config
-    form = mobile_form(state.plan.networks.original.model, config.full.ngf)
+    form = spec_of(state.plan.networks.original.model).mobile(config.full.ngf)
     assert form is not None
     out = state.file("mobile")
     train(mobile_config(config, form), out, resume=(out / "config.json").exists(), reporter=state.run.reporter)
@@ -161,11 +175,10 @@ def _mobile(state: CompressionState) -> None:
 
 def _distill(state: CompressionState) -> None:
     """Prune the mobile teacher by one factor and distill, in a run of its own."""
-    out, original = state.file("distilled"), state.plan.networks.original
-    has_form = mobile_form(original.model, state.plan.config.full.ngf) is not None
-    config = distill_config(state.plan.config, mobile_file(state.plan.config.task, state.run.path) if has_form else None)
-    begun = (out / "config.json").exists()
-    teacher = None if has_form else original
+    out, plan = state.file("distilled"), state.plan
+    mobile = mobile_file(plan.config.task, state.run.path) if "mobile" in plan.stages else None
+    teacher = plan.networks.original if mobile is None else None
+    begun, config = (out / "config.json").exists(), distill_config(plan.config, mobile)
     run_stages(config, out, resume=begun, reporter=state.run.reporter, teacher=teacher, last="recover")
     if state.run.writes:
         Run(out).drop_checkpoints("recover")
@@ -173,21 +186,60 @@ def _distill(state: CompressionState) -> None:
 
 def _export(state: CompressionState) -> None:
     """Write ONNX, verified."""
-    if state.run.writes:
-        exported = export_onnx(_student(state), state.file("student.onnx"), size=state.plan.config.data.shape)
-        write_json(state.file("export.json"), exported.summary())
+    exported = export_onnx(_student(state), state.file("student.onnx"), size=state.plan.config.data.shape)
+    write_json(state.file("export.json"), exported.summary())
 
 
 def _evaluate(state: CompressionState) -> None:
-    """Measure teacher and student."""
-    if state.run.writes:
-        write_student_result(state, _student(state), read_json(state.file("export.json")))
+    """Measure the student beside what the user gave, and write ``result.json``."""
+    began, exported = monotonic(), read_json(state.file("export.json"))
+    if not isinstance(exported, dict):
+        raise ValueError(f"{state.file('export.json')} is no JSON object: --from export makes it again")
+    plan, config, context = state.plan, state.plan.config, state.plan.context
+    teacher, student, test = plan.networks.original.model, _student(state), plan.splits.test
+    notes = [test.note] if test.note else []
+    if config.start == "mobile":
+        notes.append("the student was pruned from the teacher's mobile form, which began with fresh weights")
+    if plan.networks.teacher is not plan.networks.original:
+        notes.append(
+            "the student was distilled from the mobile teacher in mobile/, and is measured beside the teacher that was given"
+        )
+    notes.extend(plan.notes)
+    generators = {"teacher": teacher, "student": student}
+    results, baselines = measured(generators, test, config.evaluation, plan.device, state.run, teacher="teacher")
+    results["student"].bytes = state.file("student.safetensors").stat().st_size
+    file, tensors = Path(config.teacher), teacher.state_dict().values()  # a teacher in memory has no file
+    results["teacher"].bytes = file.stat().st_size if file.is_file() else sum(t.numel() * t.element_size() for t in tensors)
+    floor = context.cost(floor_widths(plan.networks.initial.model, multiple=config.multiple))
+    write_json(
+        state.file("result.json"),
+        {
+            "name": state.run.path.name,
+            "method": config.method,
+            "variant": config.variant,
+            "objective": config.objective,
+            "seed": config.seed,
+            **{name: result.to_json() for name, result in results.items()},
+            **baselines,
+            "budget": {
+                "asked": config.budget,
+                "kind": context.budget.kind,
+                "limit": context.budget.limit,
+                "reached": getattr(results["student"], context.budget.kind),
+                "floor": context.budget.of(floor),
+            },
+            "widths": {"teacher": spec_of(teacher).widths, "student": spec_of(student).widths},
+            "export": {"onnx": exported},
+            "seconds": {**state.seconds, "evaluate": monotonic() - began},
+            "versions": versions(),
+            "machine": machine(plan.device),
+            "notes": notes,
+        },
+    )
 
 
 def _report(state: CompressionState) -> None:
     """Write the page; remove files that only a resumed training would need."""
-    if not state.run.writes:
-        return
     write_report([state.run.path], state.file("report.html"))
     for stage in ("search", "recover"):
         state.run.drop_checkpoints(stage)
@@ -209,3 +261,5 @@ JOBS: dict[StageName, Callable[[CompressionState], None]] = {
     "evaluate": _evaluate,
     "report": _report,
 }
+MAIN_ONLY: tuple[StageName, ...] = ("export", "evaluate", "report")
+"""Stages that the main process does alone."""

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from torch import nn
-
-from pocketgan.core.config import override
 from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.config import DataConfig
 from pocketgan.evaluation import EvaluationConfig
 from pocketgan.foreign.spec import PixelFormat
 from pocketgan.losses.adversarial import GanMode
-from pocketgan.methods import METHODS
 from pocketgan.pipeline.common import resolved_steps
-from pocketgan.tasks import TASKS, LatentConfig
+from pocketgan.tasks import LatentConfig
 from pocketgan.training.config import TrainingConfig
-from pocketgan.utils.registry import unknown
+from pocketgan.utils.registry import check_at_least
 
 Recovery = Literal["inherit", "fresh"]
 RECOVERY: tuple[str, ...] = get_args(Recovery)
@@ -75,12 +70,6 @@ class FullConfig:
     def __post_init__(self) -> None:
         if not 0 < self.width < 1:
             raise ValueError(f"full.width={self.width}: a fraction of the mobile teacher's widths, above 0 and below 1")
-
-
-def training_configs_of(task: TaskName, arch: str | None = None) -> dict[str, Any]:
-    """Trainings of a compression, with the published optimizers of its task and architecture."""
-    own = TASKS[task].defaults_for(arch).training
-    return {"recovery": own, "search": own, "full": FullConfig(teacher=own, distill=own)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,8 +150,7 @@ class CompressConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.multiple < 1:
-            raise ValueError(f"multiple={self.multiple}: the least is 1")
+        check_at_least(self, multiple=1)
         if self.two_way and not traits_of(self.task).is_two_way:
             raise ValueError(f"two_way=true: a {self.task} task has one direction; it is for task=unpaired")
         if self.two_way and (self.pipeline, self.start) != ("fast", "teacher"):
@@ -175,26 +163,9 @@ class CompressConfig:
 
         Raises ``ValueError`` for a batch that the processes cannot share equally.
         """
-        full = dataclasses.replace(
-            self.full,
-            teacher=resolved_steps(self.full.teacher, images),
-            distill=resolved_steps(self.full.distill, images),
-        )
+        teacher, distill = resolved_steps(self.full.teacher, images), resolved_steps(self.full.distill, images)
         recovery, search = resolved_steps(self.recovery, images), resolved_steps(self.search, search_images)
-        return dataclasses.replace(self, recovery=recovery, search=search, full=full)
-
-
-def with_preset(config: CompressConfig, preset: str | None, teacher: nn.Module) -> CompressConfig:
-    """Configuration with the fields of a preset of its method; None changes nothing.
-
-    Raises ``ValueError`` for a preset that the method does not have.
-    """
-    if preset is None:
-        return config
-    known = METHODS[config.method].presets(teacher, config.task)
-    if preset not in known:
-        raise unknown(f"preset of {config.method}", preset, known)
-    return override(config, assignments(known[preset]))
+        return replace(self, recovery=recovery, search=search, full=replace(self.full, teacher=teacher, distill=distill))
 
 
 def assignments(fields: dict[str, Any]) -> Sequence[str]:

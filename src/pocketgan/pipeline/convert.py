@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from pocketgan.checkpoints import load_checkpoint, to_published
 from pocketgan.core.artifact import read_header, save_artifact
@@ -19,7 +18,6 @@ from pocketgan.models.munit import assembled
 from pocketgan.pipeline.common import versions
 from pocketgan.pipeline.config import ForeignConfig
 from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, load
-from pocketgan.pipeline.measure import working_shape
 from pocketgan.pruning.selection import prefix, shrink
 from pocketgan.search.published import parse_configuration
 from pocketgan.utils.files import atomic
@@ -85,13 +83,15 @@ def convert(
         model = assembled(_read(Path(content), None, None, keep=False).model, model)
         message += f"; with the content encoder of {content}"
     if config is not None:
-        model = _cut(folded(model), config)
-        message += f"; cut to {config}, with the supernet's running statistics" if _tracks(model) else f"; cut to {config}"
+        model = folded(model)
+        model = shrink(model, prefix(parse_configuration(config, model)))  # leading channels (GAN Compression, section 3.2)
+        tracks = any(getattr(module, "running_mean", None) is not None for module in model.modules())
+        message += f"; cut to {config}" + (", with the supernet's running statistics" if tracks else "")
     if out.suffix == CHECKPOINT:
         with atomic(out) as temporary:
             torch.save(to_published(model), temporary)
         return Converted(out, out.stat().st_size, f"{message}; written under the published names")
-    meant = working_shape(source, size, aspect)
+    meant = source.shape(size, aspect)
     named = source.file.name if source.file is not None else str(file)
     provenance = source.provenance | {"converted": {"file": named, "recognized": message}, "versions": versions()}
     save_artifact(out, model, size=meant, provenance=provenance)
@@ -110,12 +110,3 @@ def _read(file: Path, network: str | None, upsamplings: int | None, *, keep: boo
     kept = spec_of(model) == spec_of(recognized.model)
     message = recognized.message if kept else f"{recognized.message}; spectral norm folded into the weights"
     return LoadedGenerator(model, None, message, provenance, file)
-
-
-def _cut(model: nn.Module, config: str) -> nn.Module:
-    """Sub-network of a supernet: its leading channels (GAN Compression, section 3.2)."""
-    return shrink(model, prefix(parse_configuration(config, model)))
-
-
-def _tracks(model: nn.Module) -> bool:
-    return any(getattr(module, "running_mean", None) is not None for module in model.modules())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from torch import nn
 
 from pocketgan.checkpoints import load_checkpoint
 from pocketgan.core.artifact import load_artifact, read_header
-from pocketgan.core.inputs import Shape, Size, as_shape, latent_inputs, size_text
+from pocketgan.core.inputs import Shape, Size, as_shape, latent_inputs, shape_of, size_text
 from pocketgan.core.spec import Spec, spec_of
 from pocketgan.core.tasks import TaskName
 from pocketgan.data.config import DataConfig
@@ -56,6 +56,10 @@ class LoadedGenerator:
         """Width, and width over height: as given, else the network's fixed size, the file's, or squares of 256."""
         height, width = spec_of(self.model).output_shape or as_shape(self.size or PUBLISHED)
         return size or width, width / height if aspect is None else aspect
+
+    def shape(self, size: int | None = None, aspect: float | None = None) -> Shape:
+        """Height and width of `images`. Raises ``ValueError`` for an impossible aspect."""
+        return shape_of(*self.images(size, aspect))
 
     def task(self, data: DataConfig) -> TaskName:
         """Task of a generator that reads latents; of another one, the task of the data."""
@@ -152,14 +156,8 @@ def _wrapped(
 
 def discriminator_beside(teacher: Path) -> Path | None:
     """Discriminator in the teacher's folder, by our names or the published ones; None where there is none."""
-    name = teacher.name
-    if name.startswith("generator"):
-        candidate = teacher.with_name(name.replace("generator", "discriminator", 1))
-    elif "net_G" in name:
-        candidate = teacher.with_name(name.replace("net_G", "net_D", 1))
-    else:
-        return None
-    return candidate if candidate.is_file() else None
+    names = (("generator", "discriminator"),) if teacher.name.startswith("generator") else (("net_G", "net_D"),)
+    return _beside(teacher, names)
 
 
 def reverse_of(teacher: Path) -> Path:
@@ -167,10 +165,15 @@ def reverse_of(teacher: Path) -> Path:
 
     Raises ``ValueError`` where there is none beside ``teacher``.
     """
-    for ours, other in (("G_A", "G_B"), ("G_B", "G_A"), ("generator_A", "generator_B"), ("generator_B", "generator_A")):
-        candidate = teacher.with_name(teacher.name.replace(ours, other, 1))
-        if candidate != teacher and candidate.is_file():
-            return candidate
-    raise ValueError(
-        f"there is no generator of the other direction beside {teacher} (generator_A and generator_B, or *_net_G_A)"
-    )
+    found = _beside(teacher, (("G_A", "G_B"), ("G_B", "G_A"), ("generator_A", "generator_B"), ("generator_B", "generator_A")))
+    if found is None:
+        raise ValueError(
+            f"there is no generator of the other direction beside {teacher} (generator_A and generator_B, or *_net_G_A)"
+        )
+    return found
+
+
+def _beside(file: Path, names: Iterable[tuple[str, str]]) -> Path | None:
+    """First other file in the folder whose name has the second of two names in place of the first."""
+    others = (file.with_name(file.name.replace(own, other, 1)) for own, other in names)
+    return next((other for other in others if other != file and other.is_file()), None)

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from pocketgan.core.dims import layers_of, widths_of
-from pocketgan.core.inputs import Shape, as_size, latent_inputs, shape_of, size_text
+from pocketgan.core.inputs import as_size, latent_inputs, shape_of, size_text
 from pocketgan.core.spec import MODELS, spec_of
 from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.config import DataConfig, Split
@@ -27,11 +27,6 @@ from pocketgan.pretrained.extractors import make_extractor
 from pocketgan.pruning.allocation import floor_widths
 from pocketgan.training.distributed import choose_device
 from pocketgan.utils.progress import Reporter
-
-
-def working_shape(generator: LoadedGenerator, size: int | None, aspect: float | None) -> Shape:
-    """Height and width as asked for, else as the file says. Raises ``ValueError`` for an impossible aspect."""
-    return shape_of(*generator.images(size, aspect))
 
 
 def measure(
@@ -99,7 +94,7 @@ def measure_latency_of(
     sources = {artifact: load(artifact) for artifact in artifacts}
     # Published checkpoints have no size: they are measured at that of the artifacts beside them.
     sized = [source for source in sources.values() if source.size is not None] or [*sources.values()]
-    shapes = {working_shape(source, size, aspect) for source in sized}
+    shapes = {source.shape(size, aspect) for source in sized}
     if len(shapes) > 1:
         found = ", ".join(map(size_text, sorted(shapes)))
         raise ValueError(f"the artifacts are for different sizes ({found}): say which with --size and --aspect")
@@ -126,7 +121,7 @@ def export(
         if "style" not in latent_inputs(model):
             raise ValueError(f"{artifact} is a {spec_of(model).name}, which reads no style: leave --drop-style out")
         model = without_style_encoder(model)
-    return FORMATS[format](model, out, size=working_shape(source, size, aspect), verify=verify)
+    return FORMATS[format](model, out, size=source.shape(size, aspect), verify=verify)
 
 
 def save_statistics(
@@ -159,7 +154,7 @@ def inspect(
     else:
         source = as_generator(model, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
     network = folded(source.model)
-    cost = CostModel(network, working_shape(source, size, aspect))
+    cost = CostModel(network, source.shape(size, aspect))
     widths, shares, layers = widths_of(network), cost.by_group(), layers_of(network)
     spec = spec_of(network)
     return {

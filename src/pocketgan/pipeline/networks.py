@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from pocketgan.core.dims import widths_of
 from pocketgan.core.spec import Preset, spec_of
@@ -50,7 +49,7 @@ def fast_networks(original: LoadedGenerator, start: str, ngf: int | None, seed: 
     """
     if start == "teacher":
         return Networks(original, original, original)
-    form = mobile_form(original.model, ngf)
+    form = spec_of(original.model).mobile(ngf)
     if form is None:
         raise ValueError(f"start=mobile: {original.message} has no mobile form, or is one already; take start=teacher")
     return Networks(original, original, _untrained(form, seed))
@@ -63,7 +62,7 @@ def placeholder_networks(original: LoadedGenerator, full: FullConfig, task: Task
     """
     if not traits_of(task).has_targets:
         raise ValueError("pipeline=full trains a mobile teacher on real targets, and task=inputs has none: take pipeline=fast")
-    form = mobile_form(original.model, full.ngf)
+    form = spec_of(original.model).mobile(full.ngf)
     teacher = original if form is None else _untrained(form, seed)
     widths = scaled_widths(teacher.model, full.width, multiple=multiple)
     if widths == widths_of(teacher.model):
@@ -81,11 +80,6 @@ def trained_networks(original: LoadedGenerator, mobile_teacher: Path | None, run
         load(run / "distilled" / "student.safetensors"),
         discriminator if discriminator.exists() else None,
     )
-
-
-def mobile_form(generator: nn.Module, ngf: int | None) -> Preset | None:
-    """Mobile form of a generator; None where it has none, or is one: then the generator itself is the teacher."""
-    return spec_of(generator).mobile(ngf)
 
 
 def mobile_file(task: TaskName, run: Path) -> Path:

@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from pocketgan.core.artifact import load_artifact, save_artifact
 from pocketgan.core.spec import spec_of
+from pocketgan.core.tensor_file import DamagedFile, read_tensors, write_tensors
+from pocketgan.data.images import ImageData
 from pocketgan.metrics.cost import CostModel
 from pocketgan.pipeline.common import batches_of, first_batch, versions
 from pocketgan.pipeline.plan import CompressionState
 from pocketgan.pruning.selection import shrink
+from pocketgan.training.config import TrainingConfig
 from pocketgan.training.loop import fit
-from pocketgan.training.task import Task
-from pocketgan.utils.files import atomic
+from pocketgan.training.task import Learners, Task
 
 SEARCHED = "searched.safetensors"
 
@@ -32,17 +33,8 @@ def train_search(state: CompressionState) -> None:
     task = plan.tasks.search_task(models, plan.device)
     if plan.networks.initial_discriminator is not None and "D" in task.networks:
         task.networks["D"].load_state_dict(load_artifact(plan.networks.initial_discriminator).model.state_dict())
-    fit(
-        task,
-        batches_of(plan.splits.search, training, plan.config.seed),
-        training,
-        state.run,
-        stage="search",
-        device=plan.device,
-        show=first_batch(plan.splits.test),
-        learners={name: learner for name, learner in learners.items() if learner is not None},
-    )
-    task.close()
+    found = {name: learner for name, learner in learners.items() if learner is not None}
+    _fit(state, task, plan.splits.search, training, "search", found)
     if state.run.writes:
         discriminators = {name: network for name, network in task.networks.items() if name.startswith("D")}
         _save(state.file(SEARCHED), models | discriminators)
@@ -90,19 +82,24 @@ def recover(state: CompressionState) -> None:
         )
     task = plan.tasks.recovery_task(student, plan.device)
     if plan.method.is_supernet and "D" in task.networks:  # as published: the discriminator of all widths goes on
-        task.networks["D"].load_state_dict(_part(state.file(SEARCHED), "D"))
-    fit(
-        task,
-        batches_of(plan.splits.train, config.recovery, config.seed),
-        config.recovery,
-        state.run,
-        stage="recover",
-        device=plan.device,
-        show=first_batch(plan.splits.test),
-    )
-    task.close()
+        _load(state.file(SEARCHED), "D", task.networks["D"])
+    _fit(state, task, plan.splits.train, config.recovery, "recover")
     if state.run.writes:
         _save_student(state, task)
+
+
+def _fit(
+    state: CompressionState,
+    task: Task,
+    data: ImageData,
+    training: TrainingConfig,
+    stage: str,
+    learners: Learners | None = None,
+) -> None:
+    plan, batches = state.plan, batches_of(data, training, state.plan.config.seed)
+    show = first_batch(plan.splits.test)
+    fit(task, batches, training, state.run, stage=stage, device=plan.device, show=show, learners=learners)
+    task.close()
 
 
 def _prepared(state: CompressionState) -> dict[str, nn.Module]:
@@ -123,27 +120,27 @@ def _searched(state: CompressionState) -> dict[str, nn.Module]:
         target = state.plan.targets[name]
         if method.needs_search(target.initial.model):
             method.learner(model, target.context, steps)  # adds the search's own state to the model
-            model.load_state_dict(_part(state.file(SEARCHED), name))
+            _load(state.file(SEARCHED), name, model)
     return models
 
 
 def _save(path: Path, models: Mapping[str, nn.Module]) -> None:
-    """Write ``{network/tensor}`` of all of them, atomically."""
-    tensors = {
-        f"{name}/{key}": tensor.detach().cpu().contiguous().clone()
-        for name, model in models.items()
-        for key, tensor in model.state_dict().items()
-    }
-    with atomic(path) as temporary:
-        save_file(tensors, temporary)
+    """Write ``{network/tensor}`` of all of them."""
+    write_tensors(
+        path, {f"{name}/{key}": tensor for name, model in models.items() for key, tensor in model.state_dict().items()}, {}
+    )
 
 
-def _part(path: Path, name: str) -> dict[str, Tensor]:
-    """Tensors of one of them. Raises ``ValueError`` where the file is gone."""
-    if not path.exists():
-        raise ValueError(f"there is no {path}: --from search makes it again")
+def _load(path: Path, name: str, model: nn.Module) -> None:
+    """Load the tensors of one of them. Raises ``ValueError`` where the file is gone, damaged, or of other networks."""
     head = f"{name}/"
-    return {key.removeprefix(head): tensor for key, tensor in load_file(path).items() if key.startswith(head)}
+    try:
+        found = {key.removeprefix(head): tensor for key, tensor in read_tensors(path)[0].items() if key.startswith(head)}
+        model.load_state_dict(found)
+    except DamagedFile as error:
+        raise ValueError(f"{error}: --from search makes it again") from None
+    except RuntimeError as error:
+        raise ValueError(f"{path} holds another network as {name}: --from search makes it again") from error
 
 
 def _save_student(state: CompressionState, task: Task) -> None:

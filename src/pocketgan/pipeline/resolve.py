@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from pocketgan.core.config import override
@@ -14,25 +15,22 @@ from pocketgan.core.spec import spec_of
 from pocketgan.core.tasks import TaskName
 from pocketgan.data.config import DataConfig
 from pocketgan.data.images import hold_out
-from pocketgan.methods import make_method
-from pocketgan.pipeline.common import check_channels, check_size, check_stride, open_splits
-from pocketgan.pipeline.config import CompressConfig, ForeignConfig, assignments, training_configs_of, with_preset
+from pocketgan.foreign.probe import range_note
+from pocketgan.foreign.spec import ForeignSpec
+from pocketgan.methods import METHODS, make_method
+from pocketgan.pipeline.common import check_channels, check_size, check_stride, first_batch, open_splits
+from pocketgan.pipeline.config import CompressConfig, ForeignConfig, FullConfig, assignments
 from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, as_generator, load
-from pocketgan.pipeline.networks import (
-    fast_networks,
-    mobile_config,
-    mobile_file,
-    mobile_form,
-    placeholder_networks,
-    trained_networks,
-)
+from pocketgan.pipeline.networks import fast_networks, mobile_config, mobile_file, placeholder_networks, trained_networks
 from pocketgan.pipeline.plan import Plan, Splits
 from pocketgan.pipeline.search_targets import make_search_targets
 from pocketgan.pipeline.stages import StageName, check_range, stages_of
-from pocketgan.pipeline.student_tasks import StudentTasks, range_notes
+from pocketgan.pipeline.student_tasks import StudentTasks
 from pocketgan.pipeline.train import check_teacher_task
+from pocketgan.tasks import TASKS
 from pocketgan.training.distributed import choose_device
 from pocketgan.training.objectives import check_objectives
+from pocketgan.utils.registry import unknown
 
 
 def resolve_config(
@@ -67,17 +65,22 @@ def resolve_config(
     width, proportion = loaded.images(size, aspect)
     images = DataConfig(path=data, size=width, aspect=proportion)
     task = task or loaded.task(images)
+    training = TASKS[task].defaults_for(spec_of(loaded.model).name).training
     config = CompressConfig(
         teacher=type(teacher).__name__ if isinstance(teacher, nn.Module) else str(teacher),
         foreign=foreign,
         data=images,
         task=task,
-        **training_configs_of(task, spec_of(loaded.model).name),
+        recovery=training,
+        search=training,
+        full=FullConfig(teacher=training, distill=training),
+        method=given.get("method", "magnitude"),
     )
-    # Three passes: the method names the presets, whose fields everything given overrides.
-    config = override(config, assignments({name: given[name] for name in ("method",) if name in given}))
-    config = with_preset(config, preset, loaded.model)
-    return override(config, [*assignments(given), *overrides]), loaded
+    # The method names the presets, whose fields everything given overrides.
+    presets = METHODS[config.method].presets(loaded.model, task) if preset is not None else {}
+    if preset is not None and preset not in presets:
+        raise unknown(f"preset of {config.method}", preset, presets)
+    return override(config, [*assignments(presets.get(preset or "", {})), *assignments(given), *overrides]), loaded
 
 
 def resolve(
@@ -98,7 +101,7 @@ def resolve(
         check_objectives(names, config.objective_options)
     evaluation_notes = config.evaluation.check(config.data, config.task)
     original = teacher or load(config.teacher, config.foreign, config.data.shape)
-    mobile = mobile_form(original.model, config.full.ngf)
+    mobile = spec_of(original.model).mobile(config.full.ngf)
     stages = stages_of(config.pipeline, searches=method.needs_search(original.model), mobile=mobile is not None)
     check_range(first, last, stages, out)
     check_stride(original.model, config.data.shape)
@@ -135,17 +138,19 @@ def resolve(
     if full and mobile is not None:
         check_teacher_task(mobile_config(config, mobile), data.labels)
     models = {name: target.initial.model for name, target in targets.items()} if "search" in stages else None
-    recoveries = [config.recovery, config.full.distill] if full else [config.recovery]
     replacement = StudentTasks.of(config, networks.teacher.model, None, data) if full else tasks
-    replacement.dry_build(networks.initial.model, models, recoveries, config.search)
-    notes = (*range_notes(original.model, test), *evaluation_notes)
-    return Plan(config, stages, method, networks, targets, tasks, splits, device, notes)
+    replacement.dry_build(networks.initial.model, models)
+    notes, spec = list(evaluation_notes), spec_of(original.model)
+    if isinstance(spec, ForeignSpec):
+        with torch.inference_mode():
+            notes.insert(0, range_note(original.model(first_batch(test)["input"]), *spec.images.range))
+    return Plan(config, stages, method, networks, targets, tasks, splits, device, tuple(notes))
 
 
 def resolve_trained(plan: Plan, out: Path) -> None:
     """Put the full pipeline's own networks, read from the run, in the place of the untrained ones, in place."""
     config, original = plan.config, plan.networks.original
-    file = mobile_file(config.task, out) if mobile_form(original.model, config.full.ngf) is not None else None
+    file = mobile_file(config.task, out) if "mobile" in plan.stages else None
     plan.networks = trained_networks(original, file, out)
     plan.targets = make_search_targets(config, plan.networks, plan.splits, plan.method, out, plan.device)
     plan.tasks = StudentTasks.of(config, plan.networks.teacher.model, file, plan.splits.train)

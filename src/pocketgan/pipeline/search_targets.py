@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.inputs import ModelInputs, Shape, examples, select_inputs
+from pocketgan.core.inputs import ModelInputs, examples, select_inputs
 from pocketgan.data.config import Role
 from pocketgan.data.images import ImageData
 from pocketgan.data.loader import eval_batches, train_batches
 from pocketgan.deploy import frozen, torch_runner
-from pocketgan.evaluation import EvaluationConfig
 from pocketgan.evaluation.label_targets import label_targets_of
 from pocketgan.methods import Method, MethodContext
 from pocketgan.metrics.cost import CostModel
@@ -40,6 +40,26 @@ def make_search_targets(
 
     Raises ``ValueError`` for budgets that cut nothing or lie below the floor, and for a two-way search that cannot be.
     """
+    evaluation = config.evaluation
+
+    def hold_out(teacher: nn.Module, data: ImageData, role: Role, count: int) -> HoldoutImages:
+        """First ``count`` held-out images, the teacher's images of them, real targets of pairs, and a segmenter if needed."""
+        images = next(eval_batches(data, batch=count, workers=0)).images
+        generator, inputs = frozen(teacher).to(device), _inputs(images, teacher, role)
+        parts = zip(*(torch.split(tensor.to(device), HOLDOUT_BATCH) for tensor in inputs), strict=True)
+        with torch.inference_mode():
+            teacher_images = torch.cat([generator(*part).float().cpu().clamp(-1, 1) for part in parts])
+        extractor = make_extractor(evaluation.features) if evaluation.features is not None else None
+        found = HoldoutImages(inputs, teacher_images, images.get("target" if role == "input" else "input"), extractor)
+        if not method.needs_segmenter:
+            return found
+        targets = label_targets_of(data, evaluation.table, evaluation.table_root)
+        return replace(found, segmenter=evaluation.open_segmenter(device), target=targets.load)
+
+    def milliseconds(generator: nn.Module) -> float:
+        model = frozen(generator).to(device)
+        run = torch_runner(model, examples(model, config.data.shape, device=device))
+        return measure_latency({"it": run}, repeats=evaluation.repeats, threads=evaluation.threads)["it"].median
 
     def target(networks: Networks, budget: str, role: Role, file: str) -> SearchTarget:
         initial = networks.initial.model
@@ -52,20 +72,15 @@ def make_search_targets(
                 "give a smaller budget, or a larger full.width"
             )
         check_floor(parsed, cost, floor_widths(initial, multiple=config.multiple))
-        holdout = None
-        if splits.holdout is not None:
-            holdout = partial(
-                _held_out, config.evaluation, networks.teacher.model, splits.holdout, role, device, method.needs_segmenter
-            )
         context = MethodContext(
             parsed,
             cost,
             config.multiple,
             images=partial(_importance_images, splits.search, config.seed, initial, role),
-            holdout=holdout,
+            holdout=partial(hold_out, networks.teacher.model, splits.holdout, role) if splits.holdout is not None else None,
             seed=config.seed,
             device=device,
-            measure=partial(_milliseconds, config.evaluation, cost.size, device),
+            measure=milliseconds,
             run_dir=(out / file).parent,
         )
         return SearchTarget(networks.initial, context, file)
@@ -80,37 +95,6 @@ def make_search_targets(
     reverse = fast_networks(load(reverse_of(Path(config.teacher))), config.start, config.full.ngf, config.seed)
     back = target(reverse, config.budget_back or config.budget, "target", "back/pruned.safetensors")
     return {"G_A": forward, "G_B": back}
-
-
-def _held_out(
-    evaluation: EvaluationConfig,
-    teacher: nn.Module,
-    data: ImageData,
-    role: Role,
-    device: torch.device,
-    needs_segmenter: bool,
-    count: int,
-) -> HoldoutImages:
-    """First ``count`` held-out images, the teacher's images of them, real targets of pairs, and a segmenter if needed."""
-    images = next(eval_batches(data, batch=count, workers=0)).images
-    generator = frozen(teacher).to(device)
-    inputs = _inputs(images, teacher, role)
-    with torch.inference_mode():
-        parts = [tuple(tensor[k : k + HOLDOUT_BATCH].to(device) for tensor in inputs) for k in range(0, count, HOLDOUT_BATCH)]
-        teacher_images = torch.cat([generator(*part).float().cpu().clamp(-1, 1) for part in parts])
-    extractor = make_extractor(evaluation.features) if evaluation.features is not None else None
-    reals = images.get("target" if role == "input" else "input")
-    if not needs_segmenter:
-        return HoldoutImages(inputs, teacher_images, reals, extractor)
-    targets = label_targets_of(data, evaluation.table, evaluation.table_root)
-    return HoldoutImages(inputs, teacher_images, reals, extractor, evaluation.open_segmenter(device), targets.load)
-
-
-def _milliseconds(evaluation: EvaluationConfig, shape: Shape, device: torch.device, generator: nn.Module) -> float:
-    """Median latency of one image."""
-    model = frozen(generator).to(device)
-    run = torch_runner(model, examples(model, shape, device=device))
-    return measure_latency({"it": run}, repeats=evaluation.repeats, threads=evaluation.threads)["it"].median
 
 
 def _inputs(images: Batch, model: nn.Module, role: Role) -> tuple[Tensor, ...]:

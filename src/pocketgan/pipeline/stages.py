@@ -29,6 +29,11 @@ class StageFiles(NamedTuple):
         """First of its files that is not there."""
         return next((name for name in self.files if not (out / name).exists()), None)
 
+    def made(self, out: Path) -> list[Path]:
+        """All that it has left: its files, then its checkpoints."""
+        checkpoints = (out / "checkpoints").glob(f"{self.log}-*") if self.log else ()
+        return [*(out / name for name in (*self.files, *self.others) if (out / name).exists()), *checkpoints]
+
 
 FILES: dict[StageName, StageFiles] = {
     "mobile": StageFiles(("mobile/result.json",), ("mobile",)),
@@ -91,34 +96,20 @@ def remove_files_from(out: Path, first: StageName, plan: tuple[StageName, ...]) 
     Scores of a search stay: another search is kept beside them, and the same one finds them.
     """
     for stage in reversed(plan[plan.index(first) :]):
-        made = FILES[stage]
-        for name in (*made.files, *made.others):
-            _remove(out / name)
-        if made.log:
-            for file in (*(out / "checkpoints").glob(f"{made.log}-*"), *(out / "samples").glob(f"{made.log}_*")):
-                file.unlink()
+        samples = (out / "samples").glob(f"{FILES[stage].log}_*") if FILES[stage].log else ()
+        for path in (*FILES[stage].made(out), *samples):
+            _remove(path)
 
 
 def _remove(path: Path) -> None:
     """Remove a file, or a folder all at once by a rename: a resumed run would go on with half of one."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         trash = path.with_name(f".{path.name}.removed")
-        shutil.rmtree(trash, ignore_errors=True)
+        shutil.rmtree(trash, ignore_errors=True)  # of a process that was killed here
         path.rename(trash)
         shutil.rmtree(trash)
     else:
         path.unlink(missing_ok=True)
-
-
-def nothing_made(out: Path, stage: StageName, plan: tuple[StageName, ...]) -> bool:
-    """True if neither that stage nor a later one has left a file or a checkpoint."""
-    for later in plan[plan.index(stage) :]:
-        made = FILES[later]
-        if any((out / name).exists() for name in (*made.files, *made.others)):
-            return False
-        if made.log and any((out / "checkpoints").glob(f"{made.log}-*")):
-            return False
-    return True
 
 
 _SCORING = tuple(f"evaluation.{name}" for name in ("features", "segmenter", "table", "table_root", "repeats", "threads"))
@@ -164,7 +155,7 @@ def check_changed(
     for field in changed:
         reader = first_reader(field, plan, method)
         later = reader is None or (first is not None and plan.index(reader) >= plan.index(first))
-        if reader is not None and not later and not nothing_made(out, reader, plan):
+        if reader is not None and not later and any(FILES[stage].made(out) for stage in plan[plan.index(reader) :]):
             early[field] = reader
     if not early:
         return

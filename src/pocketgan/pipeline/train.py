@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,20 +16,18 @@ from pocketgan.core.run import Run
 from pocketgan.core.spec import MODELS
 from pocketgan.data.images import ImageData
 from pocketgan.data.labels import Labels
-from pocketgan.evaluation import Result, cost_result, evaluate, latencies
 from pocketgan.models.layers import folded
 from pocketgan.pipeline.common import (
     accepted_kwargs,
-    baseline_results,
     batches_of,
     check_latents,
     check_size,
     check_stride,
     exists_on_main,
     first_batch,
-    input_baseline,
     machine,
     make_discriminator,
+    measured,
     open_run,
     open_splits,
     resolved_steps,
@@ -76,7 +73,11 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
             fit(task, batches, config.training, run, stage="train", device=device, show=show)
             if processes().is_main:
                 final = {name: task.final_network(name) for name in task.networks if name[0] in FILES}
-                _save(config, final, out)
+                for name, network in final.items():
+                    # A student goes on training against the discriminator, which keeps its spectral norm.
+                    model = folded(network) if name.startswith("G") else network
+                    provenance = {"task": config.task, "seed": config.seed}
+                    save_artifact(out / file_of(name), model, size=config.data.shape, provenance=provenance)
                 _evaluate(config, final[main], out / file_of(main), test, device, run, monotonic() - began)
         if processes().is_main:
             run.drop_checkpoints("train")
@@ -89,14 +90,6 @@ def file_of(network: str) -> str:
     """Artifact of a network: ``G`` is ``generator.safetensors``, ``D_A`` is ``discriminator_A.safetensors``."""
     kind, _, direction = network.partition("_")
     return f"{FILES[kind]}{'_' if direction else ''}{direction}.safetensors"
-
-
-def _save(config: TrainConfig, networks: Mapping[str, nn.Module], out: Path) -> None:
-    for name, network in networks.items():
-        # A student goes on training against the discriminator, which keeps its spectral norm.
-        model = folded(network) if name.startswith("G") else network
-        provenance = {"task": config.task, "seed": config.seed}
-        save_artifact(out / file_of(name), model, size=config.data.shape, provenance=provenance)
 
 
 def check_teacher_task(config: TrainConfig, labels: Labels | None = None, device: torch.device | None = None) -> Task:
@@ -139,25 +132,14 @@ def _evaluate(
     config: TrainConfig, kept: nn.Module, file: Path, test: ImageData, device: torch.device, run: Run, seconds: float
 ) -> None:
     began = monotonic()
-    generator = folded(kept)
-    quality = evaluate(
-        {"image": generator, **input_baseline(config.task)},
-        test,
-        config.evaluation,
-        device=device,
-        keep=run.path / "images",
-        reporter=run.reporter,
-    )
-    result: Result = cost_result(generator, config.data.shape)
-    result.add(quality["image"])
-    result.latency_ms = latencies({"image": generator}, config.data.shape, config.evaluation)["image"]
-    result.bytes = file.stat().st_size
+    results, baselines = measured({"image": folded(kept)}, test, config.evaluation, device, run)
+    results["image"].bytes = file.stat().st_size
     write_json(
         run.path / "result.json",
         {
             "name": run.path.name,
-            "generator": result.to_json(),
-            **baseline_results(quality),
+            "generator": results["image"].to_json(),
+            **baselines,
             "seed": config.seed,
             "seconds": {"train": seconds, "evaluate": monotonic() - began},
             "versions": versions(),

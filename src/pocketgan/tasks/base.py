@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,27 +13,17 @@ from torch import Tensor, nn
 
 from pocketgan.core.inputs import select_inputs
 from pocketgan.core.tasks import TaskName, TaskTraits, traits_of
+from pocketgan.data.labels import Labels
 from pocketgan.losses.adversarial import GanMode, Logits, discriminator_loss, generator_loss
 from pocketgan.pruning.elastic import Elastic
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.features import Taps, TeacherDiscriminator
 from pocketgan.training.objectives import DistillationBatch, check_objectives, make_objectives
 from pocketgan.training.task import Batch, Phase, Task
-from pocketgan.utils.registry import Registry
+from pocketgan.utils.registry import Registry, check_at_least
 
 L1Target = Literal["target", "teacher"] | None
 """The image that L1 compares with: the real target, the teacher's image, or none."""
-
-
-class LabelMaps(Protocol):
-    """Label maps of a data set, as a task needs them (`pocketgan.data.labels.Labels`)."""
-
-    @property
-    def channels(self) -> int:
-        """Channels of a one-hot label map."""
-
-    def colored(self, maps: Tensor) -> Tensor:
-        """RGB image in [-1, 1] of one-hot label maps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,15 +48,10 @@ class LatentConfig:
     limited data", section 3: 0.6)."""
 
     def __post_init__(self) -> None:
-        for name in ("r1", "path_length", "average"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)}: 0 for none, or more")
+        check_at_least(self, r1=0, path_length=0, average=0, r1_every=1, path_length_every=1)
         for name in ("mixing", "augment"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)}: a fraction from 0 to 1")
-        for name in ("r1_every", "path_length_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: the least is 1")
 
 
 @dataclass(frozen=True)
@@ -95,7 +80,7 @@ class TeacherParts:
     latents: LatentConfig
     perceptual: Callable[[], dict[str, Any]]
     """Keyword arguments of `SpadeTask` for its perceptual loss."""
-    labels: LabelMaps | None = None
+    labels: Labels | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +91,7 @@ class StudentParts:
     discriminator: nn.Module | None
     latents: LatentConfig
     perceptual: Callable[[], dict[str, Any]]
-    labels: LabelMaps | None = None
+    labels: Labels | None = None
     common: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of `GeneratorTask`: adversarial loss, teacher and distillation."""
 
@@ -145,31 +130,13 @@ TASKS: Registry[TaskDefinition] = Registry("task")
 """Every task by the name of ``--task``."""
 
 
-class Teacher:
-    """Frozen generator in evaluation mode; its images and features are computed under inference mode."""
-
-    def __init__(self, generator: nn.Module, layers: Iterable[str]):
-        self.generator = generator.eval().requires_grad_(False)
-        self._taps = Taps(generator, layers)
-
-    def __call__(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Image and ``{layer: features}``; copies, as autograd may not save tensors made under inference mode."""
-        with torch.inference_mode():
-            image = self.generator(*select_inputs(batch, self.generator))
-        return image.clone(), {name: features.clone() for name, features in self._taps.take().items()}
-
-    def close(self) -> None:
-        """Remove the hooks: other tasks may use the generator."""
-        self._taps.close()
-
-
 def module_of(generator: nn.Module) -> nn.Module:
     """Module that runs when the generator does, with its layers by name: of an elastic generator its shell."""
     return generator.shell if isinstance(generator, Elastic) else generator
 
 
 class Distillation:
-    """Frozen teacher, and the objectives by which a student imitates its images and features."""
+    """Frozen teacher in evaluation mode, and the objectives by which a student imitates its images and features."""
 
     def __init__(
         self,
@@ -186,7 +153,8 @@ class Distillation:
         ``teacher_discriminator`` is on the device of ``example``; it is frozen here.
         """
         self.discriminator = TeacherDiscriminator(teacher_discriminator) if teacher_discriminator is not None else None
-        self.teacher, self._taps = Teacher(teacher, layers), Taps(module_of(student), layers)
+        self.teacher = teacher.eval().requires_grad_(False)
+        self._teacher_taps, self._taps = Taps(teacher, layers), Taps(module_of(student), layers)
         with torch.no_grad():
             image = student(*select_inputs(example, module_of(student)))
             objectives = make_objectives(objective, options, self.batch(example, image))
@@ -195,11 +163,17 @@ class Distillation:
         self.objectives = nn.ModuleDict(objectives).to(image.device)
         if not any(entry.needs_features for entry in objectives.values()):
             self.close()
-            self.teacher = Teacher(teacher, ())
+
+    def teacher_image(self, batch: Batch) -> Tensor:
+        """Image that the teacher makes of a batch; a copy, as autograd may not save tensors made under inference mode."""
+        with torch.inference_mode():
+            image = self.teacher(*select_inputs(batch, self.teacher))
+        return image.clone()  # type: ignore[no-any-return]
 
     def batch(self, batch: Batch, student_image: Tensor) -> DistillationBatch:
         """Images and features of student and teacher for one batch; the student has just run."""
-        teacher_image, features = self.teacher(batch)
+        teacher_image = self.teacher_image(batch)
+        features = {name: features.clone() for name, features in self._teacher_taps.take().items()}
         return DistillationBatch(batch["input"], student_image, teacher_image, self._taps.take(), features, self.discriminator)
 
     def losses(self, batch: DistillationBatch) -> dict[str, Tensor]:
@@ -207,8 +181,8 @@ class Distillation:
         return {name: entry.loss(batch) for name, entry in self.objectives.items()}  # type: ignore[operator]
 
     def close(self) -> None:
-        """Remove the hooks of teacher and student."""
-        self.teacher.close()
+        """Remove the hooks of teacher and student: other tasks may use the teacher."""
+        self._teacher_taps.close()
         self._taps.close()
 
 
@@ -233,7 +207,6 @@ class GeneratorTask(Task):
         objective: str = "none",
         objective_options: Mapping[str, Mapping[str, Any]] | None = None,
         layers: tuple[str, ...] = (),
-        weights: Mapping[str, float] | None = None,
         example: Batch | None = None,
         generator_first: bool = False,
     ):
@@ -242,7 +215,6 @@ class GeneratorTask(Task):
         conditional: D reads the input beside the image (pix2pix, eq. 1).
         l1_target: the image that L1 compares with.
         teacher: trained generator to imitate; with it `Distillation`'s arguments.
-        weights: weights of losses by name, in place of the published ones.
         generator_first: the order of the two phases of a step.
         """
         networks, phases = {"G": generator}, [Phase("G", ("G",))]
@@ -262,7 +234,7 @@ class GeneratorTask(Task):
             if self.distillation.objectives:
                 networks["objective"] = self.distillation.objectives
                 phases = [Phase("G", ("G", "objective")) if phase.name == "G" else phase for phase in phases]
-        super().__init__(networks, tuple(phases), factors | dict(weights or {}))
+        super().__init__(networks, tuple(phases), factors)
 
     @property
     def latest(self) -> nn.Module:
@@ -314,7 +286,7 @@ class GeneratorTask(Task):
         if "target" in batch and self.l1_target == "target":
             columns["target"] = batch["target"]
         if self.distillation is not None:
-            columns["teacher"] = self.distillation.teacher(batch)[0]
+            columns["teacher"] = self.distillation.teacher_image(batch)
         columns["student" if self.distillation is not None else "image"] = self.generate(batch, self.latest)
         return columns
 

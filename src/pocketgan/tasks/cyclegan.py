@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -30,13 +29,11 @@ class CycleGANTask(Task):
         *,
         gan: GanMode = "lsgan",
         pool: int = 50,
-        weights: Mapping[str, float] | None = None,
     ):
-        """``weights`` of losses by name, in place of the published ones."""
         names = ("G_A", "G_B", "D_A", "D_B")
         networks = dict(zip(names, (*generators, *discriminators), strict=True))
         losses = {"gan": 1.0, "cycle": 10.0, "identity": 5.0, "d_adv": 0.5}
-        super().__init__(networks, (Phase("G", names[:2]), Phase("D", names[2:])), losses | dict(weights or {}))
+        super().__init__(networks, (Phase("G", names[:2]), Phase("D", names[2:])), losses)
         self.gan = gan
         self.pools = {"A": ImagePool(pool), "B": ImagePool(pool)}
 
@@ -89,7 +86,7 @@ class CycleGANTask(Task):
         device = next(self.networks["G_A"].parameters()).device
         for name, pool in self.pools.items():
             own = {key.partition(".")[2]: value for key, value in state.items() if key.startswith(f"{name}.")}
-            pool.load_state(own, torch.device(device))
+            pool.load_state(own, device)
 
 
 class Unpaired(TaskDefinition):

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from pocketgan.losses.adversarial import GanMode, discriminator_loss, generator_loss
 from pocketgan.tasks.base import TASKS, Defaults, GeneratorTask, StudentParts, TaskDefinition, TeacherParts, module_of
 from pocketgan.training.config import MUNIT
+from pocketgan.training.features import Taps
 from pocketgan.training.task import Batch, Phase, Task
 
 STYLE_ENCODER = "style"
@@ -99,24 +99,19 @@ class MunitStudentTask(GeneratorTask):
 
     def __init__(self, generator: nn.Module, discriminator: nn.Module | None, *, teacher: nn.Module, **options: Any):
         """``options`` are those of `GeneratorTask`; the target is the teacher's image."""
-        self._handles: list[RemovableHandle] = []
-        self._styles: list[Tensor] = []
-        encoders = [getattr(module_of(network), STYLE_ENCODER, None) for network in (generator, teacher)]
-        self.encodes_styles = all(encoder is not None for encoder in encoders)
+        networks = (module_of(generator), teacher)
+        self.encodes_styles = all(getattr(network, STYLE_ENCODER, None) is not None for network in networks)
         # 10 and 1 as published, and D's losses without a half.
         losses = {"l1": 10.0, "d_adv": 1.0, **({"style": 1.0} if self.encodes_styles else {})}
         super().__init__(generator, discriminator, losses=losses, teacher=teacher, **options)
         self.step = torch.zeros((), dtype=torch.int64)
-        if self.encodes_styles:
-            keep = _appender(self._styles)
-            self._handles = [encoder.register_forward_hook(keep) for encoder in encoders if encoder is not None]
+        self._style_taps = [Taps(network, [STYLE_ENCODER]) for network in networks] if self.encodes_styles else []
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """Images of student and teacher, and in every other step ``styles``, those that both encoded from the target."""
-        self._styles.clear()
         encoding = self.encodes_styles and bool(self.step % 2)
         outputs = super().forward({**batch, "style": batch["target"]} if encoding else batch)
-        return outputs | ({"styles": tuple(self._styles)} if encoding else {})
+        return outputs | ({"styles": [taps.take()[STYLE_ENCODER] for taps in self._style_taps]} if encoding else {})
 
     def reconstruction(self, batch: Batch, outputs: dict[str, Any]) -> dict[str, Tensor]:
         """L1 to the teacher's image, and of the styles where they were encoded."""
@@ -137,17 +132,8 @@ class MunitStudentTask(GeneratorTask):
 
     def close(self) -> None:
         super().close()
-        for handle in self._handles:
-            handle.remove()
-
-
-def _appender(styles: list[Tensor]) -> Any:
-    """Hook that is a plain function: a copied network would copy the whole task along with a bound method."""
-
-    def append(encoder: nn.Module, inputs: Any, style: Tensor) -> None:
-        styles.append(style)
-
-    return append
+        for taps in self._style_taps:
+            taps.close()
 
 
 def _sum(losses: Iterable[Tensor]) -> Tensor:

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketgan.core.inputs import image_channels
-from pocketgan.losses.adversarial import generator_loss
 from pocketgan.losses.features import feature_matching, perceptual_distance
 from pocketgan.tasks.base import TASKS, Defaults, GeneratorTask, L1Target, StudentParts, TaskDefinition, TeacherParts
 from pocketgan.training.config import GAUGAN
@@ -59,26 +58,23 @@ class SpadeTask(GeneratorTask):
         self.scales: tuple[tuple[str, ...], ...] = discriminator.layers  # type: ignore[assignment]
         self._discriminator_taps = Taps(discriminator, [name for scale in self.scales for name in scale[:-1]])
 
-    def losses(self, phase: str, batch: Batch, outputs: dict[str, Any]) -> dict[str, Tensor]:
-        """``G``: gan, feature_matching, perceptual or l1, and one per objective; ``D``: d_adv."""
-        image, target = outputs["image"], batch["target"]
-        if phase == "D":
-            losses = self.discriminator_losses(batch, image.detach())
-            self._discriminator_taps.take()
-            return losses
-        logits, fake_features = self.discriminate(batch, image), self._discriminator_features()
+    def discriminator_losses(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+        losses = super().discriminator_losses(batch, fake)
+        self._discriminator_taps.take()
+        return losses
+
+    def reconstruction(self, batch: Batch, outputs: dict[str, Any]) -> dict[str, Tensor]:
+        """feature_matching, and perceptual or l1; D has just scored the image."""
+        image, target, fake_features = outputs["image"], batch["target"], self._discriminator_features()
         with torch.no_grad():
             self.discriminate(batch, target)
-        matching = feature_matching(fake_features, self._discriminator_features())
-        losses = {"gan": generator_loss(self.gan, logits), "feature_matching": matching}
+        losses = {"feature_matching": feature_matching(fake_features, self._discriminator_features())}
         if self.perception is not None:
             with torch.no_grad():
                 target_features = self.perception(target)
             losses["perceptual"] = perceptual_distance(self.perception(image), target_features)
         if self.pixels:
             losses["l1"] = F.l1_loss(image, target)
-        if "distillation" in outputs and self.distillation is not None:
-            losses |= self.distillation.losses(outputs["distillation"])
         return losses
 
     def _discriminator_features(self) -> list[list[Tensor]]:

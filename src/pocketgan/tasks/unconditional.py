@@ -73,13 +73,13 @@ class UnconditionalTask(GeneratorTask):
     def reconstruction(self, batch: Batch, outputs: dict[str, Any]) -> dict[str, Tensor]:
         """L1 to a teacher's image, and a teacher's path length penalty in every k-th step."""
         losses = super().reconstruction(batch, outputs)
-        if "path_length" in self.weights and self._due(self.settings.path_length_every):
+        if "path_length" in self.weights and self.step % self.settings.path_length_every == 0:
             losses["path_length"] = self._path_length(batch) * self.settings.path_length_every
         return losses
 
     def discriminator_losses(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
         """``d_adv``, and ``r1`` in every k-th step."""
-        due = "r1" in self.weights and self._due(self.settings.r1_every)
+        due = "r1" in self.weights and bool(self.step % self.settings.r1_every == 0)
         reals = batch["target"].detach().requires_grad_(due)
         real = self.discriminate(batch, reals)
         losses = {"d_adv": discriminator_loss(self.gan, real, self.discriminate(batch, fake))}
@@ -103,9 +103,6 @@ class UnconditionalTask(GeneratorTask):
         self.mean_path = self.mean_path.to(lengths).lerp(processes().mean_(lengths.detach().mean()), PATH_LENGTH_MOMENTUM)
         return (lengths - self.mean_path).square().mean()
 
-    def _due(self, every: int) -> bool:
-        return int(self.step) % every == 0
-
     @torch.no_grad()
     def stepped(self, images: int) -> None:
         self.step += 1
@@ -120,15 +117,19 @@ class UnconditionalTask(GeneratorTask):
         for buffer, current in zip(self.mean.buffers(), own.buffers(), strict=True):
             buffer.copy_(current)
 
+    @torch.no_grad()
     def final_network(self, network: str) -> nn.Module:
         if network != "G":
             return super().final_network(network)
-        generator, latents = self.latest, fixed_latents(self.latest)
+        generator: Any = self.latest
+        latents = torch.randn(AVERAGED_LATENTS, inputs_of(generator)[0].channels, generator=torch.Generator().manual_seed(0))
+        latents = latents.to(next(generator.parameters()).device)
         if self.mean is not None:
             calibrate_(generator, torch.split(latents[:CALIBRATION_LATENTS], CALIBRATION_BATCH))
+        # Deviation: the released code averages the styles of the batches, which come from weights that have changed since.
         if hasattr(generator, "w_avg"):
-            set_average_style_(generator, latents)
-        return generator
+            generator.w_avg.copy_(generator.mapping(latents).mean(0))
+        return generator  # type: ignore[no-any-return]
 
     @property
     def latest(self) -> nn.Module:
@@ -142,22 +143,6 @@ class UnconditionalTask(GeneratorTask):
         self.step, self.mean_path = state["step"].cpu(), state["mean_path"]
         if self.mean is not None:
             self.mean.load_state_dict({k.removeprefix("mean/"): v for k, v in state.items() if k.startswith("mean/")})
-
-
-@torch.no_grad()
-def set_average_style_(generator: Any, latents: Tensor) -> None:
-    """Set the generator's ``w_avg`` to the mean style of the latents.
-
-    Deviation: the released code averages the styles of the batches, which come from weights that have changed since.
-    """
-    generator.w_avg.copy_(generator.mapping(latents).mean(0))
-
-
-def fixed_latents(generator: nn.Module) -> Tensor:
-    """Latents of `AVERAGED_LATENTS` images, the same ones at every call, on the generator's device."""
-    latent, device = inputs_of(generator)[0], next(generator.parameters()).device
-    seeded = torch.Generator().manual_seed(0)
-    return torch.randn(AVERAGED_LATENTS, latent.channels, generator=seeded).to(device)
 
 
 class Unconditional(TaskDefinition):

@@ -19,6 +19,8 @@ from pocketgan.core.inputs import Shape
 
 SHIFT = 0.125
 """Translation as a fraction of the side: the largest of blits, one standard deviation of geometry."""
+RISE = 500_000
+"""Images while which p goes from 0 to 1, as published."""
 
 
 class Augment(nn.Module):
@@ -27,37 +29,18 @@ class Augment(nn.Module):
     Real and generated images are transformed alike; gradients pass. At p = 0 the module is the identity, bit for bit.
     """
 
-    def __init__(
-        self,
-        *,
-        p: float = 0.0,
-        blit: bool = True,
-        geometry: bool = True,
-        color: bool = True,
-        target: float = 0.6,
-        images: int = 500_000,
-    ):
-        """``target``: of r_t; ``images``: seen while p goes from 0 to 1. Raise ``ValueError`` for p outside [0, 1]."""
+    def __init__(self, target: float = 0.6):
+        """``target`` of r_t, which p is moved by, from 0 on."""
         super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"p={p:g}: a probability, allowed are 0 to 1")
-        self.blit, self.geometry, self.color, self.target, self.images = blit, geometry, color, target, images
-        self.register_buffer("p", torch.tensor(p))
+        self.target = target
+        self.register_buffer("p", torch.tensor(0.0))
         self.p: Tensor
 
     def forward(self, images: Tensor) -> Tensor:
-        """N x C x H x W -> the same shape. Raise ``ValueError`` unless C = 3, where colors are augmented."""
-        if self.color and images.shape[1] != 3:
-            raise ValueError(f"colors of images of {images.shape[1]} channels: give Augment color=False")
+        """N x 3 x H x W -> the same shape."""
         count, shape = len(images), (images.shape[2], images.shape[3])
-        matrix = torch.eye(3, device=self.p.device)
-        if self.blit:
-            matrix = matrix @ blits(count, self.p, shape)
-        if self.geometry:
-            matrix = matrix @ geometries(count, self.p, shape)
-        if self.blit or self.geometry:
-            images = warp(images, matrix)
-        return recolor(images, colors(count, self.p)) if self.color else images
+        matrices = blits(count, self.p, shape) @ geometries(count, self.p, shape)
+        return recolor(warp(images, matrices), colors(count, self.p))
 
     @torch.no_grad()
     def update(self, signs: Tensor) -> None:
@@ -66,7 +49,7 @@ class Augment(nn.Module):
         ``signs``: signs of the discriminator's logits of real images, any shape, one per image; r_t is their mean (eq. 1), 1
         where the discriminator has memorized all. Published: every four batches.
         """
-        step = signs.numel() / self.images
+        step = signs.numel() / RISE
         self.p.add_((signs.float().mean() - self.target).sign() * step).clamp_(0, 1)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pocketgan.utils.registry import check_at_least
+
 Decay = Literal["linear", "cosine", "halving", "none"]
 
 
@@ -47,9 +49,7 @@ class TrainingConfig:
     """Write TensorBoard events beside ``log.jsonl`` (needs the extra ``tensorboard``)."""
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 0), ("batch", 1), ("log_every", 1), ("checkpoint_every", 1), ("halve_every", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}: the least is {least}")
+        check_at_least(self, steps=0, batch=1, log_every=1, checkpoint_every=1, halve_every=1)
         if not 0 <= self.decay_start <= 1:
             raise ValueError(f"decay_start={self.decay_start}: a part of the steps, from 0 to 1")
 

@@ -182,10 +182,18 @@ def processes() -> Processes:
     global _current
     if _current is None:
         joined = dist.is_available() and dist.is_initialized()
-        if not joined and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        if not joined and environment_int("WORLD_SIZE", 1) == 1:
             return Processes()
         _current = _join(joined)
     return _current
+
+
+def environment_int(name: str, default: int) -> int:
+    """Whole number that a launcher has put into the environment. Raise ``ValueError`` for anything else."""
+    text = os.environ.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise ValueError(f"{name}={text!r} in the environment: torchrun sets a whole number there; unset it to run one process")
+    return int(text)
 
 
 def leave() -> None:
@@ -207,14 +215,14 @@ def _join(joined: bool) -> Processes:
         options = {"store": store, "rank": rank, "world_size": count, "timeout": STEP_TIMEOUT}
         # Without a GPU Accelerate joins processes only on request. NCCL needs one GPU per process.
         accelerator = torch.accelerator.current_accelerator()
-        if accelerator is not None and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > torch.accelerator.device_count():
+        if accelerator is not None and environment_int("LOCAL_WORLD_SIZE", 1) > torch.accelerator.device_count():
             options["backend"] = "gloo"
         PartialState(cpu=accelerator is None or accelerator.type == "mps", **options)
     rank, count = dist.get_rank(), dist.get_world_size()
     if count == 1:
         return Processes()
     step_group, long_group = (dist.new_group(backend="gloo", timeout=timeout) for timeout in (STEP_TIMEOUT, LONG_TIMEOUT))
-    return Processes(rank, count, int(os.environ.get("LOCAL_RANK", str(rank))), step_group, long_group, store)
+    return Processes(rank, count, environment_int("LOCAL_RANK", rank), step_group, long_group, store)
 
 
 def choose_device(name: str) -> torch.device:

@@ -7,7 +7,7 @@ writes files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pocketgan.core.hooks import evaluation_mode
 from pocketgan.core.run import Run
+from pocketgan.core.tensor_file import DamagedFile, read_tensors
 from pocketgan.pruning.calibrate import has_statistics
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.distributed import SharedStatistics, processes
-from pocketgan.training.monitor import TrainingMonitor
+from pocketgan.training.monitor import TrainingMonitor, weights_not_finite
 from pocketgan.training.optimizers import Adam, lr_factor, lr_of
 from pocketgan.training.task import Batch, Learners, Task
 from pocketgan.utils.images import save_grid
@@ -58,15 +60,10 @@ class Trainer:
         optional = {f"learner/{name}": learner.optimizer() for name, learner in self.learners.items()}
         extra = {name: optimizer for name, optimizer in optional.items() if optimizer is not None}
         taken = {id(p) for optimizer in extra.values() for group in optimizer.param_groups for p in group["params"]}
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            name: Adam(
-                [p for p in parameters if id(p) not in taken],
-                lr_of(name, config),
-                config.betas,
-                weight_decay=config.weight_decay,
-            )
-            for name, parameters in self.parameters.items()
-        }
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        for name, parameters in self.parameters.items():
+            own = [p for p in parameters if id(p) not in taken]
+            self.optimizers[name] = Adam(own, lr_of(name, config), config.betas, weight_decay=config.weight_decay)
         self._stepped = {name: [self.optimizers[name], *(extra.values() if name == "G" else ())] for name in self.optimizers}
         self.optimizers |= extra
         self._trainable: str | None = None
@@ -87,10 +84,10 @@ class Trainer:
         on_device = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
         values: dict[str, Tensor] = {}
         with self._cast(), self._statistics:
-            self._enable_gradients(None)
+            self.enable_gradients(None)
             outputs = self.task.forward(on_device)
         for phase in self.task.phases:
-            self._enable_gradients(phase.name)
+            self.enable_gradients(phase.name)
             with self._cast(), self._statistics:
                 losses = self.task.losses(phase.name, on_device, outputs)
             total = torch.stack([value.float() * self.task.weights[name] for name, value in losses.items()]).sum()
@@ -118,7 +115,7 @@ class Trainer:
                 losses[name] = losses[name] + value if name in losses else value
         return losses
 
-    def _enable_gradients(self, phase: str | None) -> None:
+    def enable_gradients(self, phase: str | None) -> None:
         """Enable gradients in the networks of one phase only (None: all), so that no backward computes unused ones."""
         if phase == self._trainable and self.step:
             return
@@ -132,13 +129,23 @@ class Trainer:
 
         In the main process this includes pools and random states of the others (``rank1/...``).
         """
-        local = {f"task/{key}": value for key, value in self.task.state().items()}
-        local["rng/cpu"] = torch.get_rng_state()
-        if self.device.type == "cuda":
-            local["rng/cuda"] = torch.cuda.get_rng_state(self.device)
-        tensors = dict(local)
+        local = self._own_tensors()
+        tensors = local | self._shared_tensors()
         for rank, other in enumerate(self.world.gather(local)):
             tensors |= {f"rank{rank}/{key}": value for key, value in other.items() if rank}
+        return tensors
+
+    def _own_tensors(self) -> dict[str, Tensor]:
+        """Return what differs between processes: pools and random states."""
+        tensors = {f"task/{key}": value for key, value in self.task.state().items()}
+        tensors["rng/cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["rng/cuda"] = torch.cuda.get_rng_state(self.device)
+        return tensors
+
+    def _shared_tensors(self) -> dict[str, Tensor]:
+        """Return what is equal in all processes: weights, and the state of the optimizers."""
+        tensors: dict[str, Tensor] = {}
         for name, network in self.task.networks.items():
             tensors |= {f"network/{name}/{key}": value for key, value in network.state_dict().items()}
         for name, optimizer in self.optimizers.items():
@@ -147,21 +154,38 @@ class Trainer:
         return tensors
 
     def load_tensors(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Restore what `tensors` returned after ``step`` steps, in each process its own part."""
+        """Restore what `tensors` returned after ``step`` steps, in each process its own part.
+
+        Raise ``ValueError``, with everything as it was, for tensors of another training and weights that are not finite.
+        """
+        shared = {key: value for key, value in tensors.items() if key.startswith(("network/", "optimizer/"))}
+        local = tensors if self.world.is_main else _below(tensors, f"rank{self.world.rank}/")
+        before = {key: value.clone() for key, value in (self._own_tensors() | self._shared_tensors()).items()}
+        try:
+            self._load(step, {**shared, **{key: value for key, value in local.items() if key.startswith(("task/", "rng/"))}})
+            if bad := weights_not_finite(self.task):
+                raise ValueError(f"{', '.join(bad)} is not finite")
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            self._load(0, before)
+            raise ValueError(f"its tensors are not those of this training: {str(error).splitlines()[0]}") from error
+
+    def _load(self, step: int, tensors: Mapping[str, Tensor]) -> None:
         self.step = step
         for name, network in self.task.networks.items():
             network.load_state_dict(_below(tensors, f"network/{name}/"))
         for name, optimizer in self.optimizers.items():
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             state: dict[int, dict[str, Tensor]] = {}
             for key, value in _below(tensors, f"optimizer/{name}/").items():
                 index, slot = key.split("/")
+                if int(index) >= len(parameters) or value.shape not in ((), parameters[int(index)].shape):
+                    raise ValueError(f"{name}'s optimizer has no {key} of shape {tuple(value.shape)}")
                 state.setdefault(int(index), {})[slot] = value
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        local = tensors if self.world.is_main else _below(tensors, f"rank{self.world.rank}/")
-        self.task.load_state(_below(local, "task/"))
-        torch.set_rng_state(local["rng/cpu"])
+        self.task.load_state(_below(tensors, "task/"))
+        torch.set_rng_state(tensors["rng/cpu"])
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state(local["rng/cuda"], self.device)
+            torch.cuda.set_rng_state(tensors["rng/cuda"], self.device)
 
     def check_together(self, when: str) -> None:
         """Raise `Desynchronized` in all processes if their networks differ."""
@@ -216,35 +240,41 @@ def fit(
             if last:
                 break
     monitor.close()
-    for parameter in (p for network in task.networks.values() for p in network.parameters()):
-        parameter.requires_grad_(True)
+    trainer.enable_gradients(None)
 
 
 def _resume(trainer: Trainer, run: Run, stage: str) -> None:
-    """Load the newest checkpoint, if any. Raise ``ValueError`` if another number of processes wrote it, or sees another one."""
-    saved, world = run.load_checkpoint(stage), trainer.world
-    if saved is not None and saved[2].get("processes", 1) != world.count:
-        count = saved[2].get("processes", 1)
-        raise ValueError(
-            f"{run.path}: {stage} was begun by {count} process{'es' * (count > 1)}, and goes on exactly in as many; here is "
-            f"{world.count}"
-        )
-    step = saved[0] if saved is not None else 0
-    if world.broadcast_int(step) != step:
+    """Load the newest checkpoint that is whole, if any, and say which are not.
+
+    Raise ``ValueError`` if another number of processes wrote it, or sees another one.
+    """
+    damaged, world = [], trainer.world
+    for step, file in run.checkpoints(stage):
+        try:
+            tensors, facts = read_tensors(file)
+            if (count := facts.get("processes", 1)) == world.count:
+                trainer.load_tensors(step, tensors)
+        except ValueError as error:
+            damaged.append(str(error) if isinstance(error, DamagedFile) else f"{file}: {error}")
+            continue
+        if count != world.count:
+            raise ValueError(
+                f"{run.path}: {stage} was begun by {count} process{'es' * (count != 1)}, and goes on exactly in as many; here "
+                f"is {world.count}"
+            )
+        break
+    if damaged:
+        then = f"goes on from the checkpoint of step {trainer.step}" if trainer.step else "begins anew"
+        run.reporter.say(f"warning: {'; '.join(damaged)}; {stage} {then}")
+    if world.broadcast_int(trainer.step) != trainer.step:
         raise ValueError(f"{run.path} is not the same in all processes: put the run where all of them see it")
-    if saved is not None:
-        trainer.load_tensors(step, saved[1])
 
 
 def _save_samples(task: Task, batch: Batch, device: torch.device, path: Path) -> None:
-    networks = task.networks.values()
-    modes = [network.training for network in networks]
-    for network in networks:
-        network.eval()
-    with torch.no_grad():
+    with torch.no_grad(), ExitStack() as modes:
+        for network in task.networks.values():
+            modes.enter_context(evaluation_mode(network))
         save_grid(path, task.images({name: value.to(device) for name, value in batch.items()}))
-    for network, mode in zip(networks, modes, strict=True):
-        network.train(mode)
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

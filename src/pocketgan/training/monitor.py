@@ -64,17 +64,12 @@ class TrainingMonitor:
 
     def check_weights(self, task: Task, step: int) -> None:
         """Raise `Diverged` for weights that are not finite, before they are saved."""
-        bad = [
-            f"a weight of {name}"
-            for name, network in task.networks.items()
-            if not all(bool(parameter.isfinite().all()) for parameter in network.parameters())
-        ]
-        if bad:
+        if bad := weights_not_finite(task):
             raise self._diverged(bad, step)
 
     def _diverged(self, bad: list[str], step: int) -> Diverged:
-        saved = self.run.load_checkpoint(self.stage)
-        where = f"the state after step {saved[0]} is kept in {self.run.path / 'checkpoints'}" if saved else "none was saved"
+        saved = self.run.checkpoints(self.stage)
+        where = f"the state after step {saved[0][0]} is kept in {self.run.path / 'checkpoints'}" if saved else "none was saved"
         return Diverged(
             f"{self.stage}: {', '.join(bad)} is no longer a number near step {step}; {where}; try a lower lr or float32"
         )
@@ -83,6 +78,15 @@ class TrainingMonitor:
         """Close the TensorBoard writer."""
         if self._writer is not None:
             self._writer.close()
+
+
+def weights_not_finite(task: Task) -> list[str]:
+    """``a weight of`` each network that has one that is not finite."""
+    return [
+        f"a weight of {name}"
+        for name, network in task.networks.items()
+        if not all(bool(parameter.isfinite().all()) for parameter in network.parameters())
+    ]
 
 
 def _tensorboard(path: Path) -> Any:

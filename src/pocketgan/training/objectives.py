@@ -80,6 +80,7 @@ class Objective(nn.Module, ABC):
 
     def __init__(self, example: DistillationBatch, options: Any):
         super().__init__()
+        self.options = options
 
     @classmethod
     def least_batch(cls, options: Any) -> int:
@@ -165,10 +166,6 @@ class KernelAlignment(Objective):
 
     Options = AlignmentOptions
 
-    def __init__(self, example: DistillationBatch, options: AlignmentOptions):
-        super().__init__(example, options)
-        self.centered = options.centered
-
     @classmethod
     def least_batch(cls, options: AlignmentOptions) -> int:
         """Return 2 (centered: 3); the alignment of fewer images is the same for every network."""
@@ -176,7 +173,7 @@ class KernelAlignment(Objective):
 
     def loss(self, batch: DistillationBatch) -> Tensor:
         pairs = [(of_all(student), of_all(batch.teacher_features[name])) for name, student in batch.student_features.items()]
-        return -torch.stack([kernel_alignment(*pair, centered=self.centered) for pair in pairs]).sum()
+        return -torch.stack([kernel_alignment(*pair, centered=self.options.centered) for pair in pairs]).sum()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +204,6 @@ class CoAttention(Objective):
 
     def __init__(self, example: DistillationBatch, options: CoAttentionOptions):
         super().__init__(example, options)
-        self.options = options
         self.discriminator_layers: tuple[str, ...] = ()
         if example.teacher_discriminator is not None:
             known = example.teacher_discriminator.layers
@@ -262,7 +258,7 @@ class Discriminator(Objective):
     def __init__(self, example: DistillationBatch, options: DiscriminatorOptions):
         super().__init__(example, options)
         assert example.teacher_discriminator is not None
-        self.options, known = options, example.teacher_discriminator.layers
+        known = example.teacher_discriminator.layers
         self.layer = {"": known[-1], "hidden": known[-2]}.get(options.layer, options.layer)
         if self.layer not in known:
             raise unknown("layer of the discriminator", self.layer, known)

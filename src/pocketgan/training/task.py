@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,20 +68,23 @@ class Task(ABC):
         """Remove hooks from networks that outlive the task."""
 
 
-class Learner(Protocol):
+class Learner:
     """Extension of the training loop by a method, for one generator. Its state is part of the generator's ``state_dict``."""
 
     def optimizer(self) -> torch.optim.Optimizer | None:
         """Return the optimizer of the method's own parameters, which belong to the generator; its rate does not decay."""
+        return None
 
     def on_step_start(self, step: int) -> None:
         """Prepare step ``step``."""
 
     def losses(self) -> Mapping[str, Tensor]:
         """Return weighted losses that are added to those of phase ``G``."""
+        return {}
 
     def log_dict(self) -> Mapping[str, Any]:
         """Return JSON data for the log."""
+        return {}
 
 
 Learners = Mapping[str, Learner]

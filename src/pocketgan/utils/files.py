@@ -6,8 +6,9 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ MAX_JSON = 64 * 2**20
 """Bytes of the largest JSON file that is read; logs are read line by line."""
 MAX_DEPTH = 64
 """Lists and objects inside each other, of JSON that is read."""
+LEFTOVER = re.compile(r"\..*\.\d+\.tmp(\.\w+)?")
+"""Names of the temporary files of `atomic`."""
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}  # of flock on a disk without locks
 
 
@@ -31,18 +34,29 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises ``ValueError`` with the file and the cause when the disk refuses (full, read-only); the older file at ``path``
     is kept then.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        temporary.chmod(mode)  # that of any new file: safetensors lets the owner alone read its files
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:  # safetensors reports a full disk by an error of its own
         cause = getattr(error, "strerror", None) or error
         raise ValueError(f"cannot write {path}: {cause}; what stood there before is kept") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # that of the block is the one to tell
+            temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files of killed processes in a folder that no other process writes into."""
+    for file in folder.glob(".*.tmp*"):
+        if LEFTOVER.fullmatch(file.name) and file.is_file():
+            file.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:
@@ -105,17 +119,22 @@ class RunLock:
         self._lock = FileLock(path / LOCK_FILE, thread_local=False, fallback_to_soft=False)
 
     def acquire(self, timeout: float = 0.0) -> bool:
-        """True if the lock is held now; waits ``timeout`` seconds for it, forever if -1. A second call changes nothing."""
+        """True if the lock is held now; waits ``timeout`` seconds for it, forever if -1. A second call changes nothing.
+
+        Raises ``ValueError`` for a folder that cannot be made or written into.
+        """
         if self._lock.is_locked:
             return True
-        self.path.mkdir(parents=True, exist_ok=True)
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout, poll_interval=0.1)
         except Timeout:
             return False
+        except FileExistsError:
+            raise ValueError(f"{self.path} is a file, and a folder is needed: give another name") from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
-                raise
+                raise ValueError(f"cannot work in {self.path}: {error.strerror or error}; give another folder") from None
         return True
 
     def release(self) -> None:
