@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from pocketgan.checkpoints import cat, cyclegan, dmad, gaugan, munit, spectral
-from pocketgan.checkpoints.layout import Layout, Role, renamed, sides
+from pocketgan.checkpoints.layout import Layout, Role, renamed
 from pocketgan.checkpoints.match import Match, match_state
 from pocketgan.core.spec import Spec, spec_of
-from pocketgan.core.state_dict import State, read_state
+from pocketgan.core.state_dict import State, faults_text, read_state
 from pocketgan.models.layers import folded
 from pocketgan.models.spade import LabelMapSpec
+from pocketgan.utils.registry import listed, shape_text
 
 LAYOUTS: tuple[Layout[Any], ...] = (*cyclegan.LAYOUTS, *gaugan.LAYOUTS, *cat.LAYOUTS, *munit.LAYOUTS)
 """All known published networks."""
@@ -65,7 +64,10 @@ def load_checkpoint(path: str | Path, *, network: str | None = None, upsamplings
     state = _cleaned(path, state, notes)
     prefix, match = _recognize(path, state)
     if match.faults:
-        raise ValueError(f"{path} {_mismatch(match)}")
+        raise ValueError(
+            f"{path} looks like {match.words()}, but does not fit. {faults_text(match.faults)}. It is incomplete, or of a "
+            "changed network"
+        )
     if prefix:
         notes.append(f"without the prefix '{prefix}'")
     notes += match.notes
@@ -76,7 +78,7 @@ def load_checkpoint(path: str | Path, *, network: str | None = None, upsamplings
         notes.append(verdict)
     if upsamplings is not None:
         match = match_state(match.layout, _with_upsamplings(path, match.spec, upsamplings), match.state)
-    line = f"{family} {_words(match)}, from {count} tensors"
+    line = f"{match.words(family)}, from {count} tensors"
     return LoadedCheckpoint(match.model(), family, match.layout.role, "; ".join([line, *notes]))
 
 
@@ -98,7 +100,7 @@ def to_published(model: nn.Module) -> dict[str, Tensor]:
             nameless.append(tensor)
     if nameless:
         raise ValueError(
-            f"there is no published name for {_few(nameless)} of this {spec.name}: save it as an artifact of pocketgan"
+            f"there is no published name for {listed(nameless)} of this {spec.name}: save it as an artifact of pocketgan"
         )
     for layer, module in layout.unused_layers(spec).items():
         published |= {f"{layer}.{name}": value for name, value in module.state_dict().items()}
@@ -123,9 +125,9 @@ def _cleaned(path: Path, state: State, notes: list[str]) -> State:
     if weight is not None and set(state) <= {"weight", "bias"} and weight.ndim == 4:
         writes, reads, *kernel = weight.shape
         raise ValueError(
-            f"{path} is an adaptor, a {sides(kernel)} convolution by which the distillation of GAN Compression and CAT holds "
-            f"{reads} channels of a student against {writes} of its teacher: it is of use in that training alone, and the "
-            "objective features trains its own"
+            f"{path} is an adaptor, a {shape_text(kernel)} convolution by which the distillation of GAN Compression and CAT "
+            f"holds {reads} channels of a student against {writes} of its teacher: it is of use in that training alone, and "
+            "the objective features trains its own"
         )
     weights = {name: tensor for name, tensor in state.items() if name.rpartition(".")[2] not in COUNTERS}
     if len(weights) < len(state):
@@ -147,11 +149,11 @@ def _recognize(path: Path, state: State) -> tuple[str, Match]:
         except ValueError as error:
             raise ValueError(f"{path} cannot be taken over: {error}") from None
         if matches:
-            return prefix, min(matches, key=lambda match: match.faults)
+            return prefix, min(matches, key=lambda match: sum(map(len, match.faults.values())))
         first = {name.partition(".")[0] for name in short if "." in name} if all("." in name for name in short) else set()
         if len(first) != 1:
             raise ValueError(
-                f"{path} is of no known family: it has {_few(list(state))}. There is: {_known()}; any other generator "
+                f"{path} is of no known family: it has {listed(list(state))}. There is: {_known()}; any other generator "
                 "is given as file.py:factory with its weights"
             )
         prefix += f"{first.pop()}."
@@ -165,21 +167,5 @@ def _with_upsamplings(path: Path, spec: Spec, upsamplings: int) -> Spec:
     return dataclasses.replace(spec, upsamplings=upsamplings)
 
 
-def _mismatch(match: Match) -> str:
-    parts = (("missing", match.missing), ("unknown", match.unknown), ("of another shape", match.misshapen))
-    faults = "; ".join(f"{len(names)} {kind}: {_few(names)}" for kind, names in parts if names)
-    words = f"{match.layout.family} {_words(match)}"
-    return f"looks like {words}, but does not fit. {faults}. It is incomplete, or of a changed network"
-
-
-def _words(match: Match) -> str:
-    return f"{match.layout.network}, {match.layout.describe(match.spec)}"
-
-
 def _known() -> str:
     return ", ".join(f"{layout.family} {layout.network}" for layout in LAYOUTS)
-
-
-def _few(names: Sequence[str], most: int = 4) -> str:
-    shown = ", ".join(islice(names, most))
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -7,9 +7,10 @@ tensors by the code below, which is the same for every layout: the channel map s
 from __future__ import annotations
 
 import dataclasses
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from torch import nn
@@ -167,11 +168,6 @@ def with_widths(spec: Spec, modules: Modules, state: State) -> Spec:
     return spec.resized({group: count.most_common(1)[0][0] for group, count in votes.items()})
 
 
-def sides(shape: Iterable[int]) -> str:
-    """A shape in words: ``64x3x7x7``."""
-    return "x".join(map(str, shape)) or "one number"
-
-
 def width_words(spec: Spec, full: Spec, unit: str, group: str) -> str:
     """``ngf 64``, the width of ``group``, if all widths are those of the published ``full`` network; else their range."""
     if dict(spec.widths) == dict(full.widths):
@@ -183,6 +179,12 @@ def width_words(spec: Spec, full: Spec, unit: str, group: str) -> str:
 def norm_words(norm: Norm) -> str:
     """``affine instance norm``."""
     return {"instance": "instance norm", "instance_affine": "affine instance norm", "batch": "batch norm"}[norm]
+
+
+def last_index(state: State, pattern: str) -> int:
+    """The largest number that the group of ``pattern`` has at the beginning of a name; -1 if no name begins so."""
+    matches = (re.match(pattern, name) for name in state)
+    return max((int(match[1]) for match in matches if match), default=-1)
 
 
 def side_of(state: State, name: str, axis: int, *, default: int = 3) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pocketgan.core.artifact import read_header
-from pocketgan.utils.registry import unknown
+from pocketgan.utils.registry import listed, shape_text, unknown
 
 State = Mapping[str, Tensor]
 """``{name: tensor}``, as ``state_dict()`` gives it."""
@@ -29,6 +29,34 @@ NUMPY: list[Any] = [
     *(type(np.dtype(kind)) for kind in ("float32", "float64", "int64")),
 ]
 """Objects that a pickle may hold beside tensors: numpy scalars, as training code keeps its scores beside the weights."""
+
+
+Faults = Mapping[str, Sequence[str]]
+"""``{kind of fault: names}`` of tensors that do not fit a network: missing, unknown, of another shape."""
+
+
+def faults_of(state: State, expected: State) -> Faults:
+    """Differences of ``state`` from ``expected``, the tensors of a network; counts of batches may be missing."""
+    faults = {
+        "missing": [name for name in expected if name not in state and not is_count(name)],
+        "unknown": [name for name in state if name not in expected],
+        "of another shape": [
+            f"{name} is {shape_text(state[name].shape)} instead of {shape_text(tensor.shape)}"
+            for name, tensor in expected.items()
+            if name in state and state[name].shape != tensor.shape
+        ],
+    }
+    return {kind: names for kind, names in faults.items() if names}
+
+
+def is_count(name: str) -> bool:
+    """True for the number of batches that a norm has seen, which is younger than some files and without effect."""
+    return name.endswith("num_batches_tracked")
+
+
+def faults_text(faults: Faults) -> str:
+    """``2 missing: a, b; 1 unknown: c``."""
+    return "; ".join(f"{len(names)} {kind}: {listed(names)}" for kind, names in faults.items())
 
 
 class Contents(NamedTuple):
@@ -88,7 +116,7 @@ def _check_file(path: Path) -> None:
 def check_tensors(path: Path, state: State) -> None:
     """Raise ``ValueError`` for weights that are not dense, not floating-point or not finite; counts of batches may be."""
     for name, tensor in state.items():
-        if name.endswith("num_batches_tracked"):
+        if is_count(name):
             continue
         if not tensor.is_floating_point() or tensor.layout != torch.strided:
             kind = f"{tensor.layout} {tensor.dtype}".replace("torch.", "")

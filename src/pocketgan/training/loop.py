@@ -22,7 +22,7 @@ from pocketgan.training.distributed import SharedStatistics, processes
 from pocketgan.training.monitor import TrainingMonitor
 from pocketgan.training.optimizers import Adam, lr_factor, lr_of
 from pocketgan.training.task import Batch, Learners, Task
-from pocketgan.utils.images import save_grid
+from pocketgan.utils.images import save_sheet
 from pocketgan.utils.registry import unknown
 
 
@@ -242,7 +242,8 @@ def _save_samples(task: Task, batch: Batch, device: torch.device, path: Path) ->
     for network in networks:
         network.eval()
     with torch.no_grad():
-        save_grid(path, task.images({name: value.to(device) for name, value in batch.items()}))
+        columns = task.images({name: value.to(device) for name, value in batch.items()})
+        save_sheet(path, list(zip(*columns.values(), strict=True)))
     for network, mode in zip(networks, modes, strict=True):
         network.train(mode)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, TypeVar, cast
 
 T = TypeVar("T")
@@ -16,6 +16,16 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
     near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return ValueError(f"no {kind} named '{name}'.{hint} There is: {', '.join(options) or 'none'}")
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """The first names, and the number of the others: ``a, b, c, d and 3 more``."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def shape_text(shape: Iterable[int]) -> str:
+    """A shape in words: ``64x3x7x7``."""
+    return "x".join(map(str, shape)) or "one number"
 
 
 def check_at_least(values: object, label: str = "", /, **minima: float) -> None:
