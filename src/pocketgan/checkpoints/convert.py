@@ -90,7 +90,9 @@ def to_published(model: nn.Module) -> dict[str, Tensor]:
     which there is no published name.
     """
     spec = spec_of(model)
-    layout = _layout_of(spec)
+    layout = next((layout for layout in LAYOUTS if layout.matches(spec)), None)
+    if layout is None:
+        raise ValueError(f"no published network is like this {spec.name}. There is: {_known()}")
     modules, published, nameless = layout.modules(spec), {}, []
     for tensor, value in model.state_dict().items():
         name = renamed(tensor, modules)
@@ -105,13 +107,6 @@ def to_published(model: nn.Module) -> dict[str, Tensor]:
     for layer, module in layout.unused_layers(spec).items():
         published |= {f"{layer}.{name}": value for name, value in module.state_dict().items()}
     return published
-
-
-def _layout_of(spec: Spec) -> Layout[Any]:
-    for layout in LAYOUTS:
-        if layout.matches(spec):
-            return layout
-    raise ValueError(f"no published network is like this {spec.name}. There is: {_known()}")
 
 
 def _cleaned(path: Path, state: State, notes: list[str]) -> State:

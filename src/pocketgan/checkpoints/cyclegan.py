@@ -49,9 +49,6 @@ class ResnetLayout(Layout[ResnetSpec]):
             dropout=0.5 if dropout else 0.0,
         )
 
-    def matches(self, spec: Spec) -> bool:
-        return isinstance(spec, ResnetSpec) and not spec.separable
-
     def modules(self, spec: ResnetSpec) -> dict[str, str]:
         # Blocks of width 0 are absent; the published names number the others without gaps.
         blocks = [i for i in range(spec.blocks) if spec.widths[f"block{i}"] > 0]
@@ -79,7 +76,7 @@ class MobileResnetLayout(ResnetLayout):
     mobile = True
 
     def matches(self, spec: Spec) -> bool:
-        return isinstance(spec, ResnetSpec) and spec.separable and spec.depthwise_norm == "instance"
+        return super().matches(spec) and isinstance(spec, ResnetSpec) and spec.depthwise_norm == "instance"
 
 
 def _count_blocks(state: State) -> int:

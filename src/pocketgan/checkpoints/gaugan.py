@@ -75,9 +75,6 @@ class SpadeLayout(Layout[SpadeSpec]):
             spectral=False,
         )
 
-    def matches(self, spec: Spec) -> bool:
-        return isinstance(spec, SpadeSpec) and spec.separable == self.mobile
-
     def norms(self, state: State, modules: Modules) -> Mapping[str, str]:
         return {"spade_norm": plain_norm(state)}
 

@@ -43,6 +43,8 @@ class Layout(ABC, Generic[S]):
     """Class of our specs of this network."""
     spectral: ClassVar[bool] = False
     """True if our network has spectral norm where theirs has; else the file's spectral norm is folded into the weights."""
+    mobile: ClassVar[bool | None] = None
+    """True for the separable one of two networks of one structure, False for the other."""
     wider_statistics: ClassVar[bool] = False
     """True if running statistics may be those of a wider network, of which the leading ones are used."""
 
@@ -60,7 +62,7 @@ class Layout(ABC, Generic[S]):
 
     def matches(self, spec: Spec) -> bool:
         """True if a network of ours with that spec is one of these."""
-        return isinstance(spec, self.spec_type)
+        return isinstance(spec, self.spec_type) and self.mobile in (None, getattr(spec, "separable", None))
 
     def norms(self, state: State, modules: Modules) -> Mapping[str, str]:
         """The spec's fields that name norms."""

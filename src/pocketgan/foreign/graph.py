@@ -130,15 +130,6 @@ class Graph:
         channels = self.model.get_parameter(name).shape[axis]
         return owner if owner and len(shape) == 4 and shape[1] == channels else None
 
-    def is_norm(self, name: str) -> bool:
-        """True if that layer is a norm."""
-        return isinstance(self.modules.get(name), NORMS)
-
-    def declared(self, owner: str, tensor: str, axis: int) -> str | None:
-        """The attribute that a module's own ``AXES`` name for that axis of a bare parameter."""
-        axes = getattr(self.model.get_submodule(owner), "AXES", {})
-        return axes[tensor][axis] if tensor in axes else None
-
     def couplings(self) -> Iterator[Coupling | Stop]:
         """Every statement of the graph."""
         yield Stop((IMAGE, "out"), "its channels meet the image's")

@@ -145,7 +145,7 @@ def _wrapped(
     spec = spec_of(model)
     assert isinstance(spec, ForeignSpec)
     facts = [f"{len(spec.widths)} groups of channels, stride {spec.stride}", weights]
-    if not images.is_default:
+    if images != PixelFormat():
         facts.append(f"images {foreign.range}{' BGR' if foreign.bgr else ''}")
     return LoadedGenerator(model, None, f"generator of {name}: {', '.join(facts)}; cutting it obeys the laws", {}, file)
 
