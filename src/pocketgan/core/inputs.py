@@ -73,23 +73,24 @@ class Input:
 
 def inputs_of(model: nn.Module) -> tuple[Input, ...]:
     """Inputs of the network, in the order of its forward: those of its spec, else one image."""
-    inputs: tuple[Input, ...] = getattr(getattr(model, "spec", None), "inputs", ())
-    return inputs or (Input("input", image_channels(model)),)
+    return _of_spec(model) or (Input("input", image_channels(model)),)
 
 
 def required_extra_inputs(model: nn.Module) -> tuple[Input, ...]:
     """Inputs after the first that are not optional."""
-    return tuple(spec for spec in inputs_of(model)[1:] if not spec.optional)
+    return tuple(spec for spec in _of_spec(model)[1:] if not spec.optional)
 
 
 def latent_inputs(model: nn.Module) -> dict[str, int]:
     """``{name: numbers an image}`` of the latents; empty for a network of images alone."""
-    return {spec.name: spec.channels for spec in inputs_of(model) if spec.is_latent}
+    return {spec.name: spec.channels for spec in _of_spec(model) if spec.is_latent}
 
 
 def select_inputs(batch: Mapping[str, Tensor], model: nn.Module) -> tuple[Tensor, ...]:
     """Inputs of the network from a batch, in order; optional ones that are absent are left out."""
-    return tuple(batch[spec.name] for spec in inputs_of(model) if spec.name in batch or not spec.optional)
+    specs = _of_spec(model)
+    names = [spec.name for spec in specs if spec.name in batch or not spec.optional] if specs else ["input"]
+    return tuple(batch[name] for name in names)
 
 
 def examples(model: nn.Module, shape: Shape, *, batch: int = 1, device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
@@ -130,3 +131,8 @@ def image_channels(model: nn.Module) -> int:
 def run(model: nn.Module, given: ModelInputs) -> Tensor:
     """Output of the network for an image, or for all of its inputs."""
     return model(*as_tuple(given))  # type: ignore[no-any-return]
+
+
+def _of_spec(model: nn.Module) -> tuple[Input, ...]:
+    inputs: tuple[Input, ...] = getattr(getattr(model, "spec", None), "inputs", ())
+    return inputs
