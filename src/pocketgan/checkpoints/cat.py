@@ -18,7 +18,7 @@ from torch import nn
 
 from pocketgan.checkpoints.gaugan import BLOCKS, label_channels, labelled_details, plain_norm, upsamplings
 from pocketgan.checkpoints.layout import Layout, Modules, last_index, norm_words, side_of, width_words
-from pocketgan.core.state_dict import State
+from pocketgan.core.tensors import State
 from pocketgan.models.inception import InceptionSpec, branch_names, inception
 from pocketgan.models.inception_spade import InceptionSpadeSpec, inception_spade
 from pocketgan.models.layers import make_norm

@@ -13,13 +13,17 @@ from pocketgan.checkpoints import cat, cyclegan, dmad, gaugan, munit, spectral
 from pocketgan.checkpoints.layout import Layout, Role, renamed
 from pocketgan.checkpoints.match import Match, match_state
 from pocketgan.core.spec import Spec, spec_of
-from pocketgan.core.state_dict import State, faults_text, read_state
+from pocketgan.core.state_dict import read_state
+from pocketgan.core.tensors import State, faults_text
 from pocketgan.models.layers import folded
 from pocketgan.models.spade import LabelMapSpec
 from pocketgan.utils.registry import listed, shape_text
 
 LAYOUTS: tuple[Layout[Any], ...] = (*cyclegan.LAYOUTS, *gaugan.LAYOUTS, *cat.LAYOUTS, *munit.LAYOUTS)
 """All known published networks."""
+
+MAX_PREFIX = 8
+"""Parts of the prefix that all names share, at most."""
 
 COUNTERS = ("total_ops", "total_params")
 """Tensors that a profiler (thop) leaves in the networks that it measures."""
@@ -141,12 +145,12 @@ def _recognize(path: Path, state: State) -> tuple[str, Match]:
         try:
             specs = {layout: layout.recognize(short) for layout in LAYOUTS}
             matches = [match_state(layout, spec, short) for layout, spec in specs.items() if spec is not None]
-        except ValueError as error:
-            raise ValueError(f"{path} cannot be taken over: {error}") from None
+        except Exception as error:  # of any kind, as names and shapes may be anything
+            raise ValueError(f"{path} cannot be taken over: {error or type(error).__name__}") from None
         if matches:
             return prefix, min(matches, key=lambda match: sum(map(len, match.faults.values())))
         first = {name.partition(".")[0] for name in short if "." in name} if all("." in name for name in short) else set()
-        if len(first) != 1:
+        if len(first) != 1 or prefix.count(".") >= MAX_PREFIX:
             raise ValueError(
                 f"{path} is of no known family: it has {listed(list(state))}. There is: {_known()}; any other generator "
                 "is given as file.py:factory with its weights"

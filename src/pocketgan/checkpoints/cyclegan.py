@@ -17,7 +17,7 @@ import re
 
 from pocketgan.checkpoints.layout import Layout, convolution_names, is_kernel, last_index, norm_words, side_of, width_words
 from pocketgan.core.spec import Spec
-from pocketgan.core.state_dict import State
+from pocketgan.core.tensors import State
 from pocketgan.models.discriminators import PatchSpec, PixelSpec, patchgan, pixel
 from pocketgan.models.resnet import ResnetSpec, mobile_resnet, resnet
 from pocketgan.models.unet import UnetSpec, unet
@@ -25,6 +25,8 @@ from pocketgan.models.unet import UnetSpec, unet
 FAMILY = "pytorch-CycleGAN-and-pix2pix"
 FIRST_BLOCK = 10
 """Index of the first residual block: three times pad or convolution, norm and activation come before."""
+
+MAX_LEVELS = 16
 
 
 class ResnetLayout(Layout[ResnetSpec]):
@@ -96,6 +98,8 @@ class UnetLayout(Layout[UnetSpec]):
         levels = [match[1].count(".3.model") for match in matches if match]
         if not levels:
             return None
+        if max(levels) >= MAX_LEVELS:
+            raise ValueError(f"it has {max(levels)} levels: {MAX_LEVELS} halve even the largest image to one pixel")
         depth = 2 + max(levels)
         if f"{_level(depth)}.5.weight" in state:  # only a level around another has this: the inner one is missing
             depth += 1

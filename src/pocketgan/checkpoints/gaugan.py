@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from pocketgan.checkpoints.layout import Layout, Modules, convolution_names, last_index, norm_words, side_of, width_words
 from pocketgan.core.spec import Spec
-from pocketgan.core.state_dict import State
+from pocketgan.core.tensors import State
 from pocketgan.models.discriminators import MultiscaleSpec, multiscale
 from pocketgan.models.spade import LabelMapSpec, SpadeSpec, mobile_spade, spade
 

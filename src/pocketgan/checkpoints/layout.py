@@ -18,8 +18,9 @@ from torch import nn
 from pocketgan.checkpoints import spectral
 from pocketgan.core.dims import channel_map
 from pocketgan.core.spec import Spec
-from pocketgan.core.state_dict import State
+from pocketgan.core.tensors import State
 from pocketgan.models.layers import Norm
+from pocketgan.utils.registry import listed
 
 S = TypeVar("S", bound=Spec)
 
@@ -27,6 +28,9 @@ Role = Literal["generator", "discriminator"]
 
 Modules = Mapping[str, str]
 """``{our module: theirs}``; a tensor whose own name differs is in it by its full name."""
+
+MAX_INDEX = 1000
+"""The largest number of a layer in a name."""
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -184,9 +188,15 @@ def norm_words(norm: Norm) -> str:
 
 
 def last_index(state: State, pattern: str) -> int:
-    """The largest number that the group of ``pattern`` has at the beginning of a name; -1 if no name begins so."""
-    matches = (re.match(pattern, name) for name in state)
-    return max((int(match[1]) for match in matches if match), default=-1)
+    """The largest number that the group of ``pattern`` has at the beginning of a name; -1 if no name begins so.
+
+    Raises ``ValueError`` for a number beyond `MAX_INDEX`, or beyond what so few tensors can need.
+    """
+    numbers = [match[1] for match in (re.match(pattern, name) for name in state) if match]
+    most = min(MAX_INDEX, 4 * len(state) + 64)
+    if wrong := [number for number in numbers if len(number) > len(str(MAX_INDEX)) or int(number) > most]:
+        raise ValueError(f"its {len(state)} tensors have layers numbered up to {listed(wrong, 1)}; networks have up to {most}")
+    return max(map(int, numbers), default=-1)
 
 
 def side_of(state: State, name: str, axis: int, *, default: int = 3) -> int:

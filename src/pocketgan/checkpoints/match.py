@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pocketgan.checkpoints import spectral
 from pocketgan.checkpoints.layout import STATISTICS, Layout, Modules, may_lack, renamed
 from pocketgan.core.spec import Spec, spec_of
-from pocketgan.core.state_dict import Faults, State
+from pocketgan.core.tensors import Faults, State
 from pocketgan.utils.registry import shape_text
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from pocketgan.checkpoints.layout import Layout, Modules, convolution_names, last_index, side_of, width_words
 from pocketgan.core.spec import Spec
-from pocketgan.core.state_dict import State
+from pocketgan.core.tensors import State
 from pocketgan.models.discriminators import MsImageSpec, ms_image
 from pocketgan.models.munit import MunitSpec, mobile_munit, munit
 from pocketgan.models.munit_layers import STYLE

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from pocketgan.core.dims import NORMS
 from pocketgan.core.inputs import Shape
-from pocketgan.core.state_dict import State, check_tensors, faults_of, faults_text, is_count, read_states
+from pocketgan.core.state_dict import read_states
+from pocketgan.core.tensors import State, check_tensors, faults_of, faults_text, is_count
 from pocketgan.foreign.laws import check_laws
 from pocketgan.foreign.probe import find_stride, generate, input_channels, proposed_layers
 from pocketgan.foreign.spec import ForeignSpec, PixelAdapter, PixelFormat, attach_dims_, copy_model, normalize_
@@ -96,7 +97,7 @@ def load_weights(model: nn.Module, file: Path) -> None:
     state = next(iter(complete.values()), min(candidates.values(), key=lambda state: len(_missing(state, expected))))
     if faults := faults_of(state, expected):
         raise ValueError(f"{file} does not fit what the factory makes. {faults_text(faults)}")
-    check_tensors(file, {name: tensor for name, tensor in state.items() if expected[name].is_floating_point()})
+    check_tensors(file, state, expected)
     model.load_state_dict({**expected, **state})
 
 
