@@ -103,7 +103,7 @@ def test_the_student_is_weights_and_a_factory(run: Path, given: tuple[str, Path]
     assert header is not None
     assert header["spec"]["factory"] == "net.py:wide"  # no folder of this machine
     factory._FACTORIES.clear()
-    with pytest.raises(ValueError, match=r"student\.safetensors is cut from a generator that 'net.py:wide' makes"):
+    with pytest.raises(ValueError, match=r"student\.safetensors: it is cut from a generator that 'net.py:wide' makes"):
         pocketgan.load(file)
     small = pocketgan.load(f"{generator}@{file}")
     image = torch.rand(1, 3, 16, 20) * 2 - 1

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from pocketgan.checkpoints.gaugan import BLOCKS, label_channels, labelled_details, plain_norm, upsamplings
-from pocketgan.checkpoints.layout import Layout, Modules, norm_words, side_of, width_words
-from pocketgan.core.state_dict import State
+from pocketgan.checkpoints.layout import Layout, Modules, last_index, norm_words, side_of, width_words
+from pocketgan.core.tensors import State
 from pocketgan.models.inception import InceptionSpec, branch_names, inception
 from pocketgan.models.inception_spade import InceptionSpadeSpec, inception_spade
 from pocketgan.models.layers import make_norm
@@ -48,9 +48,8 @@ class Branches:
         """
         names = []
         for kind, layer in (("res", self.res["first.conv"]), ("dw", self.dw["depthwise.conv"])):
-            matches = [re.match(rf"{re.escape(theirs)}\.{kind}_ops\.(\d+)\.", name) for name in state]
             kernel = -1
-            for index in range(1 + max((int(match[1]) for match in matches if match), default=-1)):
+            for index in range(1 + last_index(state, rf"{re.escape(theirs)}\.{kind}_ops\.(\d+)\.")):
                 kernel = side_of(state, f"{theirs}.{kind}_ops.{index}.{layer}.weight", 2, default=kernel + 2)
                 names.append(f"{kind}{kernel}")
         return names
@@ -108,11 +107,11 @@ class InceptionLayout(Layout[InceptionSpec]):
         names = r"(down_sampling|up_sampling)\.\d+\.|features\.\d+\.(res_ops|dw_ops|pw_bn)\."
         if not any(re.match(names, name) for name in state):
             return None
-        blocks = [int(match[1]) for name in state if (match := re.match(r"features\.(\d+)\.", name))]
-        branches = {f"block{i}": PLAIN.names(state, f"features.{i}") for i in range(1 + max(blocks, default=-1))}
+        blocks = 1 + last_index(state, r"features\.(\d+)\.")
+        branches = {f"block{i}": PLAIN.names(state, f"features.{i}") for i in range(blocks)}
         full = inception(
             1,
-            len(branches),
+            blocks,
             kernels=_kernels(branches),
             in_channels=side_of(state, "down_sampling.1.weight", 1),
             out_channels=side_of(state, "up_sampling.7.weight", 0),

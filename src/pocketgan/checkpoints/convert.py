@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from pocketgan.checkpoints import cat, cyclegan, dmad, gaugan, munit, spectral
-from pocketgan.checkpoints.layout import Layout, Role, renamed, sides
+from pocketgan.checkpoints.layout import Layout, Role, renamed
 from pocketgan.checkpoints.match import Match, match_state
 from pocketgan.core.spec import Spec, spec_of
-from pocketgan.core.state_dict import State, read_state
+from pocketgan.core.state_dict import read_state
+from pocketgan.core.tensors import State, faults_text
 from pocketgan.models.layers import folded
 from pocketgan.models.spade import LabelMapSpec
+from pocketgan.utils.registry import listed, shape_text
 
 LAYOUTS: tuple[Layout[Any], ...] = (*cyclegan.LAYOUTS, *gaugan.LAYOUTS, *cat.LAYOUTS, *munit.LAYOUTS)
 """All known published networks."""
+
+MAX_PREFIX = 8
+"""Parts of the prefix that all names share, at most."""
 
 COUNTERS = ("total_ops", "total_params")
 """Tensors that a profiler (thop) leaves in the networks that it measures."""
@@ -65,7 +68,10 @@ def load_checkpoint(path: str | Path, *, network: str | None = None, upsamplings
     state = _cleaned(path, state, notes)
     prefix, match = _recognize(path, state)
     if match.faults:
-        raise ValueError(f"{path} {_mismatch(match)}")
+        raise ValueError(
+            f"{path} looks like {match.words()}, but does not fit. {faults_text(match.faults)}. It is incomplete, or of a "
+            "changed network"
+        )
     if prefix:
         notes.append(f"without the prefix '{prefix}'")
     notes += match.notes
@@ -76,7 +82,7 @@ def load_checkpoint(path: str | Path, *, network: str | None = None, upsamplings
         notes.append(verdict)
     if upsamplings is not None:
         match = match_state(match.layout, _with_upsamplings(path, match.spec, upsamplings), match.state)
-    line = f"{family} {_words(match)}, from {count} tensors"
+    line = f"{match.words(family)}, from {count} tensors"
     return LoadedCheckpoint(match.model(), family, match.layout.role, "; ".join([line, *notes]))
 
 
@@ -88,7 +94,9 @@ def to_published(model: nn.Module) -> dict[str, Tensor]:
     which there is no published name.
     """
     spec = spec_of(model)
-    layout = _layout_of(spec)
+    layout = next((layout for layout in LAYOUTS if layout.matches(spec)), None)
+    if layout is None:
+        raise ValueError(f"no published network is like this {spec.name}. There is: {_known()}")
     modules, published, nameless = layout.modules(spec), {}, []
     for tensor, value in model.state_dict().items():
         name = renamed(tensor, modules)
@@ -98,18 +106,11 @@ def to_published(model: nn.Module) -> dict[str, Tensor]:
             nameless.append(tensor)
     if nameless:
         raise ValueError(
-            f"there is no published name for {_few(nameless)} of this {spec.name}: save it as an artifact of pocketgan"
+            f"there is no published name for {listed(nameless)} of this {spec.name}: save it as an artifact of pocketgan"
         )
     for layer, module in layout.unused_layers(spec).items():
         published |= {f"{layer}.{name}": value for name, value in module.state_dict().items()}
     return published
-
-
-def _layout_of(spec: Spec) -> Layout[Any]:
-    for layout in LAYOUTS:
-        if layout.matches(spec):
-            return layout
-    raise ValueError(f"no published network is like this {spec.name}. There is: {_known()}")
 
 
 def _cleaned(path: Path, state: State, notes: list[str]) -> State:
@@ -123,9 +124,9 @@ def _cleaned(path: Path, state: State, notes: list[str]) -> State:
     if weight is not None and set(state) <= {"weight", "bias"} and weight.ndim == 4:
         writes, reads, *kernel = weight.shape
         raise ValueError(
-            f"{path} is an adaptor, a {sides(kernel)} convolution by which the distillation of GAN Compression and CAT holds "
-            f"{reads} channels of a student against {writes} of its teacher: it is of use in that training alone, and the "
-            "objective features trains its own"
+            f"{path} is an adaptor, a {shape_text(kernel)} convolution by which the distillation of GAN Compression and CAT "
+            f"holds {reads} channels of a student against {writes} of its teacher: it is of use in that training alone, and "
+            "the objective features trains its own"
         )
     weights = {name: tensor for name, tensor in state.items() if name.rpartition(".")[2] not in COUNTERS}
     if len(weights) < len(state):
@@ -144,14 +145,14 @@ def _recognize(path: Path, state: State) -> tuple[str, Match]:
         try:
             specs = {layout: layout.recognize(short) for layout in LAYOUTS}
             matches = [match_state(layout, spec, short) for layout, spec in specs.items() if spec is not None]
-        except ValueError as error:
-            raise ValueError(f"{path} cannot be taken over: {error}") from None
+        except Exception as error:  # of any kind, as names and shapes may be anything
+            raise ValueError(f"{path} cannot be taken over: {error or type(error).__name__}") from None
         if matches:
-            return prefix, min(matches, key=lambda match: match.faults)
+            return prefix, min(matches, key=lambda match: sum(map(len, match.faults.values())))
         first = {name.partition(".")[0] for name in short if "." in name} if all("." in name for name in short) else set()
-        if len(first) != 1:
+        if len(first) != 1 or prefix.count(".") >= MAX_PREFIX:
             raise ValueError(
-                f"{path} is of no known family: it has {_few(list(state))}. There is: {_known()}; any other generator "
+                f"{path} is of no known family: it has {listed(list(state))}. There is: {_known()}; any other generator "
                 "is given as file.py:factory with its weights"
             )
         prefix += f"{first.pop()}."
@@ -165,21 +166,5 @@ def _with_upsamplings(path: Path, spec: Spec, upsamplings: int) -> Spec:
     return dataclasses.replace(spec, upsamplings=upsamplings)
 
 
-def _mismatch(match: Match) -> str:
-    parts = (("missing", match.missing), ("unknown", match.unknown), ("of another shape", match.misshapen))
-    faults = "; ".join(f"{len(names)} {kind}: {_few(names)}" for kind, names in parts if names)
-    words = f"{match.layout.family} {_words(match)}"
-    return f"looks like {words}, but does not fit. {faults}. It is incomplete, or of a changed network"
-
-
-def _words(match: Match) -> str:
-    return f"{match.layout.network}, {match.layout.describe(match.spec)}"
-
-
 def _known() -> str:
     return ", ".join(f"{layout.family} {layout.network}" for layout in LAYOUTS)
-
-
-def _few(names: Sequence[str], most: int = 4) -> str:
-    shown = ", ".join(islice(names, most))
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

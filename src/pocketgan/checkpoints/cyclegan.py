@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import re
 
-from pocketgan.checkpoints.layout import Layout, convolution_names, is_kernel, norm_words, side_of, width_words
+from pocketgan.checkpoints.layout import Layout, convolution_names, is_kernel, last_index, norm_words, side_of, width_words
 from pocketgan.core.spec import Spec
-from pocketgan.core.state_dict import State
+from pocketgan.core.tensors import State
 from pocketgan.models.discriminators import PatchSpec, PixelSpec, patchgan, pixel
 from pocketgan.models.resnet import ResnetSpec, mobile_resnet, resnet
 from pocketgan.models.unet import UnetSpec, unet
@@ -25,6 +25,8 @@ from pocketgan.models.unet import UnetSpec, unet
 FAMILY = "pytorch-CycleGAN-and-pix2pix"
 FIRST_BLOCK = 10
 """Index of the first residual block: three times pad or convolution, norm and activation come before."""
+
+MAX_LEVELS = 16
 
 
 class ResnetLayout(Layout[ResnetSpec]):
@@ -35,9 +37,8 @@ class ResnetLayout(Layout[ResnetSpec]):
 
     def parse_spec(self, state: State) -> ResnetSpec | None:
         inside = [name for name in state if re.match(r"model\.\d+\.conv_block\.", name)]
-        if not (inside or is_kernel(state, "model.1.weight", 7)):
-            return None
-        if self.mobile != any(".conv_block.1.conv." in name for name in inside):
+        is_mobile = any(".conv_block.1.conv." in name for name in inside)
+        if not (inside or is_kernel(state, "model.1.weight", 7)) or self.mobile != is_mobile:
             return None
         blocks = _count_blocks(state)
         # A dropout layer takes an index in the block, so the second convolution is number 6 and not 5.
@@ -49,9 +50,6 @@ class ResnetLayout(Layout[ResnetSpec]):
             out_channels=side_of(state, f"model.{FIRST_BLOCK + blocks + 7}.weight", 0),
             dropout=0.5 if dropout else 0.0,
         )
-
-    def matches(self, spec: Spec) -> bool:
-        return isinstance(spec, ResnetSpec) and not spec.separable
 
     def modules(self, spec: ResnetSpec) -> dict[str, str]:
         # Blocks of width 0 are absent; the published names number the others without gaps.
@@ -80,16 +78,14 @@ class MobileResnetLayout(ResnetLayout):
     mobile = True
 
     def matches(self, spec: Spec) -> bool:
-        return isinstance(spec, ResnetSpec) and spec.separable and spec.depthwise_norm == "instance"
+        return super().matches(spec) and isinstance(spec, ResnetSpec) and spec.depthwise_norm == "instance"
 
 
 def _count_blocks(state: State) -> int:
     """The number of residual blocks: by the last block and by the last 7x7 convolution."""
-    inner = [int(match[1]) for name in state if (match := re.match(r"model\.(\d+)\.conv_block\.", name))]
-    last = [
-        int(match[1]) for name in state if (match := re.fullmatch(r"model\.(\d+)\.weight", name)) and is_kernel(state, name, 7)
-    ]
-    return max(0, max(inner, default=0) - FIRST_BLOCK + 1, max(last, default=0) - FIRST_BLOCK - 7)
+    last_block = last_index(state, r"model\.(\d+)\.conv_block\.")
+    head = last_index({name: state[name] for name in state if is_kernel(state, name, 7)}, r"model\.(\d+)\.weight$")
+    return max(0, last_block - FIRST_BLOCK + 1, head - FIRST_BLOCK - 7)
 
 
 class UnetLayout(Layout[UnetSpec]):
@@ -102,6 +98,8 @@ class UnetLayout(Layout[UnetSpec]):
         levels = [match[1].count(".3.model") for match in matches if match]
         if not levels:
             return None
+        if max(levels) >= MAX_LEVELS:
+            raise ValueError(f"it has {max(levels)} levels: {MAX_LEVELS} halve even the largest image to one pixel")
         depth = 2 + max(levels)
         if f"{_level(depth)}.5.weight" in state:  # only a level around another has this: the inner one is missing
             depth += 1
@@ -147,8 +145,8 @@ class PatchLayout(Layout[PatchSpec]):
     def parse_spec(self, state: State) -> PatchSpec | None:
         if not is_kernel(state, "model.0.weight", 4):
             return None
-        matches = [re.fullmatch(r"model\.(\d+)\.weight", name) for name in state]
-        last = max(int(match[1]) for match in matches if match and state[match[0]].ndim == 4)
+        kernels = {name: tensor for name, tensor in state.items() if tensor.ndim == 4}
+        last = last_index(kernels, r"model\.(\d+)\.weight$")
         if side_of(state, f"model.{last}.weight", 0) != 1:  # the last convolution makes one logit: it is missing
             last += 3
         return patchgan(1, max(1, last // 3), in_channels=side_of(state, "model.0.weight", 1))

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from pocketgan.checkpoints.layout import MAX_INDEX
 from pocketgan.core.spec import Spec
-from pocketgan.core.state_dict import State
+from pocketgan.core.tensors import State
 from pocketgan.models.resnet import ResnetSpec
 from pocketgan.models.unet import UnetSpec
 
@@ -34,7 +35,9 @@ def stored_widths(beside: Mapping[str, Any], key: str) -> tuple[int, ...] | None
     if key not in SIDES or not isinstance(lists, tuple | list) or len(lists) <= SIDES[key]:
         return None
     widths = lists[SIDES[key]]
-    if not isinstance(widths, tuple | list) or not widths or not all(isinstance(width, int) for width in widths):
+    if not isinstance(widths, tuple | list) or not 0 < len(widths) <= MAX_INDEX:
+        return None
+    if not all(type(width) is int and 0 <= width < 2**20 for width in widths):
         return None
     return tuple(widths)
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from pocketgan.checkpoints.layout import Layout, Modules, convolution_names, norm_words, side_of, width_words
+from pocketgan.checkpoints.layout import Layout, Modules, convolution_names, last_index, norm_words, side_of, width_words
 from pocketgan.core.spec import Spec
-from pocketgan.core.state_dict import State
+from pocketgan.core.tensors import State
 from pocketgan.models.discriminators import MultiscaleSpec, multiscale
 from pocketgan.models.spade import LabelMapSpec, SpadeSpec, mobile_spade, spade
 
@@ -65,7 +65,7 @@ class SpadeLayout(Layout[SpadeSpec]):
     def parse_spec(self, state: State) -> SpadeSpec | None:
         if not any(re.match(r"(head_0|G_middle_\d|up_\d)\.norm_[01s]\.mlp_", name) for name in state):
             return None
-        if self.mobile != any(".mlp_gamma.conv." in name or ".mlp_beta.conv." in name for name in state):
+        if self.mobile != any(re.search(r"\.mlp_(gamma|beta)\.conv\.", name) for name in state):
             return None
         return (mobile_spade if self.mobile else spade)(
             2,
@@ -74,9 +74,6 @@ class SpadeLayout(Layout[SpadeSpec]):
             upsamplings=upsamplings(state),
             spectral=False,
         )
-
-    def matches(self, spec: Spec) -> bool:
-        return isinstance(spec, SpadeSpec) and spec.separable == self.mobile
 
     def norms(self, state: State, modules: Modules) -> Mapping[str, str]:
         return {"spade_norm": plain_norm(state)}
@@ -118,11 +115,10 @@ class MultiscaleLayout(Layout[MultiscaleSpec]):
     spectral = True
 
     def parse_spec(self, state: State) -> MultiscaleSpec | None:
-        matches = [re.match(r"discriminator_(\d+)\.model(\d+)\.", name) for name in state]
-        places = [(int(match[1]), int(match[2])) for match in matches if match]
-        if not places:
+        scales = 1 + last_index(state, r"discriminator_(\d+)\.model\d+\.")
+        last = last_index(state, r"discriminator_\d+\.model(\d+)\.")
+        if not scales:
             return None
-        scales, last = max(places)[0] + 1, max(layer for _, layer in places)
         if not any(f"discriminator_{k}.model{last}.0.weight" in state for k in range(scales)):  # the logits, without norm
             last += 1
         first = (name for name in state if name.endswith(".model0.0.weight"))

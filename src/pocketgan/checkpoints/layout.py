@@ -7,9 +7,10 @@ tensors by the code below, which is the same for every layout: the channel map s
 from __future__ import annotations
 
 import dataclasses
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from torch import nn
@@ -17,8 +18,9 @@ from torch import nn
 from pocketgan.checkpoints import spectral
 from pocketgan.core.dims import channel_map
 from pocketgan.core.spec import Spec
-from pocketgan.core.state_dict import State
+from pocketgan.core.tensors import State
 from pocketgan.models.layers import Norm
+from pocketgan.utils.registry import listed
 
 S = TypeVar("S", bound=Spec)
 
@@ -26,6 +28,9 @@ Role = Literal["generator", "discriminator"]
 
 Modules = Mapping[str, str]
 """``{our module: theirs}``; a tensor whose own name differs is in it by its full name."""
+
+MAX_INDEX = 1000
+"""The largest number of a layer in a name."""
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -42,6 +47,8 @@ class Layout(ABC, Generic[S]):
     """Class of our specs of this network."""
     spectral: ClassVar[bool] = False
     """True if our network has spectral norm where theirs has; else the file's spectral norm is folded into the weights."""
+    mobile: ClassVar[bool | None] = None
+    """True for the separable one of two networks of one structure, False for the other."""
     wider_statistics: ClassVar[bool] = False
     """True if running statistics may be those of a wider network, of which the leading ones are used."""
 
@@ -59,7 +66,7 @@ class Layout(ABC, Generic[S]):
 
     def matches(self, spec: Spec) -> bool:
         """True if a network of ours with that spec is one of these."""
-        return isinstance(spec, self.spec_type)
+        return isinstance(spec, self.spec_type) and self.mobile in (None, getattr(spec, "separable", None))
 
     def norms(self, state: State, modules: Modules) -> Mapping[str, str]:
         """The spec's fields that name norms."""
@@ -167,11 +174,6 @@ def with_widths(spec: Spec, modules: Modules, state: State) -> Spec:
     return spec.resized({group: count.most_common(1)[0][0] for group, count in votes.items()})
 
 
-def sides(shape: Iterable[int]) -> str:
-    """A shape in words: ``64x3x7x7``."""
-    return "x".join(map(str, shape)) or "one number"
-
-
 def width_words(spec: Spec, full: Spec, unit: str, group: str) -> str:
     """``ngf 64``, the width of ``group``, if all widths are those of the published ``full`` network; else their range."""
     if dict(spec.widths) == dict(full.widths):
@@ -183,6 +185,18 @@ def width_words(spec: Spec, full: Spec, unit: str, group: str) -> str:
 def norm_words(norm: Norm) -> str:
     """``affine instance norm``."""
     return {"instance": "instance norm", "instance_affine": "affine instance norm", "batch": "batch norm"}[norm]
+
+
+def last_index(state: State, pattern: str) -> int:
+    """The largest number that the group of ``pattern`` has at the beginning of a name; -1 if no name begins so.
+
+    Raises ``ValueError`` for a number beyond `MAX_INDEX`, or beyond what so few tensors can need.
+    """
+    numbers = [match[1] for match in (re.match(pattern, name) for name in state) if match]
+    most = min(MAX_INDEX, 4 * len(state) + 64)
+    if wrong := [number for number in numbers if len(number) > len(str(MAX_INDEX)) or int(number) > most]:
+        raise ValueError(f"its {len(state)} tensors have layers numbered up to {listed(wrong, 1)}; networks have up to {most}")
+    return max(map(int, numbers), default=-1)
 
 
 def side_of(state: State, name: str, axis: int, *, default: int = 3) -> int:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.checkpoints import spectral
-from pocketgan.checkpoints.layout import STATISTICS, Layout, Modules, may_lack, renamed, sides
+from pocketgan.checkpoints.layout import STATISTICS, Layout, Modules, may_lack, renamed
 from pocketgan.core.spec import Spec, spec_of
-from pocketgan.core.state_dict import State
+from pocketgan.core.tensors import Faults, State
+from pocketgan.utils.registry import shape_text
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,8 @@ class Match:
     """Tensors that fill the network."""
     ours: dict[str, str]
     """``{our tensor: theirs}`` for the tensors that match; our tensors without a published name are 0."""
-    missing: list[str]
-    """Names that the network needs and the file lacks."""
-    unknown: list[str]
-    """Names in the file that the network does not have."""
-    misshapen: list[str]
-    """``name is 64x32x3x3 instead of 64x16x3x3``."""
+    faults: Faults
+    """Tensors that do not match."""
     notes: list[str]
     """Tensors that were dropped or converted, in words."""
 
@@ -39,10 +36,9 @@ class Match:
         """Spec of the network."""
         return spec_of(self.network)
 
-    @property
-    def faults(self) -> int:
-        """The number of tensors that do not match."""
-        return len(self.missing) + len(self.unknown) + len(self.misshapen)
+    def words(self, family: str | None = None) -> str:
+        """The network in words, of the layout's code base or another ``family``."""
+        return f"{family or self.layout.family} {self.layout.network}, {self.layout.describe(self.spec)}"
 
     def model(self) -> nn.Module:
         """The network with these weights: on the CPU, float32, in evaluation mode."""
@@ -87,12 +83,14 @@ def match_state(layout: Layout[Any], spec: Spec, state: State) -> Match:
         elif layout.wider_statistics and tensor.endswith(STATISTICS) and stored.ndim == 1 and len(stored) > len(value):
             ours[tensor], cropped = theirs, cropped + 1
         else:
-            misshapen.append(f"{theirs} is {sides(stored.shape)} instead of {sides(value.shape)}")
+            misshapen.append(f"{theirs} is {shape_text(stored.shape)} instead of {shape_text(value.shape)}")
     if cropped:
         notes.append(f"of {cropped} running statistics the leading ones taken, as they are a supernet's")
     if unbiased:
         notes.append("batch norms without statistics taken as instance norms, which for one image at a time they are")
-    return Match(layout, model, state, ours, missing, [name for name in state if name not in known], misshapen, notes)
+    unknown = [name for name in state if name not in known]
+    faults = {"missing": missing, "unknown": unknown, "of another shape": misshapen}
+    return Match(layout, model, state, ours, {kind: names for kind, names in faults.items() if names}, notes)
 
 
 def _stale_statistics(model: nn.Module, modules: Modules, state: State) -> list[str]:

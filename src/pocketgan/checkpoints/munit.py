@@ -9,12 +9,11 @@ configurations). Statistics that some versions stored for instance norms are dro
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
-from pocketgan.checkpoints.layout import Layout, Modules, convolution_names, side_of, width_words
+from pocketgan.checkpoints.layout import Layout, Modules, convolution_names, last_index, side_of, width_words
 from pocketgan.core.spec import Spec
-from pocketgan.core.state_dict import State
+from pocketgan.core.tensors import State
 from pocketgan.models.discriminators import MsImageSpec, ms_image
 from pocketgan.models.munit import MunitSpec, mobile_munit, munit
 from pocketgan.models.munit_layers import STYLE
@@ -34,8 +33,7 @@ class MunitLayout(Layout[MunitSpec]):
     mobile = False
 
     def parse_spec(self, state: State) -> MunitSpec | None:
-        matches = [re.match(r"(?:enc_content\.model\.3|dec\.model\.0)\.model\.(\d+)\.", name) for name in state]
-        blocks = [int(match[1]) for match in matches if match]
+        blocks = 1 + last_index(state, r"(?:enc_content\.model\.3|dec\.model\.0)\.model\.(\d+)\.")
         if not blocks or not any(name.startswith("mlp.model.") for name in state):
             return None
         if self.mobile != any(".conv.conv." in name for name in state):
@@ -43,7 +41,7 @@ class MunitLayout(Layout[MunitSpec]):
         return (mobile_munit if self.mobile else munit)(
             1,
             1,
-            1 + max(blocks),
+            blocks,
             in_channels=side_of(state, "enc_content.model.0.conv.weight", 1),
             out_channels=side_of(state, "dec.model.5.conv.weight", 0),
             style_dim=side_of(state, "mlp.model.0.fc.weight", 1, default=8),
@@ -99,12 +97,10 @@ class MsImageLayout(Layout[MsImageSpec]):
     role = "discriminator"
 
     def parse_spec(self, state: State) -> MsImageSpec | None:
-        matches = [re.match(r"cnns\.(\d+)\.(\d+)\.", name) for name in state]
-        places = [(int(match[1]), int(match[2])) for match in matches if match]
-        if not places:
+        scales, last = 1 + last_index(state, r"cnns\.(\d+)\.\d+\."), last_index(state, r"cnns\.\d+\.(\d+)\.")
+        if not scales:
             return None
-        scales, last = (max(column) for column in zip(*places, strict=True))
-        return ms_image(1, scales + 1, max(1, last), in_channels=side_of(state, "cnns.0.0.conv.weight", 1))
+        return ms_image(1, scales, max(1, last), in_channels=side_of(state, "cnns.0.0.conv.weight", 1))
 
     def norms(self, state: State, modules: Modules) -> Mapping[str, str]:
         return {}

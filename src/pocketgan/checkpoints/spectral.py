@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pocketgan.core.state_dict import State
+from pocketgan.core.tensors import State
 
 LEAVES = {
     "parametrizations.weight.original": "weight_orig",

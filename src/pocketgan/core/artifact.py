@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from pocketgan.core.inputs import Size, as_shape, as_size
 from pocketgan.core.spec import spec_from_json, spec_of
-from pocketgan.utils.files import atomic
+from pocketgan.core.tensors import State, check_tensors, faults_of, faults_text, read_metadata, read_safetensors
+from pocketgan.utils.files import atomic, parse_json
 
 HEADER = "pocketgan"
 FORMAT = 1
+MAX_SIDE = 16_384
+"""Longest side of an image, in pixels, that a header may state."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ def save_artifact(path: Path, model: nn.Module, *, size: Size, provenance: Mappi
     }
     firsts, state = _firsts(model), model.state_dict()
     tensors = {name: state[name].detach().cpu().contiguous() for name, first in firsts.items() if name == first}
+    header["sha256"] = _checksum(json.loads(json.dumps(header)), tensors)
     with atomic(path) as temporary:
         save_file(tensors, temporary, metadata={HEADER: json.dumps(header)})
 
@@ -49,31 +54,66 @@ def save_artifact(path: Path, model: nn.Module, *, size: Size, provenance: Mappi
 def read_header(path: Path) -> dict[str, Any] | None:
     """Header of an artifact, without the weights; None for any other safetensors file.
 
-    Raises ``ValueError`` for a file that is absent, truncated or no safetensors file.
+    Raises ``ValueError`` for a file that is absent, truncated or no safetensors file, and for a header that is not whole.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            text = (file.metadata() or {}).get(HEADER)
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {path}") from None
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}") from None
-    return None if text is None else json.loads(text)
+    text = read_metadata(path).get(HEADER)
+    if text is None:
+        return None
+    header = parse_json(text, f"the header of {path}")
+    if not isinstance(header, dict) or type(header.get("format")) is not int:
+        raise ValueError(f"{path} has a damaged header: it does not state its format")
+    if header["format"] > FORMAT:
+        raise ValueError(f"{path} has format {header['format']}; this version reads up to {FORMAT}: update pocketgan")
+    size = header.get("size")
+    sides = size if isinstance(size, list) and len(size) == 2 else [size]
+    if not all(type(side) is int and 0 < side <= MAX_SIDE for side in sides):
+        raise ValueError(f"{path} has a damaged header: size={size!r}, but images have 1 to {MAX_SIDE:,} pixels a side")
+    for key in ("spec", "provenance"):
+        if not isinstance(header.get(key), dict):
+            raise ValueError(f"{path} has a damaged header: {key} is no object")
+    return header
 
 
 def load_artifact(path: Path) -> Artifact:
-    """Load the network of an artifact. Raises ``ValueError`` for any other file."""
+    """Load the network of an artifact.
+
+    Raises ``ValueError``, with the file's name, for any other file, one that was damaged since it was written, and one whose
+    tensors are not exactly those of its network, dense and finite.
+    """
     header = read_header(path)
     if header is None:
         raise ValueError(f"{path} holds weights but no pocketgan header: it does not say which network they belong to")
-    if header["format"] > FORMAT:
-        raise ValueError(f"{path} has format {header['format']}; this version reads up to {FORMAT}: update pocketgan")
-    model, state = spec_from_json(header["spec"]).build(device="meta"), load_file(path)
-    shared = {name: state[first] for name, first in _firsts(model).items() if first in state}
-    dtypes = {name: tensor.dtype for name, tensor in model.state_dict().items()}
-    whole = {name: tensor.to(dtypes.get(name, tensor.dtype), copy=True) for name, tensor in (state | shared).items()}
-    model.load_state_dict(whole, assign=True)  # to_empty would import torch's compiler first
+    state = read_safetensors(path)
+    if "sha256" in header and header["sha256"] != _checksum(header, state):
+        raise ValueError(
+            f"{path} is damaged: header and tensors do not have the checksum that was written with them; take it from where "
+            "it came from, or make it again"
+        )
+    try:
+        model = spec_from_json(header["spec"]).build(device="meta")
+    except Exception as error:  # of any kind, as the header may state anything
+        reason = "" if isinstance(error, ValueError) else f"its header describes no network ({type(error).__name__}) "
+        raise ValueError(f"{path}: {reason}{error}") from None
+    firsts, tensors = _firsts(model), model.state_dict()
+    expected = {name: tensors[name] for name, first in firsts.items() if name == first}
+    if faults := faults_of(state, expected):
+        raise ValueError(f"{path} does not hold the tensors of its network. {faults_text(faults)}")
+    check_tensors(path, state, expected)
+    whole = {name: torch.zeros((), dtype=torch.int64) for name in expected} | {
+        name: tensor.to(expected[name].dtype, copy=True) for name, tensor in state.items()
+    }
+    model.load_state_dict({name: whole[first] for name, first in firsts.items()}, assign=True)  # to_empty imports a compiler
     return Artifact(model.eval(), as_size(as_shape(header["size"])), header["provenance"])
+
+
+def _checksum(header: Mapping[str, Any], tensors: State) -> str:
+    """SHA-256 of a header as JSON has it, without its own checksum, and of the tensors."""
+    facts = {key: value for key, value in header.items() if key != "sha256"}
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _firsts(model: nn.Module) -> dict[str, str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import pydantic
 
-from pocketgan.utils.registry import unknown
+from pocketgan.utils.files import parse_json
+from pocketgan.utils.registry import listed, unknown
 
 T = TypeVar("T")
 
@@ -24,15 +26,21 @@ def to_json(config: Any) -> dict[str, Any]:
 def from_json(cls: type[T], data: Mapping[str, Any]) -> T:
     """Make the configuration of JSON data; missing fields take their defaults.
 
-    Raises ``ValueError`` naming the field, its value and what is allowed for an unknown field or a wrong value.
+    Raises ``ValueError`` naming the field, its value and what is allowed for an unknown field, a wrong value and a number that
+    is not finite.
     """
+    if not isinstance(data, Mapping):
+        raise ValueError(f"a configuration is an object of fields, not {listed([repr(data)])}")
     _check_fields(cls, data)
+    _check_finite(data)
     try:
         return pydantic.TypeAdapter(cls).validate_python(dict(data))
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{where}={first['input']!r}: {first['msg']}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:  # of several fields together
+            raise ValueError(reason) from None
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}={listed([repr(first['input'])])}: {reason}") from None
 
 
 def override(config: T, assignments: Sequence[str]) -> T:
@@ -53,15 +61,26 @@ def override(config: T, assignments: Sequence[str]) -> T:
             inner = inner[parent]
             if not isinstance(inner, dict):
                 raise ValueError(f"'{path}': {parent} is {inner!r}, there is no field inside it")
-        inner[leaf] = _value(text)
+        inner[leaf] = _value(path, text)
     return from_json(type(config), data)
 
 
-def _value(text: str) -> Any:
+def _value(path: str, text: str) -> Any:
     try:
-        return json.loads(text)
+        json.loads(text)
     except json.JSONDecodeError:
         return text
+    except (ValueError, RecursionError):  # thousands of digits or of brackets: an error below
+        pass
+    return parse_json(text, f"{path}={listed([text])}")
+
+
+def _check_finite(data: Any, path: str = "") -> None:
+    inner = data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, list | tuple) else ()
+    for key, value in inner:
+        _check_finite(value, f"{path}.{key}".lstrip("."))
+    if isinstance(data, float) and not math.isfinite(data):
+        raise ValueError(f"{path}={data}: it must be a finite number")
 
 
 def _nested(cls: Any) -> dict[str, Any]:

@@ -151,15 +151,13 @@ Axes = Mapping[str, tuple[str | None, ...]]
 NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
 """Norms of torch that keep the channels."""
 
-_GROUP_NORM = dict.fromkeys(("weight", "bias"), ("num_channels",))
-
 AXES: dict[type[nn.Module], Axes] = {
     nn.Conv2d: _CONV,
     nn.ConvTranspose2d: _DECONV,
     nn.Linear: {"weight": ("out_features", "in_features"), "bias": ("out_features",)},
     nn.BatchNorm2d: _NORM,
     nn.InstanceNorm2d: _NORM,
-    nn.GroupNorm: _GROUP_NORM,
+    nn.GroupNorm: dict.fromkeys(("weight", "bias"), ("num_channels",)),
     nn.PReLU: {"weight": ("num_parameters",)},
 }
 """``{stock layer: {tensor: attribute that sizes each axis}}``"""

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
-import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from pocketgan.core.artifact import read_header
-from pocketgan.utils.registry import unknown
-
-State = Mapping[str, Tensor]
-"""``{name: tensor}``, as ``state_dict()`` gives it."""
+from pocketgan.core.artifact import HEADER
+from pocketgan.core.tensors import State, check_file, check_tensors, read_metadata, read_safetensors
+from pocketgan.core.torch_files import load_torch_file
+from pocketgan.utils.registry import listed, unknown
 
 DEPTH = 3
 """Nesting of dicts down to which state dicts are looked for in a training checkpoint."""
-
-NUMPY: list[Any] = [
-    *((np.float64(0).__reduce__()[0], f"numpy.{home}.multiarray.scalar") for home in ("core", "_core")),  # numpy 1 and 2
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("float32", "float64", "int64")),
-]
-"""Objects that a pickle may hold beside tensors: numpy scalars, as training code keeps its scores beside the weights."""
 
 
 class Contents(NamedTuple):
@@ -53,7 +39,7 @@ def read_state(path: Path, network: str | None = None) -> Contents:
     if network is not None and network not in found:
         raise ValueError(f"{path}: {unknown('network', network, (key for key in found if key))}")
     if network is None and len(found) > 1:
-        keys = ", ".join(f"'{key}'" for key in found)
+        keys = listed([f"'{key}'" for key in found], 12)
         raise ValueError(
             f"{path} holds {len(found)} networks, under {keys}: take one out by pocketgan convert {path} --network "
             f"{next(iter(found))} --out FILE.safetensors, or save the one that you mean to its own file"
@@ -68,7 +54,7 @@ def read_states(path: Path) -> tuple[dict[str, State], Mapping[str, Any]]:
 
     Raises ``ValueError`` as `read_state` does, but does not check the tensors.
     """
-    _check_file(path)
+    check_file(path)
     data = _load(path)
     found = _state_dicts(data)
     if not found:
@@ -76,74 +62,42 @@ def read_states(path: Path) -> tuple[dict[str, State], Mapping[str, Any]]:
     return found, data
 
 
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: name the file in it, for example {path / 'latest_net_G.pth'}")
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty (0 bytes): fetch or save it again")
-
-
-def check_tensors(path: Path, state: State) -> None:
-    """Raise ``ValueError`` for weights that are not dense, not floating-point or not finite; counts of batches may be."""
-    for name, tensor in state.items():
-        if name.endswith("num_batches_tracked"):
-            continue
-        if not tensor.is_floating_point() or tensor.layout != torch.strided:
-            kind = f"{tensor.layout} {tensor.dtype}".replace("torch.", "")
-            raise ValueError(f"{path} has {name} as {kind}: only dense floating-point weights are read")
-        if not tensor.isfinite().all():
-            raise ValueError(f"{path} has numbers in {name} that are not finite: its training diverged; take an older one")
-
-
 def _load(path: Path) -> Any:
-    if path.suffix == ".safetensors":
-        if read_header(path) is not None:
-            raise ValueError(f"{path} is an artifact of pocketgan, not a published checkpoint: use pocketgan.load")
-        return load_file(path)
-    with path.open("rb") as file:
-        start = file.read(4)
-    if not start.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive (since PyTorch 1.6), a bare pickle (before)
-        raise ValueError(f"{path} is not a checkpoint: no torch.save file begins with {start!r}")
-    try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(NUMPY):
-            warnings.simplefilter("ignore")  # on archives that are refused below
-            return torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises nearly everything here, KeyError and EOFError among them
-        raise ValueError(f"{path} {_reason(error)}") from None
+    if path.suffix != ".safetensors":
+        return load_torch_file(path)
+    if HEADER in read_metadata(path):
+        raise ValueError(f"{path} is an artifact of pocketgan, not a published checkpoint: use pocketgan.load")
+    return read_safetensors(path)
 
 
-def _reason(error: Exception) -> str:
-    """Cause of an error of ``torch.load``, in words that follow the file's name."""
-    text = str(error)
-    code = re.search(r"GLOBAL ([\w.]+)", text)
-    if code or "TorchScript" in text:
-        what = code[1] if code else "TorchScript"
-        return (
-            f"is more than weights ({what}): loading it would run code from the file, which pocketgan never does; where "
-            "you trust it, load it yourself and save the weights alone by torch.save(net.state_dict(), FILE)"
-        )
-    if isinstance(error, pickle.UnpicklingError | KeyError):
-        return "is not a checkpoint: it is no pickle that torch.save writes"
-    return f"is cut short or damaged: fetch or save it again ({text.split('.')[0] or type(error).__name__})"
-
-
-def _state_dicts(data: Any, key: str = "", depth: int = DEPTH) -> dict[str, State]:
+def _state_dicts(data: Any) -> dict[str, State]:
     """``{dotted key: state dict}`` of all networks inside nested dicts, without the states of optimizers."""
-    if not isinstance(data, Mapping) or depth < 0:
-        return {}
-    if any(str(name).endswith("weight") for name in data) and all(isinstance(v, Tensor) for v in data.values()):
-        return {key: {str(name): tensor for name, tensor in data.items()}}
-    return {
-        path: state
-        for name, value in data.items()
-        for path, state in _state_dicts(value, f"{key}.{name}".lstrip("."), depth - 1).items()
-    }
+    found: dict[str, State] = {}
+    states: dict[int, State | None] = {}  # by identity, as a dict may have several names, or be inside itself
+    level = [("", data)]
+    for _ in range(DEPTH + 1):
+        inner = []
+        for key, value in level:
+            if not isinstance(value, Mapping):
+                continue
+            if id(value) not in states:
+                states[id(value)] = state = _as_state(value)
+                if state is None:
+                    inner += [(f"{key}.{name}".lstrip("."), held) for name, held in value.items()]
+            if (state := states[id(value)]) is not None:
+                found[key] = state
+        level = inner
+    return found
+
+
+def _as_state(data: Mapping[Any, Any]) -> State | None:
+    if any(str(name).endswith("weight") for name in data) and all(isinstance(value, Tensor) for value in data.values()):
+        return {str(name): tensor for name, tensor in data.items()}
+    return None
 
 
 def _content(data: Any) -> str:
     """Short description of loaded data."""
     if not isinstance(data, Mapping):
         return f"one {type(data).__name__}"
-    return f"a dict of {', '.join(map(str, list(data)[:6]))}" if data else "an empty dict"
+    return f"a dict of {listed([*map(str, data)], 6)}" if data else "an empty dict"

@@ -27,10 +27,6 @@ _FACTORIES: dict[str, Factory] = {}
 """The factories that were named in this process."""
 
 
-class UnknownFactory(ValueError):
-    """Artifact of a generator whose factory was not named in this process."""
-
-
 class Reference(NamedTuple):
     """Parts of ``file.py:factory@weights``."""
 
@@ -78,10 +74,10 @@ def unused_name(name: str) -> str:
 
 
 def registered_factory(name: str) -> Factory:
-    """The factory of that name. Raises `UnknownFactory` if none was named in this process."""
+    """The factory of that name. Raises ``ValueError`` if none was named in this process."""
     if name not in _FACTORIES:
-        raise UnknownFactory(
-            f"is cut from a generator that '{name}' makes, whose code is run only when you name it: give it as {name}@FILE, "
+        raise ValueError(
+            f"it is cut from a generator that '{name}' makes, whose code is run only when you name it: give it as {name}@FILE, "
             "with the path to both, or in Python load(FILE, factory=...)"
         )
     return _FACTORIES[name]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.core.dims import AXES, NORMS, declared_axes, stock_kind
+from pocketgan.core.hooks import forward_hooks
 from pocketgan.foreign.amend import OutputShapes, amend_
 
 Axis = tuple[str, str]
@@ -70,16 +71,14 @@ class Graph:
         """The graph; hooks record the order of layers and the inputs of norms."""
         from torch_pruning.dependency import DependencyGraph
 
-        graph, shapes, handles = DependencyGraph(), OutputShapes(), []
-        for owner in {owner for owner, *_ in self.bare.values()}:
-            handles.append(self.model.get_submodule(owner).register_forward_hook(partial(self._record_shape, owner)))
-        for name, module in self.modules.items():
-            handles.append(module.register_forward_hook(partial(self._record_run, name)))
-            if isinstance(module, NORMS):
-                handles.append(module.register_forward_pre_hook(partial(self._record_input, name)))
-        try:
-            with warnings.catch_warnings(), torch.enable_grad(), shapes:
-                warnings.simplefilter("ignore")
+        graph, shapes, modules = DependencyGraph(), OutputShapes(), self.modules.items()
+        owners = {owner for owner, *_ in self.bare.values()}
+        outputs = [(self.model.get_submodule(owner), partial(self._record_shape, owner)) for owner in owners]
+        runs = [(module, partial(self._record_run, name)) for name, module in modules]
+        norms = [(module, partial(self._record_input, name)) for name, module in modules if isinstance(module, NORMS)]
+        with forward_hooks([*outputs, *runs]), forward_hooks(norms, before=True), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with torch.enable_grad(), shapes:
                 graph.build_dependency(
                     closed,
                     (example,),
@@ -87,9 +86,6 @@ class Graph:
                     customized_pruners=_declared_pruners(self.modules.values()),
                     verbose=False,
                 )
-        finally:
-            for handle in handles:
-                handle.remove()
         self._opaque = amend_(graph, shapes.shapes)
         return graph
 
@@ -116,21 +112,16 @@ class Graph:
             node = node.inputs[0] if crop and len(node.inputs) == 1 else None
         return None
 
-    def makes_channels(self, name: str) -> bool:
-        """True if each output channel of a layer depends on all its input channels."""
-        module = self.modules.get(name)
-        return module is not None and len(sides_of(module)) == 2 and _groups(module) == 1
-
-    def _regroups(self, name: str) -> bool:
-        """True for a convolution in groups with other channels than it reads."""
+    def makes_channels(self, name: str, *, in_groups: bool = False) -> bool:
+        """True if each output channel of a layer depends on all its input channels, or on those of its group."""
         module = self.modules.get(name)
         if module is None or len(sides_of(module)) != 2:
             return False
-        return _groups(module) > 1 and _groups(module) != module.out_channels
+        return _groups(module) == 1 or (in_groups and _groups(module) != module.out_channels)
 
     def producers(self) -> Iterator[str]:
         """The layers that make channels, in the order in which they run."""
-        yield from (name for name in self._order if self.makes_channels(name) or self._regroups(name))
+        yield from (name for name in self._order if self.makes_channels(name, in_groups=True))
 
     def gate_after(self, name: str) -> str | None:
         """The module of a bare parameter if a gate must follow, as the parameter may revive closed channels of a map."""
@@ -138,15 +129,6 @@ class Graph:
         shape = self._output_shapes.get(owner, ())
         channels = self.model.get_parameter(name).shape[axis]
         return owner if owner and len(shape) == 4 and shape[1] == channels else None
-
-    def is_norm(self, name: str) -> bool:
-        """True if that layer is a norm."""
-        return isinstance(self.modules.get(name), NORMS)
-
-    def declared(self, owner: str, tensor: str, axis: int) -> str | None:
-        """The attribute that a module's own ``AXES`` name for that axis of a bare parameter."""
-        axes = getattr(self.model.get_submodule(owner), "AXES", {})
-        return axes[tensor][axis] if tensor in axes else None
 
     def couplings(self) -> Iterator[Coupling | Stop]:
         """Every statement of the graph."""

@@ -19,6 +19,7 @@ from pocketgan.metrics.cost import CostModel
 from pocketgan.pruning.elastic import Elastic
 from pocketgan.pruning.gate import close_gates_
 from pocketgan.pruning.selection import prefix, shrink
+from pocketgan.utils.registry import listed, shape_text
 
 TOLERANCE = 1e-6
 """The largest difference, in units of the image's largest value."""
@@ -176,7 +177,7 @@ CHECKS: dict[str, Check] = {
 def _difference(output: Tensor, expected: Tensor) -> str | None:
     """The difference of two images in words; None for rounding."""
     if output.shape != expected.shape:
-        return f"the image becomes {'x'.join(map(str, output.shape))}"
+        return f"the image becomes {shape_text(output.shape)}"
     scale = float(expected.abs().max().clamp_min(1e-12))
     difference = float((output - expected).abs().max()) / scale
     return None if difference <= TOLERANCE else f"images differ by {difference:.1e} of their largest value"
@@ -186,7 +187,7 @@ def _explanation(first: Fault, blamed: Mapping[str, Fault], model: nn.Module) ->
     layers, head = layers_of(model), "net." if isinstance(model, PixelAdapter) else ""
     lines = []
     for group, fault in list(blamed.items())[:NAMED]:
-        names = _listed([name.removeprefix(head) for name in layers[group] if name])
+        names = listed([name.removeprefix(head) for name in layers[group] if name])
         lines.append(f"{names}: {'' if fault.law == first.law else f'law {fault.law!r}, '}{fault.difference}")
     if len(blamed) > NAMED:
         lines.append(f"and {len(blamed) - NAMED} more")
@@ -208,7 +209,3 @@ def _producer(model: nn.Module, group: str, layers: Iterable[str]) -> str:
     written = {name: written_by(model.get_submodule(name)) for name in layers if name}
     alone = [name for name, dim in written.items() if dim is not None and set(dim.groups) == {group}]
     return next(iter(alone or written))
-
-
-def _listed(names: list[str], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pocketgan.core.hooks import forward_hooks
 from pocketgan.core.inputs import Shape, size_text
+from pocketgan.utils.registry import shape_text
 
 MAX_STRIDE = 256
 PROBED = 128
@@ -30,10 +32,9 @@ def generate(model: nn.Module, image: Tensor) -> Tensor:
             "returns the image alone"
         )
     if output.shape != (len(image), 3, *image.shape[2:]):
-        shape = "x".join(map(str, output.shape))
         raise ValueError(
-            f"the generator makes {shape} of {'x'.join(map(str, image.shape))}: pocketgan compresses generators whose "
-            "output has three channels and the size of the input"
+            f"the generator makes {shape_text(output.shape)} of {shape_text(image.shape)}: pocketgan compresses generators "
+            "whose output has three channels and the size of the input"
         )
     return output
 
@@ -115,13 +116,9 @@ def proposed_layers(model: nn.Module, image: Tensor) -> tuple[str, ...]:
         if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1 and output.shape[1] > 3:
             maps.append((name, output))  # three channels or fewer are an image, or as poor as an image
 
-    handles = [module.register_forward_hook(partial(record, name)) for name, module in model.named_modules() if name]
-    try:
-        with torch.inference_mode():
-            result = model(image)
-    finally:
-        for handle in handles:
-            handle.remove()
+    hooks = [(module, partial(record, name)) for name, module in model.named_modules() if name]
+    with forward_hooks(hooks), torch.inference_mode():
+        result = model(image)
     # The outermost module ends last, and replaces the inner modules with the same output.
     named = {id(output): (name, output.shape[2]) for name, output in maps if calls[name] == 1 and output is not result}
     side = image.shape[2]  # maps that are cropped further on have other heights

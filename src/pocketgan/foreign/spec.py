@@ -38,18 +38,11 @@ class PixelFormat:
     @classmethod
     def parse(cls, text: str, bgr: bool) -> PixelFormat:
         """The format of ``0..255``: the values of black and white. Raises ``ValueError`` for another form."""
-        low, dots, high = text.partition("..")
         try:
-            return cls(range=(float(low), float(high)), bgr=bgr)
-        except ValueError as error:
-            if dots and "black" in str(error):
-                raise
+            low, high = map(float, text.split(".."))
+        except ValueError:
             raise ValueError(f"range={text}: write black..white, for example 0..255 or 0..1") from None
-
-    @property
-    def is_default(self) -> bool:
-        """True for RGB in [-1, 1], the format of everything else in pocketgan."""
-        return self == PixelFormat()
+        return cls(range=(low, high), bgr=bgr)
 
 
 class PixelAdapter(nn.Module):
@@ -164,7 +157,7 @@ def normalize_(model: nn.Module, images: PixelFormat) -> nn.Module:
     for module in model.modules():
         _fold_parametrizations_(module)
         module._non_persistent_buffers_set.clear()
-    return model if images.is_default else PixelAdapter(model, images)
+    return model if images == PixelFormat() else PixelAdapter(model, images)
 
 
 def _fold_parametrizations_(module: nn.Module) -> None:

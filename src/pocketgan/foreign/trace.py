@@ -14,7 +14,7 @@ from itertools import accumulate, takewhile
 
 from torch import Tensor, nn
 
-from pocketgan.core.dims import FIXED, Dim, Part
+from pocketgan.core.dims import FIXED, NORMS, Dim, Part
 from pocketgan.foreign.graph import IMAGE, MAKES_IMAGE, Axis, Coupling, Graph, Stop, sides_of
 from pocketgan.utils.registry import unknown
 
@@ -83,7 +83,8 @@ def _attributes(
     for (name, side), dim in composed.items():
         if name in graph.bare:
             owner, tensor, axis = graph.bare[name]
-            attribute = graph.declared(owner, tensor, axis) or f"{tensor}_channels"
+            own = getattr(graph.model.get_submodule(owner), "AXES", {})
+            attribute = (own[tensor][axis] if tensor in own else None) or f"{tensor}_channels"
             rank = graph.model.get_parameter(name).ndim
             axes.setdefault(owner, {})[tensor] = tuple(attribute if k == axis else None for k in range(rank))
             dims.setdefault(owner, {})[attribute] = dim
@@ -111,7 +112,7 @@ def _gate_sites(graph: Graph, composed: Mapping[Axis, Dim]) -> dict[str, str]:
                 sites[owner] = owner
         elif side != "out" or isinstance(graph.modules[name], nn.PReLU):
             continue
-        elif graph.is_norm(name):
+        elif isinstance(graph.modules[name], NORMS):
             sites.setdefault(name, graph.followed.get(name, name))
         elif name not in after:
             sites[name] = name

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from pocketgan.core.dims import NORMS
 from pocketgan.core.inputs import Shape
-from pocketgan.core.state_dict import State, check_tensors, read_states
+from pocketgan.core.state_dict import read_states
+from pocketgan.core.tensors import State, check_tensors, faults_of, faults_text, is_count
 from pocketgan.foreign.laws import check_laws
 from pocketgan.foreign.probe import find_stride, generate, input_channels, proposed_layers
 from pocketgan.foreign.spec import ForeignSpec, PixelAdapter, PixelFormat, attach_dims_, copy_model, normalize_
@@ -94,15 +95,9 @@ def load_weights(model: nn.Module, file: Path) -> None:
             f"{file} holds {len(complete)} networks that fit, under {places}: save the one that you mean to its own file"
         )
     state = next(iter(complete.values()), min(candidates.values(), key=lambda state: len(_missing(state, expected))))
-    faults = {
-        "missing": _missing(state, expected),
-        "unknown": [name for name in state if name not in expected],
-        "of another shape": [name for name in expected if name in state and expected[name].shape != state[name].shape],
-    }
-    if any(faults.values()):
-        words = "; ".join(f"{len(names)} {kind}: {', '.join(names[:4])}" for kind, names in faults.items() if names)
-        raise ValueError(f"{file} does not fit what the factory makes. {words}")
-    check_tensors(file, {name: tensor for name, tensor in state.items() if expected[name].is_floating_point()})
+    if faults := faults_of(state, expected):
+        raise ValueError(f"{file} does not fit what the factory makes. {faults_text(faults)}")
+    check_tensors(file, state, expected)
     model.load_state_dict({**expected, **state})
 
 
@@ -117,7 +112,7 @@ def _prefixes(state: State, expected: State) -> list[str]:
 
 
 def _missing(state: State, expected: State) -> list[str]:
-    return [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
+    return [name for name in expected if name not in state and not is_count(name)]
 
 
 def _example(model: nn.Module, channels: int, stride: int, shape: Shape) -> Tensor:

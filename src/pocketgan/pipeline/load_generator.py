@@ -20,7 +20,6 @@ from pocketgan.data.config import DataConfig
 from pocketgan.data.images import guess_task
 from pocketgan.foreign.factory import (
     Reference,
-    UnknownFactory,
     call_factory,
     factory_name,
     load_factory,
@@ -114,10 +113,7 @@ def load_cut(file: Path, factory: Callable[[], nn.Module]) -> LoadedGenerator:
 
 
 def _artifact(file: Path) -> LoadedGenerator:
-    try:
-        artifact = load_artifact(file)
-    except UnknownFactory as error:
-        raise ValueError(f"{file} {error}") from None
+    artifact = load_artifact(file)
     message = f"{artifact.model.spec.name} for {size_text(as_shape(artifact.size))}"  # type: ignore[union-attr]
     return LoadedGenerator(artifact.model, artifact.size, message, dict(artifact.provenance), file)
 
@@ -149,7 +145,7 @@ def _wrapped(
     spec = spec_of(model)
     assert isinstance(spec, ForeignSpec)
     facts = [f"{len(spec.widths)} groups of channels, stride {spec.stride}", weights]
-    if not images.is_default:
+    if images != PixelFormat():
         facts.append(f"images {foreign.range}{' BGR' if foreign.bgr else ''}")
     return LoadedGenerator(model, None, f"generator of {name}: {', '.join(facts)}; cutting it obeys the laws", {}, file)
 

@@ -24,7 +24,7 @@ from pocketgan.training.distributed import SharedStatistics, processes
 from pocketgan.training.monitor import TrainingMonitor, weights_not_finite
 from pocketgan.training.optimizers import Adam, lr_factor, lr_of
 from pocketgan.training.task import Batch, Learners, Task
-from pocketgan.utils.images import save_grid
+from pocketgan.utils.images import save_sheet
 from pocketgan.utils.registry import unknown
 
 
@@ -274,7 +274,8 @@ def _save_samples(task: Task, batch: Batch, device: torch.device, path: Path) ->
     with torch.no_grad(), ExitStack() as modes:
         for network in task.networks.values():
             modes.enter_context(evaluation_mode(network))
-        save_grid(path, task.images({name: value.to(device) for name, value in batch.items()}))
+        columns = task.images({name: value.to(device) for name, value in batch.items()})
+        save_sheet(path, list(zip(*columns.values(), strict=True)))
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

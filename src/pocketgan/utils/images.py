@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,14 +62,9 @@ def save_image(path: Path, image: Tensor) -> None:
     _save(path, to_uint8(image))
 
 
-def save_grid(path: Path, columns: Mapping[str, Tensor], *, gap: int = 2) -> None:
-    """Write ``{role: N x C x H x W in [-1, 1]}`` as one PNG, one row an image, one column a role, atomically."""
-    save_sheet(path, list(zip(*columns.values(), strict=True)), gap=gap)
-
-
-def save_sheet(path: Path, rows: Sequence[Sequence[Tensor]], *, gap: int = 2) -> None:
+def save_sheet(path: Path, rows: Sequence[Sequence[Tensor]]) -> None:
     """Write the `sheet` of these images as PNG, atomically."""
-    _save(path, sheet(rows, gap=gap))
+    _save(path, sheet(rows))
 
 
 def save_video(path: Path, frames: Sequence[np.ndarray], *, fps: int) -> None:

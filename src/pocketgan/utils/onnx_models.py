@@ -21,13 +21,6 @@ if TYPE_CHECKING:
 _ERRORS_ONLY = 3
 
 
-def read_model(path: str | Path) -> bytes:
-    """Bytes of an ONNX file. Raises ``ValueError`` if there is none at ``path``."""
-    if not Path(path).is_file():
-        raise ValueError(f"there is no file {path}; write one with `pocketgan export ARTIFACT --format onnx --out {path}`")
-    return Path(path).read_bytes()
-
-
 def open_session(model: bytes | Path, *, threads: int | None, label: str, inputs: int = 1) -> InferenceSession:
     """CPU session for a model of ``inputs`` inputs: its bytes, or its path, beside which the file may keep its weights.
 

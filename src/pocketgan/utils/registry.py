@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn, TypeVar, cast
 
 T = TypeVar("T")
@@ -12,10 +12,22 @@ Entry = TypeVar("Entry")
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """``ValueError`` for an unknown ``name`` of a ``kind``, with the nearest spelling and all known names."""
-    options = sorted(map(str, known))
-    near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.5)
+    options, name = sorted(map(str, known)), listed([str(name)])
+    near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return ValueError(f"no {kind} named '{name}'.{hint} There is: {', '.join(options) or 'none'}")
+    return ValueError(f"no {kind} named '{name}'.{hint} There is: {listed(options, len(options)) or 'none'}")
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """The first names, and the number of the others: ``a, b, c, d and 3 more``. Names of files may be of any text."""
+    shown = (name if len(name) <= 100 else f"{name[:60]}...{name[-30:]}" for name in names[:most])
+    text = "".join(letter if letter.isprintable() else "?" for letter in ", ".join(shown))
+    return text + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def shape_text(shape: Iterable[int]) -> str:
+    """A shape in words: ``64x3x7x7``."""
+    return "x".join(map(str, shape)) or "one number"
 
 
 def check_at_least(values: object, label: str = "", /, **minima: float) -> None:
