@@ -7,15 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import (
-    Overrides,
-    Switch,
-    TaskName,
-    of_all_trainings,
-    say,
-    show_config,
-    show_table,
-)
+from pocketgan import api
+from pocketgan.cli.console import Overrides, Switch, TaskName, say, show_config, show_table
 
 
 def run(
@@ -47,7 +40,6 @@ def run(
 
     Args:
         teacher: artifact (.safetensors), published checkpoint, or your own generator as file.py:factory@WEIGHTS.
-        data: folder of images, or a built-in set: shapes, textures.
         out: directory of the runs and the page.
         methods: names from `pocketgan methods`, separated by commas.
         budgets: as in compress, separated by commas.
@@ -56,27 +48,16 @@ def run(
         vary: any other fields, every combination a run: method_options.mask=quadratic,linear;recovery.lr=1e-4,2e-4.
         seeds: number of seeds; the page shows mean and spread.
         seed: first seed.
-        task: paired or labels (targets are the data's), unpaired, inputs, unconditional or multimodal (targets are the
-            teacher's images); by default what generator and data are made for.
-        size: width of the images; by default what the teacher's file says.
-        aspect: width over height; by default what the teacher's file says, else 1.
-        direction: AtoB or BtoA: the first is the input; by default AtoB.
-        steps: optimizer steps of each training; by default 2000.
-        batch: images a step; by default as published for the task.
-        features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
-        device: auto, cpu, cuda, cuda:1, mps.
         resume: run all that is not yet done; methods, budgets, objectives and seeds may have been added.
-        dry_run: print the resolved configuration and stop.
     """
     from pocketgan.pipeline.compare import CompareConfig, compare, varied
     from pocketgan.pipeline.resolve import resolve_config
     from pocketgan.report import comparison_table
-    from pocketgan.utils.progress import ConsoleReporter
 
     fields = {
         "device": device,
         "data.direction": direction,
-        **of_all_trainings(steps=steps, batch=batch),
+        **api.of_all_trainings(steps=steps, batch=batch),
         "evaluation.features": features,
         "seed": seed,
     }
@@ -93,7 +74,7 @@ def run(
     if dry_run:
         show_config(config)
         return
-    runs, failures = compare(config, out, resume=resume, reporter=ConsoleReporter(), teacher=loaded)
+    runs, failures = compare(config, out, resume=resume, reporter=api.reporter(True), teacher=loaded)
     if runs:
         table = comparison_table(runs)
         show_table("", table.columns, [[cell.text for cell in row] for row in table.rows])

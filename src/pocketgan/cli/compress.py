@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pocketgan.cli.console import Overrides, StageName, Switch, TaskName, of_all_trainings, say, show_config
+from pocketgan import api
+from pocketgan.cli.console import Overrides, StageName, Switch, TaskName, say, show_config
 
 
 def run(
@@ -49,7 +50,6 @@ def run(
     Args:
         teacher: artifact (.safetensors), published checkpoint (*_net_G*.pth), or your own generator as file.py:factory or
             package.module:factory, a function that returns it.
-        data: folder of images, or a built-in set: shapes, textures.
         out: run directory: student.safetensors, student.onnx, result.json, report.html.
         budget: 2.6G exact MACs, 2.6Gpaper (the literature's count), 0.5Mparams, or 12x fewer exact MACs.
         method: name from `pocketgan methods`; its options are method_options.importance=l1 and so on.
@@ -58,14 +58,6 @@ def run(
             narrower one first, and prunes that.
         objective: objectives of the distillation, names from `pocketgan methods` joined with +, or none; by default
             output+features.
-        task: paired or labels (targets are the data's), unpaired, inputs, unconditional or multimodal (targets are the
-            teacher's images); by default what generator and data are made for.
-        size: width of the images; by default what the teacher's file says.
-        aspect: width over height; by default what the teacher's file says, else 1.
-        direction: AtoB or BtoA: the first is the input; by default AtoB.
-        steps: optimizer steps of each training; by default 2000.
-        epochs: passes over the data, instead of steps.
-        batch: images a step; by default as published for the task.
         multiple: widths are multiples of this where they can be; by default 1, 8 suits most processors.
         weights: FILE of your own generator (.safetensors, .pth); or the weights that recovery begins with: inherit (default:
             those that were kept) or fresh.
@@ -73,22 +65,16 @@ def run(
         range: values of black and white in its input and output, such as 0..255.
         bgr: its channels are blue, green, red.
         teacher_discriminator: file; by default the discriminator beside the teacher.
-        gan: adversarial loss; by default lsgan for unpaired and multimodal, vanilla for stylegan2, else hinge.
-        features: inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.
-        device: auto, cpu, cuda, cuda:1, mps.
-        seed: seed of weights, order of images and all else that is random.
         from_: repeat this stage of the run in --out and all later ones: mobile, distill (both of --pipeline full), search
             (training of masks or a supernet), prune, recover, export, evaluate, report.
         to: stop after this stage; the same command with --resume goes on.
         resume: go on with the run in --out; it ends in the same weights as an uninterrupted one. Of several such commands at
             once, one works; the others share its search if the method is gan-compression, and take over if it dies.
-        dry_run: print the resolved configuration and stop.
     """
     from pocketgan.foreign.factory import with_weights
     from pocketgan.pipeline.compress import run_stages
     from pocketgan.pipeline.config import RECOVERY
     from pocketgan.pipeline.resolve import resolve_config
-    from pocketgan.utils.progress import ConsoleReporter
 
     fields = {
         "foreign.keep": keep or None,
@@ -100,7 +86,7 @@ def run(
         "pipeline": pipeline,
         "objective": objective,
         "data.direction": direction,
-        **of_all_trainings(steps=steps, epochs=epochs, batch=batch),
+        **api.of_all_trainings(steps=steps, epochs=epochs, batch=batch),
         "multiple": multiple,
         "weights": weights if weights in RECOVERY else None,
         "teacher_discriminator": teacher_discriminator,
@@ -113,5 +99,5 @@ def run(
     if dry_run:
         show_config(config)
         return
-    run_stages(config, out, resume=resume, reporter=ConsoleReporter(), teacher=loaded, first=from_, last=to)
+    run_stages(config, out, resume=resume, reporter=api.reporter(True), teacher=loaded, first=from_, last=to)
     say(f"{out / 'report.html' if to == 'report' else out}")

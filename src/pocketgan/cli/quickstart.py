@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pocketgan import api
 from pocketgan.cli.console import say
 
 
@@ -14,9 +15,8 @@ def run(*, out: Path = Path("runs/quickstart")) -> None:
         out: the directory for both runs.
     """
     from pocketgan.recipes.quickstart import quickstart
-    from pocketgan.utils.progress import ConsoleReporter
 
-    done = quickstart(out, reporter=ConsoleReporter())
+    done = quickstart(out, reporter=api.reporter(True))
     small, large = done.result["student"], done.result["teacher"]
     say(f"{large['macs'] / small['macs']:.1f}x fewer MACs, {large['params'] / small['params']:.1f}x fewer parameters")
     quality = [("student", small), ("teacher", large), ("input", done.result["input"])]

@@ -111,39 +111,33 @@ def register_students(
     configuration.
     """
 
-    def student(fast: bool) -> CompressConfig:
-        distillation, discriminator = replace(training, weights=weights), {"ndf": ndf}
-        full = FullConfig(
-            ngf=ngf,
-            discriminator_options=discriminator,
-            teacher=training,
-            width=width,
-            importance="l1",
-            distill=distillation,
-        )
-        return student_of(
-            teacher,
-            f"{budgets[fast]}Gpaper",
-            method="gan-compression",
-            method_options={"space": spaces[fast], "use": 0.0, "halving": False, **options, **search[fast]},
-            objective="features",
-            search=replace(supernet[fast], weights=weights),
-            recovery=distillation if fine_tuned[fast] else TrainingConfig(steps=0, batch=training.batch),
-            **({"start": "mobile", "discriminator_options": discriminator} if fast else {"pipeline": "full", "full": full}),
-            **fields,
-        )
-
-    def register_one(pipeline: str) -> None:
+    for pipeline in pipelines:
         fast = pipeline == "fast"
 
-        def recipe() -> CompressConfig:
-            return student(fast)
+        def student(fast: bool = fast) -> CompressConfig:
+            distillation, discriminator = replace(training, weights=weights), {"ndf": ndf}
+            full = FullConfig(
+                ngf=ngf,
+                discriminator_options=discriminator,
+                teacher=training,
+                width=width,
+                importance="l1",
+                distill=distillation,
+            )
+            return student_of(
+                teacher,
+                f"{budgets[fast]}Gpaper",
+                method="gan-compression",
+                method_options={"space": spaces[fast], "use": 0.0, "halving": False, **options, **search[fast]},
+                objective="features",
+                search=replace(supernet[fast], weights=weights),
+                recovery=distillation if fine_tuned[fast] else TrainingConfig(steps=0, batch=training.batch),
+                **({"start": "mobile", "discriminator_options": discriminator} if fast else {"pipeline": "full", "full": full}),
+                **fields,
+            )
 
         summary = f"GAN Compression, {title}: {pipeline} pipeline, {spaces[fast]}, {budgets[fast]} G in the literature's count."
-        register(f"gan-compression-{teacher}{'-fast' if fast else ''}", summary, recipe)
-
-    for pipeline in pipelines:
-        register_one(pipeline)
+        register(f"gan-compression-{teacher}{'-fast' if fast else ''}", summary, student)
 
 
 def _translation(
@@ -155,7 +149,7 @@ def _translation(
     l1: float = 100.0,
     features: float = 1.0,
     spaces: tuple[str, str] = ("channels-48", "channels-64-pix2pix"),
-    strategy: dict[str, float],
+    strategy: dict[str, float] | None = None,
     images: int,
     evaluate_every: int = 20_000,
     width: float = 0.5,
@@ -176,7 +170,7 @@ def _translation(
         weights={"l1": l1, "features": features},
         supernet=(twice, twice),
         spaces=spaces,
-        search=(brute_force(SIZES[spaces[0]]), evolution(strategy)),
+        search=(brute_force(SIZES[spaces[0]]), evolution(strategy or {"mutation": 0.3})),
         ndf=128 if traits_of(task).has_pairs else 64,
         width=width,
         options={"images": images, "evaluate_every": evaluate_every},
@@ -205,7 +199,6 @@ _translation(
     batch=4,
     width=0.75,
     budgets=("5.0", "4.9"),
-    strategy={"mutation": 0.3},
     images=2048,
 )
 _translation(
@@ -215,7 +208,6 @@ _translation(
     ngf=96,
     budgets=("5.6", "5.7"),
     fine_tuned=(True, False),
-    strategy={"mutation": 0.3},
     images=200,
     evaluate_every=25_000,
 )
@@ -227,6 +219,5 @@ _translation(
     features=0.01,
     ngf=96,
     budgets=("4.7", "4.6"),
-    strategy={"mutation": 0.3},
     images=300,
 )

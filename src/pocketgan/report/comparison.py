@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from pocketgan.report.measures import (
-    finite,
     higher_is_better,
     median,
     metric_name,
@@ -21,7 +20,7 @@ from pocketgan.report.measures import (
     runtime_name,
     union,
 )
-from pocketgan.report.numbers import NOTHING, duration, milliseconds, times
+from pocketgan.report.numbers import NOTHING, duration, finite, milliseconds, times
 from pocketgan.report.read import RunFiles, mapping, number, read_runs
 from pocketgan.report.tables import Cell, Facts, Row, Table, cost_cell, quality_cell
 

@@ -57,9 +57,6 @@ class Gallery:
     reduced: bool = False
 
 
-Column = tuple[int, str, str]
-
-
 def gallery(runs: Sequence[RunFiles], *, rows: int = ROWS, most_bytes: int = IMAGE_BYTES) -> Gallery:
     """Images of all runs, one row for each input, which may have another number in each run.
 

@@ -6,12 +6,10 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pocketgan.report.comparison import budget_text, experiments, measured, student_of, teacher_of
 from pocketgan.report.measures import (
     by_preference,
-    finite,
     higher_is_better,
     median,
     metric_name,
@@ -21,10 +19,9 @@ from pocketgan.report.measures import (
     runtime_name,
     union,
 )
-from pocketgan.report.numbers import NOTHING, change, duration, milliseconds, plain, si
+from pocketgan.report.numbers import NOTHING, change, duration, finite, milliseconds, plain, si
 from pocketgan.report.read import RunFiles, number
-
-Facts = dict[str, Any]
+from pocketgan.report.tables import Facts
 
 
 @dataclass(frozen=True)
