@@ -1,4 +1,4 @@
-"""``pocketgan models``, ``pocketgan methods`` and ``pocketgan recipes``."""
+"""Commands that list what there is, and run recipes: ``models``, ``methods`` and ``recipes``."""
 
 from __future__ import annotations
 

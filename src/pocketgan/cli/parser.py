@@ -23,6 +23,7 @@ GROUPS = {
 """Headings of a help page and the optional flags below each; all others come first. One flag alone gets no heading."""
 
 SHARED_HELP = {
+    "artifact": "artifact (.safetensors), published checkpoint, or file.py:factory.",
     "data": "folder of images in a known layout, or a built-in set: shapes, textures.",
     "task": "paired or labels (targets are the data's), unpaired, inputs, unconditional or multimodal (targets are the"
     " teacher's images); by default what generator and data are made for.",

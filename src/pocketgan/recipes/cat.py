@@ -3,9 +3,8 @@
 pocketgan recipes horse2zebra-inception-teacher --out runs/horse2zebra-inception
 pocketgan recipes cat-horse2zebra --out runs/cat-horse2zebra
 
-The teacher of a recipe is the output of the teacher's recipe: NAME-teacher writes runs/NAME. zebra2horse is the other
-direction of the same data, from a separate CycleGAN: generator_B of the teacher's run, direction BtoA. Label maps are in the
-folders of gaugan.py; `evaluation.segmenter=drn-d-105` adds mIoU.
+zebra2horse is the other direction of the data of horse2zebra, from a separate CycleGAN: generator_B of the teacher's run,
+direction BtoA. Label maps are in the folders of gaugan.py; `evaluation.segmenter=drn-d-105` adds mIoU.
 
 | teacher | parameters (M) | exact MACs (G) | the literature's count (G) |
 |---|---|---|---|

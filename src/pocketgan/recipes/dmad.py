@@ -3,8 +3,7 @@
 pocketgan recipes horse2zebra-teacher --out runs/horse2zebra
 pocketgan recipes dmad-horse2zebra --out runs/dmad-horse2zebra
 
-The teacher of a recipe is the output of a recipe of published.py: NAME-teacher writes runs/NAME. zebra2horse and
-winter2summer are the other direction of the same data: generator_B of the teacher's run, direction BtoA.
+zebra2horse and winter2summer are the other direction of the same data: generator_B of the teacher's run, direction BtoA.
 
 Published figures (README of DMAD and its table I), not reproduced here; MACs in the literature's count (Gpaper):
 
@@ -33,8 +32,7 @@ Other doubts about the published figures:
   are to other networks (56.8 G, 18.6 G): the mobile teacher has 18.37 G and 1.99 M parameters.
 - Rows are not comparable across protocols. These FIDs are the best of many evaluations on the test set, against statistics
   of unknown images; GAN Compression and CAT measure 61 to 66 for the original CycleGAN on horse2zebra.
-- 200 epochs of edges2shoes are 2.5 million steps of batch 4 (mobile: 10 million of batch 1), search and recovery each. GAN
-  Compression takes 20 epochs: search.epochs=20 recovery.epochs=20.
+- 200 epochs of edges2shoes (published.py) are those of search and recovery each; fewer: search.epochs=20 recovery.epochs=20.
 
 Settings: section IV-A and the released scripts. Adam 2e-4 (0.5, 0.999), linear to 0 in the second half; CycleGAN load size
 286, mirrored, lsgan; pix2pix at its size, not mirrored, hinge. Loss weights: L1 100 for paired data; 10, the published

@@ -4,11 +4,10 @@ pocketgan recipes horse2zebra-teacher --out runs/horse2zebra
 pocketgan recipes gan-compression-horse2zebra --out runs/gan-compression-horse2zebra
 pocketgan recipes gan-compression-horse2zebra-fast --out runs/gan-compression-horse2zebra-fast
 
-The teacher of a recipe is the output of a recipe of published.py: NAME-teacher writes runs/NAME. The full pipeline trains a
-mobile teacher, distills a narrower network from it, trains that as a supernet, and scores every configuration within the
-budget. In the fast pipeline (`-fast`) the dense teacher is distilled into a supernet with fresh weights, which is searched by
-evolution. `compress` does the same, can stop after a stage (`--to`), and can repeat a stage (`--from prune` with another
-`--budget` searches the same supernet for another network):
+The full pipeline trains a mobile teacher, distills a narrower network from it, trains that as a supernet, and scores every
+configuration within the budget. In the fast pipeline (`-fast`) the dense teacher is distilled into a supernet with fresh
+weights, which is searched by evolution. `compress` does the same, can stop after a stage (`--to`), and can repeat a stage
+(`--from prune` with another `--budget` searches the same supernet for another network):
 
 pocketgan compress runs/horse2zebra/generator_A.safetensors --data datasets/horse2zebra --task unpaired --budget 2.6Gpaper \
 --pipeline full --method gan-compression --objective features --gan lsgan --epochs 200 --batch 1 --out runs/full \
@@ -192,15 +191,7 @@ _translation(
     images=120,
     task="unpaired",
 )
-_translation(
-    "edges2shoes",
-    "edges -> shoes",
-    epochs=(5, 15),
-    batch=4,
-    width=0.75,
-    budgets=("5.0", "4.9"),
-    images=2048,
-)
+_translation("edges2shoes", "edges -> shoes", epochs=(5, 15), batch=4, width=0.75, budgets=("5.0", "4.9"), images=2048)
 _translation(
     "cityscapes",
     "labels -> streets",
@@ -212,12 +203,5 @@ _translation(
     evaluate_every=25_000,
 )
 _translation(
-    "maps",
-    "map -> aerial photo",
-    epochs=(100, 200),
-    l1=10.0,
-    features=0.01,
-    ngf=96,
-    budgets=("4.7", "4.6"),
-    images=300,
+    "maps", "map -> aerial photo", epochs=(100, 200), l1=10.0, features=0.01, ngf=96, budgets=("4.7", "4.6"), images=300
 )

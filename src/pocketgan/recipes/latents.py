@@ -5,9 +5,9 @@ pocketgan recipes dmad-celeba --out runs/dmad-celeba
 pocketgan recipes cifar10-teacher --out runs/cifar10
 pocketgan recipes dmad-cifar10 --out runs/dmad-cifar10
 
-NAME-teacher writes runs/NAME, where the recipes of the students expect it. CelebA's aligned faces (178 x 218) go to
-datasets/celeba; `center=160` is the square that GCC crops from each before scaling to 64 x 64. `cats64` is the same
-task on a folder of any faces of 64 x 64, datasets/cats64. CIFAR-10's images go to datasets/cifar10, as files.
+CelebA's aligned faces (178 x 218) go to datasets/celeba; `center=160` is the square that GCC crops from each before scaling
+to 64 x 64. `cats64` is the same task on a folder of any faces of 64 x 64, datasets/cats64. CIFAR-10's images go to
+datasets/cifar10, as files.
 
 | generator | parameters (M) | exact MACs (M) | the literature's count (M) | published as |
 |---|---|---|---|---|

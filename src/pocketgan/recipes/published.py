@@ -4,8 +4,6 @@ pocketgan recipes maps-teacher --out runs/maps data.path=datasets/maps
 pocketgan recipes horse2zebra-teacher --out runs/horse2zebra
 pocketgan recipes edges2shoes-unet-teacher --out runs/edges2shoes-unet
 
-NAME-teacher writes runs/NAME, where the recipes of the students expect it.
-
 | generator at 256 x 256 | parameters (M) | exact MACs (G) | the literature's count (G) | published as |
 |---|---|---|---|---|
 | ResNet-9, ngf 64 | 11.38 | 49.55 | 56.83 | 56.8 G |

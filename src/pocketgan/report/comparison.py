@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +170,6 @@ def _impersonal(config: Any) -> Any:
 
 def _mean_row(group: list[RunFiles], runtimes: list[str], metrics: list[str]) -> Row:
     facts, first = [student_of(run) for run in group], group[0].result
-
-    def metric_cell(metric: str) -> Cell:
-        return _mean_cell([quality(one, metric) for one in facts], lambda v, digits: quality_text(metric, v, digits=digits))
-
     return (
         Cell(" · ".join(str(first[key]) for key in ("method", "variant") if first.get(key)) or NOTHING),
         Cell(str(first.get("objective", NOTHING))),
@@ -180,7 +177,7 @@ def _mean_row(group: list[RunFiles], runtimes: list[str], metrics: list[str]) ->
         Cell(str(len(group)), len(group)),
         replace(_mean_cell([number(one.get("macs")) for one in facts], lambda value, _: cost_cell(value).text), detail=""),
         *(_mean_cell([median(one, name) for one in facts], lambda value, _: milliseconds(value)) for name in runtimes),
-        *map(metric_cell, metrics),
+        *(_mean_cell([quality(one, metric) for one in facts], partial(quality_text, metric)) for metric in metrics),
     )
 
 

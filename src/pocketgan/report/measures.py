@@ -82,7 +82,7 @@ def direction(metric: str) -> str:
     return {True: "higher is better", False: "lower is better", None: ""}[higher_is_better(metric)]
 
 
-def quality_text(metric: str, value: float, *, digits: int = 4) -> str:
+def quality_text(metric: str, value: float, digits: int = 4) -> str:
     """Value of a metric with its unit."""
     known = registered(base(metric))
     if known is not None and known.unit and math.isfinite(value):
