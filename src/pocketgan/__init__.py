@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pocketgan.api import evaluate, export, generate, inspect, latency, reporter
+from pocketgan.api import evaluate, export, generate, inspect, latency, of_all_trainings, reporter, train_config
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,16 +59,10 @@ def train(
     Raises:
         ValueError: before any training, for data, names, fields and sizes that do not fit.
     """
-    from pocketgan.core.config import override
-    from pocketgan.data.config import DataConfig
-    from pocketgan.pipeline.config import TrainConfig, assignments
     from pocketgan.pipeline.train import train as run
-    from pocketgan.tasks import TASKS
 
-    defaults = TASKS[task].defaults_for(arch)
-    config = TrainConfig(task=task, data=DataConfig(path=str(data)), arch=arch or defaults.arch, training=defaults.training)
     chosen = {"data.size": size, "data.aspect": aspect, "training.steps": steps, "training.epochs": epochs}
-    config = override(config, assignments(_given(chosen | {"training.batch": batch}, fields)))
+    config = train_config(str(data), task, arch, chosen | {"training.batch": batch} | _dotted(fields))
     return run(config, Path(out), resume=resume, reporter=reporter(progress))
 
 
@@ -103,13 +97,9 @@ def compress(
         out: run directory.
         task: ``paired``, ``unpaired``, ``labels``, ``unconditional``, ``multimodal`` or ``inputs``; None is the task that
             generator and data are made for.
-        size: width of the images; None is the size in the model's file, else 256.
-        aspect: width over height; None is the aspect in the model's file, else 1.
+        size, aspect: width, and width over height, of the images; None is as in the model's file, else 256 and 1.
         steps: steps of every training (search and recovery).
-        epochs: passes over the data, instead of steps.
-        batch: images in a step.
-        resume: True to go on with the run in ``out``.
-        progress: True to show progress on the error stream.
+        epochs, batch, resume, progress: as in `train`.
         fields: other fields of `pocketgan.pipeline.config.CompressConfig`, with ``__`` for the dot: ``recovery__lr=1e-4``.
 
     Returns:
@@ -121,8 +111,8 @@ def compress(
     from pocketgan.pipeline.compress import compress as run
     from pocketgan.pipeline.resolve import resolve_config
 
-    chosen = {"budget": budget, "method": method, **_training_fields(steps=steps, epochs=epochs, batch=batch)}
-    given = _given(chosen, fields)
+    chosen = {"budget": budget, "method": method, **of_all_trainings(steps=steps, epochs=epochs, batch=batch)}
+    given = chosen | _dotted(fields)
     config, loaded = resolve_config(model, str(data), given, preset=preset, task=task, size=size, aspect=aspect)
     return run(config, Path(out), resume=resume, reporter=reporter(progress), teacher=loaded)
 
@@ -162,8 +152,7 @@ def compare(
         out: directory for the runs and the report.
         task, size, aspect, steps, epochs, batch: as in `compress`.
         resume: True to do only the missing runs; methods, budgets, objectives and seeds may have been added.
-        progress: True to show progress on the error stream.
-        fields: other fields of `pocketgan.pipeline.config.CompressConfig`, as in `compress`.
+        progress, fields: as in `compress`.
 
     Returns:
         The run directories that are complete, and a line for each run that failed.
@@ -175,7 +164,7 @@ def compare(
     from pocketgan.pipeline.compare import compare as run
     from pocketgan.pipeline.resolve import resolve_config
 
-    given = _given(_training_fields(steps=steps, epochs=epochs, batch=batch), fields)
+    given = of_all_trainings(steps=steps, epochs=epochs, batch=batch) | _dotted(fields)
     base, loaded = resolve_config(model, str(data), given, task=task, size=size, aspect=aspect)
     choices = ";".join(f"{field}={','.join(map(_text, values))}" for field, values in (vary or {}).items())
     config = CompareConfig(
@@ -210,15 +199,9 @@ def load(path: str | Path, *, factory: Callable[[], nn.Module] | None = None) ->
     return read(path).model if factory is None else load_cut(Path(path), factory).model
 
 
-def _training_fields(**chosen: Any) -> dict[str, Any]:
-    stages = ("recovery", "search", "full.teacher", "full.distill")
-    return {f"{stage}.{name}": value for stage in stages for name, value in chosen.items()}
-
-
-def _given(chosen: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """``{field: value}`` of what was chosen (not None), then of ``fields``, whose dots are written ``__``."""
-    given = {path: value for path, value in chosen.items() if value is not None}
-    return given | {key.replace("__", "."): value for key, value in fields.items()}
+def _dotted(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields whose dots are written ``__``, under their names."""
+    return {key.replace("__", "."): value for key, value in fields.items()}
 
 
 def _text(value: Any) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from torch import nn
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from pocketgan.data.config import Direction
     from pocketgan.deploy import Exported
     from pocketgan.evaluation import Result
+    from pocketgan.pipeline.config import TrainConfig
     from pocketgan.utils.progress import Reporter
+
+T = TypeVar("T")
 
 
 def evaluate(
@@ -39,8 +42,7 @@ def evaluate(
         model: artifact of pocketgan, published checkpoint, or ``file.py:factory@WEIGHTS``.
         data: folder in a known layout, or a built-in set.
         task: task of the data; None is the generator's if it reads latents, else ``paired``.
-        size: width of the images; None is the size in the model's file, else 256.
-        aspect: width over height; None is the aspect in the model's file, else 1.
+        size, aspect: width, and width over height, of the images; None is as in the model's file, else 256 and 1.
         direction: ``BtoA`` if side B is the input.
         center: side of a central square that is cut out of every image first.
         classes: meaning of the values of label maps, where the folder does not state it.
@@ -90,8 +92,7 @@ def export(
         model: artifact of pocketgan, published checkpoint, or ``file.py:factory@WEIGHTS``.
         out: file to write.
         format: name of an export format: ``onnx``.
-        size: width of the images that the file is meant for; None is the size in the model's file, else 256.
-        aspect: width over height; None is the aspect in the model's file, else 1.
+        size, aspect: as in `evaluate`: of the images that the file is meant for.
         drop_style: True to leave out the style encoder of a MUNIT; the file then reads styles as latents.
         verify: False to write without the comparison.
 
@@ -162,8 +163,7 @@ def inspect(
 
     Args:
         model: artifact, published checkpoint, ``file.py:factory@WEIGHTS``, a name of ``pocketgan models``, or a network.
-        size: width of the image; None is the size in the model's file, else 256.
-        aspect: width over height; None is the aspect in the model's file, else 1.
+        size, aspect: as in `evaluate`.
         multiple: divisor of the widths at the floor.
         keep: layers of a foreign generator that stay whole: names or patterns.
         range: values of black and white of a foreign generator: ``0..255``.
@@ -202,8 +202,7 @@ def latency(
         models: artifacts, published checkpoints, or ``file.py:factory@WEIGHTS``.
         runtimes: names of runtimes: ``torch``, ``onnxruntime``.
         batch: images in a call.
-        size: width of the images; None is the size in the models' files.
-        aspect: width over height; None is the aspect in the models' files.
+        size, aspect: width, and width over height, of the images; None is as in the models' files.
         threads: threads of each runtime.
         repeats: rounds; each runs every model once in every runtime.
 
@@ -218,6 +217,34 @@ def latency(
 
     config = EvaluationConfig(runtimes=tuple(runtimes), threads=threads, repeats=repeats)
     return measure_latency_of([str(model) for model in models], config, size=size, aspect=aspect, batch=batch)
+
+
+def train_config(
+    data: str, task: TaskName, arch: str | None, fields: Mapping[str, Any], overrides: Sequence[str] = ()
+) -> TrainConfig:
+    """Complete configuration of a training: the task's published defaults, then ``fields``, then ``overrides``."""
+    from pocketgan.data.config import DataConfig
+    from pocketgan.pipeline.config import TrainConfig
+    from pocketgan.tasks import TASKS
+
+    own = TASKS[task].defaults_for(arch)
+    config = TrainConfig(task=task, data=DataConfig(path=data), arch=arch or own.arch, training=own.training)
+    return configured(config, fields, overrides)
+
+
+def configured(config: T, fields: Mapping[str, Any], overrides: Sequence[str]) -> T:
+    """``config`` with ``{dotted field: value}`` where the value is not None, and then the overrides."""
+    from pocketgan.core.config import override
+    from pocketgan.pipeline.config import assignments
+
+    given = {path: value for path, value in fields.items() if value is not None}
+    return override(config, [*assignments(given), *overrides])
+
+
+def of_all_trainings(**fields: Any) -> dict[str, Any]:
+    """``{path: value}`` of those fields in every training of a compression."""
+    stages = ("recovery", "search", "full.teacher", "full.distill")
+    return {f"{stage}.{name}": value for stage in stages for name, value in fields.items()}
 
 
 def reporter(progress: bool) -> Reporter:

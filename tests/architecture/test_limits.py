@@ -108,7 +108,7 @@ class Reached(BaseException):
 
 @pytest.mark.parametrize("method", ["uniform", "dmad"], ids=["recovery", "search"])
 def test_a_training_step_is_near_the_command(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames of this package between the command's ``run`` (exclusive) and the function that moves the optimizer."""
+    """Frames of this package between the command's function (exclusive) and the function that moves the optimizer."""
     torch.manual_seed(0)
     save_artifact(tmp_path / "generator.safetensors", resnet(4, blocks=0).build(), size=16)
     stack: list[traceback.FrameSummary] = []
@@ -123,6 +123,6 @@ def test_a_training_step_is_near_the_command(method: str, tmp_path: Path, monkey
     with pytest.raises(Reached):
         main([*arguments, "data.workers=0", "data.limit=2"])
     frames = [frame for frame in stack if Path(frame.filename).is_relative_to(PACKAGE)]
-    (command,) = (i for i, frame in enumerate(frames) if frame.name == "run" and Path(frame.filename).parent.name == "cli")
+    (command,) = (i for i, frame in enumerate(frames) if frame.name == "compress" and Path(frame.filename).parent.name == "cli")
     names = [f"{short(Path(frame.filename))}:{frame.lineno}: {frame.name}" for frame in frames[command + 1 :]]
     assert 2 <= len(names) <= MOST_FRAMES, f"at most {MOST_FRAMES}; {listed(names)}"

@@ -159,6 +159,6 @@ def test_the_public_python_names() -> None:
 
 def test_the_function_is_not_shadowed_by_a_package() -> None:
     """``pocketgan.compress`` is the function, also after modules of that name have been imported."""
-    importlib.import_module("pocketgan.cli.compress")
+    importlib.import_module("pocketgan.cli.runs")
     importlib.import_module("pocketgan.pipeline.compress")
     assert inspect.isfunction(pocketgan.compress)

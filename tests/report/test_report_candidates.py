@@ -45,19 +45,19 @@ def test_candidates_are_read_and_the_students_is_selected(tmp_path: Path) -> Non
     assert selected(found, {"stem": 99}) is None
     view = candidates_view(run, name="x")
     assert view is not None
-    assert "12 candidates" in view.panel.caption
-    assert "the star is the selected candidate" in view.panel.caption
-    assert view.best.columns == ("configuration", "score", "MACs", "stem", "trunk")
-    assert [row[0].text for row in view.best.rows] == [f"{n}_8" for n in range(11, 1, -1)]
-    assert [row[3].text for row in view.best.rows][:2] == ["11", "10"]
+    assert "12 candidates" in view["panel"].caption
+    assert "the star is the selected candidate" in view["panel"].caption
+    assert view["best"].columns == ("configuration", "score", "MACs", "stem", "trunk")
+    assert [row[0].text for row in view["best"].rows] == [f"{n}_8" for n in range(11, 1, -1)]
+    assert [row[3].text for row in view["best"].rows][:2] == ["11", "10"]
 
 
 def test_estimates_are_not_among_the_best(tmp_path: Path) -> None:
     lines = [json.loads(line(n, 1 / (n + 1), 1000 + 10 * n, n)) | {"images": 64 if n < 4 else 16} for n in range(12)]
     view = candidates_view(read_run(written(tmp_path / "run", [json.dumps(one) for one in lines])), name="x")
     assert view is not None
-    assert "4 of them were scored on all 64 images, the pale ones on fewer." in view.panel.caption
-    assert [row[0].text for row in view.best.rows] == ["3_8", "2_8", "1_8", "0_8"]
+    assert "4 of them were scored on all 64 images, the pale ones on fewer." in view["panel"].caption
+    assert [row[0].text for row in view["best"].rows] == ["3_8", "2_8", "1_8", "0_8"]
 
 
 def test_standard_errors_of_the_best(tmp_path: Path) -> None:
@@ -66,9 +66,9 @@ def test_standard_errors_of_the_best(tmp_path: Path) -> None:
     (path / "search.json").write_text(json.dumps({"images": 64, "groups": 10, "tied": 2, "rivals": rivals}))
     view = candidates_view(read_run(path), name="x")
     assert view is not None
-    assert [row[1].detail for row in view.best.rows] == ["± 0.25", "± 0.25", ""]
-    assert "2 of the best 2 lie within two standard errors" in view.noise
-    assert view.noise in " ".join(write_report([path], tmp_path / "report.html").read_text().split())
+    assert [row[1].detail for row in view["best"].rows] == ["± 0.25", "± 0.25", ""]
+    assert "2 of the best 2 lie within two standard errors" in view["noise"]
+    assert view["noise"] in " ".join(write_report([path], tmp_path / "report.html").read_text().split())
 
 
 @pytest.mark.parametrize("text", ["{torn", "[]", '{"rivals": 3}', '{"rivals": [{"error": "x"}], "images": []}', "{}"])
@@ -77,15 +77,15 @@ def test_unreadable_standard_errors_are_left_out(tmp_path: Path, text: str) -> N
     (path / "search.json").write_text(text)
     view = candidates_view(read_run(path), name="x")
     assert view is not None
-    assert view.noise == ""
-    assert view.best.rows[0][1].detail == ""
+    assert view["noise"] == ""
+    assert view["best"].rows[0][1].detail == ""
 
 
 def test_of_equal_scores_the_cheaper_is_first(tmp_path: Path) -> None:
     run = read_run(written(tmp_path / "run", [line(0, 0.5, 900, 3), line(1, 0.5, 800, 2), line(2, 0.4, 999, 4)]))
     view = candidates_view(run, name="x")
     assert view is not None
-    assert [row[0].text for row in view.best.rows] == ["4_8", "2_8", "3_8"]
+    assert [row[0].text for row in view["best"].rows] == ["4_8", "2_8", "3_8"]
 
 
 def test_unreadable_lines_are_left_out(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from test_report_page import page_of
 from pocketgan.report.curves import COLUMNS, Distribution, Series, histories
 from pocketgan.report.figures import SHADES, Point, curve_figure, distribution_figure, pareto_figure, shade
 from pocketgan.report.read import read_runs
-from pocketgan.report.searches import Rate, pruning_rates, search_views, shared_costs
+from pocketgan.report.searches import pruning_rates, search_views, shared_costs
 
 MakeRun = Callable[..., Path]
 COSTS = {10: 400, 20: 300, 30: 90, 40: 95}
@@ -129,17 +129,13 @@ def test_costs_of_a_narrow_span_are_linear() -> None:
 
 
 def test_rates_have_short_names_in_the_order_of_the_network() -> None:
-    assert pruning_rates(CLOSED, ()) == [
-        Rate("stem", 0.25),
-        Rate("block0.a", 0.5),
-        Rate("block0.b.conv", 1.0),
-        Rate("up1", 0.0),
-    ]
+    expected = {"stem": 0.25, "block0.a": 0.5, "block0.b.conv": 1.0, "up1": 0.0}
+    assert list(pruning_rates(CLOSED, ()).items()) == list(expected.items())
     unet = {"down1.conv": 0.1, "down2.conv": 0.2, "up2.conv": 0.4, "up3.conv": 0.3}
     groups = ("down1", "down2", "up3", "up2")
-    assert [rate.part for rate in pruning_rates(unet, groups)] == [0.1, 0.2, 0.3, 0.4]
-    assert [rate.part for rate in pruning_rates(unet, groups[:3])] == [0.1, 0.2, 0.4, 0.3]  # not all of them are known
-    assert [rate.layer for rate in pruning_rates({"a.conv": 0, "a.pointwise": 0, ".conv": 0}, ())] == [
+    assert list(pruning_rates(unet, groups).values()) == [0.1, 0.2, 0.3, 0.4]
+    assert list(pruning_rates(unet, groups[:3]).values()) == [0.1, 0.2, 0.4, 0.3]  # not all of them are known
+    assert list(pruning_rates({"a.conv": 0, "a.pointwise": 0, ".conv": 0}, ())) == [
         "a.conv",
         "a.pointwise",
         ".conv",
@@ -162,9 +158,9 @@ def test_facts_that_a_method_does_not_log_are_left_out(make_run: MakeRun) -> Non
     sss = {"kind": "params", "cost": 150, "budget": 100, "strength": 0.1, "zeros": 0.2, "scales": [1, 2, 1]}
     sss_run = searched(make_run("b"), *(entry(step, G=sss) for step in (10, 20)))
     (first,), (second,) = (search_views(run, color=0, name="x") for run in read_runs([slimming, sss_run]))
-    assert ([panel.title for panel in first.large], first.small, first.rates) == (["Scales"], (), ())
-    assert [panel.title for panel in second.large + second.small] == ["Parameters", "Scales", "Strength", "Zeros"]
-    assert "Up to step 20 the budget is not met" in second.large[0].caption
+    assert ([panel.title for panel in first["large"]], first["small"], first["rates"]) == (["Scales"], [], {})
+    assert [panel.title for panel in second["large"] + second["small"]] == ["Parameters", "Scales", "Strength", "Zeros"]
+    assert "Up to step 20 the budget is not met" in second["large"][0].caption
     assert "<h2>Search</h2>" not in page_of(make_run("c")).source
 
 
@@ -173,8 +169,8 @@ def test_largest_and_smallest_network_have_a_curve_each(make_run: MakeRun) -> No
         make_run("a"), *(entry(step, G={"largest": 1 / step, "smallest": 2 / step} if step % 20 else {}) for step in COSTS)
     )
     (view,) = search_views(read_runs([run])[0], color=0, name="x")
-    assert [panel.title for panel in view.small] == ["Largest", "Smallest"]
-    assert view.large == ()
+    assert [panel.title for panel in view["small"]] == ["Largest", "Smallest"]
+    assert view["large"] == []
 
 
 def test_runs_share_a_plot_of_their_costs(make_run: MakeRun) -> None:

@@ -31,12 +31,13 @@ COMMANDS = {
 """Every command and its purpose, short enough for a line of help."""
 
 MODULES = {
-    **dict.fromkeys(("evaluate", "stats", "latency"), "measurements"),
-    **dict.fromkeys(("inspect", "convert", "export"), "artifacts"),
-    **dict.fromkeys(("generate", "report"), "outputs"),
+    **dict.fromkeys(("quickstart", "train", "compress", "compare"), "runs"),
+    **dict.fromkeys(("evaluate", "stats", "latency", "inspect"), "measurements"),
+    **dict.fromkeys(("convert", "export", "generate", "report"), "outputs"),
     **dict.fromkeys(("models", "methods", "recipes"), "listings"),
+    "data": "data",
 }
-"""Modules of `pocketgan.cli` with a function for each of several commands; any other command is ``run`` in its own module."""
+"""Module of `pocketgan.cli` with the function behind each command."""
 
 DISTRIBUTED = ("train", "compress", "quickstart", "recipes")
 """Commands that several processes share; with any other, all processes would do the same work."""
@@ -48,8 +49,7 @@ def command_function(command: str) -> Callable[..., None]:
         from pocketgan.utils.registry import unknown
 
         raise unknown("command", command, COMMANDS)
-    module = importlib.import_module(f"pocketgan.cli.{MODULES.get(command, command)}")
-    function: Callable[..., None] = getattr(module, command if command in MODULES else "run")
+    function: Callable[..., None] = getattr(importlib.import_module(f"pocketgan.cli.{MODULES[command]}"), command)
     return function
 
 

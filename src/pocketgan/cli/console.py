@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pocketgan.core.config import override, to_json
-
-T = TypeVar("T")
+from pocketgan.core.config import to_json
 
 PIPE_WIDTH = 120
 """Columns of a table in a file or pipe."""
@@ -67,23 +65,6 @@ def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object
 def say(text: str) -> None:
     """Print one line of result."""
     Console().print(Text(text), highlight=False, soft_wrap=True)
-
-
-def configured(config: T, flags: Mapping[str, Any], overrides: Sequence[str]) -> T:
-    """``config`` with the flags that were given (not None) and then the overrides."""
-    given = [f"{path}={json.dumps(value)}" for path, value in flags.items() if value is not None]
-    return override(config, [*given, *overrides])
-
-
-def inside(field: str, overrides: Sequence[str]) -> list[str]:
-    """The overrides of one nested configuration, without its prefix."""
-    return [override.removeprefix(f"{field}.") for override in overrides if override.startswith(f"{field}.")]
-
-
-def of_all_trainings(**fields: Any) -> dict[str, Any]:
-    """``{path: value}`` of those fields in every training of a compression."""
-    stages = ("recovery", "search", "full.teacher", "full.distill")
-    return {f"{stage}.{name}": value for stage in stages for name, value in fields.items()}
 
 
 def show_config(config: Any) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pocketgan.data.check import Report
 
 
-def run(
+def data(
     action: Annotated[Literal["list", "check", "download", "prepare-cityscapes"], tyro.conf.Positional],
     path: Annotated[str | None, tyro.conf.Positional] = None,
     /,

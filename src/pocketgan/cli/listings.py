@@ -1,4 +1,4 @@
-"""``pocketgan models``, ``pocketgan methods`` and ``pocketgan recipes``."""
+"""Commands that list what there is, and run recipes: ``models``, ``methods`` and ``recipes``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from pocketgan import api
-from pocketgan.cli.console import Overrides, StageName, Switch, configured, show_config, show_json, show_table
+from pocketgan.cli.console import Overrides, StageName, Switch, show_config, show_json, show_table
 
 
 def models(*, json: Switch = False) -> None:
@@ -73,7 +73,7 @@ def recipes(
         show_table("", ("recipe", "result"), [(key, _summary(recipe)) for key, recipe in RECIPES.items()])
         return
     recipe = RECIPES[name]()
-    config = configured(recipe, {"base.seed" if isinstance(recipe, CompareConfig) else "seed": seed}, overrides)
+    config = api.configured(recipe, {"base.seed" if isinstance(recipe, CompareConfig) else "seed": seed}, overrides)
     if out is None:
         show_config(config)
         return

@@ -1,4 +1,4 @@
-"""``pocketgan evaluate``, ``pocketgan stats`` and ``pocketgan latency``."""
+"""Commands that measure: ``evaluate``, ``stats``, ``latency`` and ``inspect``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ def evaluate(
     """Measure the images of a generator on the test images of a data set.
 
     Args:
-        artifact: artifact (.safetensors), published checkpoint, or file.py:factory.
         task: paired and labels compare with the target, the others have none; by default paired, or the task of a generator
             that reads latents.
         generated: number of images of a generator that reads latents; by default that of the real ones.
@@ -153,3 +152,46 @@ def latency(
     ]
     title = f"{batch} image(s), {threads} thread(s), median of {repeats}"
     show_table(title, ("artifact", "runtime", "ms", "p10-p90", "faster"), rows)
+
+
+def inspect(
+    model: Annotated[str, tyro.conf.Positional],
+    /,
+    *,
+    size: int | None = None,
+    aspect: float | None = None,
+    multiple: int = 1,
+    weights: str | None = None,
+    keep: tuple[str, ...] = (),
+    range: str = "-1..1",
+    bgr: Switch = False,
+    json: Switch = False,
+) -> None:
+    """List the channel groups of a generator with widths and costs, and the lower limit of a budget.
+
+    Args:
+        model: artifact (.safetensors), published checkpoint, name of `pocketgan models`, or function that makes a generator:
+            file.py:factory or package.module:factory.
+        multiple: divisor of the widths at the floor.
+    """
+    from pocketgan.core.inputs import as_shape, size_text
+    from pocketgan.foreign.factory import with_weights
+
+    facts = api.inspect(
+        with_weights(model, weights), size=size, aspect=aspect, multiple=multiple, keep=keep, range=range, bgr=bgr
+    )
+    if json:
+        show_json(facts)
+        return
+    say(facts["message"])
+    costs = [(name, group["width"] or "", group) for name, group in facts["groups"].items()]
+    costs += [(name, "", facts[name]) for name in ("total", "floor")]
+    rows = [
+        (name, width, f"{cost['params']:,}", f"{cost['macs'] / 1e6:,.1f} M", f"{cost['macs_paper'] / 1e6:,.1f} M")
+        for name, width, cost in costs
+    ]
+    title = f"costs of one {size_text(as_shape(facts['size']))} image, by the group that each layer writes"
+    show_table(title, ("group", "width", "parameters", "MACs exact", "MACs paper"), rows)
+    for name, reason in facts["kept"].items():
+        say(f"stays whole: {name} ({reason})")
+    say(f"distilled by default: {', '.join(facts['distilled']) or 'no layer'}")

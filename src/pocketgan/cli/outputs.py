@@ -1,4 +1,4 @@
-"""``pocketgan generate`` and ``pocketgan report``."""
+"""Commands that write files: ``convert``, ``export``, ``generate`` and ``report``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,84 @@ from typing import Annotated
 import tyro
 
 from pocketgan import api
-from pocketgan.cli.console import say
+from pocketgan.cli.console import Switch, say
+
+
+def convert(
+    file: Annotated[str, tyro.conf.Positional],
+    /,
+    *,
+    out: Path,
+    config: str | None = None,
+    network: str | None = None,
+    content: Path | None = None,
+    upsamplings: int | None = None,
+    weights: str | None = None,
+    keep: tuple[str, ...] = (),
+    range: str = "-1..1",
+    bgr: Switch = False,
+    size: int | None = None,
+    aspect: float | None = None,
+    replace: Switch = False,
+) -> None:
+    """Write a checkpoint or a factory's generator as an artifact, or an artifact under the published names.
+
+    Args:
+        file: published checkpoint, artifact (.safetensors), or function that makes a generator: file.py:factory or
+            package.module:factory.
+        out: file to write: .safetensors for an artifact, .pth for the published names.
+        config: widths to prune a supernet to, as published: 24_16_32_16_32_64_16_24.
+        network: key of one network in a file of several: G_A.
+        content: MUNIT generator whose content encoder replaces that of the first file.
+        upsamplings: 5 or 6, for a generator from label maps, whose tensors do not tell.
+        replace: overwrite an existing file.
+    """
+    from pocketgan.foreign.factory import with_weights
+    from pocketgan.pipeline.config import ForeignConfig
+    from pocketgan.pipeline.convert import convert as run
+
+    done = run(
+        with_weights(file, weights),
+        out,
+        foreign=ForeignConfig(keep=keep, range=range, bgr=bgr),
+        config=config,
+        network=network,
+        content=content,
+        upsamplings=upsamplings,
+        size=size,
+        aspect=aspect,
+        replace=replace,
+    )
+    say(done.message)
+    say(f"{done.path}: {done.bytes:,} bytes")
+
+
+def export(
+    artifact: Annotated[str, tyro.conf.Positional],
+    /,
+    *,
+    out: Path,
+    format: str = "onnx",
+    size: int | None = None,
+    aspect: float | None = None,
+    weights: str | None = None,
+    drop_style: Switch = False,
+    verify: bool = True,
+) -> None:
+    """Write a generator for a device and check that the file computes the same images.
+
+    Args:
+        out: file to write.
+        format: onnx (any batch, height and width).
+        drop_style: leave out the style encoder of a MUNIT; the file then reads styles as latents.
+        verify: compare with PyTorch on several sizes, odd ones too, and write nothing if the images differ.
+    """
+    from pocketgan.foreign.factory import with_weights
+
+    named = with_weights(artifact, weights)
+    done = api.export(named, out, format=format, size=size, aspect=aspect, drop_style=drop_style, verify=verify)
+    checked = f", at most {done.verification.max_abs_diff:.1e} from PyTorch" if done.verification else ""
+    say(f"{done.path}: {done.bytes:,} bytes{checked}")
 
 
 def generate(

@@ -23,18 +23,28 @@ GROUPS = {
 """Headings of a help page and the optional flags below each; all others come first. One flag alone gets no heading."""
 
 SHARED_HELP = {
-    "data": "folder in a known layout, or a built-in set: shapes, textures.",
+    "artifact": "artifact (.safetensors), published checkpoint, or file.py:factory.",
+    "data": "folder of images in a known layout, or a built-in set: shapes, textures.",
+    "task": "paired or labels (targets are the data's), unpaired, inputs, unconditional or multimodal (targets are the"
+    " teacher's images); by default what generator and data are made for.",
     "size": "width of the images; by default that in the file of the generator, else 256.",
     "aspect": "width over height; by default that in the file of the generator, else 1.",
     "center": "side of a central square that is cut out of every image first.",
-    "direction": "AtoB if side A is the input.",
+    "direction": "AtoB or BtoA: the first is the input; by default AtoB.",
     "classes": "meaning of the values of label maps, where the folder does not state it: number of classes, file of names,"
     " cityscapes or coco-stuff.",
     "weights": "weights of the factory's generator: an artifact pruned from it, or its own (.safetensors, .pth).",
     "keep": "layers of the factory's generator that stay whole: names or patterns.",
     "range": "values of black and white of the factory's generator: 0..255.",
     "bgr": "blue is the first channel of the factory's generator.",
-    "device": "auto, cpu, cuda, ...",
+    "steps": "optimizer steps of each training; by default 2000.",
+    "epochs": "passes over the data, instead of steps.",
+    "batch": "images a step; by default as published for the task.",
+    "gan": "adversarial loss; by default lsgan for unpaired and multimodal, vanilla for stylegan2, else hinge.",
+    "features": "inception, inception:legacy (FID, KID), or an ONNX file for the Frechet and kernel distances.",
+    "device": "auto, cpu, cuda, cuda:1, mps.",
+    "seed": "seed of weights, order of images and all else that is random.",
+    "resume": "go on with the run in --out; it ends in the same weights as an uninterrupted one.",
     "json": "print one JSON object.",
     "dry_run": "print the resolved configuration and stop.",
 }

@@ -84,11 +84,8 @@ def frozen(generator: nn.Module) -> nn.Module:
 
 @torch.inference_mode()
 def _smallest_units(generator: nn.Module, stride: int, channels: int, extra_inputs: Sequence[Input]) -> int:
-    """The smallest n for which a square of n * ``stride`` pixels goes through the generator.
-
-    Found by trial, on a copy: reflection pads and instance norms refuse maps that are too small for them, and only
-    they know.
-    """
+    """The smallest n for which a square of n * ``stride`` pixels goes through a copy of the generator."""
+    # Found by trial: reflection pads and instance norms refuse maps that are too small for them, and only they know.
     model, extra = frozen(generator), [torch.zeros(1, item.channels) for item in extra_inputs]
     error: Exception | None = None
     for units in range(1, MAX_UNITS + 1):

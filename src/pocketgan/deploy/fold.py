@@ -43,7 +43,13 @@ def fold_norms(model: nn.Module) -> nn.Module:
     Raises:
         ValueError: a batch norm keeps no running statistics, so its output is no function of one image.
     """
-    _refuse_batch_statistics(model)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is None:
+            raise ValueError(
+                f"layer '{name}' is a batch norm without running statistics: its output for an image depends on the other"
+                " images of the batch, so no file can hold it; give it statistics with"
+                " pocketgan.pruning.calibrate.tracked(model, images)"
+            )
     folded = copy.deepcopy(model).eval().requires_grad_(False)
     for module in list(folded.modules()):
         fold: Callable[[], None] | None = getattr(module, "fold_norm_", None)
@@ -63,17 +69,6 @@ def fold_norms(model: nn.Module) -> nn.Module:
                 assert norm.running_var is not None
                 _replace(module, child, PerChannel(factor.to(norm.running_var), shift.to(norm.running_var)))
     return folded.eval()
-
-
-def _refuse_batch_statistics(model: nn.Module) -> None:
-    """Raise ``ValueError``, naming the layer, if a batch norm keeps no running statistics."""
-    for name, module in model.named_modules():
-        if isinstance(module, nn.BatchNorm2d) and module.running_mean is None:
-            raise ValueError(
-                f"layer '{name}' is a batch norm without running statistics: its output for an image depends on the other"
-                " images of the batch, so no file can hold it; give it statistics with"
-                " pocketgan.pruning.calibrate.tracked(model, images)"
-            )
 
 
 def _last_convolution(module: nn.Module, producer: str) -> nn.Conv2d | nn.ConvTranspose2d | None:

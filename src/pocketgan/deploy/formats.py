@@ -35,14 +35,7 @@ MAX_BYTES = 2**31 - 1
 
 @dataclass(frozen=True)
 class Exported:
-    """A file for a device.
-
-    Attributes:
-        path: the file.
-        format: its name among ``FORMATS``.
-        bytes: its size.
-        verification: differences from eager PyTorch; None if not verified.
-    """
+    """A file for a device: its path, its name among ``FORMATS``, its size, and, if verified, differences from eager PyTorch."""
 
     path: Path
     format: str

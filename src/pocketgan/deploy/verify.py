@@ -23,12 +23,7 @@ BatchShape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Verification:
-    """Largest absolute differences between a file and eager PyTorch.
-
-    Attributes:
-        differences: by (batch, height, width), on values in [-1, 1].
-        tolerance: the largest difference allowed.
-    """
+    """Largest absolute differences between a file and eager PyTorch on values in [-1, 1], and the largest one allowed."""
 
     differences: dict[BatchShape, float]
     tolerance: float

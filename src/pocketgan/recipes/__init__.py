@@ -1,18 +1,9 @@
-"""Complete configurations as Python functions; each module's docstring has the commands and the published figures."""
+"""Complete configurations as Python functions; each module's docstring has the commands and the published figures.
 
-from pocketgan.recipes import cat, dmad, dmad_ablations, gan_compression, gaugan, latents, munit, published, quickstart
-from pocketgan.recipes.base import RECIPES, Recipe
+The recipe NAME-teacher writes runs/NAME, where the recipes of its students expect the teacher.
+"""
 
-__all__ = [
-    "RECIPES",
-    "Recipe",
-    "cat",
-    "dmad",
-    "dmad_ablations",
-    "gan_compression",
-    "gaugan",
-    "latents",
-    "munit",
-    "published",
-    "quickstart",
-]
+from pocketgan.recipes import cat, dmad, dmad_ablations, gan_compression, gaugan, latents, munit, published, quickstart  # noqa: F401
+from pocketgan.recipes.base import RECIPES
+
+__all__ = ["RECIPES"]

@@ -63,14 +63,20 @@ def schedule(
     )
 
 
+def teacher_config(teacher: str) -> TrainConfig:
+    """Configuration of the recipe ``TEACHER-teacher``."""
+    config = RECIPES[f"{teacher}-teacher"]()
+    assert isinstance(config, TrainConfig)
+    return config
+
+
 def student_of(teacher: str, budget: str, *, direction: Direction | None = None, **fields: Any) -> CompressConfig:
     """Compression of the generator that the recipe ``TEACHER-teacher`` writes to ``runs/TEACHER``, for the teacher's task.
 
     Data, latents and evaluation are the teacher's unless ``fields`` replaces them. ``direction`` selects the generator of a
     task that has one for each direction; None is the direction of the teacher's data.
     """
-    config = RECIPES[f"{teacher}-teacher"]()
-    assert isinstance(config, TrainConfig)
+    config = teacher_config(teacher)
     data = replace(config.data, direction=direction or config.data.direction)
     two_generators = traits_of(config.task).any_target
     suffix = f"_{data.direction[0]}" if two_generators else ""

@@ -3,9 +3,8 @@
 pocketgan recipes horse2zebra-inception-teacher --out runs/horse2zebra-inception
 pocketgan recipes cat-horse2zebra --out runs/cat-horse2zebra
 
-The teacher of a recipe is the output of the teacher's recipe: NAME-teacher writes runs/NAME. zebra2horse is the other
-direction of the same data, from a separate CycleGAN: generator_B of the teacher's run, direction BtoA. Label maps are in the
-folders of gaugan.py; `evaluation.segmenter=drn-d-105` adds mIoU.
+zebra2horse is the other direction of the data of horse2zebra, from a separate CycleGAN: generator_B of the teacher's run,
+direction BtoA. Label maps are in the folders of gaugan.py; `evaluation.segmenter=drn-d-105` adds mIoU.
 
 | teacher | parameters (M) | exact MACs (G) | the literature's count (G) |
 |---|---|---|---|
@@ -57,7 +56,7 @@ from pocketgan.data.config import DataConfig, Direction
 from pocketgan.models.layers import Norm
 from pocketgan.pipeline.config import CompressConfig, TrainConfig
 from pocketgan.recipes.base import GAN, RECIPES, augmented, register, schedule, student_of
-from pocketgan.recipes.gaugan import DISCRIMINATOR, STREETS
+from pocketgan.recipes.gaugan import STREETS, spade_teacher
 from pocketgan.training.config import GAUGAN
 
 GPUS = 4
@@ -72,8 +71,7 @@ def _translation(
     epochs: tuple[int, int],
     budget: str,
     alignment: float,
-    teacher_l1: float | None = 100.0,
-    l1: float = 100.0,
+    teacher_l1: float | None = None,
     norm: Norm = "batch",
     direction: Direction | None = None,
 ) -> None:
@@ -84,6 +82,7 @@ def _translation(
     ``direction`` is the student's, if not that of the data.
     """
     task: TaskName = "unpaired" if teacher_l1 is None else "paired"
+    l1 = 5.0 if teacher_l1 is None else 100.0
 
     def teacher() -> TrainConfig:
         return TrainConfig(
@@ -114,58 +113,17 @@ def _translation(
     register(f"cat-{name}", summary, student)
 
 
-_translation(
-    "horse2zebra",
-    "horses -> zebras",
-    augmented("horse2zebra"),
-    epochs=(500, 500),
-    budget="2.6",
-    alignment=1.0,
-    teacher_l1=None,
-    l1=5.0,
-    norm="instance_affine",
-)
-_translation(
-    "zebra2horse",
-    "zebras -> horses",
-    augmented("horse2zebra"),
-    epochs=(500, 500),
-    budget="2.6",
-    alignment=0.1,
-    teacher_l1=None,
-    l1=5.0,
-    direction="BtoA",
-)
-_translation(
-    "maps",
-    "map -> aerial photo",
-    augmented("maps", "BtoA"),
-    epochs=(500, 1000),
-    budget="4.6",
-    alignment=1.3,
-    teacher_l1=10.0,
-)
-_translation(
-    "cityscapes",
-    "labels -> streets",
-    augmented("cityscapes", "BtoA"),
-    epochs=(500, 750),
-    budget="5.6",
-    alignment=0.5,
-)
+_HORSES, _MAPS, _LABELS = augmented("horse2zebra"), augmented("maps", "BtoA"), augmented("cityscapes", "BtoA")
+_translation("horse2zebra", "horses -> zebras", _HORSES, epochs=(500, 500), budget="2.6", alignment=1.0, norm="instance_affine")
+_translation("zebra2horse", "zebras -> horses", _HORSES, epochs=(500, 500), budget="2.6", alignment=0.1, direction="BtoA")
+_translation("maps", "map -> aerial photo", _MAPS, epochs=(500, 1000), budget="4.6", alignment=1.3, teacher_l1=10.0)
+_translation("cityscapes", "labels -> streets", _LABELS, epochs=(500, 750), budget="5.6", alignment=0.5, teacher_l1=100.0)
 
 
 @RECIPES.register("gaugan-cityscapes-inception-teacher")
 def gaugan_teacher() -> TrainConfig:
     """CAT's teacher, GauGAN, labels -> streets: inception SPADE, batch 16, 100 + 100 epochs, two discriminators of ndf 64."""
-    return TrainConfig(
-        task="labels",
-        data=STREETS,
-        arch="inception-spade",
-        arch_options={"ngf": 64, "upsamplings": 6},
-        discriminator_options=DISCRIMINATOR,
-        training=schedule(100, 100, batch=16, optimizer=GAUGAN),
-    )
+    return spade_teacher(STREETS, schedule(100, 100, batch=16, optimizer=GAUGAN), upsamplings=6, arch="inception-spade")
 
 
 @RECIPES.register("cat-gaugan-cityscapes")

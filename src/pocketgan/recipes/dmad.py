@@ -3,8 +3,7 @@
 pocketgan recipes horse2zebra-teacher --out runs/horse2zebra
 pocketgan recipes dmad-horse2zebra --out runs/dmad-horse2zebra
 
-The teacher of a recipe is the output of a recipe of published.py: NAME-teacher writes runs/NAME. zebra2horse and
-winter2summer are the other direction of the same data: generator_B of the teacher's run, direction BtoA.
+zebra2horse and winter2summer are the other direction of the same data: generator_B of the teacher's run, direction BtoA.
 
 Published figures (README of DMAD and its table I), not reproduced here; MACs in the literature's count (Gpaper):
 
@@ -33,8 +32,7 @@ Other doubts about the published figures:
   are to other networks (56.8 G, 18.6 G): the mobile teacher has 18.37 G and 1.99 M parameters.
 - Rows are not comparable across protocols. These FIDs are the best of many evaluations on the test set, against statistics
   of unknown images; GAN Compression and CAT measure 61 to 66 for the original CycleGAN on horse2zebra.
-- 200 epochs of edges2shoes are 2.5 million steps of batch 4 (mobile: 10 million of batch 1), search and recovery each. GAN
-  Compression takes 20 epochs: search.epochs=20 recovery.epochs=20.
+- 200 epochs of edges2shoes (published.py) are those of search and recovery each; fewer: search.epochs=20 recovery.epochs=20.
 
 Settings: section IV-A and the released scripts. Adam 2e-4 (0.5, 0.999), linear to 0 in the second half; CycleGAN load size
 286, mirrored, lsgan; pix2pix at its size, not mirrored, hinge. Loss weights: L1 100 for paired data; 10, the published
@@ -51,14 +49,29 @@ data.load_size=286 data.flip=true
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from pocketgan.core.tasks import traits_of
 from pocketgan.data.config import Direction
-from pocketgan.pipeline.config import CompressConfig, TrainConfig
-from pocketgan.recipes.base import GAN, RECIPES, register, student_of
+from pocketgan.pipeline.config import CompressConfig
+from pocketgan.recipes.base import GAN, register, student_of, teacher_config
+
+
+def register_student(name: str, summary: str, teacher: str, budget: str, *, weights: dict[str, float], **fields: Any) -> None:
+    """Register DMAD's student of a teacher, with its search and its recovery as long as the teacher's training each.
+
+    ``weights`` are those of the losses, ``fields`` more of the configuration.
+    """
+
+    def recipe() -> CompressConfig:
+        training = replace(teacher_config(teacher).training, weights=weights)
+        return student_of(teacher, budget, method="dmad", recovery=training, search=training, **fields)
+
+    register(f"dmad-{name}", f"DMAD, {summary}.", recipe)
+
 
 # Name of the recipe, recipe of the teacher, network, translation, budget in G, direction where the data has the other.
-_STUDENTS: tuple[tuple[str, str, str, str, str, Direction | None], ...] = (
+_Student = tuple[str, str, str, str, str, Direction | None]
+_CYCLEGAN: tuple[_Student, ...] = (
     ("horse2zebra", "horse2zebra", "ResNet-9", "horses -> zebras", "3.97", None),
     ("horse2zebra-mobile", "horse2zebra-mobile", "mobile ResNet-9", "horses -> zebras", "2.41", None),
     ("zebra2horse", "horse2zebra", "ResNet-9", "zebras -> horses", "3.50", "BtoA"),
@@ -67,31 +80,16 @@ _STUDENTS: tuple[tuple[str, str, str, str, str, Direction | None], ...] = (
     ("summer2winter-mobile", "summer2winter-mobile", "mobile ResNet-9", "summer -> winter", "2.50", None),
     ("winter2summer", "summer2winter", "ResNet-9", "winter -> summer", "4.29", "BtoA"),
     ("winter2summer-mobile", "summer2winter-mobile", "mobile ResNet-9", "winter -> summer", "4.00", "BtoA"),
+)
+_PIX2PIX: tuple[_Student, ...] = (
     ("edges2shoes", "edges2shoes-unet", "U-Net-256", "edges -> shoes", "2.99", None),
     ("edges2shoes-mobile", "edges2shoes-mobile", "mobile ResNet-9", "edges -> shoes", "4.30", None),
     ("cityscapes", "cityscapes-unet", "U-Net-256", "labels -> streets", "3.96", None),
     ("cityscapes-mobile", "cityscapes-mobile", "mobile ResNet-9", "labels -> streets", "4.39", None),
 )
 
-
-def _register(name: str, teacher: str, network: str, title: str, budget: str, direction: Direction | None) -> None:
-    def recipe() -> CompressConfig:
-        config = RECIPES[f"{teacher}-teacher"]()
-        assert isinstance(config, TrainConfig)
-        training = replace(config.training, weights={"l1": 100.0 if traits_of(config.task).has_pairs else 10.0})
-        return student_of(
-            teacher,
-            f"{budget}Gpaper",
-            direction=direction,
-            method="dmad",
-            gan=GAN[config.task],
-            recovery=training,
-            search=training,
-        )
-
-    summary = f"DMAD, {title}: {network} to {budget} G in the literature's count, 200 + 200 epochs."
-    register(f"dmad-{name}", summary, recipe)
-
-
-for _row in _STUDENTS:
-    _register(*_row)
+for _task, _l1, _students in (("unpaired", 10.0, _CYCLEGAN), ("paired", 100.0, _PIX2PIX)):
+    for _name, _teacher, _network, _title, _budget, _direction in _students:
+        _summary = f"{_title}: {_network} to {_budget} G in the literature's count, 200 + 200 epochs"
+        _fields: dict[str, Any] = {"direction": _direction, "gan": GAN[_task]}
+        register_student(_name, _summary, _teacher, f"{_budget}Gpaper", weights={"l1": _l1}, **_fields)

@@ -4,11 +4,10 @@ pocketgan recipes horse2zebra-teacher --out runs/horse2zebra
 pocketgan recipes gan-compression-horse2zebra --out runs/gan-compression-horse2zebra
 pocketgan recipes gan-compression-horse2zebra-fast --out runs/gan-compression-horse2zebra-fast
 
-The teacher of a recipe is the output of a recipe of published.py: NAME-teacher writes runs/NAME. The full pipeline trains a
-mobile teacher, distills a narrower network from it, trains that as a supernet, and scores every configuration within the
-budget. In the fast pipeline (`-fast`) the dense teacher is distilled into a supernet with fresh weights, which is searched by
-evolution. `compress` does the same, can stop after a stage (`--to`), and can repeat a stage (`--from prune` with another
-`--budget` searches the same supernet for another network):
+The full pipeline trains a mobile teacher, distills a narrower network from it, trains that as a supernet, and scores every
+configuration within the budget. In the fast pipeline (`-fast`) the dense teacher is distilled into a supernet with fresh
+weights, which is searched by evolution. `compress` does the same, can stop after a stage (`--to`), and can repeat a stage
+(`--from prune` with another `--budget` searches the same supernet for another network):
 
 pocketgan compress runs/horse2zebra/generator_A.safetensors --data datasets/horse2zebra --task unpaired --budget 2.6Gpaper \
 --pipeline full --method gan-compression --objective features --gan lsgan --epochs 200 --batch 1 --out runs/full \
@@ -111,39 +110,33 @@ def register_students(
     configuration.
     """
 
-    def student(fast: bool) -> CompressConfig:
-        distillation, discriminator = replace(training, weights=weights), {"ndf": ndf}
-        full = FullConfig(
-            ngf=ngf,
-            discriminator_options=discriminator,
-            teacher=training,
-            width=width,
-            importance="l1",
-            distill=distillation,
-        )
-        return student_of(
-            teacher,
-            f"{budgets[fast]}Gpaper",
-            method="gan-compression",
-            method_options={"space": spaces[fast], "use": 0.0, "halving": False, **options, **search[fast]},
-            objective="features",
-            search=replace(supernet[fast], weights=weights),
-            recovery=distillation if fine_tuned[fast] else TrainingConfig(steps=0, batch=training.batch),
-            **({"start": "mobile", "discriminator_options": discriminator} if fast else {"pipeline": "full", "full": full}),
-            **fields,
-        )
-
-    def register_one(pipeline: str) -> None:
+    for pipeline in pipelines:
         fast = pipeline == "fast"
 
-        def recipe() -> CompressConfig:
-            return student(fast)
+        def student(fast: bool = fast) -> CompressConfig:
+            distillation, discriminator = replace(training, weights=weights), {"ndf": ndf}
+            full = FullConfig(
+                ngf=ngf,
+                discriminator_options=discriminator,
+                teacher=training,
+                width=width,
+                importance="l1",
+                distill=distillation,
+            )
+            return student_of(
+                teacher,
+                f"{budgets[fast]}Gpaper",
+                method="gan-compression",
+                method_options={"space": spaces[fast], "use": 0.0, "halving": False, **options, **search[fast]},
+                objective="features",
+                search=replace(supernet[fast], weights=weights),
+                recovery=distillation if fine_tuned[fast] else TrainingConfig(steps=0, batch=training.batch),
+                **({"start": "mobile", "discriminator_options": discriminator} if fast else {"pipeline": "full", "full": full}),
+                **fields,
+            )
 
         summary = f"GAN Compression, {title}: {pipeline} pipeline, {spaces[fast]}, {budgets[fast]} G in the literature's count."
-        register(f"gan-compression-{teacher}{'-fast' if fast else ''}", summary, recipe)
-
-    for pipeline in pipelines:
-        register_one(pipeline)
+        register(f"gan-compression-{teacher}{'-fast' if fast else ''}", summary, student)
 
 
 def _translation(
@@ -155,7 +148,7 @@ def _translation(
     l1: float = 100.0,
     features: float = 1.0,
     spaces: tuple[str, str] = ("channels-48", "channels-64-pix2pix"),
-    strategy: dict[str, float],
+    strategy: dict[str, float] | None = None,
     images: int,
     evaluate_every: int = 20_000,
     width: float = 0.5,
@@ -176,7 +169,7 @@ def _translation(
         weights={"l1": l1, "features": features},
         supernet=(twice, twice),
         spaces=spaces,
-        search=(brute_force(SIZES[spaces[0]]), evolution(strategy)),
+        search=(brute_force(SIZES[spaces[0]]), evolution(strategy or {"mutation": 0.3})),
         ndf=128 if traits_of(task).has_pairs else 64,
         width=width,
         options={"images": images, "evaluate_every": evaluate_every},
@@ -198,16 +191,7 @@ _translation(
     images=120,
     task="unpaired",
 )
-_translation(
-    "edges2shoes",
-    "edges -> shoes",
-    epochs=(5, 15),
-    batch=4,
-    width=0.75,
-    budgets=("5.0", "4.9"),
-    strategy={"mutation": 0.3},
-    images=2048,
-)
+_translation("edges2shoes", "edges -> shoes", epochs=(5, 15), batch=4, width=0.75, budgets=("5.0", "4.9"), images=2048)
 _translation(
     "cityscapes",
     "labels -> streets",
@@ -215,18 +199,9 @@ _translation(
     ngf=96,
     budgets=("5.6", "5.7"),
     fine_tuned=(True, False),
-    strategy={"mutation": 0.3},
     images=200,
     evaluate_every=25_000,
 )
 _translation(
-    "maps",
-    "map -> aerial photo",
-    epochs=(100, 200),
-    l1=10.0,
-    features=0.01,
-    ngf=96,
-    budgets=("4.7", "4.6"),
-    strategy={"mutation": 0.3},
-    images=300,
+    "maps", "map -> aerial photo", epochs=(100, 200), l1=10.0, features=0.01, ngf=96, budgets=("4.7", "4.6"), images=300
 )

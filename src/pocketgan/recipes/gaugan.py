@@ -50,7 +50,7 @@ from pocketgan.evaluation import EvaluationConfig
 from pocketgan.pipeline.config import TrainConfig
 from pocketgan.recipes.base import RECIPES, schedule
 from pocketgan.recipes.gan_compression import brute_force, evolution, register_students
-from pocketgan.training.config import GAUGAN
+from pocketgan.training.config import GAUGAN, TrainingConfig
 
 STREETS = DataConfig(
     path="datasets/cityscapes-origin", size=512, aspect=2.0, preprocess="scale_width", flip=True, classes="cityscapes"
@@ -64,30 +64,28 @@ _STREETS_TRAINING = schedule(100, 100, batch=16, optimizer=GAUGAN)
 _THINGS_TRAINING = schedule(100, 0, batch=32, optimizer=GAUGAN)
 
 
+def spade_teacher(data: DataConfig, training: TrainingConfig, *, upsamplings: int, arch: str = "spade") -> TrainConfig:
+    """Teacher of ngf 64 with the published discriminators."""
+    return TrainConfig(
+        task="labels",
+        data=data,
+        arch=arch,
+        arch_options={"ngf": 64, "upsamplings": upsamplings},
+        discriminator_options=DISCRIMINATOR,
+        training=training,
+    )
+
+
 @RECIPES.register("gaugan-cityscapes-teacher")
 def cityscapes_teacher() -> TrainConfig:
     """GauGAN, labels -> streets, 512 x 256: SPADE, batch 16, 100 + 100 epochs, hinge, two discriminators of ndf 64."""
-    return TrainConfig(
-        task="labels",
-        data=STREETS,
-        arch="spade",
-        arch_options={"ngf": 64, "upsamplings": 6},
-        discriminator_options=DISCRIMINATOR,
-        training=_STREETS_TRAINING,
-    )
+    return spade_teacher(STREETS, _STREETS_TRAINING, upsamplings=6)
 
 
 @RECIPES.register("gaugan-coco-teacher")
 def coco_teacher() -> TrainConfig:
     """GauGAN, labels -> things and stuff, 256 x 256: SPADE, batch 32, 100 epochs without decay, hinge, ndf 64."""
-    return TrainConfig(
-        task="labels",
-        data=THINGS,
-        arch="spade",
-        arch_options={"ngf": 64, "upsamplings": 5},
-        discriminator_options=DISCRIMINATOR,
-        training=_THINGS_TRAINING,
-    )
+    return spade_teacher(THINGS, _THINGS_TRAINING, upsamplings=5)
 
 
 register_students(

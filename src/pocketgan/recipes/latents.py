@@ -5,9 +5,9 @@ pocketgan recipes dmad-celeba --out runs/dmad-celeba
 pocketgan recipes cifar10-teacher --out runs/cifar10
 pocketgan recipes dmad-cifar10 --out runs/dmad-cifar10
 
-NAME-teacher writes runs/NAME, where the recipes of the students expect it. CelebA's aligned faces (178 x 218) go to
-datasets/celeba; `center=160` is the square that GCC crops from each before scaling to 64 x 64. `cats64` is the same
-task on a folder of any faces of 64 x 64, datasets/cats64. CIFAR-10's images go to datasets/cifar10, as files.
+CelebA's aligned faces (178 x 218) go to datasets/celeba; `center=160` is the square that GCC crops from each before scaling
+to 64 x 64. `cats64` is the same task on a folder of any faces of 64 x 64, datasets/cats64. CIFAR-10's images go to
+datasets/cifar10, as files.
 
 | generator | parameters (M) | exact MACs (M) | the literature's count (M) | published as |
 |---|---|---|---|---|
@@ -55,8 +55,9 @@ from dataclasses import replace
 
 from pocketgan.data.config import DataConfig
 from pocketgan.evaluation import EvaluationConfig
-from pocketgan.pipeline.config import CompressConfig, TrainConfig
-from pocketgan.recipes.base import RECIPES, register, student_of
+from pocketgan.pipeline.config import TrainConfig
+from pocketgan.recipes.base import RECIPES
+from pocketgan.recipes.dmad import register_student
 from pocketgan.tasks import LatentConfig
 from pocketgan.training.config import SAGAN, STYLEGAN2
 
@@ -100,28 +101,19 @@ def cifar10_teacher() -> TrainConfig:
     )
 
 
-def _dmad(teacher: str, ratio: str, title: str, network: str, length: str) -> None:
-    """Register DMAD's student of a teacher at ``ratio`` times fewer exact MACs; search and recovery are ``length`` each."""
-
-    def recipe() -> CompressConfig:
-        config = RECIPES[f"{teacher}-teacher"]()
-        assert isinstance(config, TrainConfig)
-        training = replace(config.training, weights={"coattention": 10.0, "discriminator": 1e-4})
-        return student_of(
-            teacher,
-            f"{ratio}x",
-            method="dmad",
-            method_options={"strength": 0.001},
-            objective="coattention+discriminator",
-            recovery=training,
-            search=training,
-        )
-
-    summary = f"DMAD, {title}: {network} to {ratio} times fewer exact MACs, {length}."
-    register(f"dmad-{teacher}{'-4x' if ratio == '4' else ''}", summary, recipe)
-
-
-for _teacher, _title in (("celeba", "faces of CelebA"), ("cats64", "faces of cats")):
-    for _ratio in ("1.5", "4"):
-        _dmad(_teacher, _ratio, _title, "SAGAN", "100 + 100 epochs")
-_dmad("cifar10", "1.9", "CIFAR-10", "StyleGAN2", "100 + 100 million images")
+for _name, _teacher, _network, _ratio, _length in (
+    ("celeba", "celeba", "faces of CelebA: SAGAN", "1.5", "100 + 100 epochs"),
+    ("celeba-4x", "celeba", "faces of CelebA: SAGAN", "4", "100 + 100 epochs"),
+    ("cats64", "cats64", "faces of cats: SAGAN", "1.5", "100 + 100 epochs"),
+    ("cats64-4x", "cats64", "faces of cats: SAGAN", "4", "100 + 100 epochs"),
+    ("cifar10", "cifar10", "CIFAR-10: StyleGAN2", "1.9", "100 + 100 million images"),
+):
+    register_student(
+        _name,
+        f"{_network} to {_ratio} times fewer exact MACs, {_length}",
+        _teacher,
+        f"{_ratio}x",
+        weights={"coattention": 10.0, "discriminator": 1e-4},
+        method_options={"strength": 0.001},
+        objective="coattention+discriminator",
+    )

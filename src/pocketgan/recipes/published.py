@@ -4,8 +4,6 @@ pocketgan recipes maps-teacher --out runs/maps data.path=datasets/maps
 pocketgan recipes horse2zebra-teacher --out runs/horse2zebra
 pocketgan recipes edges2shoes-unet-teacher --out runs/edges2shoes-unet
 
-NAME-teacher writes runs/NAME, where the recipes of the students expect it.
-
 | generator at 256 x 256 | parameters (M) | exact MACs (G) | the literature's count (G) | published as |
 |---|---|---|---|---|
 | ResNet-9, ngf 64 | 11.38 | 49.55 | 56.83 | 56.8 G |
@@ -25,32 +23,68 @@ are used.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pocketgan.data.config import DataConfig, Direction
 from pocketgan.pipeline.config import TrainConfig
-from pocketgan.recipes.base import RECIPES, augmented, schedule
+from pocketgan.recipes.base import RECIPES, augmented, register, schedule
 
 RESNET = {"ngf": 64, "blocks": 9}
 UNET = {"ngf": 64, "depth": 8}
 
 
-@RECIPES.register("maps-teacher")
-def maps_teacher() -> TrainConfig:
-    """pix2pix, map -> aerial photo: batch 1, 100 + 200 epochs, L1 weight 10, hinge, ndf 128."""
-    return _pix2pix(augmented("maps", "BtoA"), 100, 200, l1=10.0)
+def _pix2pix(name: str, title: str, data: DataConfig, epochs: tuple[int, int], *, batch: int = 1, l1: float = 100.0) -> None:
+    """Register a dense teacher of GAN Compression; ``schedule`` has the epochs."""
+
+    def recipe() -> TrainConfig:
+        return TrainConfig(
+            task="paired",
+            data=data,
+            arch_options=RESNET,
+            discriminator_options={"ndf": 128},
+            training=schedule(*epochs, batch=batch, weights={"l1": l1}),
+        )
+
+    summary = f"pix2pix, {title}: batch {batch}, {epochs[0]} + {epochs[1]} epochs, L1 weight {l1:g}, hinge, ndf 128."
+    register(f"{name}-teacher", summary, recipe)
 
 
-@RECIPES.register("edges2shoes-teacher")
-def edges2shoes_teacher() -> TrainConfig:
-    """pix2pix, edges -> shoes: batch 4, 5 + 15 epochs, L1 weight 100, hinge, ndf 128."""
-    return _pix2pix(augmented("edges2shoes-r"), 5, 15, batch=4)
+def _cyclegan(name: str, summary: str, folder: str, *, arch: str = "resnet") -> None:
+    """Register a CycleGAN (Zhu et al. 2017, sections 4 and 7); the published loss weights are the defaults of the task."""
+
+    def recipe() -> TrainConfig:
+        data, training = augmented(folder), schedule(100, 100)
+        return TrainConfig(task="unpaired", data=data, arch=arch, arch_options=RESNET, training=training)
+
+    register(f"{name}-teacher", summary, recipe)
 
 
-@RECIPES.register("cityscapes-teacher")
-def cityscapes_teacher() -> TrainConfig:
-    """pix2pix, labels -> streets: batch 1, 100 + 150 epochs, L1 weight 100, hinge, ndf 128."""
-    return _pix2pix(augmented("cityscapes", "BtoA"), 100, 150)
+def _dmad(
+    name: str, title: str, folder: str, *, direction: Direction = "AtoB", arch: str = "mobile-resnet", batch: int = 1
+) -> None:
+    """Register a teacher with the settings of DMAD's released scripts: images at their size, not mirrored; L1 weight 100.
+
+    The discriminator has the generator's norm: batch for the U-Net, otherwise instance. Its ndf is 128, unlike the default in
+    the options of the released code.
+    """
+    unet = arch == "unet"
+
+    def recipe() -> TrainConfig:
+        return TrainConfig(
+            task="paired",
+            data=DataConfig(path=f"datasets/{folder}", direction=direction),
+            arch=arch,
+            arch_options=UNET if unet else RESNET,
+            discriminator_options={"ndf": 128, "norm": "batch" if unet else "instance"},
+            gan="hinge",
+            training=schedule(100, 100, batch=batch, weights={"l1": 100.0}),
+        )
+
+    network = f"pix2pix in DMAD, {title}: U-Net-256, batch norm" if unet else f"mobile pix2pix in DMAD, {title}: instance norm"
+    register(f"{name}-teacher", f"{network}, batch {batch}, 100 + 100 epochs, hinge, ndf 128, no augmentation.", recipe)
+
+
+_pix2pix("maps", "map -> aerial photo", augmented("maps", "BtoA"), (100, 200), l1=10.0)
+_pix2pix("edges2shoes", "edges -> shoes", augmented("edges2shoes-r"), (5, 15), batch=4)
+_pix2pix("cityscapes", "labels -> streets", augmented("cityscapes", "BtoA"), (100, 150))
 
 
 @RECIPES.register("facades-teacher")
@@ -67,83 +101,15 @@ def facades_teacher() -> TrainConfig:
     )
 
 
-@RECIPES.register("horse2zebra-teacher")
-def horse2zebra_teacher() -> TrainConfig:
-    """CycleGAN, horses <-> zebras: batch 1, 100 + 100 epochs, lsgan, cycle 10, identity 5, pool of 50, ndf 64."""
-    return _cyclegan("horse2zebra")
-
-
-@RECIPES.register("horse2zebra-mobile-teacher")
-def horse2zebra_mobile_teacher() -> TrainConfig:
-    """CycleGAN with mobile generators, horses <-> zebras: otherwise as horse2zebra-teacher."""
-    return _cyclegan("horse2zebra", arch="mobile-resnet")
-
-
-@RECIPES.register("summer2winter-teacher")
-def summer2winter_teacher() -> TrainConfig:
-    """CycleGAN, summer <-> winter in Yosemite: as horse2zebra-teacher."""
-    return _cyclegan("summer2winter_yosemite")
-
-
-@RECIPES.register("summer2winter-mobile-teacher")
-def summer2winter_mobile_teacher() -> TrainConfig:
-    """CycleGAN with mobile generators, summer <-> winter in Yosemite: otherwise as horse2zebra-teacher."""
-    return _cyclegan("summer2winter_yosemite", arch="mobile-resnet")
-
-
-@RECIPES.register("edges2shoes-unet-teacher")
-def edges2shoes_unet_teacher() -> TrainConfig:
-    """pix2pix in DMAD, edges -> shoes: U-Net-256, batch norm, batch 4, 100 + 100 epochs, hinge, ndf 128, no augmentation."""
-    return _dmad("edges2shoes-r", arch="unet", batch=4)
-
-
-@RECIPES.register("edges2shoes-mobile-teacher")
-def edges2shoes_mobile_teacher() -> TrainConfig:
-    """mobile pix2pix in DMAD, edges -> shoes: batch 1, 100 + 100 epochs, hinge, ndf 128, no augmentation."""
-    return _dmad("edges2shoes-r")
-
-
-@RECIPES.register("cityscapes-unet-teacher")
-def cityscapes_unet_teacher() -> TrainConfig:
-    """pix2pix in DMAD, labels -> streets: U-Net-256, batch norm, batch 1, 100 + 100 epochs, hinge, ndf 128."""
-    return _dmad("cityscapes", direction="BtoA", arch="unet")
-
-
-@RECIPES.register("cityscapes-mobile-teacher")
-def cityscapes_mobile_teacher() -> TrainConfig:
-    """mobile pix2pix in DMAD, labels -> streets: batch 1, 100 + 100 epochs, hinge, ndf 128, no augmentation."""
-    return _dmad("cityscapes", direction="BtoA")
-
-
-def _pix2pix(data: DataConfig, constant: int, decaying: int, *, batch: int = 1, l1: float = 100.0) -> TrainConfig:
-    """Dense teacher of GAN Compression; ``schedule`` has the epochs."""
-    return TrainConfig(
-        task="paired",
-        data=data,
-        arch_options=RESNET,
-        discriminator_options={"ndf": 128},
-        training=schedule(constant, decaying, batch=batch, weights={"l1": l1}),
-    )
-
-
-def _cyclegan(folder: str, *, arch: str = "resnet") -> TrainConfig:
-    """CycleGAN (Zhu et al. 2017, sections 4 and 7); the published loss weights are the defaults of the task."""
-    return TrainConfig(task="unpaired", data=augmented(folder), arch=arch, arch_options=RESNET, training=schedule(100, 100))
-
-
-def _dmad(folder: str, *, direction: Direction = "AtoB", arch: str = "mobile-resnet", batch: int = 1) -> TrainConfig:
-    """Teacher with the settings of DMAD's released scripts: images at their size, not mirrored; L1 weight 100.
-
-    The discriminator has the generator's norm: batch for the U-Net, otherwise instance. Its ndf is 128, unlike the default in
-    the options of the released code.
-    """
-    options: dict[str, Any] = UNET if arch == "unet" else RESNET
-    return TrainConfig(
-        task="paired",
-        data=DataConfig(path=f"datasets/{folder}", direction=direction),
-        arch=arch,
-        arch_options=options,
-        discriminator_options={"ndf": 128, "norm": "batch" if arch == "unet" else "instance"},
-        gan="hinge",
-        training=schedule(100, 100, batch=batch, weights={"l1": 100.0}),
-    )
+_SETTINGS = "batch 1, 100 + 100 epochs, lsgan, cycle 10, identity 5, pool of 50, ndf 64"
+for _name, _folder, _title, _settings in (
+    ("horse2zebra", "horse2zebra", "horses <-> zebras", _SETTINGS),
+    ("summer2winter", "summer2winter_yosemite", "summer <-> winter in Yosemite", "as horse2zebra-teacher"),
+):
+    _cyclegan(_name, f"CycleGAN, {_title}: {_settings}.", _folder)
+    _mobile = f"CycleGAN with mobile generators, {_title}: otherwise as horse2zebra-teacher."
+    _cyclegan(f"{_name}-mobile", _mobile, _folder, arch="mobile-resnet")
+_dmad("edges2shoes-unet", "edges -> shoes", "edges2shoes-r", arch="unet", batch=4)
+_dmad("edges2shoes-mobile", "edges -> shoes", "edges2shoes-r")
+_dmad("cityscapes-unet", "labels -> streets", "cityscapes", direction="BtoA", arch="unet")
+_dmad("cityscapes-mobile", "labels -> streets", "cityscapes", direction="BtoA")

@@ -7,11 +7,11 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pocketgan.report.measures import (
-    finite,
     higher_is_better,
     median,
     metric_name,
@@ -21,7 +21,7 @@ from pocketgan.report.measures import (
     runtime_name,
     union,
 )
-from pocketgan.report.numbers import NOTHING, duration, milliseconds, times
+from pocketgan.report.numbers import NOTHING, duration, finite, milliseconds, times
 from pocketgan.report.read import RunFiles, mapping, number, read_runs
 from pocketgan.report.tables import Cell, Facts, Row, Table, cost_cell, quality_cell
 
@@ -170,10 +170,6 @@ def _impersonal(config: Any) -> Any:
 
 def _mean_row(group: list[RunFiles], runtimes: list[str], metrics: list[str]) -> Row:
     facts, first = [student_of(run) for run in group], group[0].result
-
-    def metric_cell(metric: str) -> Cell:
-        return _mean_cell([quality(one, metric) for one in facts], lambda v, digits: quality_text(metric, v, digits=digits))
-
     return (
         Cell(" · ".join(str(first[key]) for key in ("method", "variant") if first.get(key)) or NOTHING),
         Cell(str(first.get("objective", NOTHING))),
@@ -181,7 +177,7 @@ def _mean_row(group: list[RunFiles], runtimes: list[str], metrics: list[str]) ->
         Cell(str(len(group)), len(group)),
         replace(_mean_cell([number(one.get("macs")) for one in facts], lambda value, _: cost_cell(value).text), detail=""),
         *(_mean_cell([median(one, name) for one in facts], lambda value, _: milliseconds(value)) for name in runtimes),
-        *map(metric_cell, metrics),
+        *(_mean_cell([quality(one, metric) for one in facts], partial(quality_text, metric)) for metric in metrics),
     )
 
 

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pocketgan.metrics.pareto import pareto_front
 from pocketgan.report.curves import Distribution, Series, smooth, thin
-from pocketgan.report.measures import finite
-from pocketgan.report.numbers import tick
+from pocketgan.report.numbers import finite, tick
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,24 +34,13 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "pocketgan",
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
-    "text.parse_math": False,
-    "axes.unicode_minus": True,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": FAINT,
     "grid.linewidth": 0.6,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
     "lines.solid_capstyle": "round",
+    **dict.fromkeys(("axes.grid", "axes.axisbelow", "axes.unicode_minus"), True),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "text.parse_math"), False),
+    **dict.fromkeys(("axes.edgecolor", "grid.color"), FAINT),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+    **{f"{axis}tick.{kind}.size": 0 for axis in "xy" for kind in ("major", "minor")},
 }
 SMALL, LARGE, TALL = (3.3, 1.9), (4.6, 2.9), (4.6, 3.6)
 WIDE = 100.0

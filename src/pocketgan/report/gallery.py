@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from pocketgan.report.curves import thin
 from pocketgan.report.read import RunFiles
 
 ROWS = 8
@@ -57,9 +58,6 @@ class Gallery:
     reduced: bool = False
 
 
-Column = tuple[int, str, str]
-
-
 def gallery(runs: Sequence[RunFiles], *, rows: int = ROWS, most_bytes: int = IMAGE_BYTES) -> Gallery:
     """Images of all runs, one row for each input, which may have another number in each run.
 
@@ -89,12 +87,10 @@ def gallery(runs: Sequence[RunFiles], *, rows: int = ROWS, most_bytes: int = IMA
 def samples(run: RunFiles, *, most_bytes: int = SAMPLE_BYTES) -> Gallery:
     """Evenly spaced samples of the training, with the last, as one row."""
     paths, broken = run.samples, []
-    last = len(paths) - 1
-    chosen = sorted({round(i * last / (SAMPLES - 1)) for i in range(SAMPLES)}) if paths else []
     kept: list[EmbeddedImage] = []
     used, reduced = 0, False
     # From the end: if not all fit, the late samples are kept.
-    for path in (paths[i] for i in reversed(chosen)):
+    for path in (paths[i] for i in reversed(thin(len(paths), most=SAMPLES))):
         data = _read(path)
         if data is None:
             broken.append(f"samples/{path.name}")

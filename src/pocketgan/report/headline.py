@@ -6,12 +6,10 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pocketgan.report.comparison import budget_text, experiments, measured, student_of, teacher_of
 from pocketgan.report.measures import (
     by_preference,
-    finite,
     higher_is_better,
     median,
     metric_name,
@@ -21,10 +19,9 @@ from pocketgan.report.measures import (
     runtime_name,
     union,
 )
-from pocketgan.report.numbers import NOTHING, change, duration, milliseconds, plain, si
+from pocketgan.report.numbers import NOTHING, change, duration, finite, milliseconds, plain, si
 from pocketgan.report.read import RunFiles, number
-
-Facts = dict[str, Any]
+from pocketgan.report.tables import Facts
 
 
 @dataclass(frozen=True)
@@ -64,24 +61,19 @@ def _cost_tiles(run: RunFiles) -> list[Tile]:
 
 
 def _ratio_tiles(teacher: Facts, student: Facts) -> list[Tile]:
-    rows = [("macs", ("fewer MACs", "more MACs")), ("params", ("fewer parameters", "more parameters"))]
-    made = [
-        _ratio_tile(before, after, words, f"{si(before)} → {si(after)}")
-        for key, words in rows
-        if (before := number(teacher.get(key))) and (after := number(student.get(key)))
-    ]
     runtime = _main_runtime([teacher, student])
-    before, after = median(teacher, runtime), median(student, runtime)
-    if before and after:
-        where = f"in {runtime_name(runtime)}"
-        detail = f"{milliseconds(before)} → {milliseconds(after)}"
-        made.append(_ratio_tile(before, after, (f"faster {where}", f"slower {where}"), detail))
+    where = f"in {runtime_name(runtime)}"
+    rows = (
+        ("fewer MACs", "more MACs", si, number(teacher.get("macs")), number(student.get("macs"))),
+        ("fewer parameters", "more parameters", si, number(teacher.get("params")), number(student.get("params"))),
+        (f"faster {where}", f"slower {where}", milliseconds, median(teacher, runtime), median(student, runtime)),
+    )
+    made = []
+    for less, more, text, before, after in rows:
+        if before and after:
+            value, _, label = change(before, after, (less, more)).partition(" ")
+            made.append(Tile(value, label, f"{text(before)} → {text(after)}"))
     return made
-
-
-def _ratio_tile(before: float, after: float, words: tuple[str, str], detail: str) -> Tile:
-    value, _, label = change(before, after, words).partition(" ")
-    return Tile(value, label, detail)
 
 
 def _main_runtime(facts: list[Facts]) -> str:

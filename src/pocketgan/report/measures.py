@@ -82,7 +82,7 @@ def direction(metric: str) -> str:
     return {True: "higher is better", False: "lower is better", None: ""}[higher_is_better(metric)]
 
 
-def quality_text(metric: str, value: float, *, digits: int = 4) -> str:
+def quality_text(metric: str, value: float, digits: int = 4) -> str:
     """Value of a metric with its unit."""
     known = registered(base(metric))
     if known is not None and known.unit and math.isfinite(value):
@@ -95,8 +95,3 @@ def by_preference(metrics: list[str]) -> list[str]:
     order = list(dict.fromkeys((*MAIN, *METRICS)))
     known = [metric for metric in metrics if registered(base(metric)) is not None]
     return sorted(known, key=lambda metric: ("_to_" in metric.partition("[")[0], order.index(base(metric))))
-
-
-def finite(value: float | None) -> bool:
-    """True if ``value`` is a finite number."""
-    return value is not None and math.isfinite(value)

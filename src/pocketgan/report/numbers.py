@@ -8,6 +8,11 @@ NOTHING = "–"
 STEPS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
+def finite(value: float | None) -> bool:
+    """True if ``value`` is a finite number."""
+    return value is not None and math.isfinite(value)
+
+
 def si(value: float, unit: str = "") -> str:
     """Four significant digits with a decimal prefix: 11378179 is ``11.38 M``; no prefix below a thousand."""
     if not math.isfinite(value):
@@ -16,7 +21,7 @@ def si(value: float, unit: str = "") -> str:
     rounded = float(f"{value:.4g}")
     for size, prefix in STEPS:
         if abs(rounded) >= size:
-            return f"{_digits(value / size)} {prefix}{unit}"
+            return f"{plain(rounded / size)} {prefix}{unit}"
     return f"{value:.4g} {unit}".strip()
 
 
@@ -25,12 +30,7 @@ def tick(value: float) -> str:
     if abs(value) < 1e3 or not math.isfinite(value):
         return f"{value:.4g}".replace("-", "−")
     amount, _, prefix = si(value).partition(" ")
-    return f"{float(amount):g}{prefix}".replace("-", "−")
-
-
-def _digits(value: float) -> str:
-    whole = len(str(int(abs(float(f"{value:.4g}")))))
-    return f"{value:.{max(0, 4 - whole)}f}"
+    return f"{float(amount.replace('−', '-')):g}{prefix}".replace("-", "−")
 
 
 def times(ratio: float) -> str:

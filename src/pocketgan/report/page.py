@@ -40,11 +40,7 @@ def render(runs: Sequence[RunFiles]) -> str:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["safe_svg"] = Markup  # our own SVG has no text from the run
     several = len(runs) > 1

@@ -8,15 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pocketgan.report.curves import History, histories
-from pocketgan.report.figures import (
-    LARGE,
-    TALL,
-    Panel,
-    Point,
-    curve_figure,
-    distribution_figure,
-    pareto_figure,
-)
+from pocketgan.report.figures import LARGE, TALL, Panel, Point, curve_figure, distribution_figure, pareto_figure
 from pocketgan.report.numbers import plain, si, tick
 from pocketgan.report.read import RunFiles, mapping, real
 from pocketgan.report.tables import COSTS, Cell, Table, cost_cell
@@ -41,24 +33,6 @@ BEST = 10
 
 
 @dataclass(frozen=True)
-class Rate:
-    """Part of a layer's channels that the search closed."""
-
-    layer: str
-    part: float
-
-
-@dataclass(frozen=True)
-class SearchView:
-    """Search of one generator on the page."""
-
-    title: str
-    large: tuple[Panel, ...]
-    small: tuple[Panel, ...]
-    rates: tuple[Rate, ...]
-
-
-@dataclass(frozen=True)
 class Candidate:
     """Readable line of ``candidates.jsonl``."""
 
@@ -75,30 +49,20 @@ class Candidate:
         return Point(self.macs, self.score, self.generation)
 
 
-@dataclass(frozen=True)
-class CandidatesView:
-    """Candidates of a run on the page."""
-
-    panel: Panel
-    noise: str
-    """Sentence on the standard errors; empty if they are not known."""
-    best: Table
-
-
-def search_views(run: RunFiles, *, color: int, name: str) -> list[SearchView]:
-    """View of each generator of the search, with a title if there are several; ``name`` is the prefix of plot ids."""
+def search_views(run: RunFiles, *, color: int, name: str) -> list[dict[str, Any]]:
+    """Title (if there are several), plots and pruning rates of each generator; ``name`` is the prefix of plot ids."""
     found, groups = histories(run.log), mapping(mapping(run.result.get("widths")).get("teacher"))
     return [
-        SearchView(
-            title=history.generator if len(found) > 1 else "",
-            large=tuple(_large(history, color, f"{name}g{i}")),
-            small=tuple(
+        {
+            "title": history.generator if len(found) > 1 else "",
+            "large": _large(history, color, f"{name}g{i}"),
+            "small": [
                 Panel(*words, curve_figure([(series, color)], name=f"{name}g{i}{key}", moment=history.met, ratio=10.0))
                 for key, words in SMALL.items()
                 if (series := history.curves.get(key))
-            ),
-            rates=tuple(pruning_rates(history.closed, groups)),
-        )
+            ],
+            "rates": pruning_rates(history.closed, groups),
+        }
         for i, history in enumerate(found)
     ]
 
@@ -118,8 +82,8 @@ def shared_costs(runs: Sequence[RunFiles], colors: Sequence[int]) -> list[Panel]
     ]
 
 
-def pruning_rates(closed: Mapping[str, float], groups: Iterable[str]) -> list[Rate]:
-    """Rate of each layer, from input to output as far as that order is known.
+def pruning_rates(closed: Mapping[str, float], groups: Iterable[str]) -> dict[str, float]:
+    """Part of each layer's channels that the search closed, from input to output as far as that order is known.
 
     The log has layers in the order of the network's modules, which differs from that of the computation if a module is
     registered early (decoder of a U-Net): if all layers are named as ``groups`` are, the order of ``groups`` counts. Names
@@ -128,7 +92,7 @@ def pruning_rates(closed: Mapping[str, float], groups: Iterable[str]) -> list[Ra
     short = {layer: _short(layer) for layer in closed}
     count, place = Counter(short.values()), {group: i for i, group in enumerate(groups)}
     order = sorted(closed, key=lambda layer: place[short[layer]]) if short and place.keys() >= count.keys() else list(closed)
-    return [Rate(short[layer] if count[short[layer]] == 1 else layer, closed[layer]) for layer in order]
+    return {short[layer] if count[short[layer]] == 1 else layer: closed[layer] for layer in order}
 
 
 def _short(layer: str) -> str:
@@ -198,7 +162,7 @@ def scored(run: RunFiles) -> list[Candidate]:
     return found
 
 
-def candidates_view(run: RunFiles, *, name: str) -> CandidatesView | None:
+def candidates_view(run: RunFiles, *, name: str) -> dict[str, Any] | None:
     """Plot of all candidates, with a star on the student's widths, and table of the best; None without candidates."""
     found = scored(run)
     if not found:
@@ -221,7 +185,7 @@ def candidates_view(run: RunFiles, *, name: str) -> CandidatesView | None:
     if len(complete) < len(found):
         words += f" {len(complete)} of them were scored on all {most:g} images, the pale ones on fewer."
     panel = Panel("Score against exact MACs", words, svg)
-    return CandidatesView(panel, noise_words(run.search), _best(complete, standard_errors(run.search)))
+    return {"panel": panel, "noise": noise_words(run.search), "best": _best(complete, standard_errors(run.search))}
 
 
 def selected(found: Sequence[Candidate], widths: dict[str, Any]) -> Candidate | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -15,7 +14,6 @@ from pocketgan.report.gallery import samples
 from pocketgan.report.measures import (
     by_preference,
     direction,
-    finite,
     higher_is_better,
     median,
     metric_name,
@@ -23,23 +21,12 @@ from pocketgan.report.measures import (
     quality,
     runtime_name,
 )
-from pocketgan.report.numbers import duration, milliseconds, pixels, plain, si, tick
+from pocketgan.report.numbers import duration, finite, milliseconds, pixels, plain, si, tick
 from pocketgan.report.read import RunFiles, mapping, number
 from pocketgan.report.searches import candidates_view, search_views
 from pocketgan.report.tables import Facts, facts_tables
 
 MOST_METRICS = 3
-
-
-@dataclass(frozen=True)
-class Bar:
-    """Width of one group before and after, and both as percentages of the widest group."""
-
-    group: str
-    before: int | float
-    after: int | float
-    outline: float
-    filled: float
 
 
 def run_view(run: RunFiles, *, sample_bytes: int, color: int, name: str) -> dict[str, Any]:
@@ -67,13 +54,19 @@ def run_view(run: RunFiles, *, sample_bytes: int, color: int, name: str) -> dict
     }
 
 
-def width_bars(widths: dict[str, Any]) -> list[Bar]:
-    """Bar for each group of the teacher, in its order; a group that the student does not have has width 0."""
+def width_bars(widths: dict[str, Any]) -> list[dict[str, Any]]:
+    """Width before and after of each group of the teacher, in its order, and both as percentages of the widest group.
+
+    A group that the student does not have has width 0.
+    """
     before, after = mapping(widths.get("teacher")), mapping(widths.get("student"))
     pairs = [(group, number(value), number(after.get(group, 0))) for group, value in before.items()]
     known = [(group, wide, slim) for group, wide, slim in pairs if wide is not None and slim is not None]
     widest = max((max(wide, slim) for _, wide, slim in known), default=0) or 1
-    return [Bar(group, wide, slim, 100 * wide / widest, 100 * slim / widest) for group, wide, slim in known]
+    return [
+        {"group": group, "before": wide, "after": slim, "outline": 100 * wide / widest, "filled": 100 * slim / widest}
+        for group, wide, slim in known
+    ]
 
 
 def curve_panels(runs: Sequence[RunFiles], colors: Sequence[int]) -> dict[str, list[Panel]]:
