@@ -3,8 +3,8 @@
     python benchmarks/faults.py --kills 1000 --inputs 10000 --out runs/faults
 
 Every case follows from its kind and seed. A finished case is a line of ``OUT/cases.jsonl`` and is not repeated; the same
-command goes on after an interruption, and ``--first 10000`` adds other seeds. Each case is bounded (`fault_sandbox`: seconds,
-memory) and watched: programs that it starts and files that it writes elsewhere are faults of the product.
+command goes on after an interruption, and ``--first 10000`` adds other seeds. Each case is bounded in seconds and memory
+(`_fault_sandbox.py`) and watched: programs that it starts and files that it writes elsewhere are faults of the product.
 
 Verdicts. Of inputs: ``ok`` (read, or refused in words that name the file), ``traceback``, ``escaped`` (exit code 70),
 ``wrong success`` (what no loader may accept was accepted), ``no file named``, ``no reason``, ``program``, ``wrote elsewhere``,
@@ -36,9 +36,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import torch
 from safetensors.torch import load
 
-import fault_inputs as inputs
-from fault_runs import CHEAP, STUDENTS, TEACHERS, Campaign, flags_first, interrupted, prepare
-from fault_sandbox import Ran, Watch, command, each_in_child
+import _fault_inputs as inputs
+from _fault_runs import CHEAP, STUDENTS, TEACHERS, Campaign, flags_first, interrupted, prepare
+from _fault_sandbox import Ran, Watch, command, each_in_child
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Attack:
 
     words: Sequence[str]
     names: str = ""
-    """What a refusal has to name; empty: anything."""
+    """Text that a refusal has to contain."""
     must_fail: str = ""
-    """What is wrong with the input, if no reading of it is right."""
+    """Fault of the input, if no reading of it is right."""
     same: str = ""
     """File of the run whose bytes are those of the undamaged run if the command succeeds."""
 
@@ -194,7 +194,7 @@ KINDS: Mapping[str, tuple[Kind, int]] = {
 
 
 def attacked(campaign: Campaign, kind: str, seed: int, watch: Watch) -> dict[str, Any]:
-    """One bad input; run in a child."""
+    """Row of one bad input; run in a child."""
     rng = random.Random(f"{kind} {seed}")
     folder = campaign.path / "attacked" / f"{kind}-{seed}-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)

@@ -25,7 +25,7 @@ PROGRAMS = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.st
 
 @dataclass(frozen=True)
 class Ran:
-    """What one command did: ``code`` is None if it did not return, ``text`` all that it printed."""
+    """Result of one command: ``code`` is None if it did not return, ``text`` all that it printed."""
 
     code: int | None
     text: str

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fault_sandbox import Ran, command
+from _fault_sandbox import Ran, command
 
 CHEAP = ["--batch", "2", "--device", "cpu", "data.workers=0", 'evaluation.runtimes=["torch"]', "evaluation.repeats=2"]
 TINY = ["--size", "16", "--steps", "4", *CHEAP, "data.limit=6", "evaluation.images=3"]
@@ -163,7 +163,7 @@ class Spawned:
 
 
 def interrupted(campaign: Campaign, name: str, seed: int) -> dict[str, Any]:
-    """One run that is interrupted one to five times at random moments and then resumed to its end."""
+    """Run that is interrupted one to five times at random moments and then resumed to its end."""
     rng = random.Random(f"{name} {seed}")
     reference, seconds = _reference(campaign, name)
     folder = campaign.path / "interrupted" / f"{name}-{seed}"
