@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pocketgan.core.tensor_file import DamagedFile, checksum, read_tensors, write_tensors
+from pocketgan.core.tensor_file import HEADER, DamagedFile, checksum, read_tensors, write_tensors
 
 TENSORS = {
     "weight": torch.linspace(-1, 1, 12).view(3, 4).t(),
@@ -77,12 +77,20 @@ def test_files_of_others_are_refused(tmp_path: Path) -> None:
             read_tensors(tmp_path / f"{name}.safetensors")
 
 
-@pytest.mark.parametrize("facts", ["", "[]", "null", "{", "[" * 3000])
-def test_facts_that_are_none_are_refused_though_the_sum_is_right(facts: str, tmp_path: Path) -> None:
-    metadata = {"facts": facts, "sha256": checksum({}, facts)}
-    save_file({}, tmp_path / "a.safetensors", metadata=metadata)
-    with pytest.raises(DamagedFile, match=r"a\.safetensors is damaged: its (header|facts) "):
+@pytest.mark.parametrize(
+    "facts", ["", "[]", "null", "{", "[" * 3000, '{"facts": 3}', '{"facts": {}, "sha256": 7}', '{"a": "\\ud800"}']
+)
+def test_headers_that_are_none_are_refused(facts: str, tmp_path: Path) -> None:
+    save_file({}, tmp_path / "a.safetensors", metadata={HEADER: facts})
+    with pytest.raises(DamagedFile, match=r"a\.safetensors is damaged: its (header|content) ") as caught:
         read_tensors(tmp_path / "a.safetensors")
+    assert "\n" not in str(caught.value)
+
+
+def test_equal_content_is_equal_bytes(file: Path, tmp_path: Path) -> None:
+    for name in "bcde":
+        write_tensors(tmp_path / name, dict(reversed(TENSORS.items())), FACTS)
+        assert (tmp_path / name).read_bytes() == file.read_bytes()
 
 
 def test_the_sum_depends_on_everything() -> None:

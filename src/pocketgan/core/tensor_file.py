@@ -15,6 +15,9 @@ from torch import Tensor
 
 from pocketgan.utils.files import atomic, parse_json
 
+HEADER = "checked"
+"""Entry of the file's metadata with facts and checksum, as JSON."""
+
 
 class DamagedFile(ValueError):
     """A file of tensors is not what was written; the message begins with the file."""
@@ -36,9 +39,9 @@ def checksum(tensors: Mapping[str, Tensor], text: str = "") -> str:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write tensors, from any device, and JSON facts with their checksum, atomically."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    text = json.dumps(facts)
+    header = {"facts": facts, "sha256": checksum(plain, json.dumps(facts))}
     with atomic(path) as temporary:
-        save_file(plain, temporary, metadata={"facts": text, "sha256": checksum(plain, text)})
+        save_file(plain, temporary, metadata={HEADER: json.dumps(header)})  # one entry: several would have a random order
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -47,17 +50,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise DamagedFile(f"{path} is no file")
     try:
         with safe_open(path, "pt") as file:
-            found = file.metadata() or {}
+            text = (file.metadata() or {}).get(HEADER, "{}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+        header = parse_json(text, "its header")
+    except (SafetensorError, OSError, ValueError) as error:
         raise DamagedFile(f"{path} is damaged: {error}") from None
-    text = found.get("facts", "")
-    if found.get("sha256") != checksum(tensors, text):
+    facts = header.get("facts") if isinstance(header, dict) else None
+    if not isinstance(facts, dict) or header.get("sha256") != checksum(tensors, json.dumps(facts)):
         raise DamagedFile(f"{path} is damaged: its content does not have the checksum that was written with it")
-    try:
-        facts = parse_json(text, f"{path} is damaged: its header")
-    except ValueError as error:
-        raise DamagedFile(str(error)) from None
-    if not isinstance(facts, dict):
-        raise DamagedFile(f"{path} is damaged: its facts are no JSON object")
     return tensors, facts
