@@ -193,7 +193,9 @@ def test_what_kills_have_left_half_written_goes_when_the_run_is_opened(tmp_path:
     for name in (*half, *others):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
+    (tmp_path / ".images.31.tmp" / "full").mkdir(parents=True)
     begin(tmp_path, Config(), resume=True)
+    assert not (tmp_path / ".images.31.tmp").exists()
     assert not [name for name in half if (tmp_path / name).exists()]
     assert all((tmp_path / name).exists() for name in others)
 

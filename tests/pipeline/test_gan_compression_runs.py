@@ -27,7 +27,7 @@ from pocketgan.metrics.cost import CostModel
 from pocketgan.models import mobile_resnet
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.stages import STAGES, first_reader, remove_files_from
-from pocketgan.utils.files import RunLock
+from pocketgan.utils.files import RunLock, remove_leftovers
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
@@ -243,6 +243,8 @@ def test_a_folder_that_is_half_removed_is_not_gone_on_with(tmp_path: Path, monke
             remove_files_from(tmp_path, "distill", STAGES)
     assert not (tmp_path / "distilled").exists()
     remove_files_from(tmp_path, "distill", STAGES)
+    remove_leftovers(tmp_path)
+    assert os.listdir(tmp_path) == ["back"]
     assert (tmp_path / "back" / "student.safetensors").exists()  # the run that goes on from the generator back
 
 

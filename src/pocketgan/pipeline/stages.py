@@ -5,6 +5,7 @@ The stages themselves: ``search``, ``prune`` and ``recover`` in `pipeline.prune`
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -104,8 +105,7 @@ def remove_files_from(out: Path, first: StageName, plan: tuple[StageName, ...]) 
 def _remove(path: Path) -> None:
     """Remove a file, or a folder all at once by a rename: a resumed run would go on with half of one."""
     if path.is_dir() and not path.is_symlink():
-        trash = path.with_name(f".{path.name}.removed")
-        shutil.rmtree(trash, ignore_errors=True)  # of a process that was killed here
+        trash = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # a kill here leaves it to `remove_leftovers`
         path.rename(trash)
         shutil.rmtree(trash)
     else:

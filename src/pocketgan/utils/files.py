@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ MAX_JSON = 64 * 2**20
 MAX_DEPTH = 64
 """Lists and objects inside each other, of JSON that is read."""
 LEFTOVER = re.compile(r"\..*\.\d+\.tmp(\.\w+)?")
-"""Names of the temporary files of `atomic`."""
+"""Names of temporary files, and of folders that are being removed."""
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}  # of flock on a disk without locks
 
 
@@ -53,10 +54,10 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files of killed processes in a folder that no other process writes into."""
-    for file in folder.glob(".*.tmp*"):
-        if LEFTOVER.fullmatch(file.name) and file.is_file():
-            file.unlink(missing_ok=True)
+    """Delete what killed processes wrote or removed in a folder that no other process works in now."""
+    for path in folder.glob(".*.tmp*"):
+        if LEFTOVER.fullmatch(path.name):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:
