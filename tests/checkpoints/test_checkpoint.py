@@ -259,6 +259,48 @@ def test_code_is_never_run_beside_weights_or_compiled(path, weights):
     assert "is more than weights (TorchScript)" in refused(path)
 
 
+NAMES = {
+    "ResNet generator": ("model.10.conv_block.1.weight", "model.{}.conv_block.1.weight"),
+    "PatchGAN discriminator": ("model.2.weight", "model.{}.weight"),
+    "multi-scale discriminator": ("discriminator_0.model0.0.weight", "discriminator_{}.model0.0.weight"),
+    "AdaIN generator": ("enc_content.model.3.model.0.model.0.conv.weight", "enc_content.model.3.model.{}.model.0.conv.weight"),
+    "image discriminator": ("cnns.0.0.conv.weight", "cnns.{}.0.conv.weight"),
+    "inception generator": ("features.0.res_ops.0.4.weight", "features.{}.res_ops.0.4.weight"),
+}
+
+
+@pytest.mark.parametrize("network", NAMES)
+def test_a_number_in_a_name_builds_no_giant(path, network):
+    old, new = NAMES[network]
+    for number in (999, 9 * 10**9, "9" * 5000):
+        state = dict(state_of(network))
+        state[new.format(number)] = state.pop(old)
+        assert "tensors have layers numbered up to 9" in refused(path, state)
+
+
+def test_levels_and_prefixes_without_end(path, weights):
+    deep = {"model.model.1.model" + ".3.model" * 500 + ".1.weight": torch.ones(3, 3, 4, 4)}
+    assert "it has 500 levels" in refused(path, dict(state_of("U-Net generator")) | deep)
+    assert "is of no known family" in refused(path, {"module." * 5000 + name: tensor for name, tensor in weights.items()})
+
+
+def test_names_are_shown_in_one_short_line(path, weights):
+    line = refused(path, weights | {"x" * 10**6 + ".weight": torch.ones(2), "a\n\x1b[2Jb.weight": torch.ones(2)})
+    assert len(line) < 1000
+    assert "a??[2Jb.weight" in line
+
+
+def test_tensors_without_numbers_are_refused(path, weights):
+    line = refused(path, weights | {"model.1.weight": torch.zeros(7, 0, 2**40, 7)})
+    assert "has model.1.weight as 7x0x1099511627776x7: it holds no number" in line
+
+
+def test_counts_of_batches_are_integers(path):
+    state = published.trained(published.resnet(3, 5, 7, 5, 3, (7,), "batch")).state_dict()
+    state["model.2.num_batches_tracked"] = torch.tensor(torch.nan)
+    assert "has model.2.num_batches_tracked as strided float32: only int64 fits there" in refused(path, state)
+
+
 def test_unknown_family(path):
     line = refused(path, {"conv1.weight": torch.zeros(4, 3, 3, 3), "fc.bias": torch.zeros(2)})
     assert "is of no known family: it has conv1.weight, fc.bias. There is: pytorch-CycleGAN-and-pix2pix ResNet" in line

@@ -70,6 +70,12 @@ def test_a_list_that_contradicts_the_tensors_is_named(path):
     assert "DMAD's list of 2 widths is that of another network and was not used" in load_checkpoint(path, network="G_A").message
 
 
+@pytest.mark.parametrize("cfg", [[3, 5, 7] + [0, 7] * 10**5, [3, 5, 10**400, 4, 7, 2, 7, 6, 4], [3, 5, -7, 4, 7, 2, 7, 6, 4]])
+def test_a_list_that_no_network_has_is_not_read(path, cfg):
+    saved(path, cfg)
+    assert "DMAD" not in load_checkpoint(path, network="G_A").message
+
+
 def test_unet(path):
     down, up = [2, 3, 5, 3], [2, 7, 2]
     net = published.trained(published.unet(down, up))

@@ -104,6 +104,11 @@ def test_overrides_apply_in_order() -> None:
         ("steps.more=1", r"'steps.more': steps is 1, there is no field inside"),
         ("adam.lr.x=1", r"'adam.lr.x': lr is 0.0002, there is no field inside"),
         ("adam=3", r"adam=3: "),
+        ("adam.lr=-1e400", r"^adam.lr=-inf: it must be a finite number"),
+        ("adam.betas=[0, NaN]", r"^adam.betas.1=nan: it must be a finite number"),
+        ("adam.lr=" + "[" * 5000, r"^adam.lr=\[+\.\.\.\[+ is not JSON: it is nested too deeply"),
+        ("adam.lr=" + "[" * 500 + "]" * 500, r"^adam.lr=\[+\.\.\.\]+ is nested deeper than 64 levels"),
+        ("steps=" + "1" * 5000, r"^steps=1+\.\.\.1+ is not JSON: Exceeds the limit"),
     ],
 )
 def test_a_wrong_override_is_answered_in_one_line(assignment: str, message: str) -> None:
@@ -125,3 +130,23 @@ def test_wrong_data_is_answered_in_one_line(data: dict[str, object], message: st
     with pytest.raises(ValueError, match=message) as caught:
         from_json(Run, data)
     assert "\n" not in str(caught.value)
+
+
+def test_data_that_is_no_object_of_fields() -> None:
+    with pytest.raises(ValueError, match=r"a configuration is an object of fields, not \[1\]"):
+        from_json(Run, [1])  # type: ignore[arg-type]
+
+
+def test_a_wrong_combination_of_fields_is_told_by_its_own_words() -> None:
+    with pytest.raises(ValueError, match=r"^the first is above the last$"):
+        from_json(Range, {"first": 3, "last": 1})
+
+
+@dataclass(frozen=True)
+class Range:
+    first: int
+    last: int
+
+    def __post_init__(self) -> None:
+        if self.first > self.last:
+            raise ValueError("the first is above the last")

@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from pocketgan.utils.registry import Registry, check_at_least, unknown
+from pocketgan.utils.registry import Registry, check_at_least, listed, unknown
 
 
 def test_an_entry_is_found_by_its_name_in_the_order_of_joining() -> None:
@@ -54,3 +54,11 @@ def test_values_below_the_minimum_are_named() -> None:
         check_at_least({"batch": 0}, "munit", batch=1)
     with pytest.raises(ValueError, match="lr=nan: the least is 0"):
         check_at_least({"lr": float("nan")}, lr=0)
+
+
+def test_names_of_files_are_listed_shortly_and_move_no_cursor() -> None:
+    assert listed(["a", "b"]) == "a, b"
+    assert listed(list("abcdef")) == "a, b, c, d and 2 more"
+    assert listed(["a" * 101]) == "a" * 60 + "..." + "a" * 30
+    assert listed(["a\nb\x1b[2J\u202e"]) == "a?b?[2J?"
+    assert "\n" not in str(unknown("thing", "a\nb", ["c\nd"]))

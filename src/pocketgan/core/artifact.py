@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from pocketgan.core.inputs import Size, as_shape, as_size
 from pocketgan.core.spec import spec_from_json, spec_of
 from pocketgan.core.tensors import State, check_tensors, faults_of, faults_text, read_metadata, read_safetensors
 from pocketgan.utils.files import atomic, parse_json
+from pocketgan.utils.registry import listed, printable
 
 HEADER = "pocketgan"
 FORMAT = 1
@@ -60,7 +62,7 @@ def read_header(path: Path) -> dict[str, Any] | None:
     if text is None:
         return None
     header = parse_json(text, f"the header of {path}")
-    if not isinstance(header, dict) or type(header.get("format")) is not int:
+    if not isinstance(header, dict) or type(header.get("format")) is not int or header["format"] < 1:
         raise ValueError(f"{path} has a damaged header: it does not state its format")
     if header["format"] > FORMAT:
         raise ValueError(f"{path} has format {header['format']}; this version reads up to {FORMAT}: update pocketgan")
@@ -90,10 +92,12 @@ def load_artifact(path: Path) -> Artifact:
             "it came from, or make it again"
         )
     try:
-        model = spec_from_json(header["spec"]).build(device="meta")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on networks that are refused below
+            model = spec_from_json(header["spec"]).build(device="meta")
     except Exception as error:  # of any kind, as the header may state anything
-        reason = "" if isinstance(error, ValueError) else f"its header describes no network ({type(error).__name__}) "
-        raise ValueError(f"{path}: {reason}{error}") from None
+        other = f"its header describes no network ({type(error).__name__}: {listed([str(error)])})"
+        raise ValueError(f"{path}: {printable(str(error)) if isinstance(error, ValueError) else other}") from None
     firsts, tensors = _firsts(model), model.state_dict()
     expected = {name: tensors[name] for name, first in firsts.items() if name == first}
     if faults := faults_of(state, expected):

@@ -13,10 +13,13 @@ from torch import Tensor, nn
 
 from pocketgan.core.config import from_json, to_json
 from pocketgan.core.inputs import Input, Shape
-from pocketgan.utils.registry import Registry, check_at_least, unknown
+from pocketgan.utils.registry import Registry, check_at_least, listed, unknown
 
 ARCHITECTURES: Registry[type[Spec]] = Registry("architecture")
 """Spec classes by the name that artifacts carry."""
+
+MAX_OPTION = 16_384
+"""The largest number of blocks, levels, channels or pixels of a description, so that a file cannot ask for a giant."""
 
 MODELS: Registry[Callable[..., Spec]] = Registry("model")
 """Functions from a few options (``ngf``, ``blocks``) to a complete `Spec`."""
@@ -47,6 +50,9 @@ class Spec(ABC):
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
+        for option, value in {**vars(self), **self.widths}.items():  # before the groups, whose number follows from them
+            if type(value) is int and value > MAX_OPTION:
+                raise ValueError(f"{self.name} {option}={listed([str(value)])}: the most is {MAX_OPTION:,}")
         groups = self.groups()
         for group in self.widths:
             if group not in groups:

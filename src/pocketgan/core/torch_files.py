@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import pickletools
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -19,6 +20,8 @@ from typing import IO, Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from pocketgan.utils.registry import listed
 
 MAX_STEPS = 2_000_000
 """Steps of the longest pickle that is read: a network of a thousand tensors takes thirty thousand."""
@@ -34,11 +37,12 @@ _PARAMETER = re.compile(r"torch\._utils\._rebuild_parameter(_with_state)?|torch\
 _OTHER_TENSOR = re.compile(r"torch\._utils\._rebuild_\w+")
 _STORAGE = re.compile(r"torch\.(?:storage\.|cuda\.)?(\w+)Storage")
 _INERT = re.compile(
-    r"torch\.(device|Size|Tensor|per_\w+|serialization\._get_layout)|collections\.Counter|builtins\.(set|bytearray|complex)"
+    r"torch\.(device|Size|Tensor|per_\w+|serialization\._get_layout)|collections\.Counter|(__builtin__|builtins)\.(set|bytearray|complex)"
     r"|numpy\.(dtype|dtypes\.\w+|_?core\.multiarray\.scalar)|_codecs\.encode"
 )
 _DTYPES = {f"torch.{name}": dtype for name, dtype in vars(torch).items() if isinstance(dtype, torch.dtype)}
 _OLD_NAMES = {"Untyped": "uint8", "Byte": "uint8", "Char": "int8", "ComplexFloat": "cfloat", "ComplexDouble": "cdouble"}
+_DAMAGE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 
 
@@ -78,8 +82,8 @@ def load_torch_file(path: Path) -> Any:
             raise _Refused(f"is not a checkpoint: no torch.save file begins with {start[:4]!r}")
     except _Refused as error:
         raise ValueError(f"{path} {error}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError) as error:
-        raise ValueError(f"{path} is cut short or damaged: fetch or save it again ({error})") from None
+    except (*_DAMAGE, zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError) as error:
+        raise ValueError(f"{path} is cut short or damaged: fetch or save it again ({listed([str(error)])})") from None
 
 
 def _read_archive(file: IO[bytes], size: int) -> Any:
@@ -137,8 +141,8 @@ def _as_tensor(content: bytes) -> Tensor:
 
 def _code(name: str) -> _Refused:
     return _Refused(
-        f"is more than weights ({name}): loading it would run code from the file, which pocketgan never does; where you trust "
-        "it, load it yourself and save the weights alone by torch.save(net.state_dict(), FILE)"
+        f"is more than weights ({listed([name])}): loading it would run code from the file, which pocketgan never does; where "
+        "you trust it, load it yourself and save the weights alone by torch.save(net.state_dict(), FILE)"
     )
 
 
@@ -155,7 +159,7 @@ class _Pickle:
         """Value of the pickle with which ``data`` begins."""
         try:
             return self._interpret(data)
-        except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        except _DAMAGE as error:
             raise EOFError(f"its pickle is none that torch.save writes: {error}") from None
 
     def _interpret(self, data: bytes) -> Any:

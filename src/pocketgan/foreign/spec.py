@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -16,6 +17,7 @@ from pocketgan.core.spec import ARCHITECTURES, Spec
 from pocketgan.foreign.factory import call_factory, registered_factory
 from pocketgan.pruning.elastic import leading
 from pocketgan.pruning.selection import resize
+from pocketgan.utils.registry import check_at_least
 
 Parts = tuple[tuple[str, int, int], ...]
 """``(group, full width, numbers per channel)`` one after the other; the group ``""`` stays."""
@@ -32,7 +34,7 @@ class PixelFormat:
 
     def __post_init__(self) -> None:
         low, high = self.range
-        if not low < high:
+        if not -math.inf < low < high < math.inf:
             raise ValueError(f"range={low:g}..{high:g}: black comes first and is the lower, for example 0..255")
 
     @classmethod
@@ -92,6 +94,10 @@ class ForeignSpec(Spec):
     images: PixelFormat = field(default_factory=PixelFormat)
     norm: Literal["instance", "instance_affine"] = "instance_affine"
     """``instance``: some norms have no scale; ``instance_affine``: all have one, if need be added to the factory's."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least(self, self.name, stride=1, in_channels=1)
 
     def groups(self) -> tuple[str, ...]:
         return tuple(self.full_widths)

@@ -21,8 +21,12 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
 def listed(names: Sequence[str], most: int = 4) -> str:
     """The first names, and the number of the others: ``a, b, c, d and 3 more``. Names of files may be of any text."""
     shown = (name if len(name) <= 100 else f"{name[:60]}...{name[-30:]}" for name in names[:most])
-    text = "".join(letter if letter.isprintable() else "?" for letter in ", ".join(shown))
-    return text + (f" and {len(names) - most} more" if len(names) > most else "")
+    return printable(", ".join(shown)) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def printable(text: str) -> str:
+    """Text in one line that moves no cursor, whatever file it comes from."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def shape_text(shape: Iterable[int]) -> str:
