@@ -81,14 +81,17 @@ class SharedTrials:
         for key in {**stored, **settings}:
             if stored.get(key) != settings.get(key):
                 raise ValueError(
-                    f"search '{self.name}' was begun with {key} {stored.get(key)!r}, not {settings.get(key)!r}: "
+                    f"search '{self.name}' was begun with {key} {_short(stored.get(key))}, not {_short(settings.get(key))}: "
                     "give the search another name or place, or go on with the old one"
                 )
 
     def refresh(self) -> None:
         """Read all changes, and fail the claims of workers that are silent for the lease."""
         trials = self.storage.get_all_trials(self.study, deepcopy=False)
-        changed = [*(trials[number] for number in self._running), *trials[self._read :]]
+        fresh = trials[self._read :]
+        if [trial.number for trial in fresh] != list(range(self._read, len(trials))) or len(trials) < self._read:
+            raise StorageError(f"the storage has lost trials of search '{self.name}': search anew with another storage")
+        changed = [*(trials[number] for number in self._running), *fresh]
         self._read = len(trials)
         for trial in changed:
             self._update(trial)
@@ -203,6 +206,11 @@ class SharedTrials:
         finally:
             done.set()
             thread.join()
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _unit(trial: FrozenTrial) -> WorkUnit:

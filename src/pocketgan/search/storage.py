@@ -69,7 +69,7 @@ def shown(location: StorageLocation) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """What happened, in one line."""
+    """Cause of an error, in one line."""
     if callable(details := getattr(error, "details", None)):  # of gRPC, whose text has many lines
         return str(details()).split("\n")[0]
     text = str(error).strip().split("\n")[0]
@@ -257,9 +257,9 @@ def _cut_unfinished_line(file: BinaryIO) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence Optuna's message for every new study."""
+    """Silence Optuna's messages, about every new study and what it thinks of a database."""
     before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         yield
     finally:

@@ -40,6 +40,7 @@ POLL = 0.05
 """Seconds between two reads of the storage while there is nothing to score."""
 
 
+@quiet()
 def search(
     space: Space,
     fitness: Score | ImageFitness,
