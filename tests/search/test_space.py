@@ -130,6 +130,13 @@ def test_a_small_space_without_anything_near_the_budget_is_refused() -> None:
         BudgetedSpace(space, COST, None, 1.1)
 
 
+def test_a_space_too_large_to_go_through_says_so() -> None:
+    spec = unet(ngf=64, depth=8)
+    allowed = BudgetedSpace(make_space("parts", spec), CostModel(spec.build(device="meta"), 256), None)
+    with pytest.raises(ValueError, match=r"configurations, too many to go through: at most 1e\+09; give the genes fewer"):
+        _ = allowed.indices
+
+
 def test_a_budget_below_the_space_names_its_floor() -> None:
     with pytest.raises(ValueError, match=r"below the floor.*1,420,558,336"):
         BudgetedSpace(SPACE, COST, parse_budget("1.42Gpaper", COST()))
@@ -205,6 +212,8 @@ def test_a_space_in_one_line() -> None:
         ("stem=8 st*=16", r"'stem' is driven by 2 genes"),
         ("stem=16..8:8", r"holds no width"),
         ("stem=16..32:0", r"holds no width"),
+        ("stem=1..999999999:1", r"goes beyond the 64 channels of the widest of these groups"),
+        (f"stem={'9' * 5000}", r"is not understood"),
         ("stem=16..32", r"'16..32' in 'stem=16..32' is not understood"),
         ("stem=16 trunk", r"'trunk' is not understood; write group=widths"),
     ],
@@ -218,6 +227,7 @@ def test_wrong_spaces_are_refused(text: str, message: str) -> None:
     ("act", "message"),
     [
         (lambda: parse_widths("64-64"), r"integers joined by _"),
+        (lambda: parse_widths("9" * 5000), r"integers joined by _"),
         (lambda: parse_configuration("1_2_3_4_5_6_7", NETWORK), r"8 genes, or 6 with one for all blocks; found 7"),
         (lambda: parse_configuration("65_1_1_1_1_1", NETWORK), r"'stem' 65 wide, the network has 64"),
         (lambda: make_space("channels-48", mobile_resnet(32)), r"choices up to 32 fit"),

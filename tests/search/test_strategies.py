@@ -1,5 +1,6 @@
 """Proposals of the strategies: allowed, new, reproducible, and better than chance."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -195,6 +196,8 @@ def test_nsga2_spreads_along_the_front() -> None:
         (lambda: NSGA2(1), "at least 2"),
         (lambda: Evolution(mutation=1.5), r"mutation=1.5: a part of the whole"),
         (lambda: Evolution(weight=0), "above 0"),
+        (lambda: Evolution(weight=math.nan), "above 0"),
+        (lambda: weights(1000, 10.0, "geometric"), "weight=10.0 makes the choices of a gene incomparable"),
         (lambda: STRATEGIES["evolusion"], "Did you mean 'evolution'"),
     ],
 )

@@ -181,9 +181,13 @@ def test_progress_counts_images_and_names_the_best_score(tmp_path: Path) -> None
         ({"strategy": Random()}, r"was begun with strategy \['Evolution'"),
         ({"space": make_space("channels-48", NETWORK)}, r"was begun with space"),
         ({"halving": Halving(0.5), "fitness": NoisyImages()}, r"was begun with rungs \[1\], not \[8, 16\]"),
+        ({"candidates": 0}, r"candidates=0: the least is 1"),
+        ({"candidates": 10**12}, r"candidates=1000000000000: the most is 1,000,000"),
+        ({"lease": 0.0}, r"lease=0.0: seconds of silence, above 0 and at most 1e\+06"),
+        ({"lease": math.nan}, r"lease=nan: seconds of silence"),
     ],
 )
-def test_another_search_of_that_name_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_another_search_and_absurd_numbers_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     run_search(tmp_path / "journal.log", candidates=2)
     with pytest.raises(ValueError, match=message):
         run_search(tmp_path / "journal.log", **changes)

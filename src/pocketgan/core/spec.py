@@ -6,22 +6,87 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, wraps
+from inspect import signature
 from typing import Any, ClassVar, NamedTuple
 
+import pydantic
 import torch
 from torch import Tensor, nn
 
 from pocketgan.core.config import from_json, to_json
 from pocketgan.core.inputs import Input, Shape
-from pocketgan.utils.registry import Registry, check_at_least, listed, unknown
+from pocketgan.utils.registry import Entry, Registry, check_at_least, unknown
 
 ARCHITECTURES: Registry[type[Spec]] = Registry("architecture")
 """Spec classes by the name that artifacts carry."""
 
-MAX_OPTION = 16_384
-"""The largest number of blocks, levels, channels or pixels of a description, so that a file cannot ask for a giant."""
+MAX_WIDTH, MAX_ELEMENTS = 2**16, 4 * 10**9
+"""Channels of a group, and numbers in the parameters and buffers of a network, at most."""
 
-MODELS: Registry[Callable[..., Spec]] = Registry("model")
+_PARTS, _POSITIVE = (0, 256), (1, MAX_WIDTH)
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "size": (1, 2**14),
+    "dropout": (0, 1),
+    "kernels": (1, 31),
+    **dict.fromkeys(("blocks", "depth", "layers", "mapping", "scales"), _PARTS),
+    **dict.fromkeys(("in_channels", "out_channels", "stride"), _POSITIVE),
+}
+"""Least and most of the options of networks, by name; those of all others are 0 and `MAX_WIDTH`."""
+
+
+def check_options(label: str, options: Mapping[str, object]) -> None:
+    """Raise ``ValueError`` for a number out of `LIMITS`, before a network is described, or memory taken, by it."""
+    for name, value in options.items():
+        least, most = LIMITS.get(name, (0, MAX_WIDTH))
+        numbers = value if isinstance(value, tuple | list) else (value,)
+        if len(numbers) > _PARTS[1]:
+            raise ValueError(f"{label} {name} has {len(numbers):,} entries: the most is {_PARTS[1]}")
+        for number in numbers:
+            if isinstance(number, int | float) and not least <= number <= most:
+                raise ValueError(f"{label} {name}={_short(number)}: allowed are {least:,} to {most:,}")
+
+
+def _short(number: float) -> str:
+    text = str(number)
+    return text if len(text) <= 24 else f"{text[:20]}... ({len(text)} digits)"
+
+
+class Models(Registry[Callable[..., "Spec"]]):
+    """Functions from a few options to a `Spec`, whose options are checked before the call."""
+
+    def register(self, name: str) -> Callable[[Entry], Entry]:
+        """Decorator that adds a function under ``name``."""
+
+        def add(make: Entry) -> Entry:
+            assert callable(make)
+            super(Models, self).register(name)(_checked(name, make))
+            return make
+
+        return add
+
+
+def _checked(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
+    """``make`` with a ``ValueError`` for an unknown option, a value of a wrong type and one out of bounds."""
+    validated = cache(lambda: pydantic.validate_call(make))
+
+    @wraps(make)
+    def checked(*values: Any, **options: Any) -> Any:
+        known = signature(make).parameters
+        for option in options:
+            if option not in known:
+                raise unknown(f"option of {name}", option, known)
+        check_options(name, dict(zip(known, values, strict=False)) | options)
+        try:
+            return validated()(*values, **options)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{name} {'.'.join(map(str, first['loc']))}={first['input']!r}: {first['msg']}") from None
+
+    return checked
+
+
+MODELS = Models("model")
 """Functions from a few options (``ngf``, ``blocks``) to a complete `Spec`."""
 
 
@@ -50,17 +115,20 @@ class Spec(ABC):
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for option, value in {**vars(self), **self.widths}.items():  # before the groups, whose number follows from them
-            if type(value) is int and value > MAX_OPTION:
-                raise ValueError(f"{self.name} {option}={listed([str(value)])}: the most is {MAX_OPTION:,}")
+        check_options(self.name, {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
         groups = self.groups()
         for group in self.widths:
             if group not in groups:
                 raise unknown(f"{self.name} group", group, groups)
         missing = [group for group in groups if group not in self.widths]
         if missing:
-            raise ValueError(f"{self.name} needs a width for every group; missing: {', '.join(missing)}")
-        check_at_least(self.widths, f"{self.name} width", **{group: int(group not in self.optional()) for group in groups})
+            more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+            raise ValueError(f"{self.name} needs a width for every group; missing: {', '.join(missing[:8])}{more}")
+        optional = self.optional()
+        check_at_least(self.widths, f"{self.name} width", **{group: int(group not in optional) for group in groups})
+        for group in groups:
+            if self.widths[group] > MAX_WIDTH:
+                raise ValueError(f"{self.name} width {group}={_short(self.widths[group])}: the most is {MAX_WIDTH:,}")
         object.__setattr__(self, "widths", {group: int(self.widths[group]) for group in groups})
 
     @abstractmethod
@@ -105,6 +173,9 @@ class Spec(ABC):
     def build(self, *, device: str | torch.device | None = None) -> nn.Module:
         """Build the network at these widths, initialized as published; its ``.spec`` is this spec."""
         place = torch.device(device or "cpu")
+        # Of fewer channels no network comes near the most: kernels and the number of layers are limited.
+        if place.type != "meta" and sum(self.widths.values()) > 1024 and (elements := self.elements()) > MAX_ELEMENTS:
+            raise ValueError(f"a {self.name} of {elements:,} numbers: the most is {MAX_ELEMENTS:,}, take smaller widths")
         with place:
             model = self.module()
         if place.type != "meta":
@@ -112,6 +183,11 @@ class Spec(ABC):
         self.finish_(model)
         model.spec = self  # type: ignore[assignment]
         return model
+
+    def elements(self) -> int:
+        """Number of numbers in parameters and buffers, without taking memory."""
+        with torch.device("meta"):
+            return sum(tensor.numel() for tensor in self.module().state_dict().values())
 
     def init_(self, model: nn.Module) -> None:
         """Initialize the weights in place: by `init_weights_`, unless the architecture was published with others."""

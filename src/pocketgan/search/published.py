@@ -103,11 +103,12 @@ def _parse_gene(part: str, widths: Mapping[str, int]) -> Gene:
         if not found:
             raise unknown("group", pattern, widths)
         groups |= dict.fromkeys(found, 1)
-    return Gene(names, groups, tuple(value for choice in choices.split(",") for value in _parse_choices(choice, part)))
+    most = max(widths[group] for group in groups)
+    return Gene(names, groups, tuple(value for choice in choices.split(",") for value in _parse_choices(choice, part, most)))
 
 
-def _parse_choices(text: str, part: str) -> range:
-    match = re.fullmatch(r"(\d+)(?:\.\.(\d+):(\d+))?", text)
+def _parse_choices(text: str, part: str, most: int) -> range:
+    match = re.fullmatch(r"(\d{1,9})(?:\.\.(\d{1,9}):(\d{1,9}))?", text)
     if match is None:
         raise ValueError(f"'{text}' in '{part}' is not understood; write a width (24) or a range with its step (16..64:8)")
     first, last, step = (int(value or 0) for value in match.groups())
@@ -115,4 +116,6 @@ def _parse_choices(text: str, part: str) -> range:
         return range(first, first + 1)
     if step < 1 or last < first:
         raise ValueError(f"'{text}' in '{part}' holds no width; a range rises from its first to its last by at least 1")
+    if last > most:
+        raise ValueError(f"'{text}' in '{part}' goes beyond the {most} channels of the widest of these groups")
     return range(first, last + 1, step)

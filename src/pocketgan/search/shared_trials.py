@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from pocketgan.search.halving import WorkUnit
 from pocketgan.search.samplers import distributions
 from pocketgan.search.space import Configuration, Space
-from pocketgan.search.storage import quiet
+from pocketgan.search.storage import NamedStorage, StorageError, quiet
 
 NUMBER, RUNG, BEAT, SETTINGS = "candidate", "rung", "beat", "search"
 
@@ -36,20 +36,21 @@ class SharedTrials:
 
     def __init__(
         self,
-        storage: BaseStorage,
+        storage: BaseStorage | NamedStorage,
         name: str,
         *,
         space: Space,
         scores: int,
+        rungs: int = 1,
         settings: Mapping[str, Any],
         lease: float,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self.storage, self.space, self.lease, self.clock = storage, space, lease, clock
+        self.storage, self.name, self.space, self.lease, self.clock = storage, name, space, lease, clock
         self.distributions = distributions(space)
-        self.directions = [StudyDirection.MINIMIZE] * scores
+        self.directions, self.rungs = [StudyDirection.MINIMIZE] * scores, rungs
         self.study = _open_study(storage, name, self.directions)
-        self._check_settings(name, json.loads(json.dumps(settings)))
+        self._check_settings(json.loads(json.dumps(settings)))
         self.scored: dict[WorkUnit, tuple[float, ...]] = {}
         """Scores of every finished unit."""
         self.claims: dict[WorkUnit, FrozenTrial] = {}
@@ -69,23 +70,28 @@ class SharedTrials:
         """Best first score on the highest rung that any candidate has reached."""
         return self._best[max(self._best)] if self._best else math.inf
 
-    def _check_settings(self, name: str, settings: Mapping[str, Any]) -> None:
+    def _check_settings(self, settings: Mapping[str, Any]) -> None:
         """Record the settings of the search, or refuse to join a search with others."""
         stored = self.storage.get_study_user_attrs(self.study).get(SETTINGS)
         if stored is None:
             self.storage.set_study_user_attr(self.study, SETTINGS, settings)
             stored = self.storage.get_study_user_attrs(self.study)[SETTINGS]
+        if not isinstance(stored, Mapping) or len(self.storage.get_study_directions(self.study)) != len(self.directions):
+            raise StorageError(f"study '{self.name}' of the storage is no search like this one: name another storage")
         for key in {**stored, **settings}:
             if stored.get(key) != settings.get(key):
                 raise ValueError(
-                    f"search '{name}' was begun with {key} {stored.get(key)!r}, not {settings.get(key)!r}: "
+                    f"search '{self.name}' was begun with {key} {_short(stored.get(key))}, not {_short(settings.get(key))}: "
                     "give the search another name or place, or go on with the old one"
                 )
 
     def refresh(self) -> None:
         """Read all changes, and fail the claims of workers that are silent for the lease."""
         trials = self.storage.get_all_trials(self.study, deepcopy=False)
-        changed = [*(trials[number] for number in self._running), *trials[self._read :]]
+        fresh = trials[self._read :]
+        if [trial.number for trial in fresh] != list(range(self._read, len(trials))) or len(trials) < self._read:
+            raise StorageError(f"the storage has lost trials of search '{self.name}': search anew with another storage")
+        changed = [*(trials[number] for number in self._running), *fresh]
         self._read = len(trials)
         for trial in changed:
             self._update(trial)
@@ -98,8 +104,9 @@ class SharedTrials:
             self.claims.setdefault(_unit(self._running[number]), self._running[number])
 
     def _update(self, trial: FrozenTrial) -> None:
-        if NUMBER not in trial.user_attrs:
+        if not isinstance(trial.user_attrs, Mapping) or NUMBER not in trial.user_attrs:
             return  # added by another tool
+        self._check(trial)
         candidate, rung = unit = _unit(trial)
         self.configurations.setdefault(candidate, tuple(trial.params[name] for name in self.space.names))
         if trial.state == TrialState.RUNNING:
@@ -110,6 +117,30 @@ class SharedTrials:
             self.scored[unit] = tuple(trial.values)
             self.counts[rung] += 1
             self._best[rung] = min(self._best.get(rung, math.inf), trial.values[0])
+
+    def _check(self, trial: FrozenTrial) -> None:
+        """Raise `StorageError` for a trial that no worker of this search has written."""
+        number, rung = (trial.user_attrs.get(key) for key in (NUMBER, RUNG))
+        wrong = [gene.name for gene in self.space.genes if trial.params.get(gene.name) not in gene.choices]
+        if type(number) is not int or type(rung) is not int or number < 0 or not 0 <= rung < self.rungs:
+            fault = f"its {NUMBER} is {number!r} and its {RUNG} {rung!r}"
+        elif wrong:
+            fault = f"its {wrong[0]} is {trial.params.get(wrong[0])!r}, no choice of the space"
+        elif trial.state == TrialState.COMPLETE and not self._are_scores(trial.values):
+            fault = f"its scores are {trial.values!r}"
+        else:
+            return
+        raise StorageError(
+            f"trial {trial.number} of search '{self.name}' is damaged: {fault}; search anew with another storage, or without "
+            "its journal"
+        )
+
+    def _are_scores(self, values: object) -> bool:
+        return (
+            isinstance(values, list)
+            and len(values) == len(self.directions)
+            and all(isinstance(value, int | float) and not math.isnan(value) for value in values)
+        )
 
     def _is_silent(self, trial: FrozenTrial) -> bool:
         """True if the heartbeat of the claim has not changed for the lease, by the clock of this worker."""
@@ -165,7 +196,8 @@ class SharedTrials:
             with suppress(UpdateFinishedTrialError):  # the claim was failed
                 while not done.wait(self.lease / 4):
                     count += 1
-                    self.storage.set_trial_user_attr(identity, BEAT, count)
+                    with suppress(StorageError):  # a storage that fails now may answer the next time
+                        self.storage.set_trial_user_attr(identity, BEAT, count)
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -176,14 +208,18 @@ class SharedTrials:
             thread.join()
 
 
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
 def _unit(trial: FrozenTrial) -> WorkUnit:
     return trial.user_attrs[NUMBER], trial.user_attrs[RUNG]
 
 
-def _open_study(storage: BaseStorage, name: str, directions: list[StudyDirection]) -> int:
+def _open_study(storage: BaseStorage | NamedStorage, name: str, directions: list[StudyDirection]) -> int:
     """Study of that name, created if there is none; workers that create it at the same time get the same one."""
-    with suppress(KeyError):
-        return storage.get_study_id_from_name(name)
-    with quiet(), suppress(DuplicatedStudyError):
-        return storage.create_new_study(directions, name)
-    return storage.get_study_id_from_name(name)
+    if all(study.study_name != name for study in storage.get_all_studies()):
+        with quiet(), suppress(DuplicatedStudyError):
+            return int(storage.create_new_study(directions, name))
+    return int(storage.get_study_id_from_name(name))

@@ -6,6 +6,7 @@ A configuration is a tuple of values, one per gene, written ``32_32_48_32_48_48_
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ Configuration = tuple[int, ...]
 Table = npt.NDArray[np.int64]
 """N x genes: one configuration per row."""
 
+MAX_ENUMERATED = 10**9
+"""Configurations that are gone through one by one, at most: three minutes."""
 CHUNK = 1 << 18
 """Configurations that are enumerated at a time: some 30 MiB of widths."""
 
@@ -174,6 +177,11 @@ class BudgetedSpace:
     @cached_property
     def indices(self) -> npt.NDArray[np.int64]:
         """Indices of all allowed configurations, in the order of the enumeration: 5.8 million take a second."""
+        if self.space.size > MAX_ENUMERATED:
+            raise ValueError(
+                f"the space has {self.space.size:.3g} configurations, too many to go through: at most {MAX_ENUMERATED:.3g}; "
+                "give the genes fewer choices, or take another strategy, budget or use"
+            )
         chunks = (np.arange(k, min(k + CHUNK, self.space.size)) for k in range(0, self.space.size, CHUNK))
         return np.concatenate([chunk[self.allows(self.space.rows(chunk))] for chunk in chunks])
 
@@ -181,7 +189,7 @@ class BudgetedSpace:
 def parse_widths(text: str) -> Configuration:
     """Parse ``32_48_16``. Raises ``ValueError`` for anything but integers joined by ``_``."""
     parts = text.strip().split("_")
-    if not all(part.isdecimal() for part in parts):
+    if not all(re.fullmatch(r"\d{1,9}", part) for part in parts):
         raise ValueError(f"configuration '{text}' is not understood; write integers joined by _, like 32_32_48_32_48_48_16_16")
     return tuple(map(int, parts))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -52,7 +53,7 @@ class Evolution(Strategy):
         for name in ("parents", "mutants", "mutation"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)}: a part of the whole, from 0 to 1")
-        if self.weight <= 0:
+        if not 0 < self.weight < math.inf:
             raise ValueError(f"weight={self.weight}: above 0; 1 draws uniformly, 2 favors narrow networks")
 
     def draws(self, allowed: BudgetedSpace) -> Draws:
@@ -91,7 +92,10 @@ def weights(choices: int, weight: float, weighting: Weighting) -> npt.NDArray[np
     Arithmetic: 1 rising linearly to ``weight``. Geometric: 1, w, w^2, ...
     """
     steps = np.arange(choices)
-    raw = weight**steps if weighting == "geometric" else 1 + (weight - 1) * steps / max(choices - 1, 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        raw = weight**steps if weighting == "geometric" else 1 + (weight - 1) * steps / max(choices - 1, 1)
+    if not math.isfinite(raw.sum()):
+        raise ValueError(f"weight={weight} makes the choices of a gene incomparable: published are 1 to 3")
     return np.asarray(raw / raw.sum(), np.float64)
 
 

@@ -12,6 +12,7 @@ import dataclasses
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice, pairwise
 from typing import Any
 
@@ -29,14 +30,17 @@ from pocketgan.search.result import Candidate, SearchResult
 from pocketgan.search.samplers import ConfigurationSampler, SpaceExhausted, Strategy
 from pocketgan.search.shared_trials import SharedTrials
 from pocketgan.search.space import BudgetedSpace, Configuration, Gene, Space, format_widths
-from pocketgan.search.storage import StorageLocation, open_storage, quiet
+from pocketgan.search.storage import NamedStorage, StorageError, StorageLocation, quiet
 from pocketgan.search.strategies import Evolution
 from pocketgan.utils.progress import Reporter, Ticker
+from pocketgan.utils.registry import check_at_least
 
+MAX_CANDIDATES, MAX_LEASE = 10**6, 1e6
 POLL = 0.05
 """Seconds between two reads of the storage while there is nothing to score."""
 
 
+@quiet()
 def search(
     space: Space,
     fitness: Score | ImageFitness,
@@ -68,9 +72,16 @@ def search(
     """
     image_fitness = fitness if isinstance(fitness, ImageFitness) else ScalarFitness(fitness)
     strategy, rungs = strategy or Evolution(), halving.rungs(image_fitness.images, image_fitness.least)
+    check_at_least({"candidates": candidates}, candidates=1)
+    if candidates > MAX_CANDIDATES:
+        raise ValueError(f"candidates={candidates}: the most is {MAX_CANDIDATES:,}")
+    if not 0 < lease <= MAX_LEASE:
+        raise ValueError(f"lease={lease}: seconds of silence, above 0 and at most {MAX_LEASE:g}")
     allowed = BudgetedSpace(space, cost, budget, use)
     settings = _settings(allowed, strategy, seed, 1 + len(against)) | {"rungs": rungs, "keep": halving.keep}
-    trials = SharedTrials(open_storage(storage), name, space=space, scores=1 + len(against), settings=settings, lease=lease)
+    trials = SharedTrials(
+        NamedStorage(storage), name, space=space, scores=1 + len(against), rungs=len(rungs), settings=settings, lease=lease
+    )
     study = LocalStudy(strategy.sampler(allowed, seed), trials)
     scorer = CandidateScorer(image_fitness, against, rungs)
     worker = Worker(allowed, scorer, trials, study, strategy.generation, candidates, halving)
@@ -246,7 +257,8 @@ class Worker:
                 widths = self.allowed.space.widths(configuration)
                 scores = self.scorer(number, widths, rung, self.trials.scored.get((number, 0)))
         except BaseException:
-            self.trials.withdraw(claim)
+            with suppress(StorageError):  # what happened before is the news
+                self.trials.withdraw(claim)
             raise
         self.trials.score(claim, scores)
 
