@@ -5,10 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+
+from pocketgan.cli.streams import OutputClosed, safe_streams, terminable
 
 COMMANDS = {
     "quickstart": "train a teacher on built-in images, compress it, evaluate, export",
@@ -42,6 +47,9 @@ MODULES = {
 DISTRIBUTED = ("train", "compress", "quickstart", "recipes")
 """Commands that several processes share; with any other, all processes would do the same work."""
 
+DEBUG = "--debug"
+"""Word that shows the trace of an error; it may stand anywhere in a command."""
+
 
 def command_function(command: str) -> Callable[..., None]:
     """The function behind ``command``. Raises ``ValueError`` for an unknown command, with the nearest spelling."""
@@ -57,45 +65,67 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: words after the program's name; by default those of this process.
+        arguments: words after the program's name; by default those of this process. ``--debug`` may stand anywhere.
 
     Returns:
-        0 on success, 2 for a mistake of the user, 130 after an interruption.
+        0 on success, 2 for a mistake of the user, 70 for an error that nobody expected, 130 after an interruption, 143 after
+        SIGTERM, 141 if the reader of the output has left.
     """
     # Before torch is loaded: threads that spin while they wait are a little quicker on an idle machine, but make every step
     # many times slower as soon as anything else wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    command, *words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if command in ("-h", "--help", "help"):
-        print(help_page())
-        return 0
-    if command in ("-V", "--version"):
-        from importlib.metadata import version
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with safe_streams(), terminable():
+            return _run([word for word in words if word != DEBUG] or ["--help"], debug=DEBUG in words)
+    except OutputClosed:
+        return 141
+    except KeyboardInterrupt:  # a second one, while the first was reported
+        return 130
 
-        print(version("pocketgan"))
-        return 0
+
+def _run(words: list[str], *, debug: bool) -> int:
+    command, *rest = words
+    call: partial[None] | None = None
     with _processes() as output:
         try:
-            if output.is_distributed and command in COMMANDS and command not in DISTRIBUTED:
-                raise ValueError(f"'{command}' runs in one process; commands for several processes: {', '.join(DISTRIBUTED)}")
-            from pocketgan.cli.parser import parsed_call
+            if command in ("-h", "--help", "help"):
+                print(help_page())
+            elif command in ("-V", "--version"):
+                print(version("pocketgan"))
+            else:
+                if output.is_distributed and command in COMMANDS and command not in DISTRIBUTED:
+                    several = ", ".join(DISTRIBUTED)
+                    raise ValueError(f"'{command}' runs in one process; commands for several processes: {several}")
+                from pocketgan.cli.parser import parsed_call
 
-            parsed_call(command_function(command), f"pocketgan {command}", words, show=output.shows)()
-        except (ValueError, OSError) as error:  # a mistake of the user, or a refusal of the disk
-            output.show_error(str(error))
-            return 2
-        except KeyboardInterrupt:
-            output.show_error("interrupted; the same command with --resume goes on from the last checkpoint")
-            return 130
+                call = parsed_call(command_function(command), f"pocketgan {command}", rest, show=output.shows)
+                call()
+            sys.stdout.flush()
+        except (SystemExit, OutputClosed):
+            raise
+        except BaseException as error:  # Rust's panics are no Exception
+            from pocketgan.cli.failure import explain, status_of
+
+            output.report(partial(_show, error, partial(explain, error, words, call), debug=debug))
+            return status_of(error)
         output.succeeded = True
     return 0
+
+
+def _show(error: BaseException, explanation: Callable[[], str], *, debug: bool) -> None:
+    from pocketgan.cli.console import show_error
+
+    if debug:
+        traceback.print_exception(error)
+    show_error(explanation())
 
 
 @dataclass
 class _Output:
     """Output of one process: of several, only the main one prints, and of several errors only the first is shown."""
 
-    show_error: Callable[[str], None]
+    report: Callable[[Callable[[], None]], None]
     shows: bool = True
     is_distributed: bool = False
     succeeded: bool = False
@@ -104,11 +134,10 @@ class _Output:
 @contextmanager
 def _processes() -> Iterator[_Output]:
     """Output of this process, joined with others if ``torchrun`` or ``accelerate launch`` started several."""
-    from pocketgan.cli.console import show_error
-
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield _Output(show_error)
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        yield _Output(lambda show: show())
         return
+    from pocketgan.cli.console import show_error
     from pocketgan.training.distributed import leave, processes
 
     try:
@@ -116,7 +145,7 @@ def _processes() -> Iterator[_Output]:
     except (ValueError, RuntimeError) as error:
         show_error(f"the processes do not find each other: {str(error).splitlines()[0]}")
         raise SystemExit(2) from None
-    output = _Output(lambda text: world.report_error(lambda: show_error(text)), world.is_main, is_distributed=True)
+    output = _Output(world.report_error, world.is_main, world.is_distributed)
     with ExitStack() as silence:
         if not world.is_main:
             silence.enter_context(redirect_stdout(silence.enter_context(open(os.devnull, "w"))))
@@ -139,5 +168,6 @@ def help_page() -> str:
             "pocketgan: make image-to-image GANs small\n",
             *lines,
             "\nFlags of each: `pocketgan COMMAND --help`. Start with `pocketgan quickstart`.",
+            f"`{DEBUG}` in any command shows the trace of an error.",
         ]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
@@ -35,7 +36,7 @@ Switch = tyro.conf.FlagCreatePairsOff[bool]
 
 def show_error(text: str) -> None:
     """Print one line on the error stream."""
-    line = Text.assemble(("error:", "bold red"), " ", text)
+    line = Text.assemble(("error:", "bold red"), " ", _printable(text, "\n\t"))
     Console(stderr=True).print(line, highlight=False, soft_wrap=True)
 
 
@@ -47,7 +48,7 @@ def show_json(data: Any) -> None:
 def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table that folds between words to the terminal's width, or to `PIPE_WIDTH`; columns of numbers align right."""
     table = Table(title=Text(title) if title else None, title_justify="left", header_style="bold")
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[_printable(str(cell)) for cell in row] for row in rows]
     needed = 1
     for index, name in enumerate(header):
         column = [row[index] for row in cells]
@@ -63,8 +64,17 @@ def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object
 
 
 def say(text: str) -> None:
-    """Print one line of result."""
-    Console().print(Text(text), highlight=False, soft_wrap=True)
+    """Print a line of result, or several."""
+    print(_printable(text))
+
+
+def _printable(text: str, more: str = "") -> str:
+    """``text`` with escapes for the characters that a terminal would obey, and for those in ``more``."""
+    return re.sub(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069{more}]", _escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
 
 
 def show_config(config: Any) -> None:

@@ -54,7 +54,7 @@ SILENT = ("None", "False", "")
 """Defaults that say nothing: the help text states what happens without the flag."""
 
 
-def parsed_call(command: Command, prog: str, words: Sequence[str], *, show: bool = True) -> Callable[[], None]:
+def parsed_call(command: Command, prog: str, words: Sequence[str], *, show: bool = True) -> partial[None]:
     """Call of ``command`` with ``words`` parsed into its parameters.
 
     Args:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 
 class Ticker(Protocol):
@@ -38,7 +39,7 @@ class ConsoleReporter(Reporter):
         self.seconds = seconds
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(Text(text), highlight=False)
 
     @contextmanager
     def task(self, name: str, total: int, done: int = 0) -> Iterator[Ticker]:
@@ -51,11 +52,11 @@ class ConsoleReporter(Reporter):
     @contextmanager
     def _bar(self, name: str, total: int, done: int) -> Iterator[Ticker]:
         columns = (
-            TextColumn("{task.description:<12}"),
+            TextColumn("{task.description:<12}", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            TextColumn("{task.fields[values]}", style="dim"),
+            TextColumn("{task.fields[values]}", style="dim", markup=False),
         )
         with Progress(*columns, console=self.console) as progress:
             bar = progress.add_task(name, total=total, completed=done, values="")

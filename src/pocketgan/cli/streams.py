@@ -1,0 +1,104 @@
+"""Standard streams that no closed pipe, full disk or strange name turns into a traceback, and SIGTERM as an interruption."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, TextIO, cast
+
+
+class OutputClosed(Exception):
+    """The reader of the standard output has left, as ``head`` does."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: whatever ends an interrupted run in good order ends this one, too."""
+
+
+@contextmanager
+def safe_streams() -> Iterator[None]:
+    """Standard output and error that print any text, and that may be missing, closed or full.
+
+    Raises `OutputClosed` if the output's reader has left, and ``ValueError`` if the output cannot be written for any other
+    reason. Errors of the error stream are ignored: a run goes on when nobody looks.
+    """
+    for descriptor in range(
+        3
+    ):  # else the next file that is opened, an artifact, would get the number and what is printed there
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    before = sys.stdout, sys.stderr
+    # Python has None for a stream that was closed before it started.
+    output, error = (stream or open(os.devnull, "w") for stream in before)  # noqa: SIM115
+    sys.stdout, sys.stderr = cast(TextIO, _SafeStream(output)), cast(TextIO, _SafeStream(error, silent=True))
+    try:
+        yield
+    finally:
+        try:
+            sys.stderr.flush()
+            sys.stdout.flush()
+        finally:
+            sys.stdout, sys.stderr = before
+
+
+class _SafeStream:
+    """Stream that writes as escapes what its encoding lacks; after an error of the system nothing more is written."""
+
+    def __init__(self, stream: TextIO, *, silent: bool = False):
+        self._stream, self._silent = stream, silent
+
+    def write(self, text: str) -> int:
+        encoding = self._stream.encoding or "utf-8"
+        with self._errors():
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        return len(text)
+
+    def flush(self) -> None:
+        with self._errors():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            with suppress(OSError, ValueError):  # what is still in the buffer would fail again when Python ends
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, self._stream.fileno())
+                os.close(null)
+            if self._silent:
+                return
+            if isinstance(error, BrokenPipeError):
+                raise OutputClosed from None
+            raise ValueError(f"cannot write to the standard output: {error.strerror}") from error
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM raises `Terminated`, once, in this process; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    owner = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if os.getpid() != owner:  # a data worker, which has inherited this function
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
