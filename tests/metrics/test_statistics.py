@@ -114,7 +114,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
         ({"mu": np.full(2, np.nan), "sigma": np.eye(2)}, "NaN"),
         ({"mu": np.zeros(2), "sigma": np.array([[1.0, 0.5], [0.0, 1.0]])}, "not symmetric"),
         ({"mu": np.zeros(2), "sigma": np.eye(2), "features": "other-1"}, "'other-1', not of 'net'"),
-        ({"mu": np.zeros(2), "sigma": np.eye(2), "n": 1}, "at least 2 images, found 1"),
+        ({"mu": np.zeros(2), "sigma": np.eye(2), "n": 1}, r"stat\.npz: a covariance needs at least 2 images, found n=1"),
         ({"mu": np.full(2, 1e200), "sigma": np.eye(2)}, "more than 1e\\+100"),
         ({"mu": np.zeros(2), "sigma": -np.eye(2)}, "a variance is negative"),
         ({"mu": np.zeros(2) + 1j, "sigma": np.eye(2)}, r"mu is complex128 of shape \(2,\)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,8 +74,7 @@ class Moments:
 
     def __post_init__(self) -> None:
         assert (self.covariance is None) != (self.factor is None)
-        if self.n is not None and self.n < 2:
-            raise ValueError(f"a covariance needs at least 2 images, found {self.n}")
+        assert self.n is None or self.n > 1
 
     @property
     def dim(self) -> int:
@@ -141,6 +141,8 @@ class Moments:
         if not np.allclose(sigma, sigma.T, rtol=1e-4, atol=tolerance) or (sigma.diagonal() < -tolerance).any():
             raise ValueError(f"{path}: sigma is not symmetric, or a variance is negative, so it is no covariance")
         n = int(content["n"].item()) if "n" in content else None
+        if n is not None and n < 2:
+            raise ValueError(f"{path}: a covariance needs at least 2 images, found n={n}")
         name, reals = (str(content[key].item()) if key in content else None for key in ("features", "reals"))
         if features is not None and name is not None and name != features:
             raise ValueError(f"{path} holds features of '{name}', not of '{features}': compute them with that one")
@@ -215,7 +217,8 @@ def _read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise FileNotFoundError(f"no statistics file {path}; `pocketgan stats` writes one")
     content = {}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+            warnings.simplefilter("ignore")  # of numpy, about the age of a file
             sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
             for name in (name for name in _KINDS if name in sizes):
                 if sizes[name] > _MOST_BYTES:
@@ -223,7 +226,8 @@ def _read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
                 with archive.open(f"{name}.npy") as member:
                     content[name] = np.lib.format.read_array(member, allow_pickle=False)
     except Exception as error:  # of a damaged zip or header there are a dozen types
-        raise ValueError(f"{path} is no readable .npz of plain arrays ({error or type(error).__name__})") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path} is no readable .npz of plain arrays ({reason})") from error
     missing = [name for name in ("mu", "sigma") if name not in content]
     if missing:
         raise ValueError(f"{path} lacks {' and '.join(missing)}; it holds: {', '.join(sizes) or 'nothing'}")
