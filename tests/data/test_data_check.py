@@ -139,6 +139,15 @@ def test_a_name_that_no_terminal_can_show_stays_on_one_line(tmp_path):
     assert str(caught.value) == str(problem)
 
 
+def test_a_reason_that_names_such_a_file_stays_on_one_line_too(put, tmp_path):
+    for ending in ("png", "jpg"):
+        put(f"trainA/a\nb.{ending}", flat("A", 1))
+    put("trainB/1.png", flat("B", 1))
+    report = checked(tmp_path, task="paired")
+    assert [str(problem).count("\n") for problem in report.problems] == [0]
+    assert "have the same name" in report.problems[0].reason
+
+
 @pytest.mark.parametrize("path", ["~nobody-of-this-name/images", "x" * 300, "x/" * 3000])
 def test_a_folder_that_cannot_be_is_a_problem(path):
     assert not check(path).ok

@@ -209,15 +209,27 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
         ImageFile(str(tmp_path / "a.png"))
 
 
-@pytest.mark.parametrize("side", [9_460, 60_000])
-def test_a_small_file_of_many_pixels_is_refused_before_memory_is_taken(tmp_path, side):
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [
+        (4_048, "claims 4048x4048 pixels in 57 bytes: it is damaged"),
+        (9_460, "has more than 89,478,485 pixels, the most that are read"),
+        (60_000, "has more than 89,478,485 pixels, the most that are read"),
+    ],
+)
+def test_a_small_file_of_many_pixels_is_refused_before_memory_is_taken(tmp_path, side, message):
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
-    with pytest.raises(BadImage, match=r"a\.png: has more than 89,478,485 pixels, the most that are read"):
+    with pytest.raises(BadImage, match=rf"a\.png: {message}"):
         ImageFile(str(tmp_path / "a.png"))
+
+
+def test_a_large_map_of_one_value_is_no_bomb(tmp_path):
+    Image.new("L", (4_100, 4_100), 7).save(tmp_path / "a.png")
+    assert MapFile(str(tmp_path / "a.png")).size == (4_100, 4_100)
 
 
 def test_what_decoders_say_themselves_reaches_no_terminal(tmp_path, capfd):

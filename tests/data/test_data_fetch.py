@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import shlex
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def run(capsys: pytest.CaptureFixture[str], command: str, status: int = 0) -> tu
 
 def test_pairs_by_name(web: Web, capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = run(capsys, "data download facades")
-    assert sorted(os.listdir("datasets")) == [".lock", "facades"]
+    assert sorted(os.listdir("datasets")) == [".lock", "facades", "facades.tar.gz.sha256"]
     assert sorted(os.listdir("datasets/facades")) == ["train", "val"]
     assert "datasets/facades (paired): ok" in out
     command = out.splitlines()[-1]
@@ -83,11 +84,11 @@ def test_sides_by_name(web: Web, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_cut_connection_is_resumed(web: Web, capsys: pytest.CaptureFixture[str]) -> None:
-    web.cuts = [100, 1000]
+    web.cuts = [1000]
     _, err = run(capsys, "data download mini")
     assert web.sent == len(web.files["mini.zip"])
-    assert web.asked == [("mini.zip", None), ("mini.zip", "bytes=100-"), ("mini.zip", "bytes=1100-")]
-    assert "the connection ended after 100 of" in err
+    assert web.asked == [("mini.zip", None), ("mini.zip", "bytes=1000-")]
+    assert "the connection ended after 1,000 of" in err
 
 
 def test_a_folder_that_is_there_is_kept(web: Web, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,11 +105,36 @@ def test_an_archive_brought_by_hand(web: Web, capsys: pytest.CaptureFixture[str]
     Path("datasets/mini.zip").write_bytes(web.files["mini.zip"])
     run(capsys, "data download mini")
     assert web.asked == []
-    assert sorted(os.listdir("datasets")) == [".lock", "mini"]
+    assert sorted(os.listdir("datasets")) == [".lock", "mini", "mini.zip.sha256"]
     Path("datasets/horse2zebra.zip").write_bytes(web.files["mini.zip"])
     _, err = run(capsys, "data download horse2zebra", 2)
-    assert "error: datasets/horse2zebra.zip is not the published file: its SHA-256 differs from the published a74d9d39" in err
+    digest = hashlib.sha256(web.files["mini.zip"]).hexdigest()[:8]
+    assert f"is not the published file: its SHA-256 begins with {digest}, the published one with a74d9d39; delete it" in err
     assert Path("datasets/horse2zebra.zip").exists()
+
+
+def test_without_a_published_checksum_the_first_one_seen_is_recorded_and_compared(
+    web: Web, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = hashlib.sha256(web.files["mini.zip"]).hexdigest()
+    note = Path("datasets/mini.zip.sha256")
+    _, err = run(capsys, "data download mini")
+    assert f"no whole SHA-256 is published; {first[:8]}... is recorded in {note} and compared" in " ".join(err.split())
+    assert note.read_text() == f"{first}  mini.zip\n"
+    shutil.rmtree("datasets/mini")
+    run(capsys, "data download mini")
+
+    shutil.rmtree("datasets/mini")
+    web.files["mini.zip"] += b"\0"
+    second = hashlib.sha256(web.files["mini.zip"]).hexdigest()
+    _, err = run(capsys, "data download mini", 2)
+    assert f"begins with {second[:8]}, the one in {note} (delete that file if the new one is right) with {first[:8]}" in err
+    assert sorted(os.listdir("datasets")) == [".lock", "mini.zip.sha256"]
+    note.write_text("else")
+    assert f"{note} does not begin with a SHA-256: delete it" in run(capsys, "data download mini", 2)[1]
+    note.unlink()
+    run(capsys, "data download mini")
+    assert note.read_text().startswith(second)
 
 
 def test_another_file_than_the_published_one_is_refused(web: Web, capsys: pytest.CaptureFixture[str]) -> None:

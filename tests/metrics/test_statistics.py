@@ -1,3 +1,6 @@
+import io
+import os
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -5,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pocketgan.metrics.statistics as module
 from pocketgan.metrics.statistics import FeatureStatistics, Moments
 
 
@@ -110,7 +114,14 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
         ({"mu": np.full(2, np.nan), "sigma": np.eye(2)}, "NaN"),
         ({"mu": np.zeros(2), "sigma": np.array([[1.0, 0.5], [0.0, 1.0]])}, "not symmetric"),
         ({"mu": np.zeros(2), "sigma": np.eye(2), "features": "other-1"}, "'other-1', not of 'net'"),
-        ({"mu": np.zeros(2), "sigma": np.eye(2), "n": 1}, "at least 2 images, found 1"),
+        ({"mu": np.zeros(2), "sigma": np.eye(2), "n": 1}, r"stat\.npz: a covariance needs at least 2 images, found n=1"),
+        ({"mu": np.full(2, 1e200), "sigma": np.eye(2)}, "more than 1e\\+100"),
+        ({"mu": np.zeros(2), "sigma": -np.eye(2)}, "a variance is negative"),
+        ({"mu": np.zeros(2) + 1j, "sigma": np.eye(2)}, r"mu is complex128 of shape \(2,\)"),
+        ({"mu": np.zeros(2) > 0, "sigma": np.eye(2)}, "mu is bool"),
+        ({"mu": np.zeros(2), "sigma": np.eye(2), "n": [5, 5]}, r"n is int64 of shape \(2,\)"),
+        ({"mu": np.zeros(2), "sigma": np.eye(2), "n": 5.5}, "n is float64"),
+        ({"mu": np.zeros(2), "sigma": np.eye(2), "features": 7}, "features is int64"),
     ],
 )
 def test_files_that_hold_no_moments_are_refused(tmp_path, content, message):
@@ -134,6 +145,28 @@ def test_an_npy_or_pickled_file_is_refused(tmp_path):
             Moments.load(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="pocketgan stats"):
         Moments.load(tmp_path / "none.npz")
+
+
+def test_what_a_file_claims_is_bounded(tmp_path, monkeypatch):
+    path = tmp_path / "stat.npz"
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**7, 10**7)})
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mu.npy", header.getvalue())
+    with pytest.raises(ValueError, match=r"stat\.npz is no readable \.npz"):
+        Moments.load(path)
+    monkeypatch.setattr(module, "_MOST_BYTES", 1000)
+    np.savez_compressed(path, mu=np.zeros(2), sigma=np.zeros((20, 20)), other=np.zeros(10**6))
+    with pytest.raises(ValueError, match="sigma has 3,328 bytes, more than the 1,000 that are read"):
+        Moments.load(path)
+    np.savez_compressed(path, mu=np.zeros(2), sigma=np.eye(2), other=np.zeros(10**6))
+    assert Moments.load(path).dim == 2
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "stat.npz")
+    with pytest.raises(ValueError, match="is a pipe, folder or device"):
+        Moments.load(tmp_path / "stat.npz")
 
 
 def test_bad_features_are_named_and_not_added():

@@ -74,7 +74,19 @@ def test_a_wrong_file_in_the_cache_is_refused(home: Path) -> None:
     (home / "net.pth").write_bytes(b"else")
     with pytest.raises(ValueError, match=rf"net\.pth is not the weights.*{SHA[:8]}; delete it"):
         find(published(None))
-    assert find(published(None, "")) == home / "net.pth"  # nothing to compare with was published
+    assert find(published(None, "")) == home / "net.pth"  # nothing to compare with was published: compared from now on
+    (home / "net.pth").write_bytes(b"other")
+    with pytest.raises(ValueError, match=r"net\.pth is not the weights: .*, the one in .*net\.pth\.sha256 .*; delete it"):
+        find(published(None, ""))
+
+
+def test_of_a_short_published_checksum_the_rest_is_recorded(web: Web, home: Path) -> None:
+    """Eight digits can be forged; a whole checksum needs no record."""
+    path = find(published(web.url("web.pth"), SHA[:8]))
+    assert path.with_name("net.pth.sha256").read_text() == f"{SHA}  net.pth\n"
+    path.with_name("net.pth.sha256").unlink()
+    assert find(published(None, SHA)) == path
+    assert sorted(file.name for file in home.iterdir()) == [".lock", "net.pth"]
 
 
 def test_a_given_file_comes_first_and_may_be_another(web: Web, tmp_path: Path) -> None:

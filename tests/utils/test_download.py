@@ -112,7 +112,7 @@ def test_a_server_without_ranges_begins_again(web: Web, path: Path) -> None:
 
 def test_attempts_without_new_bytes_end_and_the_part_is_kept(web: Web, path: Path) -> None:
     web.ranges, web.cuts = False, [2_000_000] * 10
-    with pytest.raises(ValueError, match=r"given up after 3 attempts without a new byte; 2\.0 MB wait in .*a\.bin\.part"):
+    with pytest.raises(ValueError, match=r"given up after 3 attempts without progress; 2\.0 MB wait in .*a\.bin\.part"):
         download(web.url("a.bin"), path)
     assert len(web.asked) == 4
     assert os.listdir(path.parent) == ["a.bin.part"]
@@ -120,6 +120,13 @@ def test_attempts_without_new_bytes_end_and_the_part_is_kept(web: Web, path: Pat
     download(web.url("a.bin"), path, sha256=SHA)
     assert only_whole(path)
     assert web.asked[-1] == ("a.bin", "bytes=2000000-")
+
+
+def test_many_tiny_steps_are_no_progress(web: Web, path: Path) -> None:
+    web.cuts = [10] * 100
+    with pytest.raises(ValueError, match="given up after 3 attempts without progress"):
+        download(web.url("a.bin"), path)
+    assert len(web.asked) == 3
 
 
 def test_a_busy_server_is_asked_again(web: Web, path: Path) -> None:
@@ -151,7 +158,8 @@ def test_without_a_network(web: Web, path: Path) -> None:
 
 
 def test_a_wrong_checksum_leaves_nothing(web: Web, path: Path) -> None:
-    with pytest.raises(ValueError, match=rf"begins with {SHA[:8]}, the published one with 12345678; it is deleted"):
+    message = f"another file came, and is deleted: its SHA-256 begins with {SHA[:8]}, the published one with 12345678"
+    with pytest.raises(ValueError, match=message):
         download(web.url("a.bin"), path, sha256="12345678")
     assert os.listdir(path.parent) == []
 

@@ -33,7 +33,7 @@ class Problem(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"{printable(self.path)}: {self.reason}"
+        return printable(f"{self.path}: {self.reason}")
 
 
 @dataclass(frozen=True)

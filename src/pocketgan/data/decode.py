@@ -26,7 +26,10 @@ FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of the formats that are read. A file's name does not tell its format, and others would start programs."""
 MAX_PIXELS = 89_478_485
 """Pixels of the largest image that is read: where Pillow begins to warn, because a small file can claim any size."""
+MAX_RATIO = 2000
+"""Pixels a byte that any image may have: a PNG of a single color has 1,030."""
 
+_SMALL = 8192  # bytes of a file whose image needs so little memory that it may claim anything
 _ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _DRAFT_MARGIN = 2  # a reduced JPEG keeps at least this many pixels for each pixel of the result
 
@@ -42,16 +45,16 @@ def to_bytes(images_NCHW: Tensor) -> Tensor:
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def printable(path: str) -> str:
-    """Path on one line: line breaks, control characters and bytes that are no UTF-8 as escapes."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in path)
+def printable(text: str) -> str:
+    """Text with paths on one line: line breaks, control characters and bytes that are no UTF-8 as escapes."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 class BadImage(ValueError):
     """An image that cannot be used: ``path`` and the ``reason``, in one line."""
 
     def __init__(self, path: str, reason: str):
-        super().__init__(f"{printable(path)}: {reason}")
+        super().__init__(printable(f"{path}: {reason}"))
         self.path, self.reason = path, reason
 
 
@@ -67,8 +70,11 @@ class ImageFile:
     def __init__(self, path: str):
         self.path = path
         with _opened(path) as image:
-            if image.width * image.height > MAX_PIXELS:
+            pixels, size = image.width * image.height, os.path.getsize(path)
+            if pixels > MAX_PIXELS:
                 raise Image.DecompressionBombError
+            if pixels > MAX_RATIO * max(size, _SMALL):
+                raise BadImage(path, f"claims {image.width}x{image.height} pixels in {size:,} bytes: it is damaged")
             self._orientation = _orientation(image)
             self.mode = image.mode
             """Pillow's name of the pixel format in the file."""

@@ -8,7 +8,8 @@ according to one of their authors in issue 171 of contrastive-unpaired-translati
 
 Sizes and checksums of the CycleGAN archives: TensorFlow Datasets, `url_checksums/cycle_gan.txt`, measured at the old address;
 a copy of horse2zebra.zip from the new address has the same checksum. Those of statistics: their pages at Hugging Face. No
-source states a checksum of the pix2pix archives and of the re-splits; only the checksums inside those archives protect them.
+source states a checksum of the pix2pix archives and of the re-splits: that of the first download is recorded beside it, and
+compared from then on.
 Rounded sizes are as their sources give them: Hugging Face for the re-splits, else a copy of the server's listing.
 """
 
@@ -23,8 +24,8 @@ from typing import Any, Literal
 
 from pocketgan.data.config import Direction, Side
 from pocketgan.utils.archive import unpack
-from pocketgan.utils.download import download
-from pocketgan.utils.files import digest, exclusive
+from pocketgan.utils.download import download, record, wrong_checksum
+from pocketgan.utils.files import exclusive
 from pocketgan.utils.progress import Reporter
 from pocketgan.utils.registry import unknown
 
@@ -180,6 +181,7 @@ def fetch(chosen: PublishedSet, out: Path, *, statistics: bool = False, reporter
             archive = out.parent / chosen.archive.name
             _obtain(chosen.archive, archive, reporter)
             unpack(archive, out, folder=chosen.name, reporter=reporter)
+            record(archive, chosen.archive.sha256, reporter)
             archive.unlink()
         for file in chosen.statistics.values() if statistics else ():
             _obtain(file, out / "real_stat" / file.name, reporter)
@@ -194,7 +196,5 @@ def _obtain(file: PublishedFile, path: Path, reporter: Reporter) -> None:
             download(url, path, size=file.size, sha256=file.sha256, reporter=reporter)
         except ValueError as error:
             raise ValueError(f"{error}. By hand: save {file.url} as {path}, and run this again") from error
-    elif file.sha256 and digest(path) != file.sha256:
-        raise ValueError(
-            f"{path} is not the published file: its SHA-256 differs from the published {file.sha256[:8]}...; delete it"
-        )
+    elif wrong := wrong_checksum(path, path, file.sha256):
+        raise ValueError(f"{path} is not the published file: {wrong}; delete it")

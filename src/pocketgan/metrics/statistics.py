@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,11 @@ import torch
 from pocketgan.utils.files import atomic
 
 F64 = npt.NDArray[np.float64]
+
+_KINDS = {"mu": "fiu", "sigma": "fiu", "n": "iu", "features": "U", "reals": "U"}
+"""Arrays in a file of statistics, and the kinds of numpy's types that each may have."""
+_MOST_BYTES = 2**30  # of an array: D = 11,585
+_LARGEST = 1e100  # a value whose square is no infinity, and far beyond any feature
 
 
 def feature_rows(features: npt.ArrayLike | torch.Tensor) -> F64:
@@ -67,8 +74,7 @@ class Moments:
 
     def __post_init__(self) -> None:
         assert (self.covariance is None) != (self.factor is None)
-        if self.n is not None and self.n < 2:
-            raise ValueError(f"a covariance needs at least 2 images, found {self.n}")
+        assert self.n is None or self.n > 1
 
     @property
     def dim(self) -> int:
@@ -126,19 +132,18 @@ class Moments:
         ``.npz``, lacks a name, or holds shapes or values that cannot be moments; ``FileNotFoundError`` for none.
         """
         content = _read_npz(Path(path))
-        missing = [name for name in ("mu", "sigma") if name not in content]
-        if missing:
-            raise ValueError(f"{path} lacks {' and '.join(missing)}; it holds: {', '.join(content) or 'nothing'}")
-        mu = np.asarray(content["mu"], dtype=np.float64)
-        sigma = np.asarray(content["sigma"], dtype=np.float64)
+        mu, sigma = (content[name].astype(np.float64) for name in ("mu", "sigma"))
         if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
             raise ValueError(f"{path}: mu must have shape (D,) and sigma (D, D); found {mu.shape} and {sigma.shape}")
-        if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
-            raise ValueError(f"{path}: mu or sigma holds NaN or infinity: compute the statistics again")
-        if not np.allclose(sigma, sigma.T, rtol=1e-4, atol=1e-6 * float(np.abs(sigma).max(initial=0.0))):
-            raise ValueError(f"{path}: sigma is not symmetric, so it is no covariance")
-        n = int(content["n"]) if "n" in content else None
-        name, reals = (str(content[key]) if key in content else None for key in ("features", "reals"))
+        if not all((np.abs(values) < _LARGEST).all() for values in (mu, sigma)):  # not true of NaN either
+            raise ValueError(f"{path}: mu or sigma holds NaN, infinity or more than {_LARGEST:g}: compute the statistics again")
+        tolerance = 1e-6 * float(np.abs(sigma).max(initial=0.0))
+        if not np.allclose(sigma, sigma.T, rtol=1e-4, atol=tolerance) or (sigma.diagonal() < -tolerance).any():
+            raise ValueError(f"{path}: sigma is not symmetric, or a variance is negative, so it is no covariance")
+        n = int(content["n"].item()) if "n" in content else None
+        if n is not None and n < 2:
+            raise ValueError(f"{path}: a covariance needs at least 2 images, found n={n}")
+        name, reals = (str(content[key].item()) if key in content else None for key in ("features", "reals"))
         if features is not None and name is not None and name != features:
             raise ValueError(f"{path} holds features of '{name}', not of '{features}': compute them with that one")
         # Symmetrized: files in float32, or of other code, may differ across the diagonal by rounding.
@@ -204,11 +209,29 @@ def _combine(a: tuple[int, F64, F64] | None, b: tuple[int, F64, F64] | None) -> 
     return n, a[1] + gap * (b[0] / n), a[2] + b[2] + np.outer(gap, gap) * (a[0] * b[0] / n)
 
 
-def _read_npz(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+def _read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of `_KINDS` in an ``.npz``, of those kinds; bounded, whatever the file claims."""
+    if not path.is_file():
+        if path.exists():
+            raise ValueError(f"{path} is a pipe, folder or device, not a file")
+        raise FileNotFoundError(f"no statistics file {path}; `pocketgan stats` writes one")
+    content = {}
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return dict(archive)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no statistics file {path}; `pocketgan stats` writes one") from None
-    except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no readable .npz of plain arrays ({error})") from error
+        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+            warnings.simplefilter("ignore")  # of numpy, about the age of a file
+            sizes = {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
+            for name in (name for name in _KINDS if name in sizes):
+                if sizes[name] > _MOST_BYTES:
+                    raise ValueError(f"{name} has {sizes[name]:,} bytes, more than the {_MOST_BYTES:,} that are read")
+                with archive.open(f"{name}.npy") as member:
+                    content[name] = np.lib.format.read_array(member, allow_pickle=False)
+    except Exception as error:  # of a damaged zip or header there are a dozen types
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path} is no readable .npz of plain arrays ({reason})") from error
+    missing = [name for name in ("mu", "sigma") if name not in content]
+    if missing:
+        raise ValueError(f"{path} lacks {' and '.join(missing)}; it holds: {', '.join(sizes) or 'nothing'}")
+    for name, array in content.items():
+        if array.dtype.kind not in _KINDS[name] or (name not in ("mu", "sigma") and array.size != 1):
+            raise ValueError(f"{path}: {name} is {array.dtype} of shape {array.shape}; `pocketgan stats` writes it anew")
+    return content

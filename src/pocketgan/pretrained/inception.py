@@ -22,7 +22,7 @@ WEIGHTS = Published(
     name="the Inception weights of FID",
     file="pt_inception-2015-12-05-6726825d.pth",
     url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
-    sha256="6726825d",
+    sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
 )
 SIDE = 299
 """Side of the square images of its training."""

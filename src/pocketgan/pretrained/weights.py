@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.core.state_dict import read_state
-from pocketgan.utils.download import download
+from pocketgan.utils.download import download, record, wrong_checksum
 from pocketgan.utils.files import digest, exclusive
 from pocketgan.utils.progress import ConsoleReporter, Reporter
 
@@ -52,7 +52,8 @@ def cache() -> Path:
 def find(weights: Published, given: str | Path | None = None) -> Path:
     """File of ``weights``: the ``given`` one, else that in the cache, else downloaded into the cache.
 
-    A file in the cache must have the published checksum, a given one need not (``is_met_by``). Raises ``ValueError`` with
+    A file in the cache must have the published checksum, or the one recorded at first sight (`pocketgan.utils.download`); a
+    given one need not (``is_met_by``). Raises ``ValueError`` with
     the file, the place and the remedy.
     """
     if given is not None:
@@ -61,15 +62,13 @@ def find(weights: Published, given: str | Path | None = None) -> Path:
         return Path(given)
     path = cache() / weights.file
     if path.is_file():
-        if weights.sha256 and not weights.is_met_by(path):
-            raise ValueError(
-                f"{path} is not {weights.name}: its SHA-256 begins with {digest(path)[:8]}, the published one with "
-                f"{weights.sha256[:8]}; delete it, or give the file that you mean by its path"
-            )
-        return path
-    if weights.url is None:
+        if wrong := wrong_checksum(path, path, weights.sha256):
+            raise ValueError(f"{path} is not {weights.name}: {wrong}; delete it, or give the file that you mean by its path")
+    elif weights.url is None:
         raise ValueError(f"{weights.name} cannot be fetched by itself: {_by_hand(weights, path)}")
-    _fetch(weights, weights.url, path)
+    else:
+        _fetch(weights, weights.url, path)
+    record(path, weights.sha256, _reporter())
     return path
 
 
@@ -103,13 +102,16 @@ def filled(make: Callable[[], Network], state: Mapping[str, Tensor], *, path: Pa
 
 
 def _fetch(weights: Published, url: str, path: Path) -> None:
-    reporter = ConsoleReporter() if sys.stderr.isatty() else Reporter()
     try:
-        with exclusive(path.parent, reporter):
+        with exclusive(path.parent, reporter := _reporter()):
             if not path.is_file():  # another process may have fetched it meanwhile
                 download(url, path, sha256=weights.sha256, reporter=reporter)
     except (ValueError, OSError) as error:
         raise ValueError(f"cannot fetch {weights.name} ({error}): {_by_hand(weights, path)}") from error
+
+
+def _reporter() -> Reporter:
+    return ConsoleReporter() if sys.stderr.isatty() else Reporter()
 
 
 def _by_hand(weights: Published, path: Path) -> str:
