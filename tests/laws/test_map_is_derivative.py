@@ -10,7 +10,7 @@ from zoo import every_example
 
 BASE = 20
 """Above the numbers that one channel of a group adds to any axis."""
-AT_ONCE = 6
+AT_ONCE = 4
 Growth = dict[tuple[str, int, str], int]
 """``{(tensor, axis, group): numbers more for one channel more}``."""
 
