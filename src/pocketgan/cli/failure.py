@@ -49,7 +49,7 @@ def status_of(error: BaseException) -> int:
 
 
 def explain(error: BaseException, words: list[str], call: partial[None] | None) -> str:
-    """One line on an error of the command ``words``.
+    """Line on an error of the command ``words``.
 
     The trace of an error with the exit code 70 is written to ``crash.log`` in the run directory that ``call`` names.
     """
