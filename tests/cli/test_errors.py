@@ -190,15 +190,3 @@ def test_unknown_flags_and_values(flags: tuple[str, str], capsys: pytest.Capture
         main(["train", "--task", "paired", "--data", "shapes", "--out", "x", *flags])
     assert caught.value.code == 2
     assert flags[0] in capsys.readouterr().err
-
-
-def test_an_interruption_names_the_way_to_resume(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from pocketgan.cli import listings
-
-    def interrupted() -> None:
-        """Stand-in for a long command."""
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(listings, "models", interrupted)
-    assert main(["models"]) == 130
-    assert "the same command with --resume goes on from the last checkpoint" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 
-from pocketgan.cli.streams import OutputClosed, safe_streams, terminable
+from pocketgan.cli.streams import OutputClosed, ignore_workers, safe_streams, terminable
 
 COMMANDS = {
     "quickstart": "train a teacher on built-in images, compress it, evaluate, export",
@@ -105,10 +105,12 @@ def _run(words: list[str], *, debug: bool) -> int:
         except (SystemExit, OutputClosed):
             raise
         except BaseException as error:  # Rust's panics are no Exception
-            from pocketgan.cli.failure import explain, status_of
+            ignore_workers()
+            from pocketgan.cli.failure import cause_of, explain, status_of
 
-            output.report(partial(_show, error, partial(explain, error, words, call), debug=debug))
-            return status_of(error)
+            cause = cause_of(error)
+            output.report(partial(_show, error, partial(explain, cause, words, call), debug=debug))
+            return status_of(cause)
         output.succeeded = True
     return 0
 

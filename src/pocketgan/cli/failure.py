@@ -28,6 +28,19 @@ _RESUMED = {
 _MEMORY = re.compile(r"tried to allocate [\d.,]+ ?\w+", re.IGNORECASE)
 
 
+def cause_of(error: BaseException) -> BaseException:
+    """The interruption that led to ``error``, as ended workers and cleaning up do, or ``error`` itself."""
+    earlier: BaseException | None = error
+    while earlier is not None and not isinstance(earlier, KeyboardInterrupt):
+        earlier = earlier.__context__
+    if earlier is None and not isinstance(error, ValueError | OSError):
+        try:
+            time.sleep(0.2)  # the signal that ended a worker may be on its way to this process, too
+        except KeyboardInterrupt as late:
+            return late
+    return earlier or error
+
+
 def status_of(error: BaseException) -> int:
     """Exit code: 143 after SIGTERM, 130 after Ctrl-C, 2 for a mistake of the user or a refusal of the disk, else 70."""
     if isinstance(error, KeyboardInterrupt):
@@ -36,7 +49,7 @@ def status_of(error: BaseException) -> int:
 
 
 def explain(error: BaseException, words: list[str], call: partial[None] | None) -> str:
-    """One line on an error of the command ``words``.
+    """Line on an error of the command ``words``.
 
     The trace of an error with the exit code 70 is written to ``crash.log`` in the run directory that ``call`` names.
     """

@@ -35,17 +35,17 @@ def safe_streams() -> Iterator[None]:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     before = sys.stdout, sys.stderr
-    # Python has None for a stream that was closed before it started.
-    output, error = (stream or open(os.devnull, "w") for stream in before)  # noqa: SIM115
-    sys.stdout, sys.stderr = cast(TextIO, _SafeStream(output)), cast(TextIO, _SafeStream(error, silent=True))
-    try:
-        yield
-    finally:
+    with open(os.devnull, "w") as null:  # Python has None for a stream that was closed before it started
+        sys.stdout = cast(TextIO, _SafeStream(before[0] or null))
+        sys.stderr = cast(TextIO, _SafeStream(before[1] or null, silent=True))
         try:
-            sys.stderr.flush()
-            sys.stdout.flush()
+            yield
         finally:
-            sys.stdout, sys.stderr = before
+            try:
+                sys.stderr.flush()
+                sys.stdout.flush()
+            finally:
+                sys.stdout, sys.stderr = before
 
 
 class _SafeStream:
@@ -93,8 +93,9 @@ def terminable() -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if os.getpid() != owner:  # a data worker, which has inherited this function
+        if os.getpid() != owner:  # a child that has inherited this function
             os.kill(os.getpid(), signal.SIGTERM)
+        ignore_workers()
         raise Terminated
 
     signal.signal(signal.SIGTERM, stop)
@@ -102,3 +103,10 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def ignore_workers() -> None:
+    """Data workers that die from now on raise nothing: what ends this process has ended them, too."""
+    ended = getattr(signal, "SIGCHLD", None)  # not on every system
+    if ended and threading.current_thread() is threading.main_thread() and callable(signal.getsignal(ended)):
+        signal.signal(ended, lambda number, frame: None)
