@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import io
 import os
 import socketserver
 import threading
@@ -88,8 +90,15 @@ def test_a_redirect_to_anything_but_the_web_is_not_followed(path: Path, target: 
 @pytest.mark.parametrize(("start", "target"), [("https", "http"), ("http", "https"), ("http", "http"), ("https", "https")])
 def test_a_redirect_is_never_less_safe(start: str, target: str) -> None:
     request = urllib.request.Request(f"{start}://a.example/x")
-    redirected = module._Redirects().redirect_request(request, None, 302, "", {}, f"{target}://b.example/y")
+    redirected = module._Redirects().redirect_request(request, io.BytesIO(), 302, "", {}, f"{target}://b.example/y")
     assert (redirected is None) == ((start, target) == ("https", "http"))
+
+
+def test_the_body_of_a_redirect_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have no end, and urllib would keep all of it in memory."""
+    lines = [b"HTTP/1.1 302 Go\r\nLocation: /b.bin\r\n\r\n"]
+    monkeypatch.setattr(http.client.HTTPResponse, "_safe_read", None)
+    refused(lambda: chain(lines, repeat(bytes(10_000))), path, "says 302 Found, and redirects")
 
 
 def test_a_redirect_to_itself_ends(path: Path) -> None:
@@ -118,6 +127,7 @@ def test_a_part_beyond_its_file_is_refused(path: Path) -> None:
 
 
 def test_the_words_of_a_server_are_not_repeated(path: Path) -> None:
+    refused(lambda: [b"\x1b[2Jall is well\r\n\r\n"], path, r"/a\.bin: no connection \(the answer is not HTTP: BadStatusLine\);")
     answer = b"HTTP/1.1 404 \x1b[2Jall is well\r\nContent-Length: 0\r\n\r\n"
     refused(lambda: [answer], path, r"/a\.bin: the server says 404 Not Found$")
 

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, InvalidURL, responses
@@ -106,6 +106,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if urllib.parse.urlsplit(newurl).scheme not in ("https", req.type):
             return None
+        fp.close()  # or urllib would read all of it into memory
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -177,7 +178,12 @@ def _read(stream: IO[bytes]) -> bytes:
     try:
         return stream.read1(_BLOCK)  # type: ignore[attr-defined, no-any-return]  # does not wait for a full block
     except (OSError, HTTPException) as error:
-        raise _Broken(f"the connection broke ({error})") from error
+        raise _Broken(f"the connection broke ({_words(error)})") from error
+
+
+def _words(error: OSError | HTTPException) -> str:
+    """Text of an error without anything that the server has sent."""
+    return str(error) if isinstance(error, OSError) else f"the answer is not HTTP: {type(error).__name__}"
 
 
 @contextmanager
@@ -188,7 +194,7 @@ def _request(url: str, part: Path, have: int) -> Iterator[_Body | None]:
         opener = urllib.request.build_opener(_Redirects)
         answer = opener.open(urllib.request.Request(url, headers=headers), timeout=_SILENCE)
     except urllib.error.HTTPError as error:
-        with error:
+        with closing(error):
             if error.code == 416 and error.headers.get("Content-Range", "").strip() == f"bytes */{have}":
                 yield None
                 return
@@ -206,7 +212,7 @@ def _request(url: str, part: Path, have: int) -> Iterator[_Body | None]:
     except (ValueError, InvalidURL) as error:  # also of a redirect
         raise ValueError(f"{url}: this is no address ({error})") from error
     except (OSError, HTTPException) as error:
-        raise _Broken(f"no connection ({error})") from error
+        raise _Broken(f"no connection ({_words(error)})") from error
     with answer:
         begin, total = _extent(url, answer.status, answer.headers)
         if begin not in (0, have):
