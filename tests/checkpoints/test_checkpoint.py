@@ -1,16 +1,12 @@
 """Weights as real files hold them: prefixes, keys, formats, stale statistics; and refusals with their messages."""
 
-import argparse
-import os
-from functools import cache
-
 import numpy as np
 import published
 import published_cat
 import published_gaugan
-import published_munit
 import pytest
 import torch
+from checkpoint_files import NETS, refused, same, spade_state, state_of
 from safetensors.torch import save_file
 from torch import nn
 
@@ -19,62 +15,6 @@ from pocketgan.checkpoints.convert import LAYOUTS
 from pocketgan.core.artifact import save_artifact
 from pocketgan.core.dims import widths_of
 from pocketgan.models import mobile_resnet, resnet, unet
-
-NETS = {
-    "ResNet generator": lambda: published.resnet(3, 5, 7, 5, 3, (7, 2)),
-    "mobile ResNet generator": lambda: published.resnet(3, 5, 7, 5, 3, (7, 2), mobile=True),
-    "U-Net generator": lambda: published.unet([2, 3, 5], [2, 7]),
-    "PatchGAN discriminator": lambda: published.patchgan([3, 5, 7]),
-    "pixel discriminator": lambda: published.pixel(3, 5),
-    "SPADE generator": lambda: published_gaugan.spade(2, (3, 2, 3), [(2, 3)] * 4),
-    "mobile SPADE generator": lambda: published_gaugan.spade(2, (3, 2, 3), [(2, 3)] * 4, mobile="instance"),
-    "multi-scale discriminator": lambda: published_gaugan.multiscale([[3, 5, 7], [3, 5, 7]]),
-    "AdaIN generator": lambda: published_munit.Munit([2] * 5, 3, 5, 7, (2, 3), (3, 2), (5, 3), (3, 2)),
-    "mobile AdaIN generator": lambda: published_munit.Munit(None, 3, 5, 7, (2, 3), (3, 2), (5, 3), (3, 2), mobile=True),
-    "image discriminator": lambda: published_munit.MetricAccumulator([[3, 5, 7], [3, 5, 7]]),
-    "inception generator": lambda: published_cat.inception(3, 5, 7, 5, 3, [{"res": {1: 2, 3: 4}, "dw": {5: 3}}] * 2),
-    "inception SPADE generator": lambda: published_cat.inception_spade(
-        2, (3, 2, 3, 2), [({"res": {3: 2}, "dw": {1: 3}}, {"res": {}, "dw": {5: 2}})] * 7
-    ),
-}
-
-
-@cache
-def state_of(network):
-    """Random weights under the published names; tests copy the dict before they change it."""
-    return published.trained(NETS[network]()).state_dict()
-
-
-@cache
-def spade_state(spectral):
-    return published_gaugan.spade(2, (3, 2, 3), [(2, 3)] * 4, spectral=spectral).state_dict()
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "latest_net_G.pth"
-
-
-@pytest.fixture
-def weights():
-    return published.trained(NETS["ResNet generator"]()).state_dict()
-
-
-def refused(path, data=None):
-    """The one-line error of the file; ``data`` is saved into it first."""
-    if data is not None:
-        torch.save(data, path)
-    with pytest.raises(ValueError) as error:
-        load_checkpoint(path)
-    line = str(error.value)
-    assert "\n" not in line
-    assert str(path) in line
-    return line
-
-
-def same(model, weights):
-    state = to_published(model)
-    return state.keys() == weights.keys() and all(torch.equal(state[name], weights[name]) for name in weights)
 
 
 @pytest.mark.parametrize("network", NETS)
@@ -206,99 +146,6 @@ def test_model_is_an_ordinary_network_of_ours(tmp_path, path, weights):
     assert widths_of(model) == dict(model.spec.widths)
     save_artifact(tmp_path / "mine.safetensors", model, size=64)
     assert "use pocketgan.load" in refused(tmp_path / "mine.safetensors")
-
-
-def test_files_that_are_no_checkpoints(tmp_path, path):
-    assert "there is no file" in refused(path)
-    assert "is a folder: name the file in it" in refused(tmp_path)
-    path.write_bytes(b"")
-    assert "is empty (0 bytes)" in refused(path)
-    path.write_text("<!DOCTYPE html><title>404</title>")
-    assert "is not a checkpoint: no torch.save file begins with b'<!DO'" in refused(path)
-    path.write_bytes(b"\x80\x02" + bytes(range(7, 90)))
-    assert "is not a checkpoint: it is no pickle that torch.save writes" in refused(path)
-    assert "holds a dict of mean, std, not a state dict" in refused(path, {"mean": torch.zeros(3), "std": torch.ones(3)})
-    assert "holds an empty dict, not a state dict" in refused(path, {})
-    assert "holds one list, not a state dict" in refused(path, [torch.zeros(3)])
-
-
-def test_weights_that_cannot_be_used(path, weights):
-    line = refused(path, {name: tensor.to(torch.int8) for name, tensor in weights.items()})
-    assert "has model.1.weight as strided int8: only dense floating-point weights are read" in line
-    assert "as sparse_coo float32" in refused(path, {**weights, "model.4.bias": weights["model.4.bias"].to_sparse()})
-    weights["model.4.bias"][1] = float("nan")
-    assert "has numbers in model.4.bias that are not finite" in refused(path, weights)
-
-
-@pytest.mark.parametrize("modern", [True, False])
-@pytest.mark.parametrize("part", [0.2, 0.6, 0.99])
-def test_cut_short(path, weights, modern, part):
-    torch.save(weights, path, _use_new_zipfile_serialization=modern)
-    os.truncate(path, int(path.stat().st_size * part))
-    assert "is cut short or damaged" in refused(path)
-
-
-def test_cut_short_safetensors(tmp_path, weights):
-    path = tmp_path / "latest_net_G.safetensors"
-    save_file(dict(weights), path)
-    os.truncate(path, path.stat().st_size // 2)
-    assert "is not a whole safetensors file" in refused(path)
-
-
-@pytest.mark.parametrize("modern", [True, False])
-def test_code_is_never_run(path, modern):
-    torch.save(published.pixel(3, 5), path, _use_new_zipfile_serialization=modern)
-    assert "is more than weights (published.Net): loading it would run code" in refused(path)
-
-
-def test_code_is_never_run_beside_weights_or_compiled(path, weights):
-    line = refused(path, {"model": weights, "opt": argparse.Namespace(ngf=64)})
-    assert "is more than weights (argparse.Namespace)" in line
-    with pytest.warns(DeprecationWarning, match="torch.jit"):
-        torch.jit.trace(nn.Conv2d(3, 4, 3), torch.zeros(1, 3, 8, 8)).save(str(path))
-    assert "is more than weights (TorchScript)" in refused(path)
-
-
-NAMES = {
-    "ResNet generator": ("model.10.conv_block.1.weight", "model.{}.conv_block.1.weight"),
-    "PatchGAN discriminator": ("model.2.weight", "model.{}.weight"),
-    "multi-scale discriminator": ("discriminator_0.model0.0.weight", "discriminator_{}.model0.0.weight"),
-    "AdaIN generator": ("enc_content.model.3.model.0.model.0.conv.weight", "enc_content.model.3.model.{}.model.0.conv.weight"),
-    "image discriminator": ("cnns.0.0.conv.weight", "cnns.{}.0.conv.weight"),
-    "inception generator": ("features.0.res_ops.0.4.weight", "features.{}.res_ops.0.4.weight"),
-}
-
-
-@pytest.mark.parametrize("network", NAMES)
-def test_a_number_in_a_name_builds_no_giant(path, network):
-    old, new = NAMES[network]
-    for number in (999, 9 * 10**9, "9" * 5000):
-        state = dict(state_of(network))
-        state[new.format(number)] = state.pop(old)
-        assert "tensors have layers numbered up to 9" in refused(path, state)
-
-
-def test_levels_and_prefixes_without_end(path, weights):
-    deep = {"model.model.1.model" + ".3.model" * 500 + ".1.weight": torch.ones(3, 3, 4, 4)}
-    assert "it has 500 levels" in refused(path, dict(state_of("U-Net generator")) | deep)
-    assert "is of no known family" in refused(path, {"module." * 5000 + name: tensor for name, tensor in weights.items()})
-
-
-def test_names_are_shown_in_one_short_line(path, weights):
-    line = refused(path, weights | {"x" * 10**6 + ".weight": torch.ones(2), "a\n\x1b[2Jb.weight": torch.ones(2)})
-    assert len(line) < 1000
-    assert "a??[2Jb.weight" in line
-
-
-def test_tensors_without_numbers_are_refused(path, weights):
-    line = refused(path, weights | {"model.1.weight": torch.zeros(7, 0, 2**40, 7)})
-    assert "has model.1.weight as 7x0x1099511627776x7: it holds no number" in line
-
-
-def test_counts_of_batches_are_integers(path):
-    state = published.trained(published.resnet(3, 5, 7, 5, 3, (7,), "batch")).state_dict()
-    state["model.2.num_batches_tracked"] = torch.tensor(torch.nan)
-    assert "has model.2.num_batches_tracked as strided float32: only int64 fits there" in refused(path, state)
 
 
 def test_unknown_family(path):

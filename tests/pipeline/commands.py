@@ -21,8 +21,8 @@ LABELS += ["perceptual=pixels"]
 NETS = ['arch_options={"ngf":8,"blocks":2}', 'discriminator_options={"ndf":4,"layers":1}']
 
 
-class Killed(BaseException):
-    """Ends a run as a kill would: no handler of the command line catches it."""
+class Killed(SystemExit):
+    """Ends a run as a kill would: the command line lets it through."""
 
 
 @contextmanager
