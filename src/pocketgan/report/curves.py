@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pocketgan.report.numbers import finite
 from pocketgan.report.read import mapping, number, real
 
 KINDS = {"losses": "", "validation": "validation/", "search": "search/"}
@@ -77,7 +78,7 @@ def curves(log: Iterable[dict[str, Any]]) -> dict[str, dict[str, Series]]:
                     stage = found.setdefault(str(entry.get("stage", "run")), {})
                     series = stage.setdefault(prefix + name, Series(dense=kind == "losses"))
                     series.steps.append(int(step))
-                    series.values.append(float(known))
+                    series.values.append(float(known) if finite(known) else math.nan)
     return found
 
 

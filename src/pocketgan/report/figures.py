@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -235,7 +236,8 @@ def svg(draw: Callable[[Axes], None], inches: tuple[float, float], name: str) ->
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(STYLE):
+    with rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on the axes of strange values
         figure = Figure(figsize=inches)
         # Fixed margins are faster than a layout engine and align the axes of neighboring panels.
         width, height = inches

@@ -6,12 +6,13 @@ import base64
 import hashlib
 import io
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from pocketgan.report.curves import thin
 from pocketgan.report.read import RunFiles
@@ -175,11 +176,15 @@ def _reduced(data: bytes) -> bytes:
 
 
 def _read(path: Path) -> bytes | None:
-    """Bytes of the file, or None if it is no complete PNG: a killed run may leave half of one."""
-    data = path.read_bytes()
+    """Bytes of the file, or None if it is no complete PNG of a usual size: a killed run may leave half of one."""
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        data = path.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+                image.load()
+    except Exception:  # Pillow raises a dozen types on broken bytes
         return None
     return data

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 NOTHING = "–"
+LARGEST = 1e100
+"""Magnitude from which on the limits and ticks of an axis overflow."""
 STEPS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def finite(value: float | None) -> bool:
-    """True if ``value`` is a finite number."""
-    return value is not None and math.isfinite(value)
+    """True if ``value`` is a number that an axis can show: finite, and less than `LARGEST`."""
+    return value is not None and abs(value) < LARGEST
 
 
 def si(value: float, unit: str = "") -> str:

@@ -30,7 +30,7 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
         raise ValueError(f"{out} is a directory: name the file to write, such as {out / 'report.html'}")
     text = render(read_runs(runs))
     with atomic(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="replace")  # JSON can hold halves of characters
     return out
 
 

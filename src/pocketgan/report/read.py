@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
+import os
 import re
 import sys
 from collections import Counter
@@ -12,8 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-LARGEST = 1e300
-"""Largest magnitude that an axis can show without overflow."""
+from pocketgan.report.numbers import finite
+from pocketgan.utils.files import parse_json, read_json
+
+MOST_BYTES = 2**28
+"""Size of the largest log that is read."""
 IMAGE = re.compile(r"(\d+)_(.+)\.png")
 FILES = ("config.json", "log.jsonl", "result.json", "images", "samples", "student.safetensors")
 ABSENT = {
@@ -98,7 +100,7 @@ def number(value: object) -> float | int | None:
 def real(value: object) -> float | None:
     """``value`` as a float if it is a number that a plot can show, else None."""
     known = number(value)
-    return float(known) if known is not None and math.isfinite(known) and abs(known) < LARGEST else None
+    return float(known) if known is not None and finite(known) else None
 
 
 def _read_object(path: Path) -> tuple[dict[str, Any], str]:
@@ -106,8 +108,8 @@ def _read_object(path: Path) -> tuple[dict[str, Any], str]:
     if not path.exists():
         return {}, f"{path.name} is missing: {ABSENT[path.name]}."
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+        value = read_json(path)
+    except (ValueError, OSError):
         return {}, f"{path.name} cannot be read, it may be half-written: {ABSENT[path.name]}."
     return (value, "") if isinstance(value, dict) else ({}, f"{path.name} is not a JSON object: {ABSENT[path.name]}.")
 
@@ -116,6 +118,8 @@ def _read_log(path: Path) -> tuple[tuple[dict[str, Any], ...], str]:
     """Readable lines, and a sentence on the others."""
     if not path.exists():
         return (), f"{path.name} is missing: {ABSENT[path.name]}."
+    if not _is_readable(path):
+        return (), f"{path.name} cannot be read, or is larger than {MOST_BYTES:,} bytes: {ABSENT[path.name]}."
     entries, torn, count = _read_lines(path)
     fault = f"{torn} of {count} lines of {path.name} cannot be read and are left out." if torn else ""
     return entries, fault or ("" if entries else f"{path.name} is empty: {ABSENT[path.name]}.")
@@ -123,15 +127,20 @@ def _read_log(path: Path) -> tuple[tuple[dict[str, Any], ...], str]:
 
 def _read_lines(path: Path) -> tuple[tuple[dict[str, Any], ...], int, int]:
     """Objects in a file of JSON lines, number of unreadable lines, and number of lines; nothing if there is no file."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if _is_readable(path) else []
     entries = tuple(entry for entry in map(_entry, lines) if entry)
     return entries, sum(1 for line in lines if line.strip()) - len(entries), len(lines)
 
 
+def _is_readable(path: Path) -> bool:
+    """True for a file of at most `MOST_BYTES`, and not for a pipe, which would be waited for."""
+    return path.is_file() and os.access(path, os.R_OK) and path.stat().st_size <= MOST_BYTES
+
+
 def _entry(line: str) -> dict[str, Any]:
     try:
-        return mapping(json.loads(line))
-    except json.JSONDecodeError:
+        return mapping(parse_json(line, "line"))
+    except ValueError:
         return {}
 
 
