@@ -146,6 +146,7 @@ def compress(
     from pocketgan.pipeline.compress import run_stages
     from pocketgan.pipeline.config import RECOVERY
     from pocketgan.pipeline.resolve import resolve_config
+    from pocketgan.pruning.budget import split_budget
 
     fields = {
         "foreign.keep": keep or None,
@@ -168,6 +169,7 @@ def compress(
     reference = with_weights(teacher, weights if weights not in RECOVERY else None)
     config, loaded = resolve_config(reference, data, fields, overrides, preset=preset, task=task, size=size, aspect=aspect)
     if dry_run:
+        split_budget(config.budget)
         show_config(config)
         return
     run_stages(config, out, resume=resume, reporter=api.reporter(True), teacher=loaded, first=from_, last=to)
@@ -216,6 +218,7 @@ def compare(
     from pocketgan.pipeline.compare import CompareConfig, varied
     from pocketgan.pipeline.compare import compare as run
     from pocketgan.pipeline.resolve import resolve_config
+    from pocketgan.pruning.budget import split_budget
     from pocketgan.report import comparison_table
 
     fields = {
@@ -236,6 +239,8 @@ def compare(
         seeds=seeds,
     )
     if dry_run:
+        for text in config.budgets:
+            split_budget(text)
         show_config(config)
         return
     runs, failures = run(config, out, resume=resume, reporter=api.reporter(True), teacher=loaded)

@@ -10,7 +10,7 @@ from pocketgan.metrics.cost import Cost, CostModel
 
 Kind = Literal["macs", "macs_paper", "params"]
 
-_FORM = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<scale>[kKMGT]?)(?P<unit>x|ms|paper|params|)")
+_FORM = re.compile(r"(?P<number>[0-9]{1,18}(\.[0-9]{1,18})?)(?P<scale>[kKMGT]?)(?P<unit>x|ms|paper|params|)")
 _SCALE = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -38,6 +38,18 @@ def parse_budget(text: str, teacher: Cost) -> Budget:
 
     Raises ``ValueError`` for any other form, and for a budget that the teacher meets already.
     """
+    number, unit = split_budget(text)
+    if unit == "x":
+        return Budget(text, "macs", int(teacher.macs / number))
+    kind: Kind = {"": "macs", "paper": "macs_paper", "params": "params"}[unit]  # type: ignore[assignment]
+    budget = Budget(text, kind, int(number))
+    if budget.allows(teacher):
+        raise ValueError(f"budget '{text}': the teacher has {budget.of(teacher):,} {kind}, it is within that already")
+    return budget
+
+
+def split_budget(text: str) -> tuple[float, str]:
+    """Number and unit of a budget. Raises ``ValueError`` for any other form."""
     forms = "2.6G (exact MACs), 2.6Gpaper (the literature's count), 0.5Mparams, 12x (ratio of exact MACs)"
     match = _FORM.fullmatch(text.strip())
     if match is None:
@@ -45,15 +57,9 @@ def parse_budget(text: str, teacher: Cost) -> Budget:
     number, unit = float(match["number"]) * _SCALE[match["scale"]], match["unit"]
     if unit == "ms":
         raise ValueError(f"budget '{text}': no method here searches by latency yet; write {forms}")
-    if unit == "x":
-        if number <= 1:
-            raise ValueError(f"budget '{text}': a ratio is above 1, for example 10x for a tenth of the teacher's MACs")
-        return Budget(text, "macs", int(teacher.macs / number))
-    kind: Kind = {"": "macs", "paper": "macs_paper", "params": "params"}[unit]  # type: ignore[assignment]
-    budget = Budget(text, kind, int(number))
-    if budget.allows(teacher):
-        raise ValueError(f"budget '{text}': the teacher has {budget.of(teacher):,} {kind}, it is within that already")
-    return budget
+    if unit == "x" and number <= 1:
+        raise ValueError(f"budget '{text}': a ratio is above 1, for example 10x for a tenth of the teacher's MACs")
+    return number, unit
 
 
 def check_floor(budget: Budget, cost: CostModel, floor: dict[str, int]) -> None:
