@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,3 +129,24 @@ def test_images_made_from_a_latent_are_clamped_and_have_one_size() -> None:
     latent = torch.linspace(-2, 2, 24).view(2, 12)
     assert torch.equal(model(latent), latent.view(2, 3, 2, 2).clamp(-1, 1))
     assert (model.stride, model.in_channels, model.traced) == (1, 12, model)
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        (lambda x: (x, x), "makes tuple of an image"),
+        (lambda x: x[0], "makes 3x1x1 of an image"),
+        (lambda x: x.missing, "accepts no square of 3 channels and up to 64 pixels .*: 'Tensor' object has no attribute"),
+        (lambda x: {}["key"], "accepts no square of 3 channels and up to 64 pixels .*: 'key'"),
+        (lambda x: next(iter([])), "accepts no square of 3 channels and up to 64 pixels .*: StopIteration"),
+    ],
+)
+def test_a_network_that_makes_no_image_is_refused(made: Callable[[Tensor], Any], text: str) -> None:
+    class Strange(nn.Module):
+        stride, in_channels = 1, 3
+
+        def forward(self, x: Tensor) -> Any:
+            return made(x)
+
+    with pytest.raises(ValueError, match=text):
+        Deployable(Strange())

@@ -51,6 +51,15 @@ def test_another_shape_is_an_error() -> None:
         compare(lambda x: x[..., :-1], Half(), shapes=SHAPES, tolerance=1.0, label="it")
 
 
+@pytest.mark.parametrize("error", [RuntimeError("\x1b[31m first\nsecond"), KeyError("first"), MemoryError("first")])
+def test_an_engine_that_fails_is_named_with_the_shape(error: Exception) -> None:
+    def run(x: Tensor) -> Tensor:
+        raise error
+
+    with pytest.raises(ValueError, match=r"^it fails at batch x height x width 1x8x8: '?first'?$"):
+        compare(run, Half(), shapes=[(1, 8, 8)], label="it")
+
+
 def test_changed_weights_are_found(resnet: nn.Module, resnet_file: Exported) -> None:
     data = resnet_file.path.read_bytes()
     assert verify_onnx(data, resnet, label="it") == resnet_file.verification

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 
 import torch
@@ -92,20 +93,32 @@ def _smallest_units(generator: nn.Module, stride: int, channels: int, extra_inpu
         side = units * stride
         try:
             output = model(torch.zeros(1, channels, side, side), *extra)
-        except (RuntimeError, ValueError) as refusal:
+        except Exception as refusal:  # whatever the network's own code raises
             error = refusal
             continue
+        if not isinstance(output, Tensor) or output.ndim != 4:
+            made = "x".join(map(str, output.shape)) if isinstance(output, Tensor) else type(output).__name__
+            raise ValueError(f"the generator makes {made} of an image, but must make one tensor N x C x H x W")
         if output.shape[-2:] != (side, side):
             raise ValueError(
                 f"the generator makes {'x'.join(map(str, output.shape[-2:]))} of {side}x{side} pixels, but an image"
                 f" must keep its size; is its stride of {stride} right?"
             )
         return units
-    reason = str(error).splitlines()[0]
+    assert error is not None
     raise ValueError(
         f"the generator accepts no square of {channels} channels and up to {MAX_UNITS * stride} pixels"
-        f" (multiples of its stride {stride}): {reason}"
+        f" (multiples of its stride {stride}): {reason_of(error)}"
     )
+
+
+def reason_of(error: BaseException) -> str:
+    """The innermost cause in one line, without terminal colors."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def _positive_int(generator: nn.Module, name: str) -> int:

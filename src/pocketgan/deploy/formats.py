@@ -6,7 +6,6 @@ import contextlib
 import importlib.metadata
 import io
 import logging
-import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from torch import nn
 
 from pocketgan.core.inputs import Shape, Size, as_shape
 from pocketgan.core.spec import spec_of
-from pocketgan.deploy.deployable import Deployable, frozen
+from pocketgan.deploy.deployable import Deployable, frozen, reason_of
 from pocketgan.deploy.fold import fold_norms
 from pocketgan.deploy.onnx_graph import IMAGE, OUTPUT, name_sides, onnx_name, strip_traces, wrap_pad_crop
 from pocketgan.deploy.verify import Verification, verify_onnx
@@ -94,11 +93,14 @@ def to_onnx(generator: nn.Module, size: Shape) -> bytes:
     if weight > MAX_BYTES:
         raise ValueError(f"the weights take {weight / 2**30:.1f} GiB, but one ONNX file holds less than 2; compress first")
     proto = _trace(model, size)
-    strip_traces(proto)
-    wrap_pad_crop(proto, model.stride)
-    name_sides(proto)
-    _add_metadata(proto, model, size)
-    data: bytes = proto.SerializeToString(deterministic=True)
+    try:
+        strip_traces(proto)
+        wrap_pad_crop(proto, model.stride)
+        name_sides(proto)
+        _add_metadata(proto, model, size)
+        data: bytes = proto.SerializeToString(deterministic=True)
+    except Exception as error:  # a graph of unusual inputs or outputs, or one that protobuf refuses to write
+        raise ValueError(f"the ONNX graph of {type(model.generator).__name__} is not an image's: {reason_of(error)}") from error
     return data
 
 
@@ -131,7 +133,7 @@ def _trace(model: Deployable, size: Shape) -> ModelProto:
             )
     except Exception as error:  # the two exporters raise whatever the network's own code raises
         raise ValueError(
-            f"{type(model.generator).__name__} cannot be exported to ONNX: {_reason(error)}; write its forward without"
+            f"{type(model.generator).__name__} cannot be exported to ONNX: {reason_of(error)}; write its forward without"
             " branches on values or sizes of tensors"
         ) from error
     assert program is not None
@@ -160,16 +162,6 @@ def _check_size(size: Shape, model: Deployable) -> None:
         raise ValueError(f"size {height}x{width}: this generator makes images of {shape[0]}x{shape[1]} only")
     if min(size) < model.min_side:
         raise ValueError(f"size {height}x{width} is too small for this generator: it takes {model.min_side} or more a side")
-
-
-def _reason(error: Exception) -> str:
-    """The innermost cause in one line, without terminal colors."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(cause))
-    lines = [line.strip() for line in plain.splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(cause).__name__
 
 
 @contextlib.contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketgan.core.inputs import required_extra_inputs
-from pocketgan.deploy.deployable import Deployable, frozen
+from pocketgan.deploy.deployable import Deployable, frozen, reason_of
 from pocketgan.utils.onnx_models import open_session
 
 TOLERANCE = 1e-4
@@ -97,9 +98,10 @@ def compare(
     differences = {}
     for batch, height, width in shapes:
         inputs = _probe_inputs(reference, batch, (height, width), size or (height, width))
-        with torch.inference_mode():
+        with _failures("PyTorch", (batch, height, width)), torch.inference_mode():
             expected = reference(*inputs)
-        output = run(*inputs)
+        with _failures(label, (batch, height, width)):
+            output = run(*inputs)
         if output.shape != expected.shape:
             raise ValueError(
                 f"{label} makes {list(output.shape)} of {list(inputs[0].shape)}, but PyTorch {list(expected.shape)}"
@@ -113,6 +115,16 @@ def compare(
             f" {'x'.join(map(str, worst))}, more than the {tolerance:.2g} allowed; it must not be shipped"
         )
     return result
+
+
+@contextmanager
+def _failures(engine: str, shape: BatchShape) -> Iterator[None]:
+    """Any error of an engine or of the network's own code as a ``ValueError`` that names the engine and the shape."""
+    try:
+        yield
+    except Exception as error:
+        where = "x".join(map(str, shape))
+        raise ValueError(f"{engine} fails at batch x height x width {where}: {reason_of(error)}") from error
 
 
 def _probe_inputs(model: Deployable, batch: int, image: tuple[int, int], reference: tuple[int, int]) -> tuple[Tensor, ...]:
