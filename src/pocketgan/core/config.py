@@ -40,7 +40,7 @@ def from_json(cls: type[T], data: Mapping[str, Any]) -> T:
         reason = first["msg"].removeprefix("Value error, ")
         if not first["loc"]:  # of several fields together
             raise ValueError(reason) from None
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}={listed([repr(first['input'])])}: {reason}") from None
+        raise ValueError(f"{listed(['.'.join(map(str, first['loc']))])}={listed([repr(first['input'])])}: {reason}") from None
 
 
 def override(config: T, assignments: Sequence[str]) -> T:

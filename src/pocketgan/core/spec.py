@@ -16,40 +16,35 @@ from torch import Tensor, nn
 
 from pocketgan.core.config import from_json, to_json
 from pocketgan.core.inputs import Input, Shape
-from pocketgan.utils.registry import Entry, Registry, check_at_least, unknown
+from pocketgan.utils.registry import Entry, Registry, check_at_least, listed, unknown
 
 ARCHITECTURES: Registry[type[Spec]] = Registry("architecture")
 """Spec classes by the name that artifacts carry."""
 
-MAX_WIDTH, MAX_ELEMENTS = 2**16, 4 * 10**9
-"""Channels of a group, and numbers in the parameters and buffers of a network, at most."""
+MAX_WIDTH, MAX_GROUPS, MAX_ELEMENTS = 2**22, 2**12, 4 * 10**9
+"""Channels of a group, groups of a network, and numbers in its parameters and buffers, at most."""
 
-_PARTS, _POSITIVE = (0, 256), (1, MAX_WIDTH)
+_PARTS, _POSITIVE, _OTHERS = (0, 256), (1, 2**16), (0, 2**16)
 LIMITS: Mapping[str, tuple[float, float]] = {
     "size": (1, 2**14),
     "dropout": (0, 1),
     "kernels": (1, 31),
     **dict.fromkeys(("blocks", "depth", "layers", "mapping", "scales"), _PARTS),
-    **dict.fromkeys(("in_channels", "out_channels", "stride"), _POSITIVE),
+    **dict.fromkeys(("in_channels", "out_channels", "stride", "factor"), _POSITIVE),
 }
-"""Least and most of the options of networks, by name; those of all others are 0 and `MAX_WIDTH`."""
+"""Least and most of the options of networks, by name; those of all others are 0 and 65,536."""
 
 
 def check_options(label: str, options: Mapping[str, object]) -> None:
     """Raise ``ValueError`` for a number out of `LIMITS`, before a network is described, or memory taken, by it."""
     for name, value in options.items():
-        least, most = LIMITS.get(name, (0, MAX_WIDTH))
+        least, most = LIMITS.get(name, _OTHERS)
         numbers = value if isinstance(value, tuple | list) else (value,)
         if len(numbers) > _PARTS[1]:
             raise ValueError(f"{label} {name} has {len(numbers):,} entries: the most is {_PARTS[1]}")
         for number in numbers:
             if isinstance(number, int | float) and not least <= number <= most:
-                raise ValueError(f"{label} {name}={_short(number)}: allowed are {least:,} to {most:,}")
-
-
-def _short(number: float) -> str:
-    text = str(number)
-    return text if len(text) <= 24 else f"{text[:20]}... ({len(text)} digits)"
+                raise ValueError(f"{label} {name}={listed([str(number)])}: allowed are {least:,} to {most:,}")
 
 
 class Models(Registry[Callable[..., "Spec"]]):
@@ -68,20 +63,26 @@ class Models(Registry[Callable[..., "Spec"]]):
 
 def _checked(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
     """``make`` with a ``ValueError`` for an unknown option, a value of a wrong type and one out of bounds."""
-    validated = cache(lambda: pydantic.validate_call(make))
+    known = signature(make).parameters
+
+    @wraps(make)
+    def bounded(*values: Any, **options: Any) -> Any:
+        check_options(name, dict(zip(known, values, strict=False)) | options)
+        return make(*values, **options)
+
+    validated = cache(lambda: pydantic.validate_call(bounded))
 
     @wraps(make)
     def checked(*values: Any, **options: Any) -> Any:
-        known = signature(make).parameters
         for option in options:
             if option not in known:
                 raise unknown(f"option of {name}", option, known)
-        check_options(name, dict(zip(known, values, strict=False)) | options)
         try:
             return validated()(*values, **options)
         except pydantic.ValidationError as error:
             first = error.errors()[0]
-            raise ValueError(f"{name} {'.'.join(map(str, first['loc']))}={first['input']!r}: {first['msg']}") from None
+            where, value = ".".join(map(str, first["loc"])), listed([repr(first["input"])])
+            raise ValueError(f"{name} {where}={value}: {first['msg']}") from None
 
     return checked
 
@@ -117,18 +118,19 @@ class Spec(ABC):
     def __post_init__(self) -> None:
         check_options(self.name, {field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
         groups = self.groups()
+        if len(groups) > MAX_GROUPS:
+            raise ValueError(f"a {self.name} of {len(groups):,} groups of channels: the most is {MAX_GROUPS:,}")
         for group in self.widths:
             if group not in groups:
                 raise unknown(f"{self.name} group", group, groups)
         missing = [group for group in groups if group not in self.widths]
         if missing:
-            more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
-            raise ValueError(f"{self.name} needs a width for every group; missing: {', '.join(missing[:8])}{more}")
+            raise ValueError(f"{self.name} needs a width for every group; missing: {listed(missing)}")
         optional = self.optional()
         check_at_least(self.widths, f"{self.name} width", **{group: int(group not in optional) for group in groups})
         for group in groups:
             if self.widths[group] > MAX_WIDTH:
-                raise ValueError(f"{self.name} width {group}={_short(self.widths[group])}: the most is {MAX_WIDTH:,}")
+                raise ValueError(f"{self.name} width {group}={listed([str(self.widths[group])])}: the most is {MAX_WIDTH:,}")
         object.__setattr__(self, "widths", {group: int(self.widths[group]) for group in groups})
 
     @abstractmethod
@@ -207,8 +209,10 @@ class Spec(ABC):
 
 def spec_from_json(data: Mapping[str, Any]) -> Spec:
     """Make the spec of `Spec.to_json`. Raises ``ValueError`` for an unknown architecture or field."""
+    if not isinstance(data, Mapping):
+        raise ValueError(f"the description of a network is an object of fields, not {listed([repr(data)])}")
     fields = dict(data)
-    return from_json(ARCHITECTURES[fields.pop("architecture", None)], fields)
+    return from_json(ARCHITECTURES[str(fields.pop("architecture", None))], fields)
 
 
 def spec_of(model: nn.Module) -> Spec:

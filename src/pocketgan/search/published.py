@@ -12,7 +12,7 @@ from pocketgan.core.dims import removable_groups, widths_of
 from pocketgan.core.spec import Spec
 from pocketgan.search.families import family_of, published_genes
 from pocketgan.search.space import Gene, Space, parse_widths
-from pocketgan.utils.registry import Registry, unknown
+from pocketgan.utils.registry import Registry, listed, unknown
 
 SPACES: Registry[Callable[[Mapping[str, int]], tuple[Gene, ...]]] = Registry("search space")
 """Functions from the widths of a network to the genes of a published space."""
@@ -96,7 +96,7 @@ def _widths_and_optional(network: nn.Module | Spec) -> tuple[dict[str, int], fro
 def _parse_gene(part: str, widths: Mapping[str, int]) -> Gene:
     names, equals, choices = part.partition("=")
     if not (names and equals and choices):
-        raise ValueError(f"'{part}' is not understood; write group=widths, like stem=16,24,32 or block*=16..64:8")
+        raise ValueError(f"'{listed([part])}' is not understood; write group=widths, like stem=16,24,32 or block*=16..64:8")
     groups: dict[str, int] = {}
     for pattern in names.split("+"):
         found = [group for group in widths if fnmatchcase(group, pattern)]
@@ -108,14 +108,14 @@ def _parse_gene(part: str, widths: Mapping[str, int]) -> Gene:
 
 
 def _parse_choices(text: str, part: str, most: int) -> range:
-    match = re.fullmatch(r"(\d{1,9})(?:\.\.(\d{1,9}):(\d{1,9}))?", text)
+    match, here = re.fullmatch(r"(\d{1,9})(?:\.\.(\d{1,9}):(\d{1,9}))?", text), f"'{listed([text])}' in '{listed([part])}'"
     if match is None:
-        raise ValueError(f"'{text}' in '{part}' is not understood; write a width (24) or a range with its step (16..64:8)")
+        raise ValueError(f"{here} is not understood; write a width (24) or a range with its step (16..64:8)")
     first, last, step = (int(value or 0) for value in match.groups())
     if match[2] is None:
         return range(first, first + 1)
     if step < 1 or last < first:
-        raise ValueError(f"'{text}' in '{part}' holds no width; a range rises from its first to its last by at least 1")
+        raise ValueError(f"{here} holds no width; a range rises from its first to its last by at least 1")
     if last > most:
-        raise ValueError(f"'{text}' in '{part}' goes beyond the {most} channels of the widest of these groups")
+        raise ValueError(f"{here} goes beyond the {most} channels of the widest of these groups")
     return range(first, last + 1, step)

@@ -27,6 +27,7 @@ from pocketgan.search.halving import WorkUnit
 from pocketgan.search.samplers import distributions
 from pocketgan.search.space import Configuration, Space
 from pocketgan.search.storage import NamedStorage, StorageError, quiet
+from pocketgan.utils.registry import listed
 
 NUMBER, RUNG, BEAT, SETTINGS = "candidate", "rung", "beat", "search"
 
@@ -123,11 +124,11 @@ class SharedTrials:
         number, rung = (trial.user_attrs.get(key) for key in (NUMBER, RUNG))
         wrong = [gene.name for gene in self.space.genes if trial.params.get(gene.name) not in gene.choices]
         if type(number) is not int or type(rung) is not int or number < 0 or not 0 <= rung < self.rungs:
-            fault = f"its {NUMBER} is {number!r} and its {RUNG} {rung!r}"
+            fault = f"its {NUMBER} is {_short(number)} and its {RUNG} {_short(rung)}"
         elif wrong:
-            fault = f"its {wrong[0]} is {trial.params.get(wrong[0])!r}, no choice of the space"
+            fault = f"its {wrong[0]} is {_short(trial.params.get(wrong[0]))}, no choice of the space"
         elif trial.state == TrialState.COMPLETE and not self._are_scores(trial.values):
-            fault = f"its scores are {trial.values!r}"
+            fault = f"its scores are {_short(trial.values)}"
         else:
             return
         raise StorageError(
@@ -209,8 +210,7 @@ class SharedTrials:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    return listed([repr(value)])
 
 
 def _unit(trial: FrozenTrial) -> WorkUnit:

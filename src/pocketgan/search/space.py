@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from pocketgan.metrics.cost import Cost, CostModel
 from pocketgan.pruning.budget import Budget, check_floor
-from pocketgan.utils.registry import unknown
+from pocketgan.utils.registry import listed, unknown
 
 Configuration = tuple[int, ...]
 Table = npt.NDArray[np.int64]
@@ -190,7 +190,9 @@ def parse_widths(text: str) -> Configuration:
     """Parse ``32_48_16``. Raises ``ValueError`` for anything but integers joined by ``_``."""
     parts = text.strip().split("_")
     if not all(re.fullmatch(r"\d{1,9}", part) for part in parts):
-        raise ValueError(f"configuration '{text}' is not understood; write integers joined by _, like 32_32_48_32_48_48_16_16")
+        raise ValueError(
+            f"configuration '{listed([text])}' is not understood; write integers joined by _, like 32_32_48_32_48_48_16_16"
+        )
     return tuple(map(int, parts))
 
 
