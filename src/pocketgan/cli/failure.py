@@ -103,7 +103,7 @@ def _write_log(error: BaseException, words: list[str], call: partial[None] | Non
     if run is None:
         return None
     made = f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}, pocketgan {version('pocketgan')}, torch {version('torch')}"
-    machine = f"Python {platform.python_version()}, {platform.platform()}"
+    machine = f"Python {platform.python_version()}, {platform.system()} {platform.release()} {platform.machine()}"
     text = "\n".join((made, machine, f"words of the command: {words}", "", *traceback.format_exception(error)))
     with suppress(ValueError, OSError):
         with atomic(run / CRASH_LOG) as temporary:
