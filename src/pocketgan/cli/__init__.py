@@ -97,9 +97,9 @@ def _run(words: list[str], *, debug: bool) -> int:
                 if output.is_distributed and command in COMMANDS and command not in DISTRIBUTED:
                     several = ", ".join(DISTRIBUTED)
                     raise ValueError(f"'{command}' runs in one process; commands for several processes: {several}")
-                import pocketgan.cli.failure  # now: with no memory left it could not be loaded
                 from pocketgan.cli.parser import parsed_call
 
+                importlib.import_module("pocketgan.cli.failure")  # now: with no memory left it could not be loaded
                 call = parsed_call(command_function(command), f"pocketgan {command}", rest, show=output.shows)
                 call()
             sys.stdout.flush()
