@@ -181,6 +181,8 @@ def inspect(
     from pocketgan.pipeline.config import ForeignConfig
     from pocketgan.pipeline.measure import inspect as run
 
+    if multiple < 1:
+        raise ValueError(f"multiple={multiple} must be at least 1")
     foreign = ForeignConfig(keep=tuple(keep), range=range, bgr=bgr)
     named = model if isinstance(model, nn.Module) else str(model)
     return run(named, size=size, aspect=aspect, multiple=multiple, foreign=foreign)

@@ -103,6 +103,7 @@ def test_budgets_that_cannot_be_met(refused: Refused, artifact: Path, tmp_path: 
     assert refused(*compress, "small").startswith("budget 'small' is not understood; write it like 2.6G (exact MACs)")
     assert "it is within that already" in refused(*compress, "900G")
     assert refused(*compress, "NaN", "--dry-run").startswith("budget 'NaN' is not understood; write it like 2.6G (exact MACs)")
+    assert refused("inspect", artifact, "--multiple", 0) == "multiple=0 must be at least 1"
     assert refused(*compress, "9" * 400).startswith("budget '999")
     compare = ("compare", artifact, "--data", "shapes", "--out", tmp_path / "run", "--methods", "uniform", "--dry-run")
     assert refused(*compare, "--budgets", "2x,0.5x").startswith("budget '0.5x': a ratio is above 1")

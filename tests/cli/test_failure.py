@@ -198,4 +198,4 @@ def test_a_launchers_environment_is_named(monkeypatch: pytest.MonkeyPatch, capsy
         main(["models"])
     assert caught.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "'abc'" in line
+    assert "WORLD_SIZE='abc' in the environment" in line
