@@ -146,7 +146,7 @@ def compare(
         methods: names of ``pocketgan methods``.
         budgets: budgets as in `compress`.
         objectives: objectives such as ``output+features``; empty for the default.
-        weights: ``inherit`` and ``fresh``: the weights from which recovery starts; empty for the default.
+        weights: ``reconstruct``, ``inherit``, ``fresh``: the weights from which recovery starts; empty for the default.
         vary: values of any other fields, every combination a run: ``{"method_options.least": [0, 0.5]}``.
         seeds: number of seeds.
         out: directory for the runs and the report.

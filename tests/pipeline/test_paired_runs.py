@@ -59,7 +59,7 @@ def test_the_keys_of_result_json(student: Path) -> None:
     result = read(student)
     assert set(result) == {
         *("name", "method", "variant", "objective", "seed", "teacher", "student", "input", "budget", "widths"),
-        *("export", "seconds", "versions", "machine", "notes"),
+        *("reconstruction", "export", "seconds", "versions", "machine", "notes"),
     }
     for name, quality in (("teacher", TEACHER_QUALITY), ("student", STUDENT_QUALITY)):
         assert set(result[name]) == RESULT

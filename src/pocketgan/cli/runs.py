@@ -130,8 +130,8 @@ def compress(
         objective: objectives of the distillation, names from `pocketgan methods` joined with +, or none; by default
             output+features.
         multiple: widths are multiples of this where they can be; by default 1, 8 suits most processors.
-        weights: FILE of your own generator (.safetensors, .pth); or the weights that recovery begins with: inherit (default:
-            those that were kept) or fresh.
+        weights: FILE of your own generator (.safetensors, .pth); or the weights that recovery begins with: reconstruct
+            (default: those that were kept, fitted to the teacher in closed form), inherit (as they are) or fresh.
         keep: layers of your own generator that are not pruned: names or patterns.
         range: values of black and white in its input and output, such as 0..255.
         bgr: its channels are blue, green, red.
@@ -209,7 +209,7 @@ def compare(
         methods: names from `pocketgan methods`, separated by commas.
         budgets: as in compress, separated by commas.
         objectives: as in compress, separated by commas.
-        weights: inherit, fresh or both, separated by commas.
+        weights: reconstruct, inherit, fresh, separated by commas.
         vary: any other fields, every combination a run: method_options.mask=quadratic,linear;recovery.lr=1e-4,2e-4.
         seeds: number of seeds; the page shows mean and spread.
         seed: first seed.

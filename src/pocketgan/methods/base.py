@@ -32,8 +32,8 @@ class MethodContext:
     cost: CostModel
     multiple: int
     """Widths are multiples of this where possible."""
-    images: Callable[[], Iterable[ModelInputs]]
-    """Some small batches of model inputs, the same at every call."""
+    images: Callable[..., Iterable[ModelInputs]]
+    """Small batches of inputs of the generator, of 32 training images or of another ``count``, the same at every call."""
     holdout: Callable[[int], HoldoutImages] | None = None
     """``count`` -> that many training images that the search training does not use, with the teacher's images for them."""
     seed: int = 0

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Literal
 
 from pocketgan.core.config import override
 from pocketgan.core.run import Run
 from pocketgan.pipeline.compress import compress
-from pocketgan.pipeline.config import CompressConfig
+from pocketgan.pipeline.config import CompressConfig, Recovery
 from pocketgan.pipeline.load_generator import LoadedGenerator, load
 from pocketgan.report import write_report
 from pocketgan.training.distributed import processes
@@ -27,7 +26,7 @@ class CompareConfig:
     budgets: tuple[str, ...]
     objectives: tuple[str, ...] = ()
     """Empty for the base's own."""
-    weights: tuple[Literal["inherit", "fresh"], ...] = ()
+    weights: tuple[Recovery, ...] = ()
     """``inherit`` and / or ``fresh``; empty for the base's own."""
     variants: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """``{name: overrides}`` of any other fields: ``{"linear": ("method_options.mask=linear",)}``; empty for the base alone."""

@@ -210,6 +210,7 @@ def _evaluate(state: CompressionState) -> None:
     results["student"].bytes = state.file("student.safetensors").stat().st_size
     file, tensors = Path(config.teacher), teacher.state_dict().values()  # a teacher in memory has no file
     results["teacher"].bytes = file.stat().st_size if file.is_file() else sum(t.numel() * t.element_size() for t in tensors)
+    pruned = load_artifact(state.file("pruned.safetensors"))
     floor = context.cost(floor_widths(plan.networks.initial.model, multiple=config.multiple))
     write_json(
         state.file("result.json"),
@@ -229,6 +230,7 @@ def _evaluate(state: CompressionState) -> None:
                 "floor": context.budget.of(floor),
             },
             "widths": {"teacher": spec_of(teacher).widths, "student": spec_of(student).widths},
+            **{key: value for key, value in pruned.provenance.items() if key == "reconstruction"},
             "export": {"onnx": exported},
             "seconds": {**state.seconds, "evaluate": monotonic() - began},
             "versions": versions(),

@@ -17,7 +17,7 @@ from pocketgan.tasks import LatentConfig
 from pocketgan.training.config import TrainingConfig
 from pocketgan.utils.registry import check_at_least
 
-Recovery = Literal["inherit", "fresh"]
+Recovery = Literal["reconstruct", "inherit", "fresh"]
 RECOVERY: tuple[str, ...] = get_args(Recovery)
 
 
@@ -126,8 +126,10 @@ class CompressConfig:
     generator B to A is written to ``back/pruned.safetensors``, and ``compress --out RUN/back`` of the other teacher goes on."""
     budget_back: str | None = None
     """Budget of the generator B to A in a two-way search; None is the same."""
-    weights: Recovery = "inherit"
-    """Weights that the recovery begins with: those that were kept (``inherit``), or new ones (``fresh``)."""
+    weights: Recovery = "reconstruct"
+    """Weights that the recovery begins with: those that were kept, fitted in closed form to what the teacher's layers compute
+    (``reconstruct``; where that is no nearer to the teacher, as ``inherit``), as they are (``inherit``), or new ones
+    (``fresh``)."""
     multiple: int = 1
     """Widths are multiples of this where they can be (8 suits most processors)."""
     teacher_discriminator: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from pocketgan.data.images import ImageData
 from pocketgan.metrics.cost import CostModel
 from pocketgan.pipeline.common import batches_of, first_batch, versions
 from pocketgan.pipeline.plan import CompressionState
+from pocketgan.pipeline.reconstruction import reconstructed
 from pocketgan.pruning.selection import shrink
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.loop import fit
@@ -53,11 +55,16 @@ def prune(state: CompressionState) -> None:
     plan, models = state.plan, _searched(state)
     for name, target in reversed(plan.targets.items()):
         selection = plan.method.select(models[name].cpu(), target.context)
-        student = shrink(plan.method.network(models[name]), selection)
+        network = plan.method.network(models[name])
+        student, facts = shrink(network, selection), {}
         assert target.context.budget.allows(CostModel(student, plan.config.data.shape)())
         if plan.config.weights == "fresh":
             student = spec_of(student).build()
-        save_artifact(state.file(target.file), student, size=plan.config.data.shape)
+        if plan.config.weights == "reconstruct":
+            student, found = reconstructed(student, network, target, selection, plan.device)
+            state.run.reporter.say(str(found))
+            facts["reconstruction"] = asdict(found)
+        save_artifact(state.file(target.file), student, size=plan.config.data.shape, provenance=facts)
     state.models = None
 
 

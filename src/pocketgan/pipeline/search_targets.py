@@ -76,7 +76,7 @@ def make_search_targets(
             parsed,
             cost,
             config.multiple,
-            images=partial(_importance_images, splits.search, config.seed, initial, role),
+            images=partial(_calibration_images, splits.search, config.seed, initial, role),
             holdout=partial(hold_out, networks.teacher.model, splits.holdout, role) if splits.holdout is not None else None,
             seed=config.seed,
             device=device,
@@ -102,7 +102,9 @@ def _inputs(images: Batch, model: nn.Module, role: Role) -> tuple[Tensor, ...]:
     return select_inputs({**images, "input": images[role]}, model)
 
 
-def _importance_images(data: ImageData, seed: int, model: nn.Module, role: Role) -> Iterable[ModelInputs]:
-    count = max(1, min(IMPORTANCE_IMAGES, len(data)) // IMPORTANCE_BATCH)
+def _calibration_images(
+    data: ImageData, seed: int, model: nn.Module, role: Role, count: int = IMPORTANCE_IMAGES
+) -> Iterable[ModelInputs]:
+    count = max(1, min(count, len(data)) // IMPORTANCE_BATCH)
     stream = train_batches(data, batch=IMPORTANCE_BATCH, seed=seed, workers=0)
     return [_inputs(next(stream), model, role) for _ in range(count)]

@@ -80,7 +80,8 @@ def student_of(teacher: str, budget: str, *, direction: Direction | None = None,
     data = replace(config.data, direction=direction or config.data.direction)
     two_generators = traits_of(config.task).any_target
     suffix = f"_{data.direction[0]}" if two_generators else ""
-    shared = {"data": data, "task": config.task, "latents": config.latents, "evaluation": config.evaluation}
+    shared: dict[str, Any] = {"data": data, "task": config.task, "latents": config.latents, "evaluation": config.evaluation}
+    shared["weights"] = "inherit"  # as published
     return CompressConfig(teacher=f"runs/{teacher}/generator{suffix}.safetensors", budget=budget, **{**shared, **fields})
 
 

@@ -97,6 +97,7 @@ def dmad_ablations() -> CompareConfig:
         data=DataConfig(path="datasets/maps", direction="BtoA", size=64, workers=1),
         budget="10x",
         method="dmad",
+        weights="inherit",
         objective=OURS,
         search_objective=OURS,
         recovery=recovery,

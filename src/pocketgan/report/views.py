@@ -22,7 +22,7 @@ from pocketgan.report.measures import (
     runtime_name,
 )
 from pocketgan.report.numbers import duration, finite, milliseconds, pixels, plain, si, tick
-from pocketgan.report.read import RunFiles, mapping, number
+from pocketgan.report.read import RunFiles, mapping, number, real
 from pocketgan.report.searches import candidates_view, search_views
 from pocketgan.report.tables import Facts, facts_tables
 
@@ -35,11 +35,12 @@ def run_view(run: RunFiles, *, sample_bytes: int, color: int, name: str) -> dict
     shown = samples(run, most_bytes=sample_bytes)
     size = next((one["size"] for one in found.values() if "size" in one), None)
     notes = result.get("notes")
+    notes = notes if isinstance(notes, list) else [notes] if notes else []
     return {
         "label": run.label,
         "settings": " · ".join(_settings(result)),
         "missing": [*run.missing, *(f"{file} is broken, it may be half-written." for file in shown.broken)],
-        "notes": [str(note) for note in (notes if isinstance(notes, list) else [notes] if notes else [])],
+        "notes": [*_before_training(mapping(result.get("reconstruction"))), *map(str, notes)],
         "size": "" if size is None else pixels(size),
         "tables": facts_tables(found),
         "bars": width_bars(mapping(result.get("widths"))),
@@ -52,6 +53,16 @@ def run_view(run: RunFiles, *, sample_bytes: int, color: int, name: str) -> dict
         "command": str(result.get("command") or run.config.get("command") or ""),
         "footer": _footer(result),
     }
+
+
+def _before_training(reconstruction: dict[str, Any]) -> list[str]:
+    """Sentence on the student before its recovery, where its weights were reconstructed."""
+    fitted, kept = (real(reconstruction.get(name)) for name in ("reconstructed", "inherited"))
+    if fitted is None or kept is None:
+        return []
+    return [
+        f"PSNR to the teacher before any training: {fitted:.1f} dB with reconstructed weights, {kept:.1f} dB with inherited."
+    ]
 
 
 def width_bars(widths: dict[str, Any]) -> list[dict[str, Any]]:
