@@ -12,6 +12,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -250,10 +251,16 @@ def hostile_image(rng: random.Random) -> bytes:
     huge = png[:16] + struct.pack(">II", rng.choice((60_000, 2**31 - 1, 0)), rng.choice((60_000, 2**31 - 1, 0))) + png[24:]
     svg = b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>"
     wmf = b"\xd7\xcd\xc6\x9a\x00\x00" + bytes(8) + b"\x48\x00" + bytes(64)
-    bomb = io.BytesIO()
-    Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
     others = (eps, b"\x89PNG\r\n\x1a\n", b"", b"GIF89a", svg, b"%PDF-1.4\n", wmf, b"\x0a\x05\x01\x08" + bytes(200), huge)
-    return bomb.getvalue() if rng.random() < 0.02 else rng.choice(others)
+    return _bomb() if rng.random() < 0.02 else rng.choice(others)
+
+
+@cache
+def _bomb() -> bytes:
+    """Image of 400 million pixels in 50 kilobytes."""
+    buffer = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def hostile_archive(rng: random.Random) -> tuple[bytes, str]:

@@ -98,15 +98,16 @@ def prepare(campaign: Campaign) -> None:
             shutil.rmtree(out, ignore_errors=True)
             _must(["train", *words, "--out", str(out)])
     valid = campaign.path / "valid"
-    if not valid.exists():
-        making = campaign.path / "valid.part"
-        shutil.rmtree(making, ignore_errors=True)
-        _must(["convert", str(campaign.teacher("paired")), "--out", str(making / "latest_net_G.pth")])
-        _must(["export", str(campaign.teacher("paired")), "--out", str(making / "model.onnx")])
-        Spawned(campaign.run_words("gan-compression"), making / "whole").wait()
-        for stage in ("search", "recover"):
-            Spawned(campaign.run_words("gan-compression"), making / stage, partial(_die_after, stage, 2)).wait()
-        making.rename(valid)
+    if valid.exists():
+        return
+    making = campaign.path / "valid.part"
+    shutil.rmtree(making, ignore_errors=True)
+    _must(["convert", str(campaign.teacher("paired")), "--out", str(making / "latest_net_G.pth")])
+    _must(["export", str(campaign.teacher("paired")), "--out", str(making / "model.onnx")])
+    Spawned(campaign.run_words("gan-compression"), making / "whole").wait()
+    for stage in ("search", "recover"):
+        Spawned(campaign.run_words("gan-compression"), making / stage, partial(_die_after, stage, 2)).wait()
+    making.rename(valid)
 
 
 def _die_after(stage: str, step: int) -> None:
@@ -139,6 +140,7 @@ class Spawned:
         self.start = time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
                 os.chdir(folder)

@@ -37,6 +37,7 @@ import torch
 from safetensors.torch import load
 
 import _fault_inputs as inputs
+from _common import publish
 from _fault_runs import CHEAP, STUDENTS, TEACHERS, Campaign, flags_first, interrupted, prepare
 from _fault_sandbox import Ran, Watch, command, each_in_child
 
@@ -74,7 +75,8 @@ def checkpoint(campaign: Campaign, rng: random.Random, folder: Path) -> Attack:
 
 def artifact(campaign: Campaign, rng: random.Random, folder: Path) -> Attack:
     """An artifact: damaged, with a twisted header, or with weights that are none."""
-    valid = campaign.teacher(rng.choice(("paired", "labels", "unconditional", "multimodal"))).read_bytes()
+    files = map(campaign.teacher, ("paired", "labels", "unconditional", "multimodal"))
+    valid = rng.choice([file for file in files if file.exists()]).read_bytes()
     wrong, how = "", rng.randrange(10)
     if how < 3:
         data = inputs.damaged(valid, rng)
@@ -124,7 +126,7 @@ def configuration(campaign: Campaign, rng: random.Random, folder: Path) -> Attac
     words = ["compress", str(campaign.teacher("paired")), "--data", "shapes", "--out", out, *CHEAP]
     if not compress:
         words = ["train", "--task", rng.choice(list(TEACHERS)), "--data", "shapes", "--out", out, *CHEAP]
-    fields = _fields(campaign.path / ("valid/whole/run" if compress else "teachers/paired"))
+    fields = _fields(compress=compress)
     for _ in range(rng.randrange(1, 4)):
         value = rng.choice(inputs.ODD_VALUES)
         text = rng.choice((json.dumps(value, ensure_ascii=False), str(value), "[" * rng.choice((1, 5_000)), "-1e400", "1e400"))
@@ -139,9 +141,13 @@ def configuration(campaign: Campaign, rng: random.Random, folder: Path) -> Attac
     return Attack(flags_first([*clean, "--dry-run"]))
 
 
-def _fields(run: Path) -> list[str]:
+def _fields(*, compress: bool) -> list[str]:
     """Dotted names of all fields of a configuration, and some that are none."""
-    named = [".".join(map(str, path)) for path in inputs.places(json.loads((run / "config.json").read_text()))[1:]]
+    from pocketgan.core.config import to_json
+    from pocketgan.recipes import RECIPES
+
+    config = to_json(RECIPES["quickstart-student" if compress else "quickstart-teacher"]())
+    named = [".".join(map(str, path)) for path in inputs.places(config)[1:]]
     return [*named, "", "=", "a.b.c", "method_options.least", "arch_options.ngf", "fit.decay", "recovery..lr"]
 
 
@@ -299,7 +305,11 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--kinds", default="", help="only these kinds of inputs or runs, with commas")
     parser.add_argument("--out", type=Path, default=Path("runs/faults"))
+    parser.add_argument("--publish", type=Path, nargs="+", help="folders of campaigns: print their figures as JSON, and stop")
     arguments = parser.parse_args()
+    if arguments.publish:
+        publish("faults", figures([row for out in arguments.publish for row in rows_of(out / "cases.jsonl")]), None)
+        return
     torch.set_num_threads(1)
     campaign, watch = Campaign(arguments.out.resolve()), Watch()
     campaign.path.mkdir(parents=True, exist_ok=True)
@@ -331,7 +341,20 @@ def main() -> None:
                 kills += sum(row["faults"].values())
                 write(name, seed, row)
         seed += 1
-    _summary(rows_of(log), time.monotonic() - start)
+    rows = rows_of(log)
+    _summary(rows, time.monotonic() - start)
+    if bad := sum(row["verdict"] != "ok" for row in rows):
+        raise SystemExit(f"{bad} of {len(rows)} cases are faults of the product")
+
+
+def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Verdicts of inputs by kind and of runs by method or task, and the interruptions."""
+    table: dict[str, dict[str, Counter[str]]] = {"inputs": {}, "runs": {}}
+    interruptions = Counter[str]()
+    for row in rows:
+        interruptions.update(row.get("faults", {}))
+        table["runs" if "faults" in row else "inputs"].setdefault(row["kind"], Counter())[row["verdict"]] += 1
+    return {**table, "interruptions": interruptions}
 
 
 def _summary(rows: list[dict[str, Any]], seconds: float) -> None:

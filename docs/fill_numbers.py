@@ -275,6 +275,21 @@ def latents(name: str) -> str:
     return table(header, rows) + "\n" + note
 
 
+def faults() -> str:
+    """Table of the campaign of faults."""
+    data = read("faults")
+    rows = []
+    for what, name in (("inputs", "bad inputs: {}"), ("runs", "interrupted runs: {}")):
+        for kind, verdicts in data[what].items():
+            others = {verdict: count for verdict, count in verdicts.items() if verdict != "ok"}
+            faulty = ", ".join(f"{count} {verdict}" for verdict, count in others.items()) or "0"
+            rows.append([name.format(kind.replace("_", " ")), f"{sum(verdicts.values()):,}", faulty])
+    listed = ", ".join(f"{count} {how}" for how, count in sorted(data["interruptions"].items(), key=lambda item: -item[1]))
+    total = sum(data["interruptions"].values())
+    note = f"{total:,} interruptions: {listed}. {data['note']} On {data['cpu']}, one thread.\n"
+    return table(["cases", "number", "faults of the product"], rows) + "\n" + note
+
+
 def benchmarks() -> str:
     """Table with a row for each benchmark."""
     frechet = [row for row in read("frechet")["rows"] if row["dim"] == 2048]
@@ -325,6 +340,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "latents-cats64": partial(latents, "cats64"),
     "latents-cifar10": partial(latents, "cifar10"),
     "horse2zebra-smoke": horse2zebra_smoke,
+    "faults": faults,
     "benchmarks": benchmarks,
 }
 

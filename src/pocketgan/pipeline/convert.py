@@ -88,8 +88,12 @@ def convert(
         tracks = any(getattr(module, "running_mean", None) is not None for module in model.modules())
         message += f"; cut to {config}" + (", with the supernet's running statistics" if tracks else "")
     if out.suffix == CHECKPOINT:
+        try:
+            state = to_published(model)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
         with atomic(out) as temporary:
-            torch.save(to_published(model), temporary)
+            torch.save(state, temporary)
         return Converted(out, out.stat().st_size, f"{message}; written under the published names")
     meant = source.shape(size, aspect)
     named = source.file.name if source.file is not None else str(file)

@@ -37,7 +37,7 @@ class StageFiles(NamedTuple):
 
 
 FILES: dict[StageName, StageFiles] = {
-    "mobile": StageFiles(("mobile/result.json",), ("mobile",)),
+    "mobile": StageFiles(("mobile/result.json", "mobile/report.html"), ("mobile",)),
     "distill": StageFiles(("distilled/student.safetensors",), ("distilled",)),
     "search": StageFiles(("searched.safetensors",), log="search"),
     "prune": StageFiles(
