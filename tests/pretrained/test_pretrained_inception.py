@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from inception_weights import images
 from pocketgan.pretrained.inception import WEIGHTS, Inception, average, maximum
+from pocketgan.pretrained.vgg import WEIGHTS as VGG
 from pocketgan.pretrained.weights import filled, load
 
 COLUMNS = [0, 300, 700, 1200, 1700, 2047]
@@ -65,8 +66,9 @@ def test_the_weights_of_other_networks_are_refused(inception_state: dict[str, Te
         load(Inception, tmp_path / "other.pth", WEIGHTS)
 
 
-def test_the_checksum_is_the_one_in_the_files_name() -> None:
-    assert WEIGHTS.sha256.startswith(Path(WEIGHTS.file).stem.rpartition("-")[2])
-    assert len(bytes.fromhex(WEIGHTS.sha256)) == 32
+def test_the_checksum_is_whole_and_begins_with_the_digits_in_the_files_name() -> None:
+    for published in (WEIGHTS, VGG):
+        assert len(bytes.fromhex(published.sha256)) == 32
+        assert published.sha256.startswith(Path(published.file).stem.rpartition("-")[2])
     assert WEIGHTS.url is not None
     assert WEIGHTS.url.endswith(f"/{WEIGHTS.file}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from torch import nn
 
 from pocketgan.core.inputs import Size, as_shape, as_size
 from pocketgan.core.spec import spec_from_json, spec_of
+from pocketgan.core.tensor_file import checksum
 from pocketgan.core.tensors import State, check_tensors, faults_of, faults_text, read_metadata, read_safetensors
 from pocketgan.utils.files import atomic, parse_json
 from pocketgan.utils.registry import listed, printable
@@ -111,13 +111,8 @@ def load_artifact(path: Path) -> Artifact:
 
 
 def _checksum(header: Mapping[str, Any], tensors: State) -> str:
-    """SHA-256 of a header as JSON has it, without its own checksum, and of the tensors."""
-    facts = {key: value for key, value in header.items() if key != "sha256"}
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    """Checksum of a header as JSON has it, without its own checksum, and of the tensors."""
+    return checksum(tensors, json.dumps({key: value for key, value in header.items() if key != "sha256"}, sort_keys=True))
 
 
 def _firsts(model: nn.Module) -> dict[str, str]:

@@ -19,7 +19,7 @@ WEIGHTS = Published(
     name="the VGG19 of torchvision",
     file="vgg19-dcbb9e9d.pth",
     url="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
-    sha256="dcbb9e9d",
+    sha256="dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
 )
 
 BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 1))
