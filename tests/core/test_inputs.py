@@ -30,6 +30,13 @@ def test_impossible_aspects_are_refused(aspect: float) -> None:
         shape_of(64, aspect)
 
 
+@pytest.mark.parametrize(("width", "aspect"), [(16_385, 1.0), (10**400, 1.0), (10**60, 1e50), (64, 1e-3), (64, 5e-324)])
+def test_a_side_has_an_upper_bound(width: int, aspect: float) -> None:
+    with pytest.raises(ValueError, match=r"^size=\S+, aspect=\S+: images have at most 16,384 pixels a side"):
+        shape_of(width, aspect)
+    assert shape_of(16_384, 1.0) == (16_384, 16_384)
+
+
 def test_image_channels_are_those_of_the_spec_or_of_the_first_convolution() -> None:
     assert image_channels(patchgan(4, in_channels=6).build(device="meta")) == 6
     assert image_channels(nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(5, 2, 1), nn.Conv2d(2, 3, 1))) == 5

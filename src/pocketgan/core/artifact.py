@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from pocketgan.core.inputs import Size, as_shape, as_size
+from pocketgan.core.inputs import MAX_SIDE, Size, as_shape, as_size
 from pocketgan.core.spec import spec_from_json, spec_of
 from pocketgan.core.tensor_file import checksum
 from pocketgan.core.tensors import State, check_tensors, faults_of, faults_text, read_metadata, read_safetensors
@@ -22,8 +22,6 @@ from pocketgan.utils.registry import listed, printable
 
 HEADER = "pocketgan"
 FORMAT = 1
-MAX_SIDE = 16_384
-"""Longest side of an image, in pixels, that a header may state."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pocketgan.utils.registry import listed
+
+MAX_SIDE = 16_384
+"""Longest side of an image, in pixels."""
+
 Shape = tuple[int, int]
 """Height and width in pixels."""
 
@@ -23,8 +28,10 @@ ModelInputs = Tensor | tuple[Tensor, ...]
 def shape_of(width: int, aspect: float) -> Shape:
     """Height and width of an image of ``width``, whose width over height is ``aspect``.
 
-    Raises ``ValueError`` for an aspect that is no positive number, or leaves less than two rows.
+    Raises ``ValueError`` for an aspect that is no positive number, or leaves less than two rows, and above `MAX_SIDE`.
     """
+    if width > MAX_SIDE or 0 < aspect < width / MAX_SIDE:
+        raise ValueError(f"size={listed([str(width)])}, aspect={aspect:g}: images have at most {MAX_SIDE:,} pixels a side")
     if not 0 < aspect < math.inf or round(width / aspect) < 2:
         raise ValueError(
             f"aspect={aspect:g} is width over height: with size={width} it must be above 0 and at most {width / 2:g}"

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketgan.core.config import from_json, to_json
-from pocketgan.core.inputs import Input, Shape
+from pocketgan.core.inputs import MAX_SIDE, Input, Shape
 from pocketgan.utils.registry import Entry, Registry, check_at_least, listed, unknown
 
 ARCHITECTURES: Registry[type[Spec]] = Registry("architecture")
@@ -26,7 +26,7 @@ MAX_WIDTH, MAX_GROUPS, MAX_ELEMENTS = 2**22, 2**12, 4 * 10**9
 
 _PARTS, _POSITIVE, _OTHERS = (0, 256), (1, 2**16), (0, 2**16)
 LIMITS: Mapping[str, tuple[float, float]] = {
-    "size": (1, 2**14),
+    "size": (1, MAX_SIDE),
     "dropout": (0, 1),
     "kernels": (1, 31),
     **dict.fromkeys(("blocks", "depth", "layers", "mapping", "scales"), _PARTS),

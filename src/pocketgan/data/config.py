@@ -15,8 +15,6 @@ Preprocess = Literal["resize", "scale_shorter", "scale_width", "crop", "none"]
 Split = Literal["train", "test"]
 Role = Literal["input", "target"]
 
-MAX_SIDE = 16_384
-"""Pixels of the longest side of the networks' images."""
 MAX_CLASSES = 4_096
 """Classes of label maps, each of which is a channel of a network's input."""
 
@@ -83,11 +81,8 @@ class DataConfig:
         check_at_least(self, size=2, workers=0, limit=1, center=2, **({"classes": 1} if isinstance(self.classes, int) else {}))
         if isinstance(self.classes, int) and self.classes > MAX_CLASSES:
             raise ValueError(f"classes={self.classes}: the most is {MAX_CLASSES}, as each class is a channel of the input")
-        if max(*self.shape, *self.load_shape) > MAX_SIDE:  # the shape itself raises for an invalid aspect
-            raise ValueError(
-                f"size={self.size}, aspect={self.aspect:g}, load_size={self.load_size}: images have at most {MAX_SIDE} pixels "
-                "a side"
-            )
+        for side in (self.size, self.load_size or self.size):
+            shape_of(side, self.aspect)  # raises for what is no image
         if self.center is not None and self.preprocess == "none":
             raise ValueError(
                 f"center={self.center} cuts a part out of every image, preprocess=none keeps the whole image: leave one of "
