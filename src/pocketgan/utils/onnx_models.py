@@ -13,12 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pocketgan.utils.registry import check_at_least
+from pocketgan.utils.registry import check_at_least, listed, shape_text
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-_ERRORS_ONLY = 3
+MAX_EXTENT = 16_384
+"""Images of a batch and pixels of a side, at most, of a file that fixes them."""
+_FATAL_ONLY = 4  # other errors are raised
 
 
 def open_session(model: bytes | Path, *, threads: int | None, label: str, inputs: int = 1) -> InferenceSession:
@@ -33,14 +35,14 @@ def open_session(model: bytes | Path, *, threads: int | None, label: str, inputs
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL_ONLY
     # Idle workers would otherwise spin on the cores that the next candidate of an interleaved measurement needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         source = model if isinstance(model, bytes) else str(model)
         session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no public base class
-        reason = str(error).strip().splitlines()[-1]
+        reason = listed([str(error).strip().splitlines()[-1]])
         raise ValueError(f"{label} is no ONNX model that ONNX Runtime can open ({reason})") from error
     names = [value.name for value in session.get_inputs()]
     if len(names) != inputs:
@@ -90,7 +92,11 @@ class OnnxImageModel:
         parts = []
         for part in torch.split(images.cpu(), batch):
             filled = torch.cat([part, part.new_zeros(batch - len(part), *part.shape[1:])])
-            output = np.asarray(self._session.run([self._output], {self._input: filled.numpy()})[0])
+            try:
+                output = np.asarray(self._session.run([self._output], {self._input: filled.numpy()})[0])
+            except Exception as error:  # ONNX Runtime's errors share no public base class
+                reason = listed([str(error).strip().splitlines()[-1]])
+                raise ValueError(f"{self.path} fails on images of {shape_text(filled.shape[2:])} ({reason})") from None
             if output.ndim != len(self._role.axes.split(" x ")) or len(output) != batch:
                 found = f"found {output.shape} for {batch} image(s)"
                 raise ValueError(f"{self.path}: its output must be {self._role.axes}; {found}")
@@ -112,6 +118,8 @@ def _input(path: Path, session: Any) -> tuple[str, int | None, tuple[int | None,
     (one,) = session.get_inputs()
     if one.type != "tensor(float)" or len(one.shape) != 4 or (isinstance(one.shape[1], int) and one.shape[1] != 3):
         raise ValueError(f"{path}: its input must be float N x 3 x H x W; found {one.type} of shape {one.shape}")
+    if any(isinstance(extent, int) and not 0 < extent <= MAX_EXTENT for extent in one.shape):
+        raise ValueError(f"{path}: its input has shape {one.shape}; extents are 1 to {MAX_EXTENT:,}")
     batch, _, height, width = (extent if isinstance(extent, int) else None for extent in one.shape)
     return one.name, batch, (height, width)
 
