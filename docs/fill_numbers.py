@@ -20,7 +20,7 @@ METRICS = (("kernel", 2), ("psnr", 2), ("psnr_to_teacher", 2))
 ROOT = Path(__file__).parents[1]
 PAGES = (
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("numbers", "dmad", "gan_compression", "cat", "foreign")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("numbers", "dmad", "gan_compression", "cat", "foreign", "reliability")),
 )
 RESULTS = ROOT / "benchmarks" / "results"
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)

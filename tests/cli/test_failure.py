@@ -57,6 +57,15 @@ def test_an_unexpected_error_is_one_line(
     assert capsys.readouterr().err.count("Traceback (most recent call last)") == 2
 
 
+def test_without_memory_for_a_report_there_is_still_a_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pocketgan.cli.parser.parsed_call", raising(MemoryError()))
+    monkeypatch.setattr("pocketgan.cli._show", raising(MemoryError()))
+    assert main(["models"]) == 70
+    assert capfd.readouterr().err == "error: out of memory: take a smaller batch or smaller images\n"
+
+
 def test_debug_shows_the_trace_of_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compres", "--debug"]) == 2
     first, *_, last = capsys.readouterr().err.splitlines()

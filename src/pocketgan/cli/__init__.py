@@ -82,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
     except KeyboardInterrupt:  # a second one, while the first was reported
         return 130
+    except MemoryError:  # too little is left to report it
+        os.write(2, b"error: out of memory: take a smaller batch or smaller images\n")
+        return 70
 
 
 def _run(words: list[str], *, debug: bool) -> int:
