@@ -155,3 +155,9 @@ def test_other_tasks_keep_one_image_a_source(tmp_path: Path, task: TaskName) -> 
 def test_one_image_has_no_distance() -> None:
     with pytest.raises(ValueError, match="generated=1: the least is 2"):
         EvaluationConfig(generated=1)
+
+
+@pytest.mark.parametrize(("threads", "bound"), [(0, "the least is 1"), (99_999_999_999, "the most is 1024")])
+def test_threads_have_bounds(threads: int, bound: str) -> None:
+    with pytest.raises(ValueError, match=f"threads={threads}: {bound}"):
+        EvaluationConfig(threads=threads)

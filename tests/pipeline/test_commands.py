@@ -114,6 +114,7 @@ def test_inspect_adds_up(student: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert 0 < facts["floor"][count] < facts["total"][count]
     named = answer(capsys, "inspect", "resnet", "--size", "256")
     assert (named["total"]["params"], named["uncounted"]) == (11_378_179, [])
+    assert "size=3 is too small for the generator" in refused(capsys, "inspect", "resnet", "--size", "3")
     command("inspect", student / "student.safetensors")
     assert "trunk" in capsys.readouterr().out
 

@@ -23,6 +23,9 @@ from pocketgan.pretrained.extractors import is_inception, make_extractor, publis
 from pocketgan.pretrained.segmenters import make_segmenter
 from pocketgan.utils.registry import check_at_least, unknown
 
+MAX_THREADS = 1024
+"""Threads of a runtime: more than any processor has."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
@@ -61,7 +64,9 @@ class EvaluationConfig:
     """Rounds of the latency measurement; each runs every candidate once."""
 
     def __post_init__(self) -> None:
-        check_at_least(self, generated=2)
+        check_at_least(self, generated=2, threads=1)
+        if self.threads > MAX_THREADS:
+            raise ValueError(f"threads={self.threads}: the most is {MAX_THREADS}")
         for name in self.metrics or ():
             if name not in (*METRICS, *STANDARD_NAMES):
                 raise unknown("metric", name, (*METRICS, *STANDARD_NAMES))

@@ -116,10 +116,13 @@ def check_latents(model: nn.Module, task: TaskName) -> None:
     raise ValueError(f"task={task}: the generator {reads}; take task={fitting}")
 
 
-def check_size(what: str, model: nn.Module, shape: Shape) -> None:
-    """Raise ``ValueError`` if images of that height and width shrink to nothing on their way through the network."""
+def check_size(what: str, model: nn.Module, shape: Shape) -> CostModel:
+    """Costs of the network at that height and width.
+
+    Raises ``ValueError`` if images of that size shrink to nothing on their way through the network.
+    """
     try:
-        CostModel(folded(model), shape)
+        return CostModel(folded(model), shape)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(

@@ -17,10 +17,9 @@ from pocketgan.data.config import DataConfig, Split
 from pocketgan.data.images import open_data
 from pocketgan.deploy import FORMATS, Exported
 from pocketgan.evaluation import EvaluationConfig, Result, cost_result, evaluate, latencies, real_moments
-from pocketgan.metrics.cost import CostModel
 from pocketgan.models.layers import folded
 from pocketgan.models.munit import without_style_encoder
-from pocketgan.pipeline.common import check_channels, check_stride
+from pocketgan.pipeline.common import check_channels, check_size, check_stride
 from pocketgan.pipeline.config import ForeignConfig
 from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, as_generator, load
 from pocketgan.pretrained.extractors import make_extractor
@@ -154,7 +153,7 @@ def inspect(
     else:
         source = as_generator(model, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
     network = folded(source.model)
-    cost = CostModel(network, source.shape(size, aspect))
+    cost = check_size("generator", network, source.shape(size, aspect))
     widths, shares, layers = widths_of(network), cost.by_group(), layers_of(network)
     spec = spec_of(network)
     return {
