@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from pocketgan.methods import METHODS
@@ -286,7 +287,7 @@ def faults() -> str:
             rows.append([name.format(kind.replace("_", " ")), f"{sum(verdicts.values()):,}", faulty])
     listed = ", ".join(f"{count} {how}" for how, count in sorted(data["interruptions"].items(), key=lambda item: -item[1]))
     total = sum(data["interruptions"].values())
-    note = f"{total:,} interruptions: {listed}. {data['note']} On {data['cpu']}, one thread.\n"
+    note = fill(f"{total:,} interruptions: {listed}. {data['note']} On {data['cpu']}, one thread.", 124) + "\n"
     return table(["cases", "number", "faults of the product"], rows) + "\n" + note
 
 

@@ -76,6 +76,22 @@ def test_a_batch_depends_on_seed_and_step_alone(batch, seed, step):
     assert same(continued, first(train_batches(data, batch=batch, seed=seed, start=step), 1)[0])
 
 
+@settings(max_examples=8, deadline=None)
+@given(variants=st.integers(1, 3), seed=st.integers(0, 9))
+def test_variants_of_an_image_take_turns_whatever_the_seed(variants, seed):
+    config = DataConfig(path="shapes", size=8, load_size=10, flip=True, workers=0, limit=3, variants=variants)
+    data = open_data(config, "paired", "train")
+    seen = {}
+    for epoch, images in enumerate(first(train_batches(data, batch=3, seed=seed), 2 * variants)):
+        for place, index in enumerate(order(3, seed, epoch)):
+            seen.setdefault((int(index), epoch % variants), []).append(images["input"][place])
+    assert len(seen) == 3 * variants
+    assert all(torch.equal(*same) for same in seen.values())
+    assert len({tuple(image.flatten().tolist()) for image, _ in seen.values()}) > 3 * (variants > 1)
+    other = first(train_batches(data, batch=3, seed=seed + 1), 1)[0]["input"]
+    assert torch.equal(other[0], seen[int(order(3, seed + 1, 0)[0]), 0][0])
+
+
 def test_workers_do_not_change_the_batches(negatives):
     expected = first(train_batches(negatives, batch=2, seed=5, start=3), 9)
     assert all(map(same, expected, first(train_batches(negatives, batch=2, seed=5, start=3, workers=2), 9)))

@@ -103,6 +103,7 @@ def compress(
     batch: int | None = None,
     multiple: int | None = None,
     weights: str | None = None,
+    cache: str | None = None,
     keep: tuple[str, ...] = (),
     range: str = "-1..1",
     bgr: Switch = False,
@@ -132,6 +133,8 @@ def compress(
         multiple: widths are multiples of this where they can be; by default 1, 8 suits most processors.
         weights: FILE of your own generator (.safetensors, .pth); or the weights that recovery begins with: reconstruct
             (default: those that were kept, fitted to the teacher in closed form), inherit (as they are) or fresh.
+        cache: most disk space for the teacher's images and features of the training images, which it then sees once; by
+            default 8G; 0 for none. Removed at the end.
         keep: layers of your own generator that are not pruned: names or patterns.
         range: values of black and white in its input and output, such as 0..255.
         bgr: its channels are blue, green, red.
@@ -161,6 +164,7 @@ def compress(
         **api.of_all_trainings(steps=steps, epochs=epochs, batch=batch),
         "multiple": multiple,
         "weights": weights if weights in RECOVERY else None,
+        "cache": cache,
         "teacher_discriminator": teacher_discriminator,
         "gan": gan,
         "evaluation.features": features,

@@ -40,6 +40,8 @@ class DataConfig:
     """Width to scale to before the random crop in training; ``None`` is ``size``. Published: 286 for a size of 256."""
     flip: bool = False
     """Mirror half of the training images left to right, both images of a pair alike."""
+    variants: int | None = None
+    """Number of fixed crops and mirrors of each training image, which take turns; ``None`` draws a new one every time."""
     preprocess: Preprocess = "resize"
     """Method to bring an image to its size.
 
@@ -69,6 +71,12 @@ class DataConfig:
         return shape_of(self.size, self.aspect)
 
     @property
+    def is_augmented(self) -> bool:
+        """True if a training image is not the same every time."""
+        cropped = self.preprocess in ("scale_shorter", "crop") or self.load_shape != self.shape
+        return self.flip or (cropped and self.preprocess != "none")
+
+    @property
     def load_shape(self) -> Shape:
         """Height and width that training scales to before its crop."""
         return shape_of(self.load_size or self.size, self.aspect)
@@ -78,7 +86,9 @@ class DataConfig:
             raise unknown("direction", self.direction, get_args(Direction))
         if self.preprocess not in get_args(Preprocess):
             raise unknown("preprocess", self.preprocess, get_args(Preprocess))
-        check_at_least(self, size=2, workers=0, limit=1, center=2, **({"classes": 1} if isinstance(self.classes, int) else {}))
+        check_at_least(
+            self, size=2, workers=0, limit=1, center=2, variants=1, **({"classes": 1} if isinstance(self.classes, int) else {})
+        )
         if isinstance(self.classes, int) and self.classes > MAX_CLASSES:
             raise ValueError(f"classes={self.classes}: the most is {MAX_CLASSES}, as each class is a channel of the input")
         for side in (self.size, self.load_size or self.size):

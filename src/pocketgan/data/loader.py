@@ -26,7 +26,7 @@ Images = dict[str, Tensor]
 """``input`` and ``target``, each (N, 3, H, W), float32, RGB in [-1, 1]; label maps have ``Labels.channels``, 0 or 1.
 Latents (N, length), float32, by name."""
 
-_ORDER, _AUGMENTATION = 0, 1  # names of the random streams
+_ORDER, _AUGMENTATION, _VARIANTS = 0, 1, 2  # names of the random streams
 _PREFETCH = 4  # batches that each worker prepares ahead
 
 
@@ -51,7 +51,8 @@ def train_batches(
 
     The batch of step k depends on ``seed`` and k alone: not on ``start``, the workers or interruptions. The samples of
     all steps form one sequence; every ``len(data)`` of them are a new permutation, so an epoch may be smaller than a
-    batch and a batch may span two epochs. ``workers=None`` takes the number from the configuration.
+    batch and a batch may span two epochs. With ``variants`` in the configuration the augmentation of an image depends on the
+    epoch alone, modulo their number. ``workers=None`` takes the number from the configuration.
 
     ``slice_of=(k, n)`` gives (and reads) the k-th of n equal slices of the same batches, for the k-th of n processes.
 
@@ -119,6 +120,8 @@ class _Steps(Dataset[Batch | str]):
             return (position, None) if position < len(self.data) else None
         epoch, offset = divmod(position, len(self.data))
         index = int(order(len(self.data), self.seed, epoch)[offset])
+        if variants := self.data.config.variants:  # of any seed: runs share what is computed from them
+            return index, np.random.default_rng((_VARIANTS, index, epoch % variants))
         return index, np.random.default_rng((self.seed, _AUGMENTATION, position))
 
 

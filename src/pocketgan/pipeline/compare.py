@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -11,6 +12,7 @@ from pocketgan.core.run import Run
 from pocketgan.pipeline.compress import compress
 from pocketgan.pipeline.config import CompressConfig, Recovery
 from pocketgan.pipeline.load_generator import LoadedGenerator, load
+from pocketgan.pipeline.stages import CACHE
 from pocketgan.report import write_report
 from pocketgan.training.distributed import processes
 from pocketgan.utils.progress import Reporter
@@ -110,11 +112,19 @@ def compare(
             overall.reporter.say(f"[{index}/{len(runs)}] {name}")
             path = out / name
             try:
-                compress(settings, path, resume=(path / "config.json").exists(), reporter=reporter, teacher=teacher)
+                compress(
+                    settings,
+                    path,
+                    resume=(path / "config.json").exists(),
+                    reporter=reporter,
+                    teacher=teacher,
+                    cache=out / CACHE,
+                )
             except ValueError as error:
                 failures.append(f"{name}: {error}")
                 overall.reporter.say(failures[-1])
                 continue
             done.append(path)
             write_report(done, out / "report.html")
+        shutil.rmtree(out / CACHE, ignore_errors=True)
     return done, failures

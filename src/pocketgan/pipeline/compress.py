@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from pocketgan.pipeline.networks import distill_config, mobile_config, mobile_fi
 from pocketgan.pipeline.plan import CompressionState
 from pocketgan.pipeline.prune import join_search, prune, recover, train_search
 from pocketgan.pipeline.resolve import resolve, resolve_trained
-from pocketgan.pipeline.stages import FILES, StageName, check_changed, remove_files_from, stages_to_run
+from pocketgan.pipeline.stages import CACHE, FILES, StageName, check_changed, remove_files_from, stages_to_run
 from pocketgan.pipeline.train import train
 from pocketgan.pruning.allocation import floor_widths
 from pocketgan.report import write_report
@@ -53,9 +54,10 @@ def compress(
     resume: bool = False,
     reporter: Reporter | None = None,
     teacher: LoadedGenerator | None = None,
+    cache: Path | None = None,
 ) -> Compressed:
     """All stages, see `run_stages`: ``student.safetensors``, ``student.onnx`` (verified), ``result.json``, ``report.html``."""
-    run_stages(config, out, resume=resume, reporter=reporter, teacher=teacher)
+    run_stages(config, out, resume=resume, reporter=reporter, teacher=teacher, cache=cache)
     return Compressed(load_artifact(out / "student.safetensors").model, read_json(out / "result.json"), out)
 
 
@@ -66,20 +68,22 @@ def run_stages(
     resume: bool = False,
     reporter: Reporter | None = None,
     teacher: LoadedGenerator | None = None,
+    cache: Path | None = None,
     first: StageName | None = None,
     last: StageName = "report",
 ) -> None:
     """Stages of a compression up to ``last``, each skipped where its file is there already (`pipeline.stages`).
 
     ``first`` does that stage and those after it again, also with settings that the ones before it did not read. ``teacher``
-    replaces loading ``config.teacher``. Raises ``ValueError`` before any work for data, names, budgets and sizes that do not
-    fit; the student is never above the budget.
+    replaces loading ``config.teacher``. ``cache`` is a folder of the teacher's outputs that several runs share; without one the
+    run has its own, and removes it at the end. Raises ``ValueError`` before any work for data, names, budgets and sizes that do
+    not fit; the student is never above the budget.
 
     In several processes of one ``torchrun`` all train; the main one alone selects, writes and evaluates. Called by itself in
     several processes at the same time, with ``resume``, one works and the others wait; those share its search where the
     method trains a supernet, and one of them goes on if it dies.
     """
-    plan = resolve(config, out, teacher=teacher, first=first, last=last)
+    plan = resolve(config, out, teacher=teacher, cache=cache, first=first, last=last)
     resume = resume or first is not None
     if processes().is_main and resume:
         check_changed(differences(out, plan.config), first, plan.stages, plan.method, out)
@@ -179,7 +183,8 @@ def _distill(state: CompressionState) -> None:
     mobile = mobile_file(plan.config.task, state.run.path) if "mobile" in plan.stages else None
     teacher = plan.networks.original if mobile is None else None
     begun, config = (out / "config.json").exists(), distill_config(plan.config, mobile)
-    run_stages(config, out, resume=begun, reporter=state.run.reporter, teacher=teacher, last="recover")
+    cache = plan.tasks.cache.folder
+    run_stages(config, out, resume=begun, reporter=state.run.reporter, teacher=teacher, cache=cache, last="recover")
     if state.run.writes:
         Run(out).drop_checkpoints("recover")
 
@@ -245,6 +250,7 @@ def _report(state: CompressionState) -> None:
     write_report([state.run.path], state.file("report.html"))
     for stage in ("search", "recover"):
         state.run.drop_checkpoints(stage)
+    shutil.rmtree(state.file(CACHE), ignore_errors=True)
     if not state.plan.method.is_supernet:
         state.file("searched.safetensors").unlink(missing_ok=True)
 

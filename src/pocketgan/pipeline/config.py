@@ -15,6 +15,7 @@ from pocketgan.losses.adversarial import GanMode
 from pocketgan.pipeline.common import resolved_steps
 from pocketgan.tasks import LatentConfig
 from pocketgan.training.config import TrainingConfig
+from pocketgan.training.teacher_cache import parse_bytes
 from pocketgan.utils.registry import check_at_least
 
 Recovery = Literal["reconstruct", "inherit", "fresh"]
@@ -142,6 +143,9 @@ class CompressConfig:
     """Regularization of an unconditional task: R1, averaged weights, augmentation; None is as published."""
     perceptual: str = "vgg19"
     """Perceptual loss of the label task: ``vgg19``, ``vgg19:FILE``, ``pixels`` or ``none``."""
+    cache: str | int = "8G"
+    """Most disk space for what the teacher makes of the training images, each of which it then sees once; 0 for none. Its
+    numbers are rounded to float16. Random crops and mirrors are drawn from a few for each image (``data.variants``)."""
     recovery: TrainingConfig = field(default_factory=TrainingConfig)
     search: TrainingConfig = field(default_factory=TrainingConfig)
     """Training of methods that learn where to cut."""
@@ -153,6 +157,7 @@ class CompressConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, multiple=1)
+        parse_bytes(self.cache)
         if self.two_way and not traits_of(self.task).is_two_way:
             raise ValueError(f"two_way=true: a {self.task} task has one direction; it is for task=unpaired")
         if self.two_way and (self.pipeline, self.start) != ("fast", "teacher"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,17 @@ from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, as_gen
 from pocketgan.pipeline.networks import fast_networks, mobile_config, mobile_file, placeholder_networks, trained_networks
 from pocketgan.pipeline.plan import Plan, Splits
 from pocketgan.pipeline.search_targets import make_search_targets
-from pocketgan.pipeline.stages import StageName, check_range, stages_of
+from pocketgan.pipeline.stages import CACHE, StageName, check_range, stages_of
 from pocketgan.pipeline.student_tasks import StudentTasks
 from pocketgan.pipeline.train import check_teacher_task
 from pocketgan.tasks import TASKS
 from pocketgan.training.distributed import choose_device
 from pocketgan.training.objectives import check_objectives
+from pocketgan.training.teacher_cache import parse_bytes
 from pocketgan.utils.registry import unknown
+
+VARIANTS = 4
+"""Fixed crops and mirrors of each training image where the teacher's outputs are cached."""
 
 
 def resolve_config(
@@ -88,12 +93,14 @@ def resolve(
     out: Path,
     *,
     teacher: LoadedGenerator | None = None,
+    cache: Path | None = None,
     first: StageName | None = None,
     last: StageName = "report",
 ) -> Plan:
     """Plan of a run in ``out`` from stage ``first`` to ``last``: every object made, everything checked.
 
-    ``teacher`` replaces loading ``config.teacher``. Nothing is written. Raises ``ValueError`` for data, names, budgets, sizes
+    ``teacher`` replaces loading ``config.teacher``. ``cache`` is a folder of the teacher's outputs that several runs share; by
+    default it is the run's own. Nothing is written. Raises ``ValueError`` for data, names, budgets, sizes
     and stages that do not fit.
     """
     method = make_method(config.method, config.method_options)
@@ -105,6 +112,8 @@ def resolve(
     stages = stages_of(config.pipeline, searches=method.needs_search(original.model), mobile=mobile is not None)
     check_range(first, last, stages, out)
     check_stride(original.model, config.data.shape)
+    if parse_bytes(config.cache) and config.data.is_augmented and not latent_inputs(original.model):
+        config = replace(config, data=replace(config.data, variants=config.data.variants or VARIANTS))
     data, test = (split.with_latents(latent_inputs(original.model)) for split in open_splits(config.data, config.task))
     check_channels(original.model, data)
     searched, holdout = hold_out(data, method.holdout_size) if method.holdout_size else (data, None)
@@ -129,18 +138,21 @@ def resolve(
     for target in targets.values():
         method.check(target.initial.model, target.context, features=config.evaluation.features is not None)
     config = config.in_steps(len(data), len(searched))
+    cache = cache or out / CACHE
     if "search" in stages and not method.is_supernet and config.search.steps == 0:
         raise ValueError(f"search.steps=0: {config.method} learns what to prune in its search; the least is 1")
-    tasks = StudentTasks.of(config, original.model, None, data)
+    tasks = StudentTasks.of(config, original.model, None, data, cache)
     discriminator = tasks.discriminator()
     if discriminator is not None:
         check_size("discriminator", discriminator, config.data.shape)
     if full and mobile is not None:
         check_teacher_task(mobile_config(config, mobile), data.labels)
     models = {name: target.initial.model for name, target in targets.items()} if "search" in stages else None
-    replacement = StudentTasks.of(config, networks.teacher.model, None, data) if full else tasks
+    replacement = StudentTasks.of(config, networks.teacher.model, None, data, cache) if full else tasks
     replacement.dry_build(networks.initial.model, models)
     notes, spec = list(evaluation_notes), spec_of(original.model)
+    if config.data.variants:
+        notes.append(f"{config.data.variants} fixed crops and mirrors of each training image; with cache=0 new ones every time")
     if isinstance(spec, ForeignSpec):
         with torch.inference_mode():
             notes.insert(0, range_note(original.model(first_batch(test)["input"]), *spec.images.range))
@@ -153,4 +165,4 @@ def resolve_trained(plan: Plan, out: Path) -> None:
     file = mobile_file(config.task, out) if "mobile" in plan.stages else None
     plan.networks = trained_networks(original, file, out)
     plan.targets = make_search_targets(config, plan.networks, plan.splits, plan.method, out, plan.device)
-    plan.tasks = StudentTasks.of(config, plan.networks.teacher.model, file, plan.splits.train)
+    plan.tasks = StudentTasks.of(config, plan.networks.teacher.model, file, plan.splits.train, plan.tasks.cache.folder)

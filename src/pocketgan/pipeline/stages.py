@@ -15,6 +15,8 @@ from pocketgan.methods import Method
 
 StageName = Literal["mobile", "distill", "search", "prune", "recover", "export", "evaluate", "report"]
 STAGES: tuple[StageName, ...] = get_args(StageName)
+CACHE = "teacher_cache"
+"""Folder of what the teacher makes of the training images; removed with the last stage."""
 
 
 class StageFiles(NamedTuple):
@@ -133,6 +135,7 @@ def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> Sta
         **{f"method_options.{option}": "prune" for option in method.select_options},
         "weights": "prune",
         "recovery": "recover",
+        "cache": "search" if "search" in plan else "recover",
         "evaluation": "evaluate",
         **dict.fromkeys(_SCORING, "prune" if method.is_supernet else "evaluate"),
         "variant": "evaluate",

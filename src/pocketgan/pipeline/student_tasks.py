@@ -29,6 +29,7 @@ from pocketgan.training.config import TrainingConfig
 from pocketgan.training.loop import check_weights
 from pocketgan.training.objectives import check_batch, check_objectives
 from pocketgan.training.task import Task
+from pocketgan.training.teacher_cache import TeacherCache, parse_bytes
 from pocketgan.utils.registry import unknown
 
 PERCEPTUAL = ("vgg19", "pixels", "none")
@@ -47,17 +48,21 @@ class StudentTasks:
     labels: Labels | None
     example: Mapping[str, Tensor]
     """Batch of one image, unaugmented."""
+    cache: TeacherCache
 
     @classmethod
-    def of(cls, config: CompressConfig, teacher: nn.Module, file: Path | None, data: ImageData) -> StudentTasks:
+    def of(cls, config: CompressConfig, teacher: nn.Module, file: Path | None, data: ImageData, cache: Path) -> StudentTasks:
         """Builder by a run's configuration; ``file`` is the teacher's where that is not the one that the user named.
+
+        ``cache`` is the folder of what teachers make of the training images in ``data``.
 
         Raises ``ValueError`` for a discriminator that was named and does not fit.
         """
         named = config.teacher_discriminator if file is None else None
         teacher_file = file or Path(config.teacher)
         discriminator = load_discriminator(Path(named) if named else discriminator_beside(teacher_file))
-        tasks = cls(config, teacher, teacher_file, discriminator, data.labels, first_batch(data, 1))
+        kept = TeacherCache(cache, parse_bytes(config.cache), len(data) * (data.config.variants or 1))
+        tasks = cls(config, teacher, teacher_file, discriminator, data.labels, first_batch(data, 1), kept)
         if named and tasks.definition.traits.has_targets and not tasks.teacher_discriminator_fits:
             assert discriminator is not None
             raise ValueError(
@@ -116,6 +121,7 @@ class StudentTasks:
             "objective_options": config.objective_options,
             "layers": config.layers or self._shared_layers(student),
             "example": {name: tensor.to(device) for name, tensor in self.example.items()},
+            "cache": self.cache,
         }
         if has_teacher and self.teacher_discriminator is not None:
             common["teacher_discriminator"] = copy.deepcopy(self.teacher_discriminator).to(device)

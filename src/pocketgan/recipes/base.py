@@ -81,7 +81,7 @@ def student_of(teacher: str, budget: str, *, direction: Direction | None = None,
     two_generators = traits_of(config.task).any_target
     suffix = f"_{data.direction[0]}" if two_generators else ""
     shared: dict[str, Any] = {"data": data, "task": config.task, "latents": config.latents, "evaluation": config.evaluation}
-    shared["weights"] = "inherit"  # as published
+    shared |= {"weights": "inherit", "cache": 0}  # as published: augmentations are drawn anew in every step
     return CompressConfig(teacher=f"runs/{teacher}/generator{suffix}.safetensors", budget=budget, **{**shared, **fields})
 
 

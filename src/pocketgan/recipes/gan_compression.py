@@ -11,7 +11,7 @@ weights, which is searched by evolution. `compress` does the same, can stop afte
 
 pocketgan compress runs/horse2zebra/generator_A.safetensors --data datasets/horse2zebra --task unpaired --budget 2.6Gpaper \
 --pipeline full --method gan-compression --objective features --gan lsgan --epochs 200 --batch 1 --out runs/full \
---weights inherit data.load_size=286 data.flip=true full.discriminator_options.ndf=64 full.importance=l1 \
+--weights inherit cache=0 data.load_size=286 data.flip=true full.discriminator_options.ndf=64 full.importance=l1 \
 search.epochs=400 recovery.epochs=null recovery.steps=0 \
 'search.weights={"l1":10,"features":0.01}' 'full.distill.weights={"l1":10,"features":0.01}' \
 'method_options={"space":"channels-32","importance":"l1","strategy":"brute-force","candidates":6561,"images":120}' \

@@ -20,6 +20,7 @@ from pocketgan.training.config import TrainingConfig
 from pocketgan.training.features import Taps, TeacherDiscriminator
 from pocketgan.training.objectives import DistillationBatch, check_objectives, make_objectives
 from pocketgan.training.task import Batch, Phase, Task
+from pocketgan.training.teacher_cache import CachedTeacher, TeacherCache
 from pocketgan.utils.registry import Registry, check_at_least
 
 L1Target = Literal["target", "teacher"] | None
@@ -147,12 +148,15 @@ class Distillation:
         options: Mapping[str, Mapping[str, Any]],
         layers: tuple[str, ...],
         example: Batch,
+        cache: TeacherCache | None = None,
     ):
         """``layers`` are distilled by the ``objective``; ``example``, a batch of one image, shows their channel counts.
 
-        ``teacher_discriminator`` is on the device of ``example``; it is frozen here.
+        ``teacher_discriminator`` is on the device of ``example``; it is frozen here. ``cache`` holds what the teacher makes of
+        the training inputs.
         """
         self.discriminator = TeacherDiscriminator(teacher_discriminator) if teacher_discriminator is not None else None
+        self._cached: CachedTeacher | None = None  # not while the objectives are built on the example
         self.teacher = teacher.eval().requires_grad_(False)
         self._teacher_taps, self._taps = Taps(teacher, layers), Taps(module_of(student), layers)
         with torch.no_grad():
@@ -161,8 +165,10 @@ class Distillation:
         # Objectives that were left out count, too: a weight given for one is no misspelling.
         self.weights = {name: kind.weight for name, (kind, _) in check_objectives(objective, options).items()}
         self.objectives = nn.ModuleDict(objectives).to(image.device)
-        if not any(entry.needs_features for entry in objectives.values()):
+        needs_features = any(entry.needs_features for entry in objectives.values())
+        if not needs_features:
             self.close()
+        self._cached = cache.of(teacher, layers if needs_features else ()) if cache is not None else None
 
     def teacher_image(self, batch: Batch) -> Tensor:
         """Image that the teacher makes of a batch; a copy, as autograd may not save tensors made under inference mode."""
@@ -172,9 +178,12 @@ class Distillation:
 
     def batch(self, batch: Batch, student_image: Tensor) -> DistillationBatch:
         """Images and features of student and teacher for one batch; the student has just run."""
-        teacher_image = self.teacher_image(batch)
-        features = {name: features.clone() for name, features in self._teacher_taps.take().items()}
-        return DistillationBatch(batch["input"], student_image, teacher_image, self._taps.take(), features, self.discriminator)
+        if self._cached is not None:
+            image, features = self._cached(batch)
+        else:
+            image = self.teacher_image(batch)
+            features = {name: features.clone() for name, features in self._teacher_taps.take().items()}
+        return DistillationBatch(batch["input"], student_image, image, self._taps.take(), features, self.discriminator)
 
     def losses(self, batch: DistillationBatch) -> dict[str, Tensor]:
         """Loss of each objective."""
@@ -208,6 +217,7 @@ class GeneratorTask(Task):
         objective_options: Mapping[str, Mapping[str, Any]] | None = None,
         layers: tuple[str, ...] = (),
         example: Batch | None = None,
+        cache: TeacherCache | None = None,
         generator_first: bool = False,
     ):
         """Args:
@@ -228,7 +238,7 @@ class GeneratorTask(Task):
         if teacher is not None:
             assert example is not None, "a student's task needs an example batch"
             self.distillation = Distillation(
-                generator, teacher, teacher_discriminator, objective, objective_options or {}, layers, example
+                generator, teacher, teacher_discriminator, objective, objective_options or {}, layers, example, cache
             )
             factors |= self.distillation.weights
             if self.distillation.objectives:
