@@ -27,8 +27,8 @@ FLAGS = {
     "train": "OVERRIDES --task --data --out --arch --size --aspect --direction --steps --epochs --batch --gan --features"
     " --device --seed --resume --dry-run",
     "compress": "TEACHER OVERRIDES --data --out --budget --method --preset --pipeline --objective --task --size --aspect"
-    " --direction --steps --epochs --batch --multiple --weights --cache --keep --range --bgr --teacher-discriminator --gan --features"
-    " --device --seed --from --to --resume --dry-run",
+    " --direction --steps --epochs --batch --multiple --weights --cache --keep --range --bgr --teacher-discriminator --gan"
+    " --features --device --seed --from --to --resume --dry-run",
     "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --vary --seeds --seed --task --size"
     " --aspect --direction --steps --batch --features --device --resume --dry-run",
     "evaluate": "ARTIFACT --data --task --size --aspect --center --weights --direction --classes --metrics --features --reals"

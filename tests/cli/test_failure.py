@@ -134,6 +134,25 @@ def test_an_interruption_names_the_way_to_resume(
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_an_interruption_that_a_library_hides_is_one(
+    number: signal.Signals, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        """Stand-in for a command in a library of Rust, whose errors have no context."""
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        except KeyboardInterrupt:
+            hidden = RuntimeError("Error building `dataclass` serializer")
+        raise hidden
+
+    monkeypatch.setattr("pocketgan.cli.command_function", lambda name: interrupted)
+    assert main(["compress"]) == status
+    assert "with --resume" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 @pytest.fixture
 def closed() -> Iterator[io.TextIOWrapper]:
     """Pipe whose reader has left."""

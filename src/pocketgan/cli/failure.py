@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from pocketgan.cli.streams import Terminated
+from pocketgan.cli.streams import Terminated, received
 from pocketgan.utils.files import atomic
 
 CRASH_LOG = "crash.log"
@@ -33,6 +33,8 @@ def cause_of(error: BaseException) -> BaseException:
     earlier: BaseException | None = error
     while earlier is not None and not isinstance(earlier, KeyboardInterrupt):
         earlier = earlier.__context__
+    if earlier is None and received:
+        return received[0]
     if earlier is None and not isinstance(error, ValueError | OSError):
         try:
             time.sleep(0.2)  # the signal that ended a worker may be on its way to this process, too

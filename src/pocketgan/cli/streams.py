@@ -83,9 +83,14 @@ class _SafeStream:
             raise ValueError(f"cannot write to the standard output: {error.strerror}") from error
 
 
+received: list[KeyboardInterrupt] = []
+"""Interruptions of the command in progress: libraries in Rust turn some into errors of their own, without a cause."""
+
+
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM raises `Terminated`, once, in this process; a second one ends it at once."""
+    """SIGTERM raises `Terminated`, once, in this process; a second one ends it at once. Ctrl-C is noted in `received`, too."""
+    received.clear()
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
@@ -96,13 +101,22 @@ def terminable() -> Iterator[None]:
         if os.getpid() != owner:  # a child that has inherited this function
             os.kill(os.getpid(), signal.SIGTERM)
         ignore_workers()
-        raise Terminated
+        received.append(Terminated())
+        raise received[-1]
 
-    signal.signal(signal.SIGTERM, stop)
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(KeyboardInterrupt())
+        raise received[-1]
+
+    handlers = {signal.SIGTERM: stop}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        handlers[signal.SIGINT] = interrupt
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def ignore_workers() -> None:
