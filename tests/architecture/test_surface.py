@@ -27,8 +27,8 @@ FLAGS = {
     "train": "OVERRIDES --task --data --out --arch --size --aspect --direction --steps --epochs --batch --gan --features"
     " --device --seed --resume --dry-run",
     "compress": "TEACHER OVERRIDES --data --out --budget --method --preset --pipeline --objective --task --size --aspect"
-    " --direction --steps --epochs --batch --multiple --weights --cache --keep --range --bgr --teacher-discriminator --gan"
-    " --features --device --seed --from --to --resume --dry-run",
+    " --direction --steps --epochs --minutes --batch --multiple --weights --cache --keep --range --bgr --teacher-discriminator"
+    " --gan --features --device --seed --from --to --resume --dry-run",
     "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --vary --seeds --seed --task --size"
     " --aspect --direction --steps --batch --features --device --resume --dry-run",
     "evaluate": "ARTIFACT --data --task --size --aspect --center --weights --direction --classes --metrics --features --reals"
@@ -74,7 +74,7 @@ NAMES = {
             *("patchgan", "multiscale", "ms-image", "pixel"),
         },
     ),
-    "method": (METHODS, {"uniform", "magnitude", "dmad", "slimming", "sss", "gan-compression", "cat"}),
+    "method": (METHODS, {"allocation", "uniform", "magnitude", "dmad", "slimming", "sss", "gan-compression", "cat"}),
     "objective": (OBJECTIVES, {"output", "features", "attention", "coattention", "discriminator", "kernel-alignment"}),
     "search space": (
         SPACES,

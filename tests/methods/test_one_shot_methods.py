@@ -21,7 +21,7 @@ ONE_SHOT = [name for name, method in METHODS.items() if not method.learns]
 def make_context(spec: Spec, budget: str, multiple: int = 1) -> MethodContext:
     cost = CostModel(spec.build(device="meta"), 32)
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    return MethodContext(parse_budget(budget, cost()), cost, multiple, lambda: [images])
+    return MethodContext(parse_budget(budget, cost()), cost, multiple, lambda count=2: [images])
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from pocketgan.search.published import make_space, parse_configuration
 from pocketgan.search.space import BudgetedSpace, parse_widths
 from pocketgan.search.strategies import STRATEGIES, BruteForce, Evolution
 from pocketgan.training.config import TrainingConfig
-from pocketgan.training.optimizers import lr_factor
+from pocketgan.training.schedule import lr_factor
 
 HEADER = gan_compression.__doc__
 TASKS = ("horse2zebra", "edges2shoes", "cityscapes", "maps")

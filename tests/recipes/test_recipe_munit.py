@@ -17,7 +17,7 @@ from pocketgan.recipes import munit as recipes
 from pocketgan.search.published import make_space, parse_configuration
 from pocketgan.search.space import BudgetedSpace, parse_widths
 from pocketgan.search.strategies import STRATEGIES, Evolution
-from pocketgan.training.optimizers import lr_factor
+from pocketgan.training.schedule import lr_factor
 
 HEADER = recipes.__doc__
 TEACHER, STUDENT = "edges2shoes-munit-teacher", "gan-compression-edges2shoes-munit-fast"

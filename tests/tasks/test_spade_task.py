@@ -20,7 +20,7 @@ from pocketgan.pipeline.student_tasks import perceptual_losses
 from pocketgan.tasks.spade import SpadeTask
 from pocketgan.training.config import GAUGAN, TrainingConfig
 from pocketgan.training.loop import Trainer, fit
-from pocketgan.training.optimizers import lr_factor
+from pocketgan.training.schedule import lr_factor
 from pocketgan.utils.images import to_uint8
 from toy_tasks import CPU, at_once_and_interrupted, same, weights
 

@@ -7,7 +7,8 @@ from torch import nn
 from pocketgan.tasks.pix2pix import Pix2PixTask
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.loop import Trainer
-from pocketgan.training.optimizers import AcceleratedProximal, Adam, lr_factor
+from pocketgan.training.optimizers import AcceleratedProximal, Adam
+from pocketgan.training.schedule import lr_factor
 from toy_tasks import CPU, batch, generator, make_discriminator
 
 TARGETS = torch.tensor([1.0, 0.6, 0.2, 0.05, 0.01, -0.4])

@@ -100,6 +100,7 @@ def compress(
     direction: Literal["AtoB", "BtoA"] | None = None,
     steps: int | None = None,
     epochs: float | None = None,
+    minutes: float | None = None,
     batch: int | None = None,
     multiple: int | None = None,
     weights: str | None = None,
@@ -130,6 +131,7 @@ def compress(
             narrower one first, and prunes that.
         objective: objectives of the distillation, names from `pocketgan methods` joined with +, or none; by default
             output+features.
+        minutes: time from the first stage to the student, in place of steps and epochs.
         multiple: widths are multiples of this where they can be; by default 1, 8 suits most processors.
         weights: FILE of your own generator (.safetensors, .pth); or the weights that recovery begins with: reconstruct
             (default: those that were kept, fitted to the teacher in closed form), inherit (as they are) or fresh.
@@ -151,10 +153,13 @@ def compress(
     from pocketgan.pipeline.resolve import resolve_config
     from pocketgan.pruning.budget import split_budget
 
+    if minutes is not None and (steps is not None or epochs is not None):
+        raise ValueError("--minutes and a number of steps or epochs were given: give one of them")
     fields = {
         "foreign.keep": keep or None,
         "foreign.range": range,
         "foreign.bgr": bgr,
+        "minutes": minutes,
         "budget": budget,
         "method": method,
         "device": device,

@@ -28,6 +28,7 @@ from pocketgan.pipeline.train import train
 from pocketgan.pruning.allocation import floor_widths
 from pocketgan.report import write_report
 from pocketgan.training.distributed import processes
+from pocketgan.training.schedule import SCHEDULE
 from pocketgan.utils.files import read_json, write_json
 from pocketgan.utils.progress import Reporter
 
@@ -236,6 +237,7 @@ def _evaluate(state: CompressionState) -> None:
             },
             "widths": {"teacher": spec_of(teacher).widths, "student": spec_of(student).widths},
             **{key: value for key, value in pruned.provenance.items() if key == "reconstruction"},
+            **({"schedule": read_json(state.file(SCHEDULE))} if config.minutes is not None else {}),
             "export": {"onnx": exported},
             "seconds": {**state.seconds, "evaluate": monotonic() - began},
             "versions": versions(),

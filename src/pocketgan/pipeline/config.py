@@ -146,6 +146,9 @@ class CompressConfig:
     cache: str | int = "8G"
     """Most disk space for what the teacher makes of the training images, each of which it then sees once; 0 for none. Its
     numbers are rounded to float16. Random crops and mirrors are drawn from a few for each image (``data.variants``)."""
+    minutes: float | None = None
+    """Minutes of wall time from the first stage to the student, in place of steps: a method with a search takes 40 % of them
+    for it, the recovery what is left. The number of steps follows from the time of the first ones."""
     recovery: TrainingConfig = field(default_factory=TrainingConfig)
     search: TrainingConfig = field(default_factory=TrainingConfig)
     """Training of methods that learn where to cut."""
@@ -162,6 +165,12 @@ class CompressConfig:
             raise ValueError(f"two_way=true: a {self.task} task has one direction; it is for task=unpaired")
         if self.two_way and (self.pipeline, self.start) != ("fast", "teacher"):
             raise ValueError("two_way=true searches the teachers themselves: take pipeline=fast and start=teacher")
+        if self.minutes is not None and not self.minutes > 0:
+            raise ValueError(f"minutes={self.minutes}: a time above 0")
+        if self.minutes is not None and self.pipeline == "full":
+            raise ValueError("minutes is for pipeline=fast: pipeline=full has trainings of its own, give --epochs or --steps")
+        if self.search.average:
+            raise ValueError("search.average: widths and masks change in a search; recovery.average averages the student")
         if self.pipeline == "full" and self.start != "teacher":
             raise ValueError("start=mobile is for pipeline=fast: pipeline=full begins with a trained mobile network")
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pocketgan.core.dims import widths_of
-from pocketgan.core.hooks import evaluation_mode
-from pocketgan.core.inputs import ModelInputs, as_tuple, run
+from pocketgan.core.inputs import as_tuple
 from pocketgan.metrics.image import psnr
 from pocketgan.pipeline.plan import SearchTarget
-from pocketgan.pruning.reconstruct import reconstruct_
+from pocketgan.pruning.reconstruct import images_of, reconstruct_
 from pocketgan.pruning.selection import Selection
 
 IMAGES, UNSEEN = 64, 8
@@ -62,13 +60,7 @@ def reconstructed(
     inherited = student.to(device)
     better = copy.deepcopy(inherited)
     reconstruct_(better, teacher, selection, fitted, seed=target.context.seed)
-    images = _images(teacher, unseen)
-    before, after = (float(psnr(_images(network, unseen), images).mean()) for network in (inherited, better))
+    images = images_of(teacher, unseen)
+    before, after = (float(psnr(images_of(network, unseen), images).mean()) for network in (inherited, better))
     found = Reconstruction(before, after, sum(len(batch[0]) for batch in fitted))
     return (better if found.is_better else inherited).cpu(), found
-
-
-@torch.no_grad()
-def _images(model: nn.Module, batches: Sequence[ModelInputs]) -> Tensor:
-    with evaluation_mode(model):
-        return torch.cat([run(model, batch).float().cpu().clamp(-1, 1) for batch in batches])

@@ -122,13 +122,14 @@ class StudentTasks:
             "layers": config.layers or self._shared_layers(student),
             "example": {name: tensor.to(device) for name, tensor in self.example.items()},
             "cache": self.cache,
+            "average": config.recovery.average,
         }
         if has_teacher and self.teacher_discriminator is not None:
             common["teacher_discriminator"] = copy.deepcopy(self.teacher_discriminator).to(device)
         latents = config.latents or self.defaults.latents
         # Weights are not averaged while widths change from step to step, or are masked.
         if isinstance(student, Elastic) or any(isinstance(module, Gate) for module in student.modules()):
-            latents = replace(latents, average=0.0)
+            latents, common["average"] = replace(latents, average=0.0), 0.0
         parts = StudentParts(
             generator=student.to(device),
             discriminator=self.discriminator(),

@@ -61,17 +61,20 @@ def largest_count(budget: Budget, cost: CostModel, most: int, widths_at: Callabl
     return bisect_right(range(1, most + 1), False, key=lambda count: not budget.allows(cost(widths_at(count))))
 
 
-def uniform_widths(model: nn.Module, budget: Budget, cost: CostModel, *, multiple: int = 1) -> Widths:
-    """All groups scaled by the largest common factor within the budget; no branch is removed.
+def uniform_widths(
+    model: nn.Module, budget: Budget, cost: CostModel, *, multiple: int = 1, shares: Mapping[str, float] | None = None
+) -> Widths:
+    """All groups scaled by the largest common factor within the budget, each times its share (1); no branch is removed.
 
     Raises ``ValueError`` that names the floor for a budget below it.
     """
     check_floor(budget, cost, floor_widths(model, multiple=multiple, removing=False))
     full, round_up = widths_of(model), width_rounder(model, multiple=multiple, removing=False)
-    factors = sorted({0.0} | {kept / width for width in full.values() for kept in range(1, width + 1)})
+    shared = {group: width * (shares or {}).get(group, 1.0) for group, width in full.items()}
+    factors = sorted({0.0} | {kept / shared[group] for group, width in full.items() for kept in range(1, width + 1)})
 
     def widths_at(index: int) -> Widths:
-        return round_up(_scaled(full, factors[index]))
+        return round_up(_scaled(shared, factors[index]))
 
     return widths_at(largest_count(budget, cost, len(factors) - 1, widths_at))
 
@@ -81,7 +84,7 @@ def scaled_widths(model: nn.Module, factor: float, *, multiple: int = 1) -> Widt
     return width_rounder(model, multiple=multiple, removing=False)(_scaled(widths_of(model), factor))
 
 
-def _scaled(widths: Mapping[str, int], factor: float) -> Widths:
+def _scaled(widths: Mapping[str, float], factor: float) -> Widths:
     return {group: int(factor * width + 1e-9) for group, width in widths.items()}
 
 

@@ -30,7 +30,7 @@ from pocketgan.pruning.selection import Selection, positions
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Candidates for lambda, as parts of the mean diagonal of X'X."""
 MAX_ROWS, MAX_FLOPS = 2**18, 2**38
-"""Rows of X of one layer, and multiplications and additions of its X'X, at most."""
+"""Rows of X of one layer by default, and multiplications and additions of its X'X, at most."""
 HOLDOUT_EVERY = 8
 """Images of which the first is held out to choose lambda; the last regression uses all."""
 ROUNDING = 1e-5
@@ -52,16 +52,22 @@ class LayerError:
 
 @torch.no_grad()
 def reconstruct_(
-    student: nn.Module, teacher: nn.Module, selection: Selection, images: Sequence[ModelInputs], *, seed: int = 0
+    student: nn.Module,
+    teacher: nn.Module,
+    selection: Selection,
+    images: Sequence[ModelInputs],
+    *,
+    seed: int = 0,
+    rows: int = MAX_ROWS,
 ) -> dict[str, LayerError]:
     """Set the weights of ``student``, which is ``teacher`` shrunk to ``selection``, in place.
 
     The teacher sees the ``images``, batches of inputs of equal size, one batch at a time; the student sees all at once, so that
     each layer is solved in the order in which the network calls its layers. Weights stay as they are in layers that are called
     more than once in a forward, that are parametrized, or whose output is no linear function of their weights. ``seed`` draws
-    the positions. Returns the errors by layer, in this order.
+    the positions, ``rows`` for a layer at most. Returns the errors by layer, in this order.
     """
-    targets = _teacher_outputs(student, teacher, selection, images, seed)
+    targets = _teacher_outputs(student, teacher, selection, images, seed, rows)
     errors: dict[str, LayerError] = {}
 
     def solve(name: str) -> Hook:
@@ -77,6 +83,13 @@ def reconstruct_(
     return errors
 
 
+@torch.no_grad()
+def images_of(model: nn.Module, batches: Sequence[ModelInputs]) -> Tensor:
+    """Images that a network makes of all batches, N x C x H x W, on the CPU, limited to [-1, 1]."""
+    with evaluation_mode(model):
+        return torch.cat([run(model, batch).float().cpu().clamp(-1, 1) for batch in batches])
+
+
 @dataclass
 class _Target:
     """The teacher's outputs of one layer: kept channels at sampled positions."""
@@ -89,7 +102,7 @@ class _Target:
 
 
 def _teacher_outputs(
-    student: nn.Module, teacher: nn.Module, selection: Selection, images: Sequence[ModelInputs], seed: int
+    student: nn.Module, teacher: nn.Module, selection: Selection, images: Sequence[ModelInputs], seed: int, rows: int
 ) -> dict[str, _Target]:
     count = sum(len(as_tuple(batch)[0]) for batch in images)
     ours, random = dict(student.named_modules()), torch.Generator().manual_seed(seed)
@@ -97,7 +110,7 @@ def _teacher_outputs(
 
     def keep(name: str) -> Hook:
         target, unknowns = targets[name], _unknowns(ours[name])
-        most = max(1, min(MAX_ROWS, MAX_FLOPS // (2 * unknowns**2)) // count)
+        most = max(1, min(rows, MAX_FLOPS // (2 * unknowns**2)) // count)
 
         def hook(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             flat = _flat(output)

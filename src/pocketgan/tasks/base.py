@@ -16,6 +16,7 @@ from pocketgan.core.tasks import TaskName, TaskTraits, traits_of
 from pocketgan.data.labels import Labels
 from pocketgan.losses.adversarial import GanMode, Logits, discriminator_loss, generator_loss
 from pocketgan.pruning.elastic import Elastic
+from pocketgan.training.averaging import average_, averaged
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.features import Taps, TeacherDiscriminator
 from pocketgan.training.objectives import DistillationBatch, check_objectives, make_objectives
@@ -185,6 +186,10 @@ class Distillation:
             features = {name: features.clone() for name, features in self._teacher_taps.take().items()}
         return DistillationBatch(batch["input"], student_image, image, self._taps.take(), features, self.discriminator)
 
+    def teacher_cost(self) -> tuple[float, int]:
+        """Seconds of the teacher for an input, and how many more it is to see; zeros where it sees every input."""
+        return self._cached.cost() if self._cached is not None else (0.0, 0)
+
     def losses(self, batch: DistillationBatch) -> dict[str, Tensor]:
         """Loss of each objective."""
         return {name: entry.loss(batch) for name, entry in self.objectives.items()}  # type: ignore[operator]
@@ -218,6 +223,7 @@ class GeneratorTask(Task):
         layers: tuple[str, ...] = (),
         example: Batch | None = None,
         cache: TeacherCache | None = None,
+        average: float = 0.0,
         generator_first: bool = False,
     ):
         """Args:
@@ -225,6 +231,7 @@ class GeneratorTask(Task):
         conditional: D reads the input beside the image (pix2pix, eq. 1).
         l1_target: the image that L1 compares with.
         teacher: trained generator to imitate; with it `Distillation`'s arguments.
+        average: half-life, in thousands of images, of the moving average of G's weights, which is the result; 0: none.
         generator_first: the order of the two phases of a step.
         """
         networks, phases = {"G": generator}, [Phase("G", ("G",))]
@@ -245,11 +252,13 @@ class GeneratorTask(Task):
                 networks["objective"] = self.distillation.objectives
                 phases = [Phase("G", ("G", "objective")) if phase.name == "G" else phase for phase in phases]
         super().__init__(networks, tuple(phases), factors)
+        self.half_life = average
+        self.mean = averaged(generator) if average else None
 
     @property
     def latest(self) -> nn.Module:
         """Generator that would be the result if the training ended now."""
-        return self.networks["G"]
+        return self.networks["G"] if self.mean is None else self.mean
 
     def generate(self, batch: Batch, generator: nn.Module | None = None) -> Tensor:
         """Image that a generator makes of a batch; by default G."""
@@ -299,6 +308,23 @@ class GeneratorTask(Task):
             columns["teacher"] = self.distillation.teacher_image(batch)
         columns["student" if self.distillation is not None else "image"] = self.generate(batch, self.latest)
         return columns
+
+    def stepped(self, images: int) -> None:
+        if self.mean is not None:
+            average_(self.mean, self.networks["G"], images=images, half_life=self.half_life)
+
+    def final_network(self, network: str) -> nn.Module:
+        return self.latest if network == "G" else super().final_network(network)
+
+    def state(self) -> dict[str, Tensor]:
+        return {} if self.mean is None else {f"mean/{name}": tensor for name, tensor in self.mean.state_dict().items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        if self.mean is not None:
+            self.mean.load_state_dict({k.removeprefix("mean/"): v for k, v in state.items() if k.startswith("mean/")})
+
+    def teacher_cost(self) -> tuple[float, int]:
+        return (0.0, 0) if self.distillation is None else self.distillation.teacher_cost()
 
     def close(self) -> None:
         if self.distillation is not None:

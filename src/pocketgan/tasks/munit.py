@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -122,12 +122,14 @@ class MunitStudentTask(GeneratorTask):
         return losses
 
     def stepped(self, images: int) -> None:
+        super().stepped(images)
         self.step += 1
 
     def state(self) -> dict[str, Tensor]:
-        return {"step": self.step}
+        return {"step": self.step, **super().state()}
 
-    def load_state(self, state: Any) -> None:
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        super().load_state(state)
         self.step = state["step"].cpu()
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,10 +41,10 @@ class UnconditionalTask(GeneratorTask):
         losses |= {"l1": 10.0} if options.get("l1_target") == "teacher" else {}
         losses |= {"r1": settings.r1} if settings.r1 else {}
         losses |= {"path_length": settings.path_length} if self.is_mapped_teacher and settings.path_length else {}
+        options["average"] = options.get("average") or settings.average
         super().__init__(generator, discriminator, losses=losses, **options)
         self.step = torch.zeros((), dtype=torch.int64)
         self.mean_path = torch.zeros(())
-        self.mean = copy.deepcopy(generator).requires_grad_(False).eval() if settings.average else None
         self.augment = Augment(target=settings.augment) if settings.augment else None
         if self.augment is not None:
             self.networks["augment"] = self.augment
@@ -103,19 +102,9 @@ class UnconditionalTask(GeneratorTask):
         self.mean_path = self.mean_path.to(lengths).lerp(processes().mean_(lengths.detach().mean()), PATH_LENGTH_MOMENTUM)
         return (lengths - self.mean_path).square().mean()
 
-    @torch.no_grad()
     def stepped(self, images: int) -> None:
         self.step += 1
-        if self.mean is None:
-            return
-        own = self.networks["G"]
-        self.mean.to(next(own.parameters()).device)
-        kept = 0.5 ** (images / (1000 * self.settings.average))
-        for mean, weight in zip(self.mean.parameters(), own.parameters(), strict=True):
-            mean.lerp_(weight, 1 - kept)
-        # Buffers are copied, as released: an average of spectral norm's unit vectors would be shorter than 1.
-        for buffer, current in zip(self.mean.buffers(), own.buffers(), strict=True):
-            buffer.copy_(current)
+        super().stepped(images)
 
     @torch.no_grad()
     def final_network(self, network: str) -> nn.Module:
@@ -131,18 +120,12 @@ class UnconditionalTask(GeneratorTask):
             generator.w_avg.copy_(generator.mapping(latents).mean(0))
         return generator  # type: ignore[no-any-return]
 
-    @property
-    def latest(self) -> nn.Module:
-        return self.networks["G"] if self.mean is None else self.mean
-
     def state(self) -> dict[str, Tensor]:
-        mean = {} if self.mean is None else {f"mean/{name}": tensor for name, tensor in self.mean.state_dict().items()}
-        return {"step": self.step, "mean_path": self.mean_path, **mean}
+        return {"step": self.step, "mean_path": self.mean_path, **super().state()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
+        super().load_state(state)
         self.step, self.mean_path = state["step"].cpu(), state["mean_path"]
-        if self.mean is not None:
-            self.mean.load_state_dict({k.removeprefix("mean/"): v for k, v in state.items() if k.startswith("mean/")})
 
 
 class Unconditional(TaskDefinition):

@@ -33,6 +33,13 @@ class TrainingConfig:
     """Fraction of the steps after which the linear decay begins (published: half)."""
     halve_every: int = 100_000
     """Steps between two halvings of the learning rate."""
+    warmup: int = 0
+    """Steps in which the rate rises from near 0: a pruned generator that was reconstructed is lost by full steps at once."""
+    muon: float = 0.0
+    """Learning rate of Muon for the weights of the generators' convolutions and linear layers; 0: Adam trains them, too."""
+    average: float = 0.0
+    """Half-life, in thousands of images, of the exponential moving average of the generator's weights; the average is the
+    result. 0: no average."""
     weight_decay: float = 0.0
     """Adam's weight decay (MUNIT: 1e-4)."""
     precision: Literal["float32", "bf16"] = "float32"
@@ -49,7 +56,7 @@ class TrainingConfig:
     """Write TensorBoard events beside ``log.jsonl`` (needs the extra ``tensorboard``)."""
 
     def __post_init__(self) -> None:
-        check_at_least(self, steps=0, batch=1, log_every=1, checkpoint_every=1, halve_every=1)
+        check_at_least(self, steps=0, batch=1, log_every=1, checkpoint_every=1, halve_every=1, warmup=0, muon=0, average=0)
         if not 0 <= self.decay_start <= 1:
             raise ValueError(f"decay_start={self.decay_start}: a part of the steps, from 0 to 1")
 

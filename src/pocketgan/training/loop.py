@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
@@ -22,10 +24,14 @@ from pocketgan.pruning.calibrate import has_statistics
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.distributed import SharedStatistics, processes
 from pocketgan.training.monitor import TrainingMonitor, weights_not_finite
-from pocketgan.training.optimizers import Adam, lr_factor, lr_of
-from pocketgan.training.task import Batch, Learners, Task
+from pocketgan.training.optimizers import Adam, Muon
+from pocketgan.training.schedule import UNKNOWN, lr_factor, lr_of, read_steps, steps_within, write_steps
+from pocketgan.training.task import Batch, Learners, Phase, Task
 from pocketgan.utils.images import save_sheet
 from pocketgan.utils.registry import unknown
+
+LEAST_MEASURED, MOST_MEASURED, MEASURED = 3, 30, 0.05
+"""Steps whose time is measured to find how many fit: at least and at most, and the part of the time that they may take."""
 
 
 def check_weights(config: TrainingConfig, task: Task) -> None:
@@ -60,13 +66,32 @@ class Trainer:
         optional = {f"learner/{name}": learner.optimizer() for name, learner in self.learners.items()}
         extra = {name: optimizer for name, optimizer in optional.items() if optimizer is not None}
         taken = {id(p) for optimizer in extra.values() for group in optimizer.param_groups for p in group["params"]}
-        self.optimizers: dict[str, torch.optim.Optimizer] = {}
-        for name, parameters in self.parameters.items():
-            own = [p for p in parameters if id(p) not in taken]
-            self.optimizers[name] = Adam(own, lr_of(name, config), config.betas, weight_decay=config.weight_decay)
-        self._stepped = {name: [self.optimizers[name], *(extra.values() if name == "G" else ())] for name in self.optimizers}
-        self.optimizers |= extra
+        self._scheduled: dict[str, list[tuple[torch.optim.Optimizer, float]]] = {}
+        for phase in task.phases:
+            parameters = [p for p in self.parameters[phase.name] if id(p) not in taken]
+            matrices = self._matrices(phase, parameters)
+            others = [p for p in parameters if not any(p is matrix for matrix in matrices)]
+            adam = Adam(others, lr_of(phase.name, config), config.betas, weight_decay=config.weight_decay)
+            self._scheduled[phase.name] = [(adam, lr_of(phase.name, config))]
+            if matrices:
+                self._scheduled[phase.name].append((Muon(matrices, config.muon), config.muon))
+        self.optimizers: dict[str, torch.optim.Optimizer] = extra | {
+            f"{'muon-' * index}{name}": optimizer
+            for name, scheduled in self._scheduled.items()
+            for index, (optimizer, _) in enumerate(scheduled)
+        }
+        self._stepped = {
+            name: [*(optimizer for optimizer, _ in scheduled), *(extra.values() if name == "G" else ())]
+            for name, scheduled in self._scheduled.items()
+        }
         self._trainable: str | None = None
+
+    def _matrices(self, phase: Phase, parameters: list[nn.Parameter]) -> list[nn.Parameter]:
+        """Return the weights of the phase that Muon trains: those of generators, not of adaptors and discriminators."""
+        if not self.config.muon or phase.name == "D":
+            return []
+        own = {id(p) for name in phase.networks if name.startswith("G") for p in self.task.networks[name].parameters()}
+        return [p for p in parameters if id(p) in own and Muon.takes(p)]
 
     def _synchronize(self) -> None:
         networks = self.task.networks.values()
@@ -98,7 +123,8 @@ class Trainer:
             total.backward()  # type: ignore[no-untyped-call]
             if self.world.is_distributed:
                 self.world.average_gradients_(self.parameters[phase.name])
-            self.optimizers[phase.name].param_groups[0]["lr"] = lr_of(phase.name, self.config) * factor
+            for optimizer, rate in self._scheduled[phase.name]:
+                optimizer.param_groups[0]["lr"] = rate * factor
             for optimizer in self._stepped[phase.name]:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
@@ -206,8 +232,12 @@ def fit(
     device: torch.device,
     show: Batch | None = None,
     learners: Learners | None = None,
+    seconds: float | None = None,
 ) -> None:
     """Train ``task`` for ``config.steps`` steps, or for the rest of them after the newest checkpoint of ``stage`` in ``run``.
+
+    With ``seconds`` the number of steps follows from the time of the first ones; it is kept in the run, and holds for every
+    resume.
 
     ``batches(start)`` yields the batches from step ``start`` on; it must depend on nothing else, so that a resume is exact.
     Sample grids of the batch ``show`` are written into ``samples/`` at intervals. Raises `Diverged` when a loss is not finite;
@@ -218,10 +248,16 @@ def fit(
     """
     trainer = Trainer(task, config, device, learners=learners)
     run = run if trainer.world.is_main else Run(run.path, writes=False)
+    if seconds is not None:
+        trainer.config = config = replace(config, steps=trainer.world.broadcast_int(read_steps(run, stage) or UNKNOWN))
     _resume(trainer, run, stage)
     run.rewind_log(stage, trainer.step)
     monitor = TrainingMonitor(run, stage, config, trainer.learners, trainer.world)
     stream = batches(trainer.step) if trainer.step < config.steps else iter(())
+    if seconds is not None and config.steps == UNKNOWN:
+        trainer.config = config = replace(config, steps=_measured(trainer, stream, monitor, seconds))
+        if run.writes:
+            write_steps(run, stage, config.steps)
     with run.reporter.task(stage, config.steps, trainer.step) as tick:
         for batch in stream:
             monitor.add(trainer.advance(batch))
@@ -241,6 +277,24 @@ def fit(
                 break
     monitor.close()
     trainer.enable_gradients(None)
+
+
+def _measured(trainer: Trainer, stream: Iterator[Batch], monitor: TrainingMonitor, seconds: float) -> int:
+    """Train the first steps, and return how many there are to be: those and as many as fit into the rest of the time.
+
+    All processes take the number of the main one. The teacher's outputs, where they are kept, cost their time but once.
+    """
+    began, first = monotonic(), trainer.step
+    for _ in range(LEAST_MEASURED):
+        monitor.add(trainer.advance(next(stream)))
+    fitting = MEASURED * seconds / (monotonic() - began) * LEAST_MEASURED
+    for _ in range(trainer.world.broadcast_int(int(min(MOST_MEASURED, fitting))) - LEAST_MEASURED):
+        monitor.add(trainer.advance(next(stream)))
+    count, spent = trainer.step - first, monotonic() - began
+    (each, inputs), seen = trainer.task.teacher_cost(), trainer.config.batch // trainer.world.count
+    step = max(spent / count - each * seen, 1e-6) if inputs else spent / count
+    more = steps_within(max(0.0, seconds - spent), step, batch=seen, inputs=inputs, each=each)
+    return trainer.world.broadcast_int(trainer.step + more)
 
 
 def _resume(trainer: Trainer, run: Run, stage: str) -> None:

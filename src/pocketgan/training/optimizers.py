@@ -1,38 +1,16 @@
-"""Optimizers and learning-rate schedules."""
+"""Optimizers: Adam, Muon for matrices, and a proximal one whose zeros are exact."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from math import cos, pi
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pocketgan.training.config import TrainingConfig
-
 SQUARE_DECAY = 0.99
 """Decay of the running mean square of the gradient in `AcceleratedProximal`."""
-
-
-def lr_of(phase: str, config: TrainingConfig) -> float:
-    """Return the initial learning rate of a phase."""
-    return config.lr_discriminator if phase == "D" and config.lr_discriminator is not None else config.lr
-
-
-def lr_factor(step: int, config: TrainingConfig) -> float:
-    """Return the learning rate of step ``step`` (from 0) relative to the initial one: at first 1, in the last step above 0."""
-    done = step / config.steps
-    match config.decay:
-        case "none":
-            return 1.0
-        case "halving":
-            return 2.0 ** -(step // config.halve_every)
-        case "cosine":
-            return 0.5 * (1 + cos(pi * done))
-        case "linear":
-            return 1.0 if done < config.decay_start else (1 - done) / (1 - config.decay_start)
 
 
 class Adam(torch.optim.Adam):
@@ -50,6 +28,40 @@ class Adam(torch.optim.Adam):
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
+
+class Muon(torch.optim.Muon):
+    """Torch's Muon for weights of any number of axes, each as the matrix of its first axis and all others.
+
+    The step is a momentum whose singular values are brought near 1 (Jordan et al. 2024), scaled to the size of one of Adam
+    (Liu et al. 2025, "Muon is scalable for LLM training", eq. 4), so that rates are comparable.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float):
+        self._weights = list(parameters)
+        matrices = [nn.Parameter(weight.data.flatten(1)) for weight in self._weights]
+        assert all(m.data_ptr() == w.data_ptr() for m, w in zip(matrices, self._weights, strict=True)), "a copy, not a view"
+        super().__init__(matrices, lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Update all weights that have a gradient."""
+        matrices = self.param_groups[0]["params"]
+        for weight, matrix in zip(self._weights, matrices, strict=True):
+            matrix.grad = weight.grad.flatten(1) if weight.grad is not None else None
+        inspect.unwrap(torch.optim.Muon.step)(self)
+        for matrix in matrices:
+            matrix.grad = None
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of the weights."""
+        for weight in self._weights:
+            weight.grad = None
+
+    @staticmethod
+    def takes(weight: Tensor) -> bool:
+        """Return True for the weight of a dense convolution or a linear layer; the filters of a depthwise one are no matrix."""
+        return weight.ndim in (2, 4) and min(weight.shape[:2]) > 1
 
 
 class AcceleratedProximal(torch.optim.Optimizer):

@@ -53,6 +53,10 @@ class Task(ABC):
     def stepped(self, images: int) -> None:  # noqa: B027  (most tasks have nothing more to do)
         """Finish a training step on ``images`` images, counted over all processes."""
 
+    def teacher_cost(self) -> tuple[float, int]:
+        """Return the seconds of a cached teacher for an input, and how many more inputs it is to see."""
+        return 0.0, 0
+
     def final_network(self, network: str) -> nn.Module:
         """Return the network to keep after training: the trained one, or its running mean."""
         return self.networks[network]

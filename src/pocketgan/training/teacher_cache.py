@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
+from time import monotonic
 
 import torch
 from torch import Tensor, nn
@@ -88,6 +89,7 @@ class CachedTeacher:
 
     def __init__(self, cache: TeacherCache, teacher: nn.Module, layers: tuple[str, ...]):
         self._cache, self._teacher, self.layers = cache, teacher, layers
+        self._seconds, self._made = 0.0, 0
 
     @cached_property
     def _identity(self) -> str:
@@ -102,6 +104,12 @@ class CachedTeacher:
         found = {name: torch.cat([row[name].to(device, dtype) for row in rows]) for name in (IMAGE, *self.layers)}
         return found.pop(IMAGE), found
 
+    def cost(self) -> tuple[float, int]:
+        """Seconds of the teacher for an input, and how many more it is to see if all are kept; zeros if none was missing."""
+        if not self._made:
+            return 0.0, 0
+        return self._seconds / self._made, max(0, self._cache.inputs - self._made)
+
     def _row(self, inputs: tuple[Tensor, ...]) -> Mapping[str, Tensor]:
         """Outputs for one input: those of the cache where it has them all."""
         key = _key(inputs)
@@ -111,7 +119,9 @@ class CachedTeacher:
         found = {name: output for name, file in files.items() if (output := self._cache.read(file)) is not None}
         if len(found) == len(files):
             return found
+        began = monotonic()
         made = {name: _rounded(output) for name, output in self._outputs(inputs).items()}
+        self._seconds, self._made = self._seconds + monotonic() - began, self._made + 1
         each = sum(output.numel() * output.element_size() for output in made.values())
         for name, output in made.items():
             # Features that do not fit for all inputs would push out images, which are worth more a byte.
