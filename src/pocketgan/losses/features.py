@@ -108,6 +108,27 @@ def perceptual_distance(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tenso
     return sum((weight * F.l1_loss(a, b.detach()) for weight, a, b in layers), start=fake[0].new_zeros(()))
 
 
+def gram_matrix(features: Tensor) -> Tensor:
+    """Inner products of the channels over their number and that of the positions, N x C x ... -> N x C x C.
+
+    Johnson et al. 2016, eq. 3. In float32 for any input.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        rows = features.float().reshape(*features.shape[:2], -1)
+        return rows @ rows.mT / (rows.shape[1] * rows.shape[2])
+
+
+def channel_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of the channels' means over the positions, N x C x H x W each (OMGD, channel distillation)."""
+    return F.mse_loss(student.float().mean((2, 3)), teacher.float().mean((2, 3)))
+
+
+def raw_moments(embeddings: Tensor) -> Tensor:
+    """First and second raw moment of each dimension over the rows, N x D -> 2 x D, in float32."""
+    rows = embeddings.float()
+    return torch.stack([rows.mean(0), rows.square().mean(0)])
+
+
 def _to_size(maps: Tensor, height: int, width: int) -> Tensor:
     """N x H x W -> N x height x width by the mean over the area."""
     return F.adaptive_avg_pool2d(maps[:, None], (height, width))[:, 0]

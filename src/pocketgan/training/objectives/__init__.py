@@ -13,22 +13,31 @@ from pocketgan.training.objectives.base import (
     check_objectives,
     make_objectives,
 )
-from pocketgan.training.objectives.discriminator import Discriminator
-from pocketgan.training.objectives.features import Features
-from pocketgan.training.objectives.images import Output
-from pocketgan.training.objectives.relations import KernelAlignment
+from pocketgan.training.objectives.discriminator import Discriminator, DiscriminatorFeatures
+from pocketgan.training.objectives.features import Channels, Features
+from pocketgan.training.objectives.images import Output, Wavelet
+from pocketgan.training.objectives.perceptual import Moments, Perceptual
+from pocketgan.training.objectives.relations import ContentRelations, KernelAlignment, PixelRelations, Regions
 
 __all__ = [
     "OBJECTIVES",
     "Attention",
+    "Channels",
     "CoAttention",
+    "ContentRelations",
     "Discriminator",
+    "DiscriminatorFeatures",
     "DistillationBatch",
     "Features",
     "KernelAlignment",
+    "Moments",
     "Objective",
     "Options",
     "Output",
+    "Perceptual",
+    "PixelRelations",
+    "Regions",
+    "Wavelet",
     "check_batch",
     "check_objectives",
     "make_objectives",

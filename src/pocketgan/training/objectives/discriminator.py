@@ -1,14 +1,19 @@
-"""Objectives on features in the teacher's discriminator."""
+"""Objectives on what the teacher's discriminator sees: of images, or of the generators' features."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from torch import Tensor
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from pocketgan.core.spec import init_weights_
 from pocketgan.losses.features import discriminator_distance
 from pocketgan.training.distributed import norm_of_all
 from pocketgan.training.objectives.base import OBJECTIVES, DistillationBatch, Objective, Options
+from pocketgan.training.objectives.features import adapt, widths_of
 from pocketgan.utils.registry import unknown
 
 
@@ -43,3 +48,57 @@ class Discriminator(Objective):
         student, teacher = batch.discriminator_features_student[self.layer], batch.discriminator_features_teacher[self.layer]
         distance = discriminator_distance(student, teacher, squared=self.options.squared)
         return distance if self.options.squared else norm_of_all(distance)
+
+
+@OBJECTIVES.register("discriminator-features")
+class DiscriminatorFeatures(Objective):
+    """Distance of the generators' features as the teacher's discriminator sees them (DCD). Summed over layers.
+
+    Features become images of as many channels as the discriminator reads, by a 1x1 convolution and a ReLU: the student's is
+    trained, the teacher's a fixed orthonormal projection (the released code trains both, so that both may become constant).
+    L1 of the last hidden layer.
+    """
+
+    needs_discriminator = True
+
+    def __init__(self, example: DistillationBatch, options: Any):
+        super().__init__(example, options)
+        assert example.teacher_discriminator is not None
+        widths, channels = widths_of(example), example.teacher_discriminator.channels
+        self.layers = tuple(widths)
+        self.adaptors = nn.ModuleList(nn.Conv2d(student, channels, 1, bias=False) for student, _ in widths.values())
+        init_weights_(self)
+        for index, (_, teacher) in enumerate(widths.values()):  # buffers: a phase trains all parameters
+            self.register_buffer(f"projection{index}", nn.init.orthogonal_(torch.empty(channels, teacher))[..., None, None])
+        self.to(example.teacher_image.device)
+        for name in self.layers:
+            self._check(example, name)
+
+    def loss(self, batch: DistillationBatch) -> Tensor:
+        distances = []
+        for name, adaptor in zip(self.layers, self.adaptors, strict=True):
+            with torch.no_grad():
+                target = self._seen(batch, self._projected(batch, name))
+            seen = self._seen(batch, adapt(batch.student_features[name], adaptor))
+            distances.append(F.l1_loss(seen, target))
+        return torch.stack(distances).sum()
+
+    def _projected(self, batch: DistillationBatch, name: str) -> Tensor:
+        return F.conv2d(batch.teacher_features[name], self.get_buffer(f"projection{self.layers.index(name)}"))
+
+    def _seen(self, batch: DistillationBatch, image: Tensor) -> Tensor:
+        """Last hidden layer of the teacher's discriminator for what is given as its whole input."""
+        discriminator = batch.teacher_discriminator
+        assert discriminator is not None
+        return discriminator.features(F.relu(image))[discriminator.layers[-2]]
+
+    def _check(self, example: DistillationBatch, name: str) -> None:
+        try:
+            with torch.no_grad():
+                self._seen(example, self._projected(example, name))
+        except (RuntimeError, ValueError) as error:
+            height, width = example.teacher_features[name].shape[-2:]
+            raise ValueError(
+                f"discriminator-features: the teacher's discriminator cannot read the features of the layer {name}, "
+                f"{height} x {width}: name layers with larger ones, layers=[...] ({str(error).splitlines()[0]})"
+            ) from None
