@@ -13,6 +13,7 @@ from pocketgan.core.config import from_json
 from pocketgan.losses.features import gram_matrix, raw_moments
 from pocketgan.losses.images import structural_similarity, total_variation, wavelet_distance
 from pocketgan.losses.relations import pieces_of, position_distance, region_contrast, relational_distance
+from pocketgan.models import stylegan2_discriminator
 from pocketgan.pretrained.vgg import Vgg16
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.features import TeacherDiscriminator
@@ -37,7 +38,7 @@ def random_batch(*, equal: bool, seed: int = 0, count: int = 3) -> DistillationB
         return torch.rand(count, *shape, generator=draw) * 2 - 1
 
     def features() -> dict[str, Tensor]:
-        return {"one": numbers(6, 16, 16), "two": numbers(6, 16, 24)}
+        return {"one": numbers(6, 16, 16), "two": numbers(6, 8, 8)}
 
     image, found = numbers(3, 32, 32), features()
     other, others = (image, found) if equal else (numbers(3, 32, 32), features())
@@ -53,15 +54,14 @@ def make(name: str, example: DistillationBatch, options: Mapping[str, object] | 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_trains_the_student_and_nothing_else(name: str) -> None:
     discriminator = teacher_discriminator()
-    layers = ("stem",) if name == "discriminator-features" else ("down1",)  # of a size that a discriminator can read
     options = {name: OPTIONS.get(name, {})}
-    task = student_task(name, teacher_discriminator=discriminator, layers=layers, objective_options=options)
+    task = student_task(name, teacher_discriminator=discriminator, layers=("down1",), objective_options=options)
     before = weights(discriminator), weights(task.distillation.teacher)
     student = weights(task.networks["G"])
     loss = losses(task)[name]
     loss.backward()
     reached = {n.partition(".")[0] for n, p in task.networks["G"].named_parameters() if p.grad is not None and p.grad.any()}
-    assert reached >= {"stem", *layers}
+    assert reached >= {"stem", "down1"}
     assert all(p.grad is None or p.grad.isfinite().all() for p in task.networks["G"].parameters())
     frozen = [*discriminator.parameters(), *task.distillation.teacher.parameters()]
     Trainer(task, TrainingConfig(steps=1), CPU).advance(batch())
@@ -250,15 +250,21 @@ def test_discriminator_features_see_both_generators_features() -> None:
     for index, name in enumerate(("one", "two")):
         rows = objective.get_buffer(f"projection{index}")[..., 0, 0]
         torch.testing.assert_close(rows @ rows.T, torch.eye(6))  # orthonormal
-        images = (torch.einsum("dc,nchw->ndhw", rows, x[name]).relu() for x in (other.student_features, other.teacher_features))
-        a, b = (other.teacher_discriminator.features(image)["conv3"] for image in images)
+        images = (torch.einsum("dc,nchw->ndhw", rows, x[name]) for x in (other.student_features, other.teacher_features))
+        large = (F.interpolate(image, (32, 32), mode="bilinear").relu() for image in images)  # as large as the images
+        a, b = (other.teacher_discriminator.features(image)["conv3"] for image in large)
         expected = expected + F.l1_loss(a, b)
     torch.testing.assert_close(objective.loss(other), expected)
 
 
-def test_features_too_small_for_the_discriminator_are_refused() -> None:
-    with pytest.raises(ValueError, match="cannot read the features of the layer down2, 4 x 4: name layers with larger ones"):
-        student_task("discriminator-features", teacher_discriminator=teacher_discriminator())
+def test_features_that_a_discriminator_cannot_read_are_refused() -> None:
+    """One for 16 x 16 pixels alone, and features of 24 x 24."""
+    torch.manual_seed(0)
+    discriminator = TeacherDiscriminator(stylegan2_discriminator(size=16, channel_max=4).build())
+    image, features = torch.zeros(2, 3, 16, 16), {"one": torch.zeros(2, 4, 24, 24)}
+    example = DistillationBatch(image, image, image, features, features, discriminator)
+    with pytest.raises(ValueError, match="cannot read the features of the layer one, 24 x 24, as it reads images of one size"):
+        make("discriminator-features", example)
 
 
 @pytest.mark.parametrize(

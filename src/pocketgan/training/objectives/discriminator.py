@@ -16,6 +16,9 @@ from pocketgan.training.objectives.base import OBJECTIVES, DistillationBatch, Ob
 from pocketgan.training.objectives.features import adapt, widths_of
 from pocketgan.utils.registry import unknown
 
+LEAST_SIDE = 64
+"""Side of the smallest features that a discriminator sees as an image, as in DCD."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorOptions(Options):
@@ -56,7 +59,7 @@ class DiscriminatorFeatures(Objective):
 
     Features become images of as many channels as the discriminator reads, by a 1x1 convolution and a ReLU: the student's is
     trained, the teacher's a fixed orthonormal projection (the released code trains both, so that both may become constant).
-    L1 of the last hidden layer.
+    Features smaller than the published 64 x 64 are enlarged to it, or to the images' size. L1 of the last hidden layer.
     """
 
     needs_discriminator = True
@@ -90,6 +93,10 @@ class DiscriminatorFeatures(Objective):
         """Last hidden layer of the teacher's discriminator for what is given as its whole input."""
         discriminator = batch.teacher_discriminator
         assert discriminator is not None
+        sides = zip(image.shape[-2:], batch.teacher_image.shape[-2:], strict=True)
+        size = tuple(max(own, min(LEAST_SIDE, whole)) for own, whole in sides)
+        if size != image.shape[-2:]:
+            image = F.interpolate(image, size, mode="bilinear")
         return discriminator.features(F.relu(image))[discriminator.layers[-2]]
 
     def _check(self, example: DistillationBatch, name: str) -> None:
@@ -100,5 +107,6 @@ class DiscriminatorFeatures(Objective):
             height, width = example.teacher_features[name].shape[-2:]
             raise ValueError(
                 f"discriminator-features: the teacher's discriminator cannot read the features of the layer {name}, "
-                f"{height} x {width}: name layers with larger ones, layers=[...] ({str(error).splitlines()[0]})"
+                f"{height} x {width}, as it reads images of one size: take the objective discriminator instead "
+                f"({str(error).splitlines()[0]})"
             ) from None

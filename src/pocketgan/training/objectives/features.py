@@ -54,7 +54,7 @@ class Channels(Objective):
     The student's features pass a 1x1 convolution, batch norm and ReLU, which are trained with it.
     """
 
-    weight = 100.0
+    weight = 10.0
 
     def __init__(self, example: DistillationBatch, options: Any):
         super().__init__(example, options)
