@@ -1,6 +1,7 @@
 """Objectives on images, through the eyes of other networks, and on relations: their formulas on the networks of a task."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -255,6 +256,17 @@ def test_discriminator_features_see_both_generators_features() -> None:
         a, b = (other.teacher_discriminator.features(image)["conv3"] for image in large)
         expected = expected + F.l1_loss(a, b)
     torch.testing.assert_close(objective.loss(other), expected)
+
+
+@pytest.mark.parametrize("name", ["features", "channels", "regions", "discriminator-features"])
+def test_fewer_channels_are_zeros_behind_them(name: str) -> None:
+    """An elastic student has only its leading channels in most steps."""
+    found = random_batch(equal=False)
+    objective = make(name, found)
+    narrow = {layer: x[:, :4] for layer, x in found.student_features.items()}
+    padded = {layer: F.pad(x, (0, 0, 0, 0, 0, 2)) for layer, x in narrow.items()}
+    losses = [objective.loss(replace(found, student_features=features)) for features in (narrow, padded)]
+    torch.testing.assert_close(*losses)
 
 
 def test_features_that_a_discriminator_cannot_read_are_refused() -> None:

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pocketgan.losses.features import at_least_float32
+
 Norm = Literal["l1", "l2"]
 """Mean of the absolute values, or of the squares."""
 
@@ -16,8 +18,8 @@ C1, C2 = 0.01**2, 0.03**2
 
 
 def mean_norm(difference: Tensor, norm: Norm) -> Tensor:
-    """Mean absolute value (``l1``) or mean square (``l2``) of all elements, in float32."""
-    difference = difference.float()
+    """Mean absolute value (``l1``) or mean square (``l2``) of all elements, in float32 at least."""
+    difference = at_least_float32(difference)
     return difference.abs().mean() if norm == "l1" else difference.square().mean()
 
 
@@ -27,7 +29,7 @@ def wavelet_distance(student: Tensor, teacher: Tensor, *, levels: int, norm: Nor
     Zhang et al. 2022 (Wavelet knowledge distillation): at each level the three bands with detail are compared, the fourth is
     transformed again, and never compared: images that differ by a constant have distance 0. Odd sizes are padded with zeros.
     """
-    low, distance = (student - teacher).float(), student.new_zeros((), dtype=torch.float32)
+    low, distance = at_least_float32(student - teacher), student.new_zeros(())
     for _ in range(levels):  # of the difference, as the transform is linear
         low, high = haar(low)
         distance = distance + mean_norm(high, norm)
@@ -49,7 +51,7 @@ def structural_similarity(student: Tensor, teacher: Tensor) -> Tensor:
     although images in [-1, 1] have 2: the loss that OMGD's weight of 10 belongs to. `pocketgan.metrics.image` has the metric.
     """
     with torch.autocast(student.device.type, enabled=False):
-        x, y = student.float(), teacher.float()
+        x, y = at_least_float32(student), at_least_float32(teacher)
         mean_x, mean_y, square_x, square_y, product = _blur(torch.stack([x, y, x * x, y * y, x * y]))
         variance_x, variance_y, covariance = square_x - mean_x**2, square_y - mean_y**2, product - mean_x * mean_y
         luminance = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
@@ -62,7 +64,7 @@ def total_variation(image: Tensor) -> Tensor:
 
     OMGD sums over the batch, which is the same for its batch of 1.
     """
-    image = image.float()
+    image = at_least_float32(image)
     return (image.diff(dim=-1).abs().sum() + image.diff(dim=-2).abs().sum()) / len(image)
 
 

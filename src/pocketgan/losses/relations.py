@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pocketgan.losses.features import at_least_float32
+
 
 def position_similarity(features: Tensor) -> Tensor:
     """Similarities of all pairs of positions, N x C x H x W -> N x HW x HW: inner products, each row of L2 norm 1.
@@ -14,7 +16,7 @@ def position_similarity(features: Tensor) -> Tensor:
     number, do not matter.
     """
     with torch.autocast(features.device.type, enabled=False):
-        rows = features.float().flatten(2)
+        rows = at_least_float32(features).flatten(2)
         rows = rows / rows.flatten(1).norm(dim=1).clamp_min(1e-20)[:, None, None]  # so that no product overflows
         return F.normalize(rows.mT @ rows, dim=2, eps=1e-20)
 
@@ -26,7 +28,10 @@ def position_distance(student: Tensor, teacher: Tensor, *, side: int) -> Tensor:
     of one image are 67 MB.
     """
     height, width = (min(side, *sides) for sides in zip(student.shape[-2:], teacher.shape[-2:], strict=True))
-    a, b = (position_similarity(F.adaptive_avg_pool2d(features.float(), (height, width))) for features in (student, teacher))
+    a, b = (
+        position_similarity(F.adaptive_avg_pool2d(at_least_float32(features), (height, width)))
+        for features in (student, teacher)
+    )
     return F.l1_loss(a, b)
 
 
@@ -37,7 +42,7 @@ def region_contrast(student: Tensor, teacher: Tensor, *, count: int, temperature
     teacher, the mean absolute value over its channels; vectors of norm 1; the other positions of the image are the negatives.
     """
     with torch.autocast(student.device.type, enabled=False):
-        a, b = student.float().flatten(2), teacher.float().flatten(2)
+        a, b = at_least_float32(student).flatten(2), at_least_float32(teacher).flatten(2)
         places = b.abs().mean(1).topk(min(count, b.shape[2])).indices
         at = places[:, None]
         a, b = (F.normalize(x.gather(2, at.expand(-1, x.shape[1], -1)), dim=1) for x in (a, b))
@@ -55,7 +60,7 @@ def pieces_of(image: Tensor, *, strips: int, grid: int) -> tuple[Tensor, Tensor,
     tall, wide = -(-height // strips), -(-width // strips)
     patch = max(height // grid, 1), max(width // grid, 1)
     sizes = ((tall, width), (height, wide), patch)
-    rows, columns, patches = (F.unfold(image.float(), size, stride=size).mT for size in sizes)
+    rows, columns, patches = (F.unfold(at_least_float32(image), size, stride=size).mT for size in sizes)
     return rows, columns, patches
 
 
@@ -70,7 +75,7 @@ def relational_distance(student: Tensor, teacher: Tensor) -> Tensor:
     kind = torch.float32 if student.device.type == "mps" else torch.float64
     with torch.autocast(student.device.type, enabled=False):
         (distance, angles), (distance_to, angles_to) = (_relations(pieces.to(kind)) for pieces in (student, teacher))
-        return (F.smooth_l1_loss(distance, distance_to) + 2 * F.smooth_l1_loss(angles, angles_to)).float()
+        return (F.smooth_l1_loss(distance, distance_to) + 2 * F.smooth_l1_loss(angles, angles_to)).to(student.dtype)
 
 
 def _relations(pieces: Tensor) -> tuple[Tensor, Tensor]:

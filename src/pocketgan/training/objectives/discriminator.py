@@ -73,7 +73,7 @@ class DiscriminatorFeatures(Objective):
         init_weights_(self)
         for index, (_, teacher) in enumerate(widths.values()):  # buffers: a phase trains all parameters
             self.register_buffer(f"projection{index}", nn.init.orthogonal_(torch.empty(channels, teacher))[..., None, None])
-        self.to(example.teacher_image.device)
+        self.to(example.teacher_image)  # its device and type
         for name in self.layers:
             self._check(example, name)
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pocketgan.losses.features import gram_matrix, raw_moments
+from pocketgan.losses.features import at_least_float32, gram_matrix, raw_moments
 from pocketgan.losses.images import Norm, mean_norm, structural_similarity, total_variation
 from pocketgan.training.distributed import of_all
 from pocketgan.training.objectives.base import OBJECTIVES, DistillationBatch, Objective, Options
@@ -67,19 +67,17 @@ class Perceptual(Objective):
         check_layers(self.eyes, [*self.content, *self.style])
 
     def loss(self, batch: DistillationBatch) -> Tensor:
-        options, image = self.options, batch.student_image
-        total = image.new_zeros((), dtype=torch.float32)
+        options, image, terms = self.options, batch.student_image, []
         if options.ssim:
-            total = total + options.ssim * (1 - structural_similarity(image, batch.teacher_image))
+            terms.append(options.ssim * (1 - structural_similarity(image, batch.teacher_image)))
         if options.tv:
-            total = total + options.tv * total_variation(image)
+            terms.append(options.tv * total_variation(image))
         if names := self.content.keys() | self.style.keys():
             student, teacher = self.eyes(batch, names)
-            for name, weight in self.content.items():
-                total = total + weight * F.l1_loss(student[name].float(), teacher[name].float())
-            for name, weight in self.style.items():
-                total = total + weight * mean_norm(gram_matrix(student[name]) - gram_matrix(teacher[name]), options.gram)
-        return total
+            terms += [weight * mean_norm(student[name] - teacher[name], "l1") for name, weight in self.content.items()]
+            grams = {name: gram_matrix(student[name]) - gram_matrix(teacher[name]) for name in self.style}
+            terms += [weight * mean_norm(grams[name], options.gram) for name, weight in self.style.items()]
+        return torch.stack(terms).sum()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +128,7 @@ class Moments(Objective):
         return F.l1_loss(student, self.teacher_moments, reduction="none").mean(1).sum()
 
     def _moments(self, features: Mapping[str, Tensor]) -> Tensor:
-        means = [features[name].float().reshape(*features[name].shape[:2], -1).mean(2) for name in self.layers]
+        means = [at_least_float32(features[name]).reshape(*features[name].shape[:2], -1).mean(2) for name in self.layers]
         return raw_moments(of_all(torch.cat(means, 1)))
 
 
