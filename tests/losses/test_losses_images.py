@@ -65,6 +65,8 @@ def test_variation_counts_every_edge_of_an_image_once() -> None:
     board = torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]]])
     assert total_variation(board).item() == 4
     assert total_variation(board.repeat(3, 2, 1, 1)).item() == 8  # channels are summed, images averaged
+    stripes = torch.tensor([[[[0.0, 1.0, 3.0], [0.0, 1.0, 3.0]]]])  # edges of 1 and 2 in both rows, none in columns
+    assert total_variation(stripes).item() == total_variation(stripes.mT).item() == 6
 
 
 def test_norms_are_torchs() -> None:

@@ -14,7 +14,7 @@ from pocketgan.core.config import from_json
 from pocketgan.losses.features import gram_matrix, raw_moments
 from pocketgan.losses.images import structural_similarity, total_variation, wavelet_distance
 from pocketgan.losses.relations import pieces_of, position_distance, region_contrast, relational_distance
-from pocketgan.models import stylegan2_discriminator
+from pocketgan.models import patchgan, stylegan2_discriminator
 from pocketgan.pretrained.vgg import Vgg16
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.features import TeacherDiscriminator
@@ -148,6 +148,17 @@ def test_perceptual_is_omgds_loss_through_vgg16(vgg16: tuple[Path, Vgg16]) -> No
     assert not any("perceptual" in name for name in weights(task.networks["objective"]))  # nor trained, nor saved
 
 
+def test_a_discriminators_first_four_hidden_layers_are_compared_by_default() -> None:
+    torch.manual_seed(0)
+    discriminator = TeacherDiscriminator(patchgan(4, 4, in_channels=3).build())
+    assert discriminator.layers == ("conv1", "conv2", "conv3", "conv4", "conv5", "head")
+    draw = torch.Generator().manual_seed(0)
+    source, student, teacher = (torch.rand(2, 3, 64, 64, generator=draw) for _ in range(3))
+    found = DistillationBatch(source, student, teacher, {}, {}, discriminator)
+    four = {"content": {"conv2": 10}, "style": dict.fromkeys(("conv1", "conv2", "conv3", "conv4"), 1e4)}
+    torch.testing.assert_close(make("perceptual", found).loss(found), make("perceptual", found, four).loss(found))
+
+
 def test_terms_of_perceptual_are_chosen_by_layer() -> None:
     found = random_batch(equal=False)
     assert found.teacher_discriminator is not None
@@ -218,6 +229,18 @@ def test_channels_are_means_after_the_connector() -> None:
         mapped = F.batch_norm(adaptor(student[name]), None, None, norm.weight, norm.bias, training=True).relu()
         expected = expected + (mapped.mean((2, 3)) - teacher[name].mean((2, 3))).square().mean()
     torch.testing.assert_close(losses(task)["channels"], expected)
+
+
+def test_channels_of_features_without_positions_are_refused() -> None:
+    """Their means are they themselves, and a batch norm of one image has nothing to normalize by."""
+    found = random_batch(equal=False)
+    student, teacher = ({"end": features["two"][..., :1, :1]} for features in (found.student_features, found.teacher_features))
+    small = replace(found, student_features=student, teacher_features=teacher)
+    with pytest.raises(
+        ValueError, match=r"channels: the features of the layer end are 1 x 1.*: choose features, or other layers"
+    ):
+        make("channels", small)
+    assert make("features", small).loss(small).isfinite()
 
 
 def test_relations_of_positions_and_regions_on_the_features_of_both() -> None:

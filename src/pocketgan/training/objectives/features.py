@@ -58,6 +58,12 @@ class Channels(Objective):
 
     def __init__(self, example: DistillationBatch, options: Any):
         super().__init__(example, options)
+        for name, features in example.student_features.items():
+            if features[0, 0].numel() == 1:
+                raise ValueError(
+                    f"channels: the features of the layer {name} are 1 x 1, so they are their own means: choose features, or "
+                    "other layers, layers=[...]"
+                )
         widths = widths_of(example)
         self.layers = tuple(widths)
         self.adaptors = nn.ModuleList(nn.Conv2d(student, teacher, 1, bias=False) for student, teacher in widths.values())
