@@ -75,7 +75,13 @@ NAMES = {
         },
     ),
     "method": (METHODS, {"allocation", "uniform", "magnitude", "dmad", "slimming", "sss", "gan-compression", "cat"}),
-    "objective": (OBJECTIVES, {"output", "features", "attention", "coattention", "discriminator", "kernel-alignment"}),
+    "objective": (
+        OBJECTIVES,
+        {
+            *("output", "wavelet", "perceptual", "content-relations", "features", "channels", "attention", "coattention"),
+            *("kernel-alignment", "pixel-relations", "regions", "discriminator", "discriminator-features", "moments"),
+        },
+    ),
     "search space": (
         SPACES,
         {

@@ -132,7 +132,7 @@ def test_every_command_is_shown_at_work() -> None:
 
 def test_methods_and_objectives_have_a_row() -> None:
     assert set(table("docs/research.md", "method")) == set(METHODS)
-    rows = table("docs/research.md", "objective")
+    rows = table("docs/objectives.md", "objective")
     assert {name: float(cells[0]) for name, cells in rows.items()} == {name: kind.weight for name, kind in OBJECTIVES.items()}
 
 

@@ -1,4 +1,4 @@
-"""VGG19 up to relu5_1: torchvision's names, the layers' closed form, and gradients for the image alone."""
+"""VGG16 up to relu4_3, VGG19 up to relu5_1: torchvision's names, the layers' closed form, gradients for the image alone."""
 
 from pathlib import Path
 
@@ -8,12 +8,15 @@ import torch.nn.functional as F
 from random_weights import draw_
 from torch import Tensor
 
-from pocketgan.pretrained.vgg import Vgg19, load_vgg19
+from pocketgan.pretrained.vgg import Vgg16, Vgg19, load_vgg16, load_vgg19
 
 CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
 """Indices of the convolutions in torchvision's ``vgg19().features``, up to conv5_1; a pooling follows 2, 7, 16 and 25."""
 POOLED = (2, 7, 16, 25)
 TAPPED = (0, 5, 10, 19, 28)
+CONVOLUTIONS_16 = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21)
+"""Those of ``vgg16().features`` up to conv4_3; a pooling follows 2, 7 and 14."""
+NAMES_16 = [f"relu{block}_{number}" for block, count in ((1, 2), (2, 2), (3, 3), (4, 3)) for number in range(1, count + 1)]
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,36 @@ def test_names_and_shapes_are_torchvisions() -> None:
     assert widths == [64] * 2 + [128] * 2 + [256] * 4 + [512] * 5
     # All 16 convolutions have 20,024,384 numbers; the last three, 512 to 512, are not here.
     assert sum(tensor.numel() for tensor in state.values()) == 20_024_384 - 3 * (512 * 512 * 9 + 512)
+
+
+def test_names_and_shapes_of_vgg16_are_torchvisions() -> None:
+    with torch.device("meta"):
+        state = Vgg16().state_dict()
+    assert list(state) == [f"features.{index}.{part}" for index in CONVOLUTIONS_16 for part in ("weight", "bias")]
+    assert [state[f"features.{index}.bias"].shape[0] for index in CONVOLUTIONS_16] == [64] * 2 + [128] * 2 + [256] * 3 + [
+        512
+    ] * 3
+    # All 13 convolutions have 14,714,688 numbers; the last three, 512 to 512, are not here.
+    assert sum(tensor.numel() for tensor in state.values()) == 14_714_688 - 3 * (512 * 512 * 9 + 512)
+
+
+def test_layers_of_vgg16_go_by_the_names_of_the_literature(tmp_path: Path) -> None:
+    """From a file with layers that are not needed."""
+    state = {name: tensor.half() for name, tensor in draw_(Vgg16().state_dict()).items()}
+    torch.save(state | {"features.24.weight": torch.zeros(2), "classifier.0.bias": torch.zeros(3)}, tmp_path / "vgg16.pth")
+    network = load_vgg16(tmp_path / "vgg16.pth")
+    image = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(1))
+    assert list(network.indices) == NAMES_16
+    expected, x = {}, image
+    for name, index in zip(NAMES_16, CONVOLUTIONS_16, strict=True):
+        weight, bias = (state[f"features.{index}.{part}"].float() for part in ("weight", "bias"))
+        expected[name] = x = F.conv2d(x, weight, bias, padding=1).clamp(min=0)
+        if index in (2, 7, 14):
+            x = F.max_pool2d(x, 2)
+    found = network.activations(image, ("relu3_3", "relu1_2", "relu4_3"))
+    assert found.keys() == {"relu1_2", "relu3_3", "relu4_3"}
+    for name, features in found.items():
+        torch.testing.assert_close(features, expected[name])
 
 
 def test_the_features_are_the_five_layers_of_the_paper(published: tuple[Path, dict[str, Tensor]]) -> None:

@@ -32,6 +32,7 @@ from pocketgan.tasks.unconditional import LatentConfig, UnconditionalTask
 from pocketgan.training.config import TrainingConfig
 from pocketgan.training.distributed import Desynchronized, processes
 from pocketgan.training.loop import Trainer, fit
+from pocketgan.training.objectives import OBJECTIVES
 from pocketgan.training.task import Batch, Learners, Phase, Task
 from toy_tasks import CPU, batch, generator, make_discriminator
 
@@ -78,12 +79,12 @@ def unpaired(seed: int) -> tuple[Task, Learners]:
 
 
 def student(seed: int) -> tuple[Task, Learners]:
-    options = {"discriminator": {"squared": False}, "coattention": {"fusion": "conv"}}
+    options = {"discriminator": {"squared": False}, "coattention": {"fusion": "conv"}, "wavelet": {"levels": 2}}
     task = Pix2PixTask(
         *(generator(seed=seed).double(), make_discriminator(6).double()),
         teacher=generator(6, seed=7).double(),
         teacher_discriminator=make_discriminator(6, seed=7).double(),
-        objective="output+features+coattention+discriminator+kernel-alignment",
+        objective="+".join(OBJECTIVES),
         objective_options=options,
         layers=("down2", "block0"),
         example={"input": batch(0, 1)["input"].double()},

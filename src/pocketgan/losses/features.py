@@ -108,6 +108,32 @@ def perceptual_distance(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tenso
     return sum((weight * F.l1_loss(a, b.detach()) for weight, a, b in layers), start=fake[0].new_zeros(()))
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return ``x`` in float32, or in float64 if it is: sums and squares of half precision are inexact, or overflow."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Inner products of the channels over their number and that of the positions, N x C x ... -> N x C x C.
+
+    Johnson et al. 2016, eq. 3. In float32 at least.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        rows = at_least_float32(features).reshape(*features.shape[:2], -1)
+        return rows @ rows.mT / (rows.shape[1] * rows.shape[2])
+
+
+def channel_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of the channels' means over the positions, N x C x H x W each (OMGD, channel distillation)."""
+    return F.mse_loss(at_least_float32(student).mean((2, 3)), at_least_float32(teacher).mean((2, 3)))
+
+
+def raw_moments(embeddings: Tensor) -> Tensor:
+    """First and second raw moment of each dimension over the rows, N x D -> 2 x D, in float32 at least."""
+    rows = at_least_float32(embeddings)
+    return torch.stack([rows.mean(0), rows.square().mean(0)])
+
+
 def _to_size(maps: Tensor, height: int, width: int) -> Tensor:
     """N x H x W -> N x height x width by the mean over the area."""
     return F.adaptive_avg_pool2d(maps[:, None], (height, width))[:, 0]

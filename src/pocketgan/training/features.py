@@ -52,12 +52,18 @@ class TeacherDiscriminator:
     def __init__(self, discriminator: nn.Module):
         self.discriminator = discriminator.eval().requires_grad_(False)
         self.channels = image_channels(discriminator)
-        self.layers: tuple[str, ...] = tuple(name for scale in discriminator.layers for name in scale)  # type: ignore[union-attr]
-        """Layer names from input to logits, scale after scale."""
+        self.scales: tuple[tuple[str, ...], ...] = discriminator.layers  # type: ignore[assignment]
+        """Layer names of each scale, from input to logits."""
+        self.layers = tuple(name for scale in self.scales for name in scale)
+        """Layer names of all scales, one after the other."""
         self._taps = Taps(discriminator, self.layers)
 
     def __call__(self, input: Tensor, image: Tensor) -> dict[str, Tensor]:
         """Return ``{layer: features}`` of the images, N x C x H x W."""
         conditional = self.channels > image.shape[1]
-        self.discriminator(torch.cat([input, image], 1) if conditional else image)
+        return self.features(torch.cat([input, image], 1) if conditional else image)
+
+    def features(self, scored: Tensor) -> dict[str, Tensor]:
+        """Return ``{layer: features}`` of what the discriminator scores, N x channels x H x W."""
+        self.discriminator(scored)
         return self._taps.take()
