@@ -80,7 +80,7 @@ def export(
     model: str | Path,
     out: str | Path,
     *,
-    format: str = "onnx",
+    target: str = "onnxruntime",
     size: int | None = None,
     aspect: float | None = None,
     drop_style: bool = False,
@@ -91,7 +91,7 @@ def export(
     Args:
         model: artifact of pocketgan, published checkpoint, or ``file.py:factory@WEIGHTS``.
         out: file to write.
-        format: name of an export format: ``onnx``.
+        target: runtime and precision: ``onnxruntime``, ``openvino:f32``, ``openvino:bf16``; without a precision, f32.
         size, aspect: as in `evaluate`: of the images that the file is meant for.
         drop_style: True to leave out the style encoder of a MUNIT; the file then reads styles as latents.
         verify: False to write without the comparison.
@@ -104,7 +104,7 @@ def export(
     """
     from pocketgan.pipeline.measure import export
 
-    return export(str(model), Path(out), format=format, size=size, aspect=aspect, drop_style=drop_style, verify=verify)
+    return export(str(model), Path(out), target=target, size=size, aspect=aspect, drop_style=drop_style, verify=verify)
 
 
 def generate(

@@ -12,7 +12,7 @@ from pocketgan.cli import COMMANDS, command_function
 from pocketgan.cli.console import StageName
 from pocketgan.core.spec import ARCHITECTURES, MODELS
 from pocketgan.data.builtin import BUILTIN
-from pocketgan.deploy import FORMATS, RUNTIMES
+from pocketgan.deploy import RUNTIMES, TARGETS
 from pocketgan.evaluation import METRICS
 from pocketgan.methods import METHODS
 from pocketgan.pipeline.stages import STAGES
@@ -35,7 +35,7 @@ FLAGS = {
     " --stats --segmenter --teacher --generated --batch --device --json",
     "stats": "DATA --side --features --out --split --size --aspect --center",
     "generate": "ARTIFACTS --out --seeds --columns --truncation --interpolate --frames --fps --source --reference",
-    "export": "ARTIFACT --out --format --size --aspect --weights --drop-style --verify",
+    "export": "ARTIFACT --out --target --size --aspect --weights --drop-style --verify",
     "convert": "FILE --out --config --network --content --upsamplings --weights --keep --range --bgr --size --aspect --replace",
     "inspect": "MODEL --size --aspect --multiple --weights --keep --range --bgr --json",
     "latency": "ARTIFACTS --runtime --batch --size --aspect --threads --repeats --json",
@@ -91,7 +91,7 @@ NAMES = {
     ),
     "search strategy": (STRATEGIES, {"brute-force", "evolution", "nsga2", "random"}),
     "importance": (IMPORTANCES, {"contribution", "l1"}),
-    "format": (FORMATS, {"onnx"}),
+    "target": (TARGETS, {"onnxruntime:f32", "openvino:f32", "openvino:bf16"}),
     "runtime": (RUNTIMES, {"torch", "onnxruntime"}),
     "metric": (METRICS, {"psnr", "ssim", "frechet", "kernel", "precision", "recall", "miou", "accuracy"}),
     "built-in data": (BUILTIN, {"shapes", "textures"}),
@@ -148,7 +148,7 @@ PUBLIC = {
     " progress fields",
     "compress": "model data budget method preset out task size aspect steps epochs batch resume progress fields",
     "evaluate": "model data task size aspect direction center classes metrics features teacher device progress options",
-    "export": "model out format size aspect drop_style verify",
+    "export": "model out target size aspect drop_style verify",
     "generate": "models out seeds interpolate source reference progress options",
     "inspect": "model size aspect multiple keep range bgr",
     "latency": "models runtimes batch size aspect threads repeats",

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from pocketgan.deploy import FORMATS, Deployable, Exported, export_onnx, formats, frozen
+from pocketgan.deploy import TARGETS, Deployable, Exported, export_onnx, formats, frozen
 from pocketgan.deploy.formats import to_onnx
 from pocketgan.deploy.verify import probe
 
@@ -99,7 +99,7 @@ def test_one_file_without_traces_of_the_machine(resnet_file: Exported) -> None:
 
 def test_what_is_reported(unet_file: Exported) -> None:
     summary = unet_file.summary()
-    assert unet_file.format == "onnx"
+    assert unet_file.target == "onnxruntime:f32"
     assert summary["file"] == "generator.onnx"
     assert summary["bytes"] == unet_file.path.stat().st_size
     assert 0 < summary["max_abs_diff"] < 1e-5
@@ -136,7 +136,7 @@ def test_a_file_that_differs_never_appears(
     path.write_bytes(b"old file")
     monkeypatch.setattr(formats, "to_onnx", lambda generator, size: unet_file.path.read_bytes())
     with pytest.raises(ValueError, match=r"student.onnx differs from PyTorch by .* more than the 0.0001 allowed"):
-        FORMATS["onnx"](Swapped(), path, size=16)
+        export_onnx(Swapped(), path, size=16)
     assert path.read_bytes() == b"old file"
     assert [entry.name for entry in tmp_path.iterdir()] == ["student.onnx"]
 
@@ -174,6 +174,6 @@ def test_more_than_a_file_holds_is_refused() -> None:
         to_onnx(model, (8, 8))
 
 
-def test_an_unknown_format_is_answered_with_its_neighbor() -> None:
-    with pytest.raises(ValueError, match="Did you mean 'onnx'"):
-        FORMATS["onxx"]
+def test_an_unknown_target_is_answered_with_its_neighbor() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'onnxruntime:f32'"):
+        TARGETS["onnxruntime:f23"]

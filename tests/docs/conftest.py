@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from pocketgan.core.inputs import Size
 from pocketgan.core.spec import Spec
 from pocketgan.data.config import DataConfig
 from pocketgan.data.published import MIRROR
-from pocketgan.deploy import FORMATS, Exported
+from pocketgan.deploy import TARGETS, Exported
 from pocketgan.evaluation import EvaluationConfig
 from pocketgan.foreign.factory import load_factory
 from pocketgan.models import (
@@ -231,13 +232,14 @@ def world(stage: Path, mirror: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     def export(generator: nn.Module, path: Path, *, size: Size, verify: bool = True) -> Exported:
         write_identity(path)
-        return Exported(path, "onnx", path.stat().st_size, None)
+        return Exported(path, "onnxruntime:f32", path.stat().st_size, None)
 
     shutil.copytree(stage, tmp_path / "world", copy_function=os.link)
     monkeypatch.chdir(tmp_path / "world")
     pretend(tmp_path / "home", monkeypatch)
     monkeypatch.setenv(MIRROR, mirror.address)
-    monkeypatch.setitem(FORMATS, "onnx", export)
+    for name, target in TARGETS.items():
+        monkeypatch.setitem(TARGETS, name, replace(target, export=export))
     with quick_exports(), quick_plots():
         yield tmp_path / "world"
 

@@ -77,9 +77,9 @@ def test_statistics_are_made_once_and_used(
     assert "holds features of 'another'" in line
 
 
-def test_an_unknown_format_is_refused(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    line = refused(capsys, "export", student / "student.safetensors", "--out", tmp_path / "g.tflite", "--format", "tflite")
-    assert line.startswith("error: no export format named 'tflite'. There is: onnx")
+def test_an_unknown_target_is_refused(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(capsys, "export", student / "student.safetensors", "--out", tmp_path / "g.tflite", "--target", "tflite")
+    assert line.startswith("error: no target named 'tflite'. There is: onnxruntime:f32, openvino:bf16, openvino:f32")
     assert not list(tmp_path.iterdir())
 
 

@@ -65,7 +65,7 @@ def export(
     /,
     *,
     out: Path,
-    format: str = "onnx",
+    target: str = "onnxruntime",
     size: int | None = None,
     aspect: float | None = None,
     weights: str | None = None,
@@ -75,15 +75,15 @@ def export(
     """Write a generator for a device and check that the file computes the same images.
 
     Args:
-        out: file to write.
-        format: onnx (any batch, height and width).
+        out: file to write; .xml for openvino, with its weights in a .bin beside it.
+        target: onnxruntime, openvino:f32 or openvino:bf16.
         drop_style: leave out the style encoder of a MUNIT; the file then reads styles as latents.
         verify: compare with PyTorch on several sizes, odd ones too, and write nothing if the images differ.
     """
     from pocketgan.foreign.factory import with_weights
 
     named = with_weights(artifact, weights)
-    done = api.export(named, out, format=format, size=size, aspect=aspect, drop_style=drop_style, verify=verify)
+    done = api.export(named, out, target=target, size=size, aspect=aspect, drop_style=drop_style, verify=verify)
     checked = f", at most {done.verification.max_abs_diff:.1e} from PyTorch" if done.verification else ""
     say(f"{done.path}: {done.bytes:,} bytes{checked}")
 

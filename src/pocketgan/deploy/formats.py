@@ -1,4 +1,4 @@
-"""File formats for devices, by name, and the first of them: ONNX, through the exporter that is based on ``torch.export``."""
+"""ONNX, the file format that every target starts from, through the exporter that is based on ``torch.export``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from pocketgan.deploy.fold import fold_norms
 from pocketgan.deploy.onnx_graph import IMAGE, OUTPUT, name_sides, onnx_name, strip_traces, wrap_pad_crop
 from pocketgan.deploy.verify import Verification, verify_onnx
 from pocketgan.utils.files import atomic
-from pocketgan.utils.registry import Registry
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -34,10 +33,10 @@ MAX_BYTES = 2**31 - 1
 
 @dataclass(frozen=True)
 class Exported:
-    """A file for a device: its path, its name among ``FORMATS``, its size, and, if verified, differences from eager PyTorch."""
+    """A file for a device: its path, its name among ``TARGETS``, its size, and, if verified, differences from eager PyTorch."""
 
     path: Path
-    format: str
+    target: str
     bytes: int
     verification: Verification | None
 
@@ -54,10 +53,6 @@ class Exporter(Protocol):
         """Write ``path`` at once or not at all, for images of ``size`` (a side, or height and width)."""
 
 
-FORMATS: Registry[Exporter] = Registry("export format")
-
-
-@FORMATS.register("onnx")
 def export_onnx(generator: nn.Module, path: str | Path, *, size: Size, verify: bool = True) -> Exported:
     """Write ``generator`` as one ONNX file (opset 18, float32) for any batch, height and width.
 
@@ -82,7 +77,7 @@ def export_onnx(generator: nn.Module, path: str | Path, *, size: Size, verify: b
     verification = verify_onnx(data, generator, label=str(path)) if verify else None
     with atomic(path) as temporary:
         temporary.write_bytes(data)
-    return Exported(path, "onnx", len(data), verification)
+    return Exported(path, "onnxruntime:f32", len(data), verification)
 
 
 def to_onnx(generator: nn.Module, size: Shape) -> bytes:

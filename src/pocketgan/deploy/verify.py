@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,11 @@ class Verification:
     """Largest absolute differences between a file and eager PyTorch on values in [-1, 1], and the largest one allowed."""
 
     differences: dict[BatchShape, float]
-    tolerance: float
+    tolerance: float | None
+    """None where rounding is coarse by design: there ``least_psnr`` decides."""
+    psnr: float = math.inf
+    """The lowest of all shapes, in decibels."""
+    least_psnr: float | None = None
 
     @property
     def max_abs_diff(self) -> float:
@@ -36,13 +41,15 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """True if no difference is above the tolerance (NaN does not pass)."""
-        return self.max_abs_diff <= self.tolerance
+        """True if no difference is above the tolerance and no PSNR below its least (NaN does not pass)."""
+        exact = self.tolerance is None or self.max_abs_diff <= self.tolerance
+        return exact and (self.least_psnr is None or self.psnr >= self.least_psnr)
 
     def summary(self) -> dict[str, object]:
         """Entries of ``result.json``: the maximum, the tolerance and the difference at each shape, e.g. ``1x256x256``."""
         shapes = {"x".join(map(str, shape)): value for shape, value in self.differences.items()}
-        return {"max_abs_diff": self.max_abs_diff, "tolerance": self.tolerance, "differences": shapes}
+        found: dict[str, object] = {"max_abs_diff": self.max_abs_diff, "tolerance": self.tolerance, "differences": shapes}
+        return found if self.least_psnr is None else found | {"psnr": self.psnr, "least_psnr": self.least_psnr}
 
 
 def verify_onnx(model: bytes, generator: nn.Module, *, label: str) -> Verification:
@@ -78,13 +85,20 @@ def verify_onnx(model: bytes, generator: nn.Module, *, label: str) -> Verificati
     return compare(run, generator, shapes=shapes, label=label, size=(height, width))
 
 
+def shapes_of(generator: nn.Module, size: tuple[int, int]) -> list[BatchShape]:
+    """The batches and sizes at which a file of ``generator`` is tried."""
+    model = Deployable(frozen(generator))
+    return probe_shapes(size, model.min_side) if model.latent is None else [(1, *size), (3, *size)]
+
+
 def compare(
     run: Callable[..., Tensor],
     generator: nn.Module,
     *,
     shapes: Iterable[BatchShape],
     label: str,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = TOLERANCE,
+    least_psnr: float | None = None,
     size: tuple[int, int] | None = None,
 ) -> Verification:
     """Compare any engine's ``run`` (all inputs of a generator -> N x D x H x W, float32) with ``Deployable(generator)``.
@@ -92,10 +106,11 @@ def compare(
     ``size`` is that of reference images, for a generator that reads its styles off those.
 
     Raises:
-        ValueError: another shape, or a difference above ``tolerance``; the message starts with ``label``.
+        ValueError: another shape, or a difference above ``tolerance`` or a PSNR below ``least_psnr``; the message starts
+            with ``label``.
     """
     reference = Deployable(frozen(generator))
-    differences = {}
+    differences, ratios = {}, []
     for batch, height, width in shapes:
         inputs = _probe_inputs(reference, batch, (height, width), size or (height, width))
         with _failures("PyTorch", (batch, height, width)), torch.inference_mode():
@@ -107,8 +122,13 @@ def compare(
                 f"{label} makes {list(output.shape)} of {list(inputs[0].shape)}, but PyTorch {list(expected.shape)}"
             )
         differences[batch, height, width] = float((output - expected).abs().max())
-    result = Verification(differences, tolerance)
-    if not result.passed:
+        ratios.append(-10 * math.log10(max(float((output - expected).square().mean()) / 4, 1e-30)))  # values span 2
+    result = Verification(differences, tolerance, float(np.min(ratios)), least_psnr)
+    if result.least_psnr is not None and not result.psnr >= result.least_psnr:
+        raise ValueError(
+            f"{label} is {result.psnr:.1f} dB from PyTorch, and must be {result.least_psnr:.0f} or more; it must not be shipped"
+        )
+    if tolerance is not None and not result.passed:
         worst = max(differences, key=lambda shape: np.nan_to_num(differences[shape], nan=np.inf))
         raise ValueError(
             f"{label} differs from PyTorch by {differences[worst]:.2g} at batch x height x width"

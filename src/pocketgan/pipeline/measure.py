@@ -15,7 +15,7 @@ from pocketgan.core.spec import MODELS, spec_of
 from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.config import DataConfig, Split
 from pocketgan.data.images import open_data
-from pocketgan.deploy import FORMATS, Exported
+from pocketgan.deploy import Exported, find_target
 from pocketgan.evaluation import EvaluationConfig, Result, cost_result, evaluate, latencies, real_moments
 from pocketgan.models.layers import folded
 from pocketgan.models.munit import without_style_encoder
@@ -104,23 +104,24 @@ def export(
     artifact: str,
     out: Path,
     *,
-    format: str,
+    target: str,
     size: int | None = None,
     aspect: float | None = None,
     drop_style: bool = False,
     verify: bool = True,
 ) -> Exported:
-    """Write an artifact in a format of `FORMATS`, verified against eager PyTorch.
+    """Write an artifact for a target of `TARGETS`, verified against eager PyTorch.
 
     ``drop_style`` leaves out the style encoder. Raises ``ValueError`` for a generator without a style.
     """
+    chosen = find_target(target)
     source = load(artifact)
     model = source.model
     if drop_style:
         if "style" not in latent_inputs(model):
             raise ValueError(f"{artifact} is a {spec_of(model).name}, which reads no style: leave --drop-style out")
         model = without_style_encoder(model)
-    return FORMATS[format](model, out, size=source.shape(size, aspect), verify=verify)
+    return chosen.export(model, out, size=source.shape(size, aspect), verify=verify)
 
 
 def save_statistics(
