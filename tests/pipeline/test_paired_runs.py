@@ -26,7 +26,7 @@ STUDENT_QUALITY = TEACHER_QUALITY | {"psnr_to_teacher", "ssim_to_teacher"}
 
 def test_the_run_of_a_teacher(teacher: Path) -> None:
     result = read(teacher)
-    assert set(result) == {"name", "generator", "input", "seed", "seconds", "versions", "machine"}
+    assert set(result) == {"name", "generator", "input", "seed", "seconds", "versions", "machine", "data"}
     assert set(result["generator"]) == RESULT
     assert set(result["seconds"]) == {"train", "evaluate"}
     artifact = load_artifact(teacher / "generator.safetensors")
@@ -59,7 +59,7 @@ def test_the_keys_of_result_json(student: Path) -> None:
     result = read(student)
     assert set(result) == {
         *("name", "method", "variant", "objective", "seed", "teacher", "student", "input", "budget", "widths"),
-        *("reconstruction", "export", "seconds", "versions", "machine", "notes"),
+        *("reconstruction", "export", "seconds", "versions", "machine", "notes", "data"),
     }
     for name, quality in (("teacher", TEACHER_QUALITY), ("student", STUDENT_QUALITY)):
         assert set(result[name]) == RESULT
