@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from html import escape
 from pathlib import Path
 
 import onnxruntime
@@ -53,6 +54,9 @@ def test_the_files_of_a_student_s_run(student: Path) -> None:
     page = (student / "report.html").read_text()
     assert "http://" not in page.replace("http://www.w3.org", "")  # names of formats, not addresses
     assert "https://" not in page
+    described = read(student)["data"]
+    assert [line.split(":")[0].split(" ")[-1] for line in described] == ["(train)", "(test)"]
+    assert all(escape(line) in page for line in described)
 
 
 def test_the_keys_of_result_json(student: Path) -> None:

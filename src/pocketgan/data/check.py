@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from shlex import quote
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +50,8 @@ class Report:
     """Files to be repaired or removed."""
     notes: tuple[str, ...]
     """Unusual facts that loading handles."""
+    targets: str | None = None
+    """`DataConfig.targets`."""
 
     @property
     def ok(self) -> bool:
@@ -58,10 +61,11 @@ class Report:
     def raise_if_bad(self) -> None:
         """Raise one ``ValueError`` with the first problems."""
         if self.problems:
+            targets = f" --targets {quote(self.targets)}" if self.targets else ""
             first = shortened([str(problem) for problem in self.problems])
             raise ValueError(
                 f"{self.path}: {_problems(len(self.problems))}: {first}. Repair or remove these files; "
-                f"`pocketgan data check {self.path}` lists all"
+                f"`pocketgan data check {quote(self.path)}{targets}` lists all"
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -109,6 +113,7 @@ def check(config: DataConfig | str, *, task: TaskName | None = None, full: bool 
         tuple(data.describe() for data in opened.values()),
         (*dict.fromkeys(failures), *problems),
         (*notes, *_void_note([result for result in examined if result.void is not None])),
+        config.targets,
     )
 
 

@@ -144,8 +144,9 @@ def locate(root: Path, split: Split, targets: str | Path | None = None) -> Place
     _check_folder(root, "give a folder of images, or a built-in set (shapes, textures)")
     found = {name: _unique(root, _split_places(root, name)) for name in SPLIT_NAMES}
     splits = {name: place for name, place in found.items() if place is not None}
-    if len({place.shared is None for place in splits.values()}) > 1:
-        raise _two_ways(root, sorted(splits.values(), key=lambda place: place.shared is None))
+    filled = sorted(filter(has_images, splits.values()), key=lambda place: place.shared is None)
+    if len({place.shared is None for place in filled}) > 1:
+        raise _two_ways(root, filled)
     unsplit, flat = _unique(root, _unsplit_places(root)), Place(root, "", {}, root)
     if splits and unsplit is not None and has_images(unsplit):
         raise _two_ways(root, [*splits.values(), unsplit])

@@ -95,6 +95,11 @@ def check_stride(model: nn.Module, shape: Shape) -> None:
 def check_channels(model: nn.Module, data: ImageData) -> None:
     """Raise ``ValueError`` if the generator's input channels are not those of the data."""
     check_latents(model, data.task)
+    if data.channels.get("target", 3) != 3:
+        raise ValueError(
+            f"the targets in {data.config.targets or data.config.path} have 4 bands, generators write 3: save RGB images, or "
+            "set data.opacity=true if the fourth is opacity"
+        )
     if latent_inputs(model):
         return
     channels = data.channels.get("input", 3)
