@@ -128,6 +128,8 @@ def test_inputs_and_targets_do_not_overlap(sides, tmp_path):
     for targets in ("all", "all/sub"):
         with pytest.raises(ValueError, match="inputs and targets overlap"):
             opened(tmp_path / "all", targets=str(tmp_path / targets))
+    with pytest.raises(ValueError, match="inputs and targets overlap"):
+        opened(f"{tmp_path}/all/*", "unpaired", targets=f"{tmp_path}/all/1*")
     with pytest.raises(ValueError, match=r"targets=x: the built-in set shapes has its own"):
         opened("shapes", targets="x")
 
@@ -221,3 +223,12 @@ def test_the_working_folder_does_not_matter(sides, tmp_path, monkeypatch):
     assert contents(opened("x", targets=os.path.join(os.getcwd(), "y"))) == pairs(1, 2)
     assert contents(opened("x/*", targets="./y/*")) == pairs(1, 2)
     assert Path("x").is_dir()
+
+
+def test_label_maps_in_colors_are_read_as_pairs_by_the_flags_that_are_advised(sides, tmp_path):
+    sides("labels/{}.png", "images/{}.png")
+    with pytest.raises(ValueError, match="holds label maps and photos, but the task is paired") as error:
+        opened(tmp_path)
+    words = shlex.split(str(error.value).partition("in colors, ")[2])
+    assert words[::2] == ["--data", "--targets"]
+    assert contents(opened(words[1], targets=words[3])) == pairs(1, 2)

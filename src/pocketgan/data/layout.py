@@ -318,7 +318,9 @@ def _locate_two(inputs: Path, targets: Path, split: Split) -> Place:
         if not is_glob(path):
             _check_folder(path, "give a folder or a pattern of images")
     real = [Path(os.path.realpath(path)) for path in (inputs, targets)]
-    if real[0].is_relative_to(real[1]) or real[1].is_relative_to(real[0]):
+    both = Place(inputs, "", {"A": inputs, "B": targets}, None)
+    shared = {*both.files("A")} & {*both.files("B")} if is_glob(inputs) and is_glob(targets) else set()
+    if shared or real[0].is_relative_to(real[1]) or real[1].is_relative_to(real[0]):
         raise ValueError(f"{inputs} and {targets}: inputs and targets overlap; give two folders, or two patterns")
     root = Path(os.path.commonpath([inputs, targets])) if inputs.is_absolute() == targets.is_absolute() else inputs
     folders = [{name: _named(_children(path), names) for name, names in SPLIT_NAMES.items()} for path in (inputs, targets)]

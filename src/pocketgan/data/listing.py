@@ -114,8 +114,8 @@ def _list_images(config: DataConfig, task: TaskName, split: Split) -> Listing:
         )
     if labeled is not None and not traits.reads_latents and (traits.has_targets or config.direction != "BtoA"):
         raise ValueError(
-            f"{config.path} holds label maps and photos, but the task is {task}: use the task labels, or inputs with "
-            "direction=BtoA for the photos alone"
+            f"{config.path} holds label maps and photos, but the task is {task}: use the task labels, inputs with "
+            f"direction=BtoA for the photos alone, or, for label maps in colors, {labeled.folders.flags}"
         )
     place = labeled.folders if labeled else locate(root, split, config.targets)
     return replace(_list_sides(place, config, task), unread=_unread(place))
