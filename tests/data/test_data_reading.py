@@ -166,12 +166,21 @@ def test_two_ways_are_asked_and_each_answer_works(sides, put, tmp_path, case):
 def test_a_layout_further_inside_is_asked_and_each_answer_works(sides, put, tmp_path):
     for scene in ("s1", "s2"):
         sides(scene + "/blur/{}.png", scene + "/sharp/{}.png")
-    with pytest.raises(ValueError, match=r"s1 has the folders blur and sharp, a layout of its own: give") as error:
+    with pytest.raises(ValueError, match="s1 has folders of a data set, blur and sharp: give") as error:
         opened(tmp_path, "inputs")
     for flags, count in zip(re.findall(r"--data [^,]*?(?=,| for|$)", str(error.value)), (2, 4, 8), strict=True):
         words = shlex.split(flags)
         targets = {"targets": words[3]} if len(words) == 4 else {}
         assert len(opened(words[1], "paired" if targets else "inputs", **targets)) == count
+
+
+def test_a_split_further_inside_is_asked_unless_it_holds_everything(put, tmp_path):
+    put("archive/train/1.png", flat("A", 1))
+    assert len(opened(tmp_path, "inputs")) == 1
+    put("2.png", flat("A", 2))
+    with pytest.raises(ValueError, match=r"archive has folders of a data set, train: give --data .*archive/train, or"):
+        opened(tmp_path, "inputs")
+    assert len(opened(tmp_path / "archive" / "train", "inputs")) == 1
 
 
 def test_what_is_not_read_is_said(sides, put, tmp_path):

@@ -282,20 +282,22 @@ def _check_inside(place: Place) -> None:
     for folder in place.folders:
         for parent, children, _ in walk(folder) if folder.is_dir() else ():
             keys = {_key(child): child for child in children}
-            inside = next(_layouts(keys), None)
-            if inside is not None and has_image(Path(parent)):
+            inside = next(_layouts(keys), ())
+            # A single split changes nothing if it holds all images.
+            part = Path(parent, *inside[:1]) if len(inside) == 1 else folder
+            if inside and has_image(Path(parent)) and (part == folder or len(images_in(part)) < len(images_in(folder))):
                 raise _nested(folder, Path(parent), inside)
 
 
 def _layouts(keys: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
-    """Names of two folders that are both sides, or two splits, of a data set."""
+    """Names of folders that are both sides of a data set, or its splits."""
     for sides in SIDE_NAMES:
         for names in (("",), *SPLIT_NAMES.values()):
             pair = [next((keys[one] for one in _joined(names, side) if one in keys), "") for side in sides]
             if all(pair):
                 yield tuple(pair)
     splits = {_SPLIT_OF[key]: name for key, name in keys.items() if key in _SPLIT_OF}
-    if len(splits) > 1:
+    if splits:
         yield tuple(splits.values())[:2]
 
 
@@ -303,12 +305,13 @@ def _nested(folder: Path, parent: Path, names: tuple[str, ...]) -> ValueError:
     below = parent.relative_to(folder).parts
     patterns = [quote(str(folder.joinpath(*"*" * len(below), name))) for name in names]
     sides = [] if _key(names[0]) in _SPLIT_OF else [f"--data {patterns[0]} --targets {patterns[1]}"]
+    whole = parent if len(names) > 1 else parent / names[0]
     ways = ", or ".join(
-        [f"--data {quote(str(parent))}", *sides, f"--data {quote(str(folder / '*'))} for all images as one kind"]
+        [f"--data {quote(str(whole))}", *sides, f"--data {quote(str(folder / '*'))} for all images as one kind"]
     )
     return ValueError(
-        f"{folder} would be read as images of one kind, but {parent} has the folders {' and '.join(names)}, a layout "
-        f"of its own: give {ways}"
+        f"{folder} would be read as images of one kind, but {parent} has folders of a data set, {' and '.join(names)}: "
+        f"give {ways}"
     )
 
 
