@@ -137,11 +137,19 @@ def test_inputs_and_targets_do_not_overlap(sides, tmp_path):
 TWO_WAYS = {
     "two kinds of sides": ["low/{}.png high/{}.png", "A/{}.png B/{}.png"],
     "two spellings": ["trainA/{}.png trainB/{}.png", "train_A/{}.png train_B/{}.png"],
+    "sides with and without splits": ["trainA/{}.png trainB/{}.png", "input/{}.png target/{}.png"],
     "sides and files": ["trainA/{}.png trainB/{}.png", "train/{}.png train/{}.bmp"],
     "more folders": ["a/{}.png b/{}.png", "c/{}.png d/{}.png"],
     "a class that is called train": ["train/{}.png train/{}.bmp", "car/{}.png car/{}.bmp"],
     "labels and masks": ["images/{}.png masks/{}.png", "labels/{}.png labels2/{}.png"],
 }
+
+
+def test_the_question_names_sides_with_splits_before_a_reading_as_one_folder(sides, tmp_path):
+    sides("trainA/{}.png", "trainB/{}.png")
+    sides("input/{}.png", "target/{}.png")
+    with pytest.raises(ValueError, match=r"as two folders trainA and trainB .*, or as two folders input and target"):
+        guess_task(DataConfig(path=str(tmp_path)))
 
 
 @pytest.mark.parametrize("case", TWO_WAYS)

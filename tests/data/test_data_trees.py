@@ -152,7 +152,9 @@ def disturb(draw: st.DrawFn, tree: Tree, kind: str, family: tuple[tuple[str, ...
             tree.files[str(Path(parent, spelled(draw, name), "1.png"))] = png(side, 7, STRAY)
     elif kind == "other splits":
         split = draw(st.sampled_from(sorted(tree.splits or {"train"})))
-        tree.files[f"{spelled(draw, draw(st.sampled_from(SPLIT_NAMES[split])))}/7.png"] = png("A", 7, STRAY)
+        folder = spelled(draw, draw(st.sampled_from(SPLIT_NAMES[split]))) + "/"
+        if folder not in tree.read:
+            tree.files[f"{folder}7.png"] = png("A", 7, STRAY)
     else:
         tree.files = {f"archive/{name}": content for name, content in tree.files.items()}
 

@@ -147,9 +147,10 @@ def locate(root: Path, split: Split, targets: str | Path | None = None) -> Place
     filled = sorted(filter(has_images, splits.values()), key=lambda place: place.shared is None)
     if len({place.shared is None for place in filled}) > 1:
         raise _two_ways(root, filled)
-    unsplit, flat = _unique(root, _unsplit_places(root)), Place(root, "", {}, root)
-    if splits and unsplit is not None and has_images(unsplit):
-        raise _two_ways(root, [*splits.values(), unsplit])
+    unsplits, flat = _unsplit_places(root), Place(root, "", {}, root)
+    if splits and (beside := next(filter(has_images, unsplits), None)):
+        raise _two_ways(root, [*splits.values(), beside])
+    unsplit = _unique(root, unsplits)
     if len(splits) == 1 and _misses_most(only := next(iter(splits.values()))):
         raise _two_ways(root, [only, flat])
     name = next((name for name in SEARCHED[split] if name in splits), None) if splits else ""
