@@ -147,8 +147,8 @@ def disturb(draw: st.DrawFn, tree: Tree, kind: str, family: tuple[tuple[str, ...
         parent, name = draw(st.sampled_from(above)), draw(st.sampled_from(["extra", "c", "labels2", "normal"]))
         tree.files[str(Path(parent, name, "1.png"))] = png("A", 7, STRAY)
     elif kind == "other sides":
+        parent = draw(st.sampled_from(["", "train"]))
         for side, name in names_of_sides(draw, draw(st.sampled_from([one for one in SIDE_NAMES if one != family]))).items():
-            parent = draw(st.sampled_from(["", "train"]))
             tree.files[str(Path(parent, spelled(draw, name), "1.png"))] = png(side, 7, STRAY)
     elif kind == "other splits":
         split = draw(st.sampled_from(sorted(tree.splits or {"train"})))
