@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pocketgan.core.tasks import TaskName
-    from pocketgan.data.config import Direction
+    from pocketgan.data.config import DataConfig, Direction
     from pocketgan.deploy import Exported
     from pocketgan.evaluation import Result
     from pocketgan.pipeline.config import TrainConfig
@@ -23,6 +23,7 @@ def evaluate(
     model: str | Path,
     data: str | Path,
     *,
+    targets: str | Path | None = None,
     task: TaskName | None = None,
     size: int | None = None,
     aspect: float | None = None,
@@ -34,13 +35,15 @@ def evaluate(
     teacher: str | Path | None = None,
     device: str = "auto",
     progress: bool = True,
+    overrides: Sequence[str] = (),
     **options: Any,
 ) -> Result:
     """Measure costs and image quality of a generator on the test images.
 
     Args:
         model: artifact of pocketgan, published checkpoint, or ``file.py:factory@WEIGHTS``.
-        data: folder in a known layout, or a built-in set.
+        data: folder in a known layout, or a built-in set; with ``targets`` a folder or pattern of inputs.
+        targets: folder or pattern of the targets, matched to the inputs by name.
         task: task of the data; None is the generator's if it reads latents, else ``paired``.
         size, aspect: width, and width over height, of the images; None is as in the model's file, else 256 and 1.
         direction: ``BtoA`` if side B is the input.
@@ -51,6 +54,7 @@ def evaluate(
         teacher: another generator; the student's images are compared with those of the teacher, too.
         device: ``auto``, ``cpu``, ``cuda``, ...
         progress: True to show progress on the error stream.
+        overrides: other fields of the data: ``data.range=auto``.
         options: other fields of `pocketgan.evaluation.EvaluationConfig`: ``reals``, ``stats``, ``segmenter``, ``generated``.
 
     Returns:
@@ -63,9 +67,11 @@ def evaluate(
     from pocketgan.evaluation import EvaluationConfig
     from pocketgan.pipeline.measure import measure
 
+    second = None if targets is None else str(targets)
+    config = DataConfig(path=str(data), targets=second, direction=direction, center=center, classes=classes)
     return measure(
         str(model),
-        DataConfig(path=str(data), direction=direction, center=center, classes=classes),
+        data_config(config, overrides),
         EvaluationConfig(metrics=None if metrics is None else tuple(metrics), features=features, **options),
         task=task,
         size=size,
@@ -241,6 +247,16 @@ def configured(config: T, fields: Mapping[str, Any], overrides: Sequence[str]) -
 
     given = {path: value for path, value in fields.items() if value is not None}
     return override(config, [*assignments(given), *overrides])
+
+
+def data_config(config: DataConfig, overrides: Sequence[str]) -> DataConfig:
+    """``config`` with overrides such as ``data.range=auto``. Raises ``ValueError`` for a field that is none of the data's."""
+    from pocketgan.core.config import override
+
+    for text in overrides:
+        if not text.startswith("data."):
+            raise ValueError(f"'{text}' is no field of the data: write data.FIELD=VALUE, such as data.range=auto")
+    return override(config, [text.removeprefix("data.") for text in overrides])
 
 
 def of_all_trainings(**fields: Any) -> dict[str, Any]:

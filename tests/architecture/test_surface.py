@@ -24,16 +24,16 @@ from pocketgan.training.objectives import OBJECTIVES
 
 FLAGS = {
     "quickstart": "--out",
-    "train": "OVERRIDES --task --data --out --arch --size --aspect --direction --steps --epochs --batch --gan --features"
-    " --device --seed --resume --dry-run",
-    "compress": "TEACHER OVERRIDES --data --out --budget --method --preset --pipeline --objective --task --size --aspect"
-    " --direction --steps --epochs --minutes --batch --multiple --weights --cache --keep --range --bgr --teacher-discriminator"
-    " --gan --features --device --seed --from --to --resume --dry-run",
-    "compare": "TEACHER OVERRIDES --data --out --methods --budgets --objectives --weights --vary --seeds --seed --task --size"
-    " --aspect --direction --steps --batch --features --device --resume --dry-run",
-    "evaluate": "ARTIFACT --data --task --size --aspect --center --weights --direction --classes --metrics --features --reals"
-    " --stats --segmenter --teacher --generated --batch --device --json",
-    "stats": "DATA --side --features --out --split --size --aspect --center",
+    "train": "OVERRIDES --task --data --targets --out --arch --size --aspect --direction --steps --epochs --batch --gan"
+    " --features --device --seed --resume --dry-run",
+    "compress": "TEACHER OVERRIDES --data --targets --out --budget --method --preset --pipeline --objective --task --size"
+    " --aspect --direction --steps --epochs --minutes --batch --multiple --weights --cache --keep --range --bgr"
+    " --teacher-discriminator --gan --features --device --seed --from --to --resume --dry-run",
+    "compare": "TEACHER OVERRIDES --data --targets --out --methods --budgets --objectives --weights --vary --seeds --seed"
+    " --task --size --aspect --direction --steps --batch --features --device --resume --dry-run",
+    "evaluate": "ARTIFACT OVERRIDES --data --targets --task --size --aspect --center --weights --direction --classes --metrics"
+    " --features --reals --stats --segmenter --teacher --generated --batch --device --json",
+    "stats": "DATA OVERRIDES --targets --side --features --out --split --size --aspect --center",
     "generate": "ARTIFACTS --out --seeds --columns --truncation --interpolate --frames --fps --source --reference",
     "export": "ARTIFACT --out --target --size --aspect --weights --drop-style --verify",
     "convert": "FILE --out --config --network --content --upsamplings --weights --keep --range --bgr --size --aspect --replace",
@@ -43,7 +43,7 @@ FLAGS = {
     "models": "--json",
     "methods": "--json",
     "recipes": "NAME OVERRIDES --out --seed --from --to --resume",
-    "data": "ACTION PATH --task --size --aspect --classes --quick --stats --json --out",
+    "data": "ACTION PATH OVERRIDES --targets --task --size --aspect --classes --quick --stats --json --out",
 }
 """Every command with its arguments: positional ones in capitals."""
 
@@ -147,8 +147,9 @@ PUBLIC = {
     "compare": "model data methods budgets objectives weights vary seeds out task size aspect steps epochs batch resume"
     " progress fields",
     "compress": "model data budget method preset out task size aspect steps epochs batch resume progress fields",
-    "evaluate": "model data task size aspect direction center classes metrics features teacher device progress options",
-    "export": "model out target size aspect drop_style verify",
+    "evaluate": "model data targets task size aspect direction center classes metrics features teacher device progress"
+    " overrides options",
+    "export": "model out format size aspect drop_style verify",
     "generate": "models out seeds interpolate source reference progress options",
     "inspect": "model size aspect multiple keep range bgr",
     "latency": "models runtimes batch size aspect threads repeats",

@@ -20,14 +20,15 @@ COMPRESS = ("--budget", "2x", "--device", "cpu", "--steps", "1")
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    """Run a command that has to fail; return its one line of error."""
+    """Run a command that has to fail; return its one line of error, the last."""
 
     def run(*arguments: object) -> str:
         capsys.readouterr()
         assert main([str(argument) for argument in arguments]) == 2
         out, err = capsys.readouterr()
         assert out == ""
-        (line,) = err.splitlines()
+        *described, line = err.splitlines()
+        assert all("(test): " in text for text in described)  # how the data were read
         assert line.startswith("error: ")
         return line.removeprefix("error: ")
 

@@ -37,7 +37,7 @@ def negatives(put, tmp_path):
         pair.paste(image, (0, 0))
         pair.paste(ImageOps.invert(image), (40, 0))
         put(f"train/{number}.png", pair)
-    config = DataConfig(path=str(tmp_path), size=16, load_size=20, flip=True, workers=0)
+    config = DataConfig(path=str(tmp_path), size=16, load_size=20, flip=True, workers=0, aligned=True)
     return open_data(config, "paired", "train")
 
 

@@ -50,7 +50,8 @@ def test_every_bad_file_is_named_with_its_reason(pairs, put):
     assert reasons(checked(pairs, task="paired", full=False)) == {
         "0.jpg": "is an empty file (0 bytes)",
         "1.jpg": "is not an image that can be read (BMP, JPEG, PNG, PPM, TIFF, WEBP)",
-        "3.jpg": "is 65x32: an A|B image of odd width has no equal halves",
+        "3.jpg": "is 65x32, but the first files are A|B, two images side by side: take it out, or set data.aligned=true if it "
+        "is one, too, and data.aligned=false if none is",
     }
     report = checked(pairs, task="paired")
     assert len(report.problems) == 4

@@ -184,7 +184,7 @@ def test_the_photos_alone_are_side_b(street):
 
 
 def test_a_line_for_people(street):
-    expected = "(train): 5 pairs, label maps as 5 channels (4 classes, instance edges), scaled to 16x16"
+    expected = "(train): 5 pairs, label maps as 5 channels (4 classes, instance edges), of 40x30, scaled to 16x16"
     assert opened(street).describe().endswith(expected)
 
 

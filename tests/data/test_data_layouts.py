@@ -1,6 +1,7 @@
 """Folder layouts, recognized from the names of folders and files."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from made import flat, identify
 from PIL import Image
 
 from pocketgan.data.config import DataConfig
+from pocketgan.data.files import natural
 from pocketgan.data.images import open_data
-from pocketgan.data.layout import natural
 
 CONFIG = {"size": 16}
 
@@ -90,7 +91,7 @@ def test_images_that_are_not_twice_as_wide_are_single(put, tmp_path):
         put(f"train/{number}.png", flat("A", number, (20, 16)))
     data = opened(tmp_path, "inputs", "train")
     assert contents(data) == [{"input": ("A", n)} for n in range(3)]
-    with pytest.raises(ValueError, match="holds single images, but the task is unpaired"):
+    with pytest.raises(ValueError, match=r"holds single images \(20x16\), but the task is unpaired"):
         opened(tmp_path, "unpaired", "train")
 
 
@@ -106,7 +107,9 @@ def test_aligned_can_be_stated(put, tmp_path):
     put("train/0.png", aligned(0, (20, 16)))
     put("train/1.png", aligned(1, (20, 16)))
     assert contents(opened(tmp_path, "inputs", "train", aligned=True))[1] == {"input": ("A", 1)}
-    assert contents(opened(tmp_path, "paired", "train"))[1] == both([1])[0]
+    assert contents(opened(tmp_path, "paired", "train", aligned=True))[1] == both([1])[0]
+    with pytest.raises(ValueError, match=r"single images \(40x16\), but the task is paired: .* or set data.aligned=true"):
+        opened(tmp_path, "paired", "train")
     whole = opened(tmp_path, "inputs", "train", aligned=False, preprocess="none").load(0, None)["input"]
     assert whole.shape == (16, 40, 3)
 
@@ -176,7 +179,7 @@ def test_pairs_of_different_size_are_named(put, tmp_path):
 def test_halves_of_different_size_are_named(put, tmp_path):
     put("train/1.png", flat("A", 1, (33, 16)))
     with pytest.raises(ValueError, match=r"1\.png: is 33x16: an A\|B image of odd width has no equal halves"):
-        opened(tmp_path, "paired", "train").load(0, None)
+        opened(tmp_path, "paired", "train", aligned=True).load(0, None)
 
 
 def test_a_flat_folder_serves_both_splits_with_a_note(put, tmp_path):
@@ -199,6 +202,8 @@ def test_evaluating_on_the_training_images_warns_once(put, tmp_path):
 
 def test_limit_takes_the_first_of_each_side(aligned_folder, unaligned_folder):
     assert opened(aligned_folder / "train", "paired", "train", limit=2).names == ("1", "2")
+    shutil.rmtree(aligned_folder / "train")
+    shutil.rmtree(aligned_folder / "val")
     assert opened(unaligned_folder, "unpaired", "train", limit=1).counts == {"input": 1, "target": 1}
 
 
@@ -212,7 +217,7 @@ def test_limit_takes_the_first_of_each_side(aligned_folder, unaligned_folder):
             "inputs",
             "4 .a, 3 .b, 2 .c)",
         ),
-        ([f"{n}/train/1.png" for n in range(9)] + ["test/1.png"], "paired", "0, 1, 2, 3, 4, 5, 6, 7 and 2 more"),
+        ([f"{n}/train/1.png" for n in range(8)] + ["testA/1.png", "valA/1.png"], "paired", "0, 1, 2, 3, 4, 5, 6, 7 and 2 more"),
         (["trainA/1.png", "trainB/1.doc"], "unpaired", "trainB holds no images (it holds 1 .doc)"),
         (["test/1.png"], "paired", "has no train images: found the folders test"),
     ],

@@ -176,6 +176,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     four = tuple(f"{index}.jpg" for index in range(4))
     for split in ("train", "val"):
         write_images(root / "datasets/maps" / split, four, (2 * SIDE, SIDE))
+        write_images(root / "datasets/scans/raw" / split, four, (SIDE, SIDE))
+        write_images(root / "datasets/scans/clean" / split, four, (SIDE, SIDE))
     for folder in ("trainA", "trainB", "testA", "testB"):
         write_images(root / "datasets/horse2zebra" / folder, four, (SIDE, SIDE))
     write_labels(root)

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from html import escape
 from pathlib import Path
 
 import onnxruntime
@@ -26,7 +27,7 @@ STUDENT_QUALITY = TEACHER_QUALITY | {"psnr_to_teacher", "ssim_to_teacher"}
 
 def test_the_run_of_a_teacher(teacher: Path) -> None:
     result = read(teacher)
-    assert set(result) == {"name", "generator", "input", "seed", "seconds", "versions", "machine"}
+    assert set(result) == {"name", "generator", "input", "seed", "seconds", "versions", "machine", "data"}
     assert set(result["generator"]) == RESULT
     assert set(result["seconds"]) == {"train", "evaluate"}
     artifact = load_artifact(teacher / "generator.safetensors")
@@ -53,13 +54,16 @@ def test_the_files_of_a_student_s_run(student: Path) -> None:
     page = (student / "report.html").read_text()
     assert "http://" not in page.replace("http://www.w3.org", "")  # names of formats, not addresses
     assert "https://" not in page
+    described = read(student)["data"]
+    assert [line.split(":")[0].split(" ")[-1] for line in described] == ["(train)", "(test)"]
+    assert all(escape(line) in page for line in described)
 
 
 def test_the_keys_of_result_json(student: Path) -> None:
     result = read(student)
     assert set(result) == {
         *("name", "method", "variant", "objective", "seed", "teacher", "student", "input", "budget", "widths"),
-        *("reconstruction", "export", "seconds", "versions", "machine", "notes"),
+        *("reconstruction", "export", "seconds", "versions", "machine", "notes", "data"),
     }
     for name, quality in (("teacher", TEACHER_QUALITY), ("student", STUDENT_QUALITY)):
         assert set(result[name]) == RESULT

@@ -24,6 +24,13 @@ Overrides = Annotated[
 ]
 """``key=value`` after the flags."""
 
+DataFields = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(metavar="data.FIELD=VALUE", help="any field of the data: data.range=auto"),
+    tyro.conf.Positional,
+]
+"""``data.key=value`` after the flags of a command that reads data but trains nothing."""
+
 StageName = Literal["mobile", "distill", "search", "prune", "recover", "export", "evaluate", "report"]
 """`pocketgan.pipeline.stages.StageName`, repeated so that help does not import torch."""
 

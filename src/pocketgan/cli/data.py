@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from pocketgan import api
-from pocketgan.cli.console import Switch, TaskName, say, show_json, show_table
+from pocketgan.cli.console import DataFields, Switch, TaskName, say, show_json, show_table
 
 if TYPE_CHECKING:
     from pocketgan.data.check import Report
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 def data(
     action: Annotated[Literal["list", "check", "download", "prepare-cityscapes"], tyro.conf.Positional],
     path: Annotated[str | None, tyro.conf.Positional] = None,
+    overrides: DataFields = (),
     /,
     *,
+    targets: str | None = None,
     task: TaskName | None = None,
     size: int = 256,
     aspect: float = 1.0,
@@ -58,7 +60,8 @@ def data(
     if action == "download":
         _download(path, task, out, stats)
         return
-    _show(check(DataConfig(path=path, size=size, aspect=aspect, classes=classes), task=task, full=not quick), json)
+    config = api.data_config(DataConfig(path=path, targets=targets, size=size, aspect=aspect, classes=classes), overrides)
+    _show(check(config, task=task, full=not quick), json)
 
 
 def _show(report: Report, as_json: bool = False) -> None:

@@ -8,14 +8,16 @@ from typing import Annotated, Literal
 import tyro
 
 from pocketgan import api
-from pocketgan.cli.console import Switch, TaskName, say, show_json, show_table
+from pocketgan.cli.console import DataFields, Switch, TaskName, say, show_json, show_table
 
 
 def evaluate(
     artifact: Annotated[str, tyro.conf.Positional],
+    overrides: DataFields = (),
     /,
     *,
     data: str,
+    targets: str | None = None,
     task: TaskName | None = None,
     size: int | None = None,
     aspect: float | None = None,
@@ -56,6 +58,8 @@ def evaluate(
     result = api.evaluate(
         with_weights(artifact, weights),
         data,
+        targets=targets,
+        overrides=overrides,
         task=task,
         size=size,
         aspect=aspect,
@@ -85,8 +89,10 @@ def evaluate(
 
 def stats(
     data: Annotated[str, tyro.conf.Positional],
+    overrides: DataFields = (),
     /,
     *,
+    targets: str | None = None,
     side: Literal["A", "B"],
     features: str,
     out: Path,
@@ -109,7 +115,7 @@ def stats(
     from pocketgan.pipeline.measure import save_statistics
 
     count = save_statistics(
-        DataConfig(path=data, size=size, aspect=aspect, center=center),
+        api.data_config(DataConfig(path=data, targets=targets, size=size, aspect=aspect, center=center), overrides),
         out,
         domain=side,
         splits=tuple(split.split("+")),  # type: ignore[arg-type]

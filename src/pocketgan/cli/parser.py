@@ -25,6 +25,7 @@ GROUPS = {
 SHARED_HELP = {
     "artifact": "artifact (.safetensors), published checkpoint, or file.py:factory.",
     "data": "folder of images in a known layout, or a built-in set: shapes, textures.",
+    "targets": "second folder, or pattern in quotes, of the targets, matched to the inputs of --data by name.",
     "task": "paired or labels (targets are the data's), unpaired, inputs, unconditional or multimodal (targets are the"
     " teacher's images); by default what generator and data are made for.",
     "size": "width of the images; by default that in the file of the generator, else 256.",

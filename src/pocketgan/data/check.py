@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from shlex import quote
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.config import DataConfig, Role, Split
 from pocketgan.data.decode import BadImage, ImageFile, printable
+from pocketgan.data.files import shortened
 from pocketgan.data.geometry import whole
 from pocketgan.data.images import ImageData, guess_task, open_data
 from pocketgan.data.labels import Labels
-from pocketgan.data.layout import shortened
 from pocketgan.data.listing import Listing, MissingPartners
 
 _THREADS = 8
+_DECODED = 4  # first images of which not the header alone is read, as some faults show in the pixels only
 
 
 class Problem(NamedTuple):
@@ -48,6 +50,8 @@ class Report:
     """Files to be repaired or removed."""
     notes: tuple[str, ...]
     """Unusual facts that loading handles."""
+    targets: str | None = None
+    """`DataConfig.targets`."""
 
     @property
     def ok(self) -> bool:
@@ -57,10 +61,11 @@ class Report:
     def raise_if_bad(self) -> None:
         """Raise one ``ValueError`` with the first problems."""
         if self.problems:
+            targets = f" --targets {quote(self.targets)}" if self.targets else ""
             first = shortened([str(problem) for problem in self.problems])
             raise ValueError(
                 f"{self.path}: {_problems(len(self.problems))}: {first}. Repair or remove these files; "
-                f"`pocketgan data check {self.path}` lists all"
+                f"`pocketgan data check {quote(self.path)}{targets}` lists all"
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -86,7 +91,7 @@ def check(config: DataConfig | str, *, task: TaskName | None = None, full: bool 
     try:
         task = task or guess_task(config)
     except (ValueError, OSError) as error:
-        return Report(config.path, "inputs", (), (Problem(config.path, str(error)),), ())
+        return Report(config.path, task or "inputs", (), (Problem(config.path, str(error)),), ())
     for split in ("train", "test"):
         try:
             with warnings.catch_warnings():
@@ -108,6 +113,7 @@ def check(config: DataConfig | str, *, task: TaskName | None = None, full: bool 
         tuple(data.describe() for data in opened.values()),
         (*dict.fromkeys(failures), *problems),
         (*notes, *_void_note([result for result in examined if result.void is not None])),
+        config.targets,
     )
 
 
@@ -137,12 +143,15 @@ def _examine(data: ImageData, *, full: bool) -> list[_Examined]:
         samples: list[dict[Role, int]] = [{"input": i, "target": i} for i in range(len(data.names))]
     else:
         samples = [{role: i} for role, count in data.counts.items() for i in range(count)]
+    examine = partial(_examine_sample, data, data.source, channels=data.channels)
     # Threads suffice: Pillow decodes without Python's lock.
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(partial(_examine_sample, data, data.source, full=full), samples))
+        return list(pool.map(lambda number: examine(samples[number], full=full, probed=number < _DECODED), range(len(samples))))
 
 
-def _examine_sample(data: ImageData, source: Listing, indices: dict[Role, int], *, full: bool) -> _Examined:
+def _examine_sample(
+    data: ImageData, source: Listing, indices: dict[Role, int], *, channels: Mapping[Role, int], full: bool, probed: bool
+) -> _Examined:
     found, small = _Examined(), set[str]()
     with found.collect():
         opened = source.open(indices)
@@ -151,12 +160,16 @@ def _examine_sample(data: ImageData, source: Listing, indices: dict[Role, int], 
                 opened.check_pair()
             for role, image in opened.images.items():
                 data.plan(opened, role)
+                if not image.is_map and image.channels != channels[role]:
+                    raise BadImage(image.path, f"has {image.channels} channels, but the first image has {channels[role]}")
                 (width, height), (crop_height, crop_width) = whole(opened.size(role), data.config), data.config.shape
                 if data.config.preprocess != "none" and (width < crop_width or height < crop_height):
                     small.add(image.path)
         images = [file for file in opened.files if isinstance(file, ImageFile) and not file.is_map]
         found.remarks = {image.path: _remarks(image, image.path in small) for image in images}
-        for file in opened.files if full else ():
+        for file in opened.files:
+            if not full and not (probed and isinstance(file, ImageFile) and file.needs_pixels):
+                continue
             with found.collect():
                 pixels = np.asarray(file.decode())
                 if data.labels and file is opened.images.get("input"):
@@ -170,7 +183,8 @@ def _remarks(image: ImageFile, small: bool) -> tuple[str, ...]:
         text
         for text, applies in (
             ("are transparent: composited onto white", image.transparent),
-            ("have 16 bits: scaled to 8", image.mode.startswith("I")),
+            ("have a fourth band, which is no opacity", image.channels == 4),
+            (f"have {image.bits} bits: scaled to 8", image.bits > 8),
             ("are grayscale: read as RGB", image.mode in ("1", "L", "LA")),
             ("are CMYK: converted to RGB", image.mode == "CMYK"),
             ("are rotated as EXIF says", image.rotated),

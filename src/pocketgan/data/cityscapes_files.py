@@ -18,8 +18,9 @@ from PIL import Image
 from pocketgan.data.cityscapes import CLASSES, IGNORED, TRAINED
 from pocketgan.data.config import DataConfig, Split
 from pocketgan.data.decode import BadImage, ImageFile, MapFile
+from pocketgan.data.files import folder_of, text_lines
+from pocketgan.data.label_layout import locate_labels
 from pocketgan.data.labels import cityscapes
-from pocketgan.data.layout import folder_of, locate_labels, text_lines
 from pocketgan.data.listing import list_labels
 from pocketgan.utils.progress import Reporter
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -14,6 +15,8 @@ Side = Literal["A", "B"]
 Preprocess = Literal["resize", "scale_shorter", "scale_width", "crop", "none"]
 Split = Literal["train", "test"]
 Role = Literal["input", "target"]
+Range = tuple[float, float]
+"""Values of black and white."""
 
 MAX_CLASSES = 4_096
 """Classes of label maps, each of which is a channel of a network's input."""
@@ -28,6 +31,9 @@ class DataConfig:
 
     path: str
     """A folder, or a built-in set: ``shapes`` (paired, labels) or ``textures`` (unpaired). Write ``./shapes`` for a folder."""
+    targets: str | None = None
+    """Second folder, with the targets, where ``path`` holds the inputs; files are matched by name. Both may be patterns such
+    as ``photos/*_in.png``, matched by what the wildcards stand for."""
     direction: Direction = "AtoB"
     """Side that is the input, A or B; the other one is the target."""
     size: int = 256
@@ -54,12 +60,18 @@ class DataConfig:
     Crops are random in training and central otherwise. Evaluation scales to ``size`` instead of ``load_size``.
     """
     aligned: bool | None = None
-    """True if each file holds A and B side by side, where the folders do not tell. ``None`` decides: true for the task paired,
-    or if the halves of the first images have exactly the ``aspect``: for 1, if the images are twice as wide as high."""
+    """True if each file holds A and B side by side, where the folders do not tell. ``None`` decides: true if the halves of the
+    first images have exactly the ``aspect``: for 1, if the images are twice as wide as high."""
     classes: int | str | None = None
     """Meaning of the values of label maps, for the task ``labels``: the number of classes, a text file of their names (one a
     line, ``#rrggbb`` behind it for a color), ``cityscapes`` or ``coco-stuff``. ``None`` looks for ``classes.txt`` in the
     folder and recognizes Cityscapes by its folders. Other values are void."""
+    range: str | None = None
+    """Values of black and white in images of 16 bits and more: ``0..4095``, or ``auto`` for the extremes in a sample of the
+    training images of each side. ``None`` is 0..65535 for 16 bits and refuses float images. 8-bit images are never scaled."""
+    opacity: bool | None = None
+    """True if the fourth band of an image is opacity, which is laid on white, and False if it is a band like the others.
+    ``None`` is as the file says."""
     workers: int = 2
     """Processes that decode; 0 decodes in the calling process. The batches do not depend on their number."""
     limit: int | None = None
@@ -91,6 +103,7 @@ class DataConfig:
         )
         if isinstance(self.classes, int) and self.classes > MAX_CLASSES:
             raise ValueError(f"classes={self.classes}: the most is {MAX_CLASSES}, as each class is a channel of the input")
+        parse_range(self.range)  # raises for what is no range
         for side in (self.size, self.load_size or self.size):
             shape_of(side, self.aspect)  # raises for what is no image
         if self.center is not None and self.preprocess == "none":
@@ -107,6 +120,20 @@ class DataConfig:
                 f"load_size={self.load_size} has no effect with preprocess={self.preprocess}: leave it out, or use resize or "
                 "scale_shorter"
             )
+
+
+def parse_range(text: str | None) -> Range | None:
+    """Values of black and white that ``data.range`` states; None for ``auto`` and for no statement."""
+    if text is None or text == "auto":
+        return None
+    low, _, high = text.partition("..")
+    try:
+        values = float(low), float(high)
+    except ValueError:
+        values = math.nan, math.nan
+    if not (math.isfinite(values[0]) and math.isfinite(values[1]) and values[0] < values[1]):
+        raise ValueError(f"range={text} must be LOW..HIGH, such as 0..4095, with LOW below HIGH, or auto")
+    return values
 
 
 def sides_of(task: TaskName, direction: Direction) -> dict[Role, Side]:

@@ -1,4 +1,4 @@
-"""Decoding of image files to 8-bit RGB, and conversion between bytes and floats. Every failure names the file."""
+"""Decoding of image files to 8-bit RGB or four bands, and conversion between bytes and floats. Every failure names the file."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
+from pocketgan.data.config import Range
 from pocketgan.data.geometry import Size
 
 Half = Literal["left", "right"]
 Pixels = NDArray[np.uint8]
-"""Decoded image: H x W x 3, RGB, 0 to 255."""
+"""Decoded image: H x W x 3, RGB, 0 to 255; or H x W x 4, where a fourth band is no opacity."""
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of the formats that are read. A file's name does not tell its format, and others would start programs."""
@@ -67,25 +68,37 @@ class ImageFile:
     is_map = False
     """True for a file of numbers."""
 
-    def __init__(self, path: str):
-        self.path = path
+    def __init__(self, path: str, *, range: Range | None = None, opacity: bool | None = None):
+        self.path, self.range, self.opacity = path, range, opacity
         with _opened(path) as image:
             pixels, size = image.width * image.height, os.path.getsize(path)
             if pixels > MAX_PIXELS:
-                raise Image.DecompressionBombError
+                raise BadImage(path, _too_large())
             if pixels > MAX_RATIO * max(size, _SMALL):
                 raise BadImage(path, f"claims {image.width}x{image.height} pixels in {size:,} bytes: it is damaged")
             self._orientation = _orientation(image)
             self.mode = image.mode
             """Pillow's name of the pixel format in the file."""
+            self.bits = 32 if image.mode == "F" else 16 if image.mode.startswith("I") or _is_deep_color(image) else 8
+            """16 or 32 for pixels that `range` scales, else 8."""
             self.lossy = image.format in ("JPEG", "MPO") or image.info.get("compression") == "jpeg"
             """True if compression has changed the pixels."""
-            self.transparent = image.has_transparency_data
-            """True if pixels may be transparent."""
+            self._fourth = _fourth_band(image)
+            self._doubtful = self._fourth == "opacity" and image.format == "TIFF"  # writers mark any fourth band so
             # Pillow states the upright size of a TIFF, and turns its pixels itself.
             self._sideways = self._orientation in _ROTATED and image.format != "TIFF"
             self.size: Size = (image.height, image.width) if self._sideways else image.size
             """Width and height of the upright image, in the file's own pixels."""
+            has_opacity = self._fourth == "opacity" if opacity is None or self._fourth is None else opacity
+            self.transparent = has_opacity or (self._fourth is None and image.has_transparency_data)
+            """True if pixels may be transparent."""
+            self.channels = 3 if self._fourth is None or has_opacity else 4
+            """Channels of the decoded image."""
+
+    @property
+    def needs_pixels(self) -> bool:
+        """True if the pixels, not the header alone, say whether the file can be read."""
+        return self.bits > 8 or self._doubtful
 
     @property
     def rotated(self) -> bool:
@@ -93,10 +106,10 @@ class ImageFile:
         return 2 <= self._orientation <= 8
 
     def decode(self, *, least: Size | None = None) -> Image.Image:
-        """All pixels as upright 8-bit RGB; a JPEG may come at 1/2, 1/4 or 1/8 of its size.
+        """All pixels as upright 8-bit RGB or four bands (RGBX); a JPEG may come at 1/2, 1/4 or 1/8 of its size.
 
-        ``least`` is the size that the whole image will be scaled to; ``None`` decodes every pixel. 16-bit grayscale is
-        scaled to 8 bits, transparency is composited onto white. Raises ``BadImage``.
+        ``least`` is the size that the whole image will be scaled to; ``None`` decodes every pixel. Deeper pixels are scaled
+        from ``range`` to 8 bits, transparency is composited onto white. Raises ``BadImage``.
         """
         with _opened(self.path) as image:
             if least is not None and image.format == "JPEG":
@@ -104,8 +117,31 @@ class ImageFile:
             image.load()
             return self._converted(ImageOps.exif_transpose(image) if self.rotated else image)
 
+    def extremes(self) -> Range:
+        """Least and largest value of the pixels as they are in the file. Raises ``BadImage``."""
+        with _opened(self.path) as image:
+            values = np.asarray(image)
+            unit = 1 if self.bits == 8 or is_deep_gray(self.mode) else 257  # of colors the upper 8 bits are read
+            return float(values.min()) * unit, float(values.max()) * unit
+
     def _converted(self, image: Image.Image) -> Image.Image:
-        return to_rgb(image)
+        if self.bits > 8 and self._fourth == "band":
+            raise ValueError("has four bands of 16 bits, of which Pillow reads the upper 8 of three: save bands of 8 bits")
+        if self.bits > 8 and self.range is not None and not is_deep_gray(self.mode):
+            raise ValueError(
+                "has colors of 16 bits, of which the upper 8 are read: a range cannot be applied; save gray images, or 8 bits"
+            )
+        if self._fourth is None:
+            return to_rgb(image, self.range)
+        bands = four_bands(image)
+        if self.channels == 4:
+            return bands
+        if self._doubtful and self.opacity is None and np.asarray(bands)[..., 3].max() < 255:
+            raise ValueError(
+                "has a fourth band that is marked as opacity, but no pixel of it is opaque (255): data.opacity=false keeps "
+                "four bands, data.opacity=true lays the image on white"
+            )
+        return to_rgb(Image.merge("RGBA", bands.split()))
 
 
 class MapFile(ImageFile):
@@ -139,19 +175,52 @@ def half_of(image: Image.Image, half: Half) -> Image.Image:
     return image.crop((0, 0, middle, image.height) if half == "left" else (middle, 0, 2 * middle, image.height))
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow image as 8-bit RGB; 16-bit gray is divided by 257, transparency is composited onto white.
+def to_rgb(image: Image.Image, range: Range | None = None) -> Image.Image:
+    """Any Pillow image as 8-bit RGB; deeper gray is scaled from ``range``, transparency is composited onto white.
 
-    Raises ``ValueError`` for 32-bit pixels, whose range the file does not state.
+    The range of 16-bit gray is 0 to 65535 by default. Raises ``ValueError`` for other pixels without a range.
     """
-    if image.mode.startswith("I"):
-        return _from_16_bit(image)
-    if image.mode == "F":
-        raise ValueError("has 32-bit float pixels of unknown range: save it as an 8-bit or 16-bit image")
+    if is_deep_gray(image.mode):
+        return _scaled(np.asarray(image), range)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def is_deep_gray(mode: str) -> bool:
+    """True for Pillow's modes of one channel with 16 or 32 bits."""
+    return mode == "F" or mode.startswith("I")
+
+
+def four_bands(image: Image.Image) -> Image.Image:
+    """The four bands of an image of mode RGBA, or of mode RGB with a fourth band behind, as mode RGBX: no opacity."""
+    data = image.tobytes("raw", "RGBX") if image.mode == "RGB" else image.tobytes()
+    return Image.frombytes("RGBX", image.size, data)
+
+
+def _fourth_band(image: Image.Image) -> Literal["opacity", "band"] | None:
+    """Meaning of the fourth band, where there is one: TIFF states it in ExtraSamples, other formats have opacity alone.
+
+    Raises ``ValueError`` for more than four bands.
+    """
+    if image.mode not in ("RGB", "RGBA") or (image.mode == "RGB" and image.format != "TIFF"):
+        return None
+    if image.format != "TIFF":
+        return "opacity"
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    bands = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
+    if bands > 4:
+        raise ValueError(f"has {bands} bands: images of at most 4 are read")
+    if bands < 4:
+        return None
+    return "opacity" if set(tags.get(TiffImagePlugin.EXTRASAMPLES, ())) & {1, 2} else "band"
+
+
+def _is_deep_color(image: Image.Image) -> bool:
+    """True for colors of 16 bits, of which Pillow reads the upper 8."""
+    tiles: list[tuple[Any, ...]] = getattr(image, "tile", [])
+    return any(";16" in str(tile[3]) for tile in tiles)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -160,11 +229,20 @@ def _orientation(image: Image.Image) -> int:
     return int(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("has 32-bit integer pixels of unknown range: save it as an 8-bit or 16-bit image")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+def _scaled(values: NDArray[Any], range: Range | None) -> Image.Image:
+    """Gray RGB of numbers: black at the first value of the range and below, white at the second and above."""
+    numbers = values.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError("has pixels that are no finite number: repair it")
+    if range is None and (values.dtype.kind == "f" or numbers.min() < 0 or numbers.max() > 65535):
+        kind = "float" if values.dtype.kind == "f" else "integer"
+        raise ValueError(
+            f"has 32-bit {kind} pixels from {numbers.min():g} to {numbers.max():g} of unknown range: give "
+            "data.range=LOW..HIGH, the values of black and white, or data.range=auto"
+        )
+    low, high = range or (0, 65535)
+    scaled = np.clip((numbers - low) / (high - low), 0, 1) * 255 + 0.5
+    return Image.fromarray(scaled.astype(np.uint8)).convert("RGB")
 
 
 def _reduce(image: Image.Image, least: Size) -> None:
@@ -192,12 +270,16 @@ def _reason(path: str, error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "cannot be read (permission denied)"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"has more than {MAX_PIXELS:,} pixels, the most that are read: make it smaller"
+        return _too_large()
     if os.path.isfile(path) and os.path.getsize(path) == 0:
         return "is an empty file (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
         return f"is not an image that can be read ({', '.join(FORMATS)})"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _too_large() -> str:
+    return f"has more than {MAX_PIXELS:,} pixels, the most that are read: make it smaller"
 
 
 @contextmanager

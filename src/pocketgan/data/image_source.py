@@ -15,7 +15,8 @@ from pocketgan.data.decode import BadImage, Half, ImageFile, Pixels, half_of
 from pocketgan.data.geometry import Geometry, Size, apply
 
 Values = NDArray[Any]
-"""H x W x 3 bytes of an image; or of a label map H x W x 1 classes, or x 2 with instances, of an integer type."""
+"""H x W x 3 bytes of an image, x 4 with a fourth band; or of a label map H x W x 1 classes, or x 2 with instances, of an
+integer type."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Drawing:
     size: Size
     draw: Callable[[], Pixels]
     is_map: bool = False
+    channels = 3
 
     def decode(self, *, least: Size | None = None) -> Image.Image:
         """Draw the image, whatever ``least`` is."""

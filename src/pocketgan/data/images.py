@@ -18,11 +18,14 @@ from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.builtin import BUILTIN, SyntheticImages
 from pocketgan.data.config import DataConfig, Role, Split, counted_role
 from pocketgan.data.decode import BadImage, ImageFile, to_float
+from pocketgan.data.files import folder_of, is_glob
 from pocketgan.data.geometry import Geometry, plan, whole
 from pocketgan.data.image_source import Opened, Values
+from pocketgan.data.label_layout import locate_labels
 from pocketgan.data.labels import Labels
-from pocketgan.data.layout import locate, locate_labels
-from pocketgan.data.listing import Listing, is_aligned, list_files, pair_names
+from pocketgan.data.layout import locate
+from pocketgan.data.listing import Listing, is_aligned, list_files
+from pocketgan.data.survey import channels_of, sizes_of, value_notes
 
 _SPLITS: tuple[Split, ...] = get_args(Split)
 
@@ -41,6 +44,10 @@ def open_data(config: DataConfig, task: TaskName, split: Split) -> ImageData:
     if traits_of(task).reads_labels and config.direction == "BtoA":
         raise ValueError("direction=BtoA: in the task labels the input is always the label map; leave the direction out")
     if config.path in BUILTIN:
+        if config.targets is not None:
+            raise ValueError(
+                f"targets={config.targets}: the built-in set {config.path} has its own; write ./{config.path} for a folder"
+            )
         return ImageData(config, task, split, SyntheticImages(config, task, split))
     listing = list_files(config, task, split)
     note = ""
@@ -155,13 +162,28 @@ class ImageData:
         everything = Geometry((width, height), (0, 0, width, height), flip=False, center=self.config.center)
         return self.labels.label_target(opened.pixels({"input": everything})["input"][..., 0])
 
+    @property
+    def channels(self) -> dict[Role, int]:
+        """Channels of the images of each role, of a label map those of the network's input."""
+        listing = self.source if isinstance(self.source, Listing) else None
+        found = {role: channels_of(listing, role) if listing else 3 for role in self.counts}
+        return found | ({"input": self.labels.channels} if self.labels and "input" in found else {})
+
     def describe(self) -> str:
-        """Description in one line: content, location and preparation."""
-        config = self.config
+        """Description in one line: content, layout, sizes, preparation, and what is not read."""
+        config, listing = self.config, self.source if isinstance(self.source, Listing) else None
         sides = " and ".join(f"{count} {role}s" for role, count in self.counts.items())
         count = f"{self.counts['input']} pairs" if traits_of(self.task).has_pairs else sides
         direction = config.direction if len(self.counts) == 2 and self.labels is None else ""
-        parts = (f"{config.path} ({self.split}): {count}", self.source.kind, direction, self._preparation(), self.note)
+        parts = [f"{config.path} ({self.split}): {count}", self.source.kind, direction]
+        parts += [f"of {sizes}"] if listing and (sizes := sizes_of(listing)) else []
+        parts += [f"{role}s of 4 bands" for role, count in self.channels.items() if count == 4 and self.labels is None]
+        parts += [
+            self._preparation(),
+            *(value_notes(listing) if listing else ()),
+            *(listing.unread if listing else ()),
+            self.note,
+        ]
         return ", ".join(part for part in parts if part)
 
     def _preparation(self) -> str:
@@ -240,16 +262,18 @@ def guess_task(config: DataConfig, *, alone: TaskName = "unpaired") -> TaskName:
     """The task that a data set fits, from the layout and names of its folders; ``alone`` if only one side exists."""
     if config.path in BUILTIN:
         return BUILTIN[config.path]
-    root = Path(config.path)
-    if any(locate_labels(root, split) for split in _SPLITS):
+    root = folder_of(config.path)
+    labeled = next(filter(None, (locate_labels(root, split) for split in _SPLITS)), None)
+    if labeled is not None and config.targets is None:
+        labeled.check_masks()
         return "labels"
     try:
-        place = locate(root, "train")
+        place = locate(root, "train", config.targets)
     except ValueError:
-        place = locate(root, "test")
+        place = locate(root, "test", config.targets)
     if place.shared is not None:
         return "paired" if is_aligned(place.files("A"), config, "inputs") else "inputs"
-    if not all(folder.is_dir() for folder in place.sides.values()):
+    if not all(folder.is_dir() or is_glob(folder) for folder in place.sides.values()):
         return alone
-    names = {side: set(pair_names(place, side)) for side in place.sides}
+    names = {side: set(place.pair_names(side)) for side in place.sides}
     return "paired" if names["A"] & names["B"] else "unpaired"

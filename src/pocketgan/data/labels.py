@@ -16,7 +16,7 @@ from torch import Tensor
 from pocketgan.data.cityscapes import CLASSES, TRAINED
 from pocketgan.data.config import MAX_CLASSES
 from pocketgan.data.decode import MapFile, to_float
-from pocketgan.data.layout import folder_of, shortened, text_lines
+from pocketgan.data.files import folder_of, shortened, text_lines
 
 Color = tuple[int, int, int]
 """Red, green, blue, 0 to 255."""

@@ -161,6 +161,8 @@ def _iterate(steps: _Steps, order: Iterable[int], workers: int) -> Iterator[Batc
 def _stacked(names: Sequence[str], images: list[dict[str, Values]]) -> Images:
     for role in images[0]:
         for name, image in zip(names, images, strict=True):
+            if image[role].shape[2:] != images[0][role].shape[2:]:
+                raise BadImage(name, f"has {image[role].shape[2]} channels but {names[0]} has {images[0][role].shape[2]}")
             if image[role].shape != images[0][role].shape:
                 size, first = (f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (image[role], images[0][role]))
                 raise BadImage(

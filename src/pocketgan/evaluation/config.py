@@ -11,8 +11,8 @@ import torch
 
 from pocketgan.core.tasks import TaskName, traits_of
 from pocketgan.data.config import DataConfig
+from pocketgan.data.files import folder_of
 from pocketgan.data.images import open_data
-from pocketgan.data.layout import folder_of
 from pocketgan.deploy import RUNTIMES
 from pocketgan.evaluation.label_targets import check_label_targets
 from pocketgan.metrics.features import STANDARD, Extractor

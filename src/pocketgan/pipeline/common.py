@@ -69,6 +69,11 @@ def open_splits(config: DataConfig, task: TaskName) -> tuple[ImageData, ImageDat
     return open_data(config, task, "train"), open_data(config, task, "test")
 
 
+def descriptions(data: ImageData, test: ImageData) -> tuple[str, ...]:
+    """Description of the data as they were read: a line for each split."""
+    return data.describe(), test.describe()
+
+
 def check_stride(model: nn.Module, shape: Shape) -> None:
     """Raise ``ValueError`` if height and width do not fit the network's stride, or its fixed output size."""
     generated = getattr(getattr(model, "spec", None), "output_shape", None)
@@ -90,12 +95,23 @@ def check_stride(model: nn.Module, shape: Shape) -> None:
 def check_channels(model: nn.Module, data: ImageData) -> None:
     """Raise ``ValueError`` if the generator's input channels are not those of the data."""
     check_latents(model, data.task)
+    if data.channels.get("target", 3) != 3:
+        raise ValueError(
+            f"the targets in {data.config.targets or data.config.path} have 4 bands, generators write 3: save RGB images, or "
+            "set data.opacity=true if the fourth is opacity"
+        )
     if latent_inputs(model):
         return
-    if data.labels is None and image_channels(model) != 3:
+    channels = data.channels.get("input", 3)
+    if data.labels is None and channels == 4 != image_channels(model):
         raise ValueError(
-            f"the generator reads {image_channels(model)} channels, the images in {data.config.path} have 3: let its factory "
-            "return a module that converts RGB to its input"
+            f"the generator reads {image_channels(model)} channels, the images in {data.config.path} have 4 bands: save those "
+            "that it reads, or set data.opacity=true if the fourth is opacity"
+        )
+    if data.labels is None and image_channels(model) != channels:
+        raise ValueError(
+            f"the generator reads {image_channels(model)} channels, the images in {data.config.path} have {channels}: let its "
+            "factory return a module that converts RGB to its input"
         )
     if data.labels is None or image_channels(model) == data.labels.channels:
         return

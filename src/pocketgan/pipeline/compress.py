@@ -16,7 +16,7 @@ from pocketgan.core.artifact import load_artifact
 from pocketgan.core.run import Run, differences
 from pocketgan.core.spec import spec_of
 from pocketgan.deploy import export_onnx
-from pocketgan.pipeline.common import exists_on_main, machine, measured, open_run, versions
+from pocketgan.pipeline.common import descriptions, exists_on_main, machine, measured, open_run, versions
 from pocketgan.pipeline.config import CompressConfig
 from pocketgan.pipeline.load_generator import LoadedGenerator
 from pocketgan.pipeline.networks import distill_config, mobile_config, mobile_file
@@ -90,7 +90,8 @@ def run_stages(
         check_changed(differences(out, plan.config), first, plan.stages, plan.method, out)
     joins = plan.method.is_supernet and first is None
     run = open_run(out, plan.config, resume=resume, reporter=reporter, changed=resume, joins=joins)
-    for note in (f"teacher: {plan.networks.original.message}", *plan.notes):
+    described = descriptions(plan.splits.train, plan.splits.test)
+    for note in (f"teacher: {plan.networks.original.message}", *described, *plan.notes):
         run.reporter.say(note)
     state = CompressionState(plan, run)
     with run:
@@ -243,6 +244,7 @@ def _evaluate(state: CompressionState) -> None:
             "versions": versions(),
             "machine": machine(plan.device),
             "notes": notes,
+            "data": descriptions(plan.splits.train, test),
         },
     )
 

@@ -57,6 +57,7 @@ def measure(
     check_stride(source.model, data.shape)
     images = open_data(data, task, "test")
     check_channels(source.model, images)
+    (reporter or Reporter()).say(images.describe())
     quality = evaluate(
         generators,
         images,

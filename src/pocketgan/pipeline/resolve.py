@@ -69,7 +69,8 @@ def resolve_config(
     loaded = as_generator(teacher, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
     width, proportion = loaded.images(size, aspect)
     images = DataConfig(path=data, size=width, aspect=proportion)
-    task = task or loaded.task(images)
+    of_data = [text.removeprefix("data.") for text in (*assignments(given), *overrides) if text.startswith("data.")]
+    task = task or loaded.task(override(images, of_data))
     training = TASKS[task].defaults_for(spec_of(loaded.model).name).training
     config = CompressConfig(
         teacher=type(teacher).__name__ if isinstance(teacher, nn.Module) else str(teacher),

@@ -20,9 +20,11 @@ from pocketgan.models.layers import folded
 from pocketgan.pipeline.common import (
     accepted_kwargs,
     batches_of,
+    check_channels,
     check_latents,
     check_size,
     check_stride,
+    descriptions,
     exists_on_main,
     first_batch,
     machine,
@@ -64,9 +66,10 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
     main = "G" if "G" in task.networks else "G_A"  # of two generators the run is about the one from A to B
     latents = latent_inputs(task.networks[main])
     data, test = data.with_latents(latents), test.with_latents(latents)
+    check_channels(task.networks[main], data)
     with open_run(out, config, resume=resume, reporter=reporter) as run:
         began = monotonic()
-        for note in notes:
+        for note in (*descriptions(data, test), *notes):
             run.reporter.say(note)
         if not exists_on_main(out / "result.json"):
             batches, show = batches_of(data, config.training, config.seed), first_batch(test)
@@ -78,7 +81,8 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
                     model = folded(network) if name.startswith("G") else network
                     provenance = {"task": config.task, "seed": config.seed}
                     save_artifact(out / file_of(name), model, size=config.data.shape, provenance=provenance)
-                _evaluate(config, final[main], out / file_of(main), test, device, run, monotonic() - began)
+                described = descriptions(data, test)
+                _evaluate(config, final[main], out / file_of(main), test, described, device, run, monotonic() - began)
         if processes().is_main:
             run.drop_checkpoints("train")
             write_report([out], out / "report.html")
@@ -129,7 +133,14 @@ def check_teacher_task(config: TrainConfig, labels: Labels | None = None, device
 
 
 def _evaluate(
-    config: TrainConfig, kept: nn.Module, file: Path, test: ImageData, device: torch.device, run: Run, seconds: float
+    config: TrainConfig,
+    kept: nn.Module,
+    file: Path,
+    test: ImageData,
+    described: tuple[str, ...],
+    device: torch.device,
+    run: Run,
+    seconds: float,
 ) -> None:
     began = monotonic()
     results, baselines = measured({"image": folded(kept)}, test, config.evaluation, device, run)
@@ -144,5 +155,6 @@ def _evaluate(
             "seconds": {"train": seconds, "evaluate": monotonic() - began},
             "versions": versions(),
             "machine": machine(device),
+            "data": described,
         },
     )

@@ -36,11 +36,13 @@ def run_view(run: RunFiles, *, sample_bytes: int, color: int, name: str) -> dict
     size = next((one["size"] for one in found.values() if "size" in one), None)
     notes = result.get("notes")
     notes = notes if isinstance(notes, list) else [notes] if notes else []
+    data = result.get("data")
     return {
         "label": run.label,
         "settings": " · ".join(_settings(result)),
         "missing": [*run.missing, *(f"{file} is broken, it may be half-written." for file in shown.broken)],
         "notes": [*_before_training(mapping(result.get("reconstruction"))), *map(str, notes)],
+        "data": [*map(str, data)] if isinstance(data, list) else [],
         "size": "" if size is None else pixels(size),
         "tables": facts_tables(found),
         "bars": width_bars(mapping(result.get("widths"))),

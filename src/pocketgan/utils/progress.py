@@ -39,7 +39,7 @@ class ConsoleReporter(Reporter):
         self.seconds = seconds
 
     def say(self, text: str) -> None:
-        self.console.print(Text(text), highlight=False)
+        self.console.print(Text(text), highlight=False, soft_wrap=True)
 
     @contextmanager
     def task(self, name: str, total: int, done: int = 0) -> Iterator[Ticker]:
