@@ -50,6 +50,9 @@ def wrap_foreign(
         raise ValueError(f"bgr=true: the generator reads {channels} channels, and only three have an order of colors")
     stride = find_stride(model, channels, shape)
     image = _example(model, channels, stride, shape)
+    generated = generate(model, image).shape[1]
+    if images.bgr and generated not in (1, 3):
+        raise ValueError(f"bgr=true: the generator makes {generated} channels, and only three have an order of colors")
     if isinstance(model, PixelAdapter):
         traced = trace(model.net, model.to_native(image), keep=keep).with_prefix("net")
     else:
@@ -66,6 +69,7 @@ def wrap_foreign(
         layers=proposed_layers(model, image),
         stride=stride,
         in_channels=channels,
+        out_channels=generated,
         images=images,
         norm="instance" if plain_norms else "instance_affine",
     )

@@ -19,7 +19,7 @@ from pocketgan.deploy import FORMATS, Exported
 from pocketgan.evaluation import EvaluationConfig, Result, cost_result, evaluate, latencies, real_moments
 from pocketgan.models.layers import folded
 from pocketgan.models.munit import without_style_encoder
-from pocketgan.pipeline.common import check_channels, check_size, check_stride
+from pocketgan.pipeline.common import check_evaluation_channels, check_size, check_stride, for_network
 from pocketgan.pipeline.config import ForeignConfig
 from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, as_generator, load
 from pocketgan.pretrained.extractors import make_extractor
@@ -56,7 +56,8 @@ def measure(
         (reporter or Reporter()).say(note)
     check_stride(source.model, data.shape)
     images = open_data(data, task, "test")
-    check_channels(source.model, images)
+    images = for_network(source.model, images)
+    check_evaluation_channels(source.model, config)
     quality = evaluate(
         generators,
         images,
