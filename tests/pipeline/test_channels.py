@@ -13,7 +13,9 @@ import pocketgan
 from pocketgan.checkpoints import load_checkpoint, to_published
 from pocketgan.core.inputs import image_channels, output_channels
 from pocketgan.core.spec import MODELS
+from pocketgan.foreign.factory import load_factory
 from pocketgan.utils.images import as_channels, to_uint8
+from pocketgan.utils.onnx_models import open_session
 
 pytestmark = pytest.mark.xdist_group("channels")
 
@@ -140,3 +142,24 @@ def test_images_are_shown_by_their_first_channels(channels: int, shown: tuple[in
 def test_blue_first_needs_colors(source: Path) -> None:
     with pytest.raises(ValueError, match="makes 4 channels, and only three have an order of colors"):
         pocketgan.api.inspect(f"{source}:net_3_4", size=16, bgr=True)
+
+
+def test_facts_of_a_factory_are_taken_by_every_command_that_loads_one(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make = load_factory(f"{source}:net_1_1")
+    first, second = make(), make()
+    weights = tmp_path / "two.pth"
+    torch.save({"params": first.state_dict(), "params_ema": second.state_dict()}, weights)
+    given = (f"{source}:net_1_1", "--size", "16")
+    line = refused(capsys, "export", *given, "--weights", weights, "--out", tmp_path / "net.onnx")
+    facts = ("--keep", "0.0", "--range", "0..1", line.partition("choose one by ")[2].split()[0], "params_ema")
+    command("export", *given, "--weights", weights, *facts, "--out", tmp_path / "net.onnx")
+    image = torch.rand(1, 1, 16, 16)
+    made = open_session((tmp_path / "net.onnx").read_bytes(), threads=1, label="net").run(
+        None, {"image": (image * 2 - 1).numpy()}
+    )
+    torch.testing.assert_close(torch.from_numpy(made[0]), second(image).detach() * 2 - 1, rtol=0, atol=1e-5)
+    command("latency", f"{given[0]}@{weights}", *given[1:], *facts, "--repeats", "1", "--runtime", "torch")
+    command("evaluate", *given, "--weights", weights, *facts, "--data", "shapes", "--device", "cpu")
+    assert "psnr:" in capsys.readouterr().out
