@@ -33,6 +33,10 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     features: str | None = None,
     teacher: str | Path | None = None,
+    keep: Sequence[str] = (),
+    range: str = "-1..1",
+    bgr: bool = False,
+    network: str | None = None,
     device: str = "auto",
     progress: bool = True,
     overrides: Sequence[str] = (),
@@ -52,6 +56,7 @@ def evaluate(
         metrics: names such as ``psnr``, ``ssim``, ``fid``, ``kernel``; None is all that data and features allow.
         features: ``inception``, ``inception:legacy``, or an ONNX file, for the distances between sets of images.
         teacher: another generator; the student's images are compared with those of the teacher, too.
+        keep, range, bgr, network: as in `inspect`, of a generator given as ``file.py:factory``.
         device: ``auto``, ``cpu``, ``cuda``, ...
         progress: True to show progress on the error stream.
         overrides: other fields of the data: ``data.range=auto``.
@@ -65,6 +70,7 @@ def evaluate(
     """
     from pocketgan.data.config import DataConfig
     from pocketgan.evaluation import EvaluationConfig
+    from pocketgan.pipeline.config import ForeignConfig
     from pocketgan.pipeline.measure import measure
 
     second = None if targets is None else str(targets)
@@ -77,6 +83,7 @@ def evaluate(
         size=size,
         aspect=aspect,
         teacher=None if teacher is None else str(teacher),
+        foreign=ForeignConfig(keep=tuple(keep), range=range, bgr=bgr, network=network),
         device=device,
         reporter=reporter(progress),
     )
@@ -91,6 +98,10 @@ def export(
     aspect: float | None = None,
     drop_style: bool = False,
     verify: bool = True,
+    keep: Sequence[str] = (),
+    range: str = "-1..1",
+    bgr: bool = False,
+    network: str | None = None,
 ) -> Exported:
     """Write a generator to a file for a device, after comparing the file's images with PyTorch's.
 
@@ -101,6 +112,7 @@ def export(
         size, aspect: as in `evaluate`: of the images that the file is meant for.
         drop_style: True to leave out the style encoder of a MUNIT; the file then reads styles as latents.
         verify: False to write without the comparison.
+        keep, range, bgr, network: as in `inspect`, of a generator given as ``file.py:factory``.
 
     Returns:
         The path, the number of bytes and the largest difference to PyTorch.
@@ -108,9 +120,13 @@ def export(
     Raises:
         ValueError: if the file's images differ from PyTorch's, or for a model that cannot be exported.
     """
+    from pocketgan.pipeline.config import ForeignConfig
     from pocketgan.pipeline.measure import export
 
-    return export(str(model), Path(out), target=target, size=size, aspect=aspect, drop_style=drop_style, verify=verify)
+    foreign = ForeignConfig(keep=tuple(keep), range=range, bgr=bgr, network=network)
+    return export(
+        str(model), Path(out), target=target, size=size, aspect=aspect, foreign=foreign, drop_style=drop_style, verify=verify
+    )
 
 
 def generate(
@@ -164,6 +180,7 @@ def inspect(
     keep: Sequence[str] = (),
     range: str = "-1..1",
     bgr: bool = False,
+    network: str | None = None,
 ) -> dict[str, Any]:
     """Channel groups, widths and costs of a generator for one image.
 
@@ -174,6 +191,7 @@ def inspect(
         keep: layers of a foreign generator that stay whole: names or patterns.
         range: values of black and white of a foreign generator: ``0..255``.
         bgr: True if a foreign generator reads and writes blue first.
+        network: key or prefix of one network in a file of several.
 
     Returns:
         ``groups`` with widths, layers and costs in both counts, ``total``, ``floor`` (the lower limit of a budget), ``kept``
@@ -189,7 +207,7 @@ def inspect(
 
     if multiple < 1:
         raise ValueError(f"multiple={multiple} must be at least 1")
-    foreign = ForeignConfig(keep=tuple(keep), range=range, bgr=bgr)
+    foreign = ForeignConfig(keep=tuple(keep), range=range, bgr=bgr, network=network)
     named = model if isinstance(model, nn.Module) else str(model)
     return run(named, size=size, aspect=aspect, multiple=multiple, foreign=foreign)
 
@@ -203,6 +221,10 @@ def latency(
     aspect: float | None = None,
     threads: int = 1,
     repeats: int = 50,
+    keep: Sequence[str] = (),
+    range: str = "-1..1",
+    bgr: bool = False,
+    network: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Measure milliseconds on the CPU, with all models and runtimes interleaved.
 
@@ -213,6 +235,7 @@ def latency(
         size, aspect: width, and width over height, of the images; None is as in the models' files.
         threads: threads of each runtime.
         repeats: rounds; each runs every model once in every runtime.
+        keep, range, bgr, network: as in `inspect`, of all models given as ``file.py:factory``.
 
     Returns:
         ``{model: {runtime: {"median": ..., "p10": ..., "p90": ..., ...}}}``.
@@ -221,10 +244,13 @@ def latency(
         ValueError: for unknown runtimes, and for models of different sizes if no size is given.
     """
     from pocketgan.evaluation import EvaluationConfig
+    from pocketgan.pipeline.config import ForeignConfig
     from pocketgan.pipeline.measure import measure_latency_of
 
     config = EvaluationConfig(runtimes=tuple(runtimes), threads=threads, repeats=repeats)
-    return measure_latency_of([str(model) for model in models], config, size=size, aspect=aspect, batch=batch)
+    foreign = ForeignConfig(keep=tuple(keep), range=range, bgr=bgr, network=network)
+    names = [str(model) for model in models]
+    return measure_latency_of(names, config, size=size, aspect=aspect, batch=batch, foreign=foreign)
 
 
 def train_config(

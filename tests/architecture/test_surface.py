@@ -27,18 +27,19 @@ FLAGS = {
     "train": "OVERRIDES --task --data --targets --out --arch --size --aspect --direction --steps --epochs --batch --gan"
     " --features --device --seed --resume --dry-run",
     "compress": "TEACHER OVERRIDES --data --targets --out --budget --method --preset --pipeline --objective --task --size"
-    " --aspect --direction --steps --epochs --minutes --batch --multiple --weights --cache --keep --range --bgr"
+    " --aspect --direction --steps --epochs --minutes --batch --multiple --weights --cache --keep --range --bgr --network"
     " --teacher-discriminator --gan --features --device --seed --from --to --resume --dry-run",
     "compare": "TEACHER OVERRIDES --data --targets --out --methods --budgets --objectives --weights --vary --seeds --seed"
     " --task --size --aspect --direction --steps --batch --features --device --resume --dry-run",
-    "evaluate": "ARTIFACT OVERRIDES --data --targets --task --size --aspect --center --weights --direction --classes --metrics"
-    " --features --reals --stats --segmenter --teacher --generated --batch --device --json",
+    "evaluate": "ARTIFACT OVERRIDES --data --targets --task --size --aspect --center --weights --keep --range --bgr"
+    " --network --direction --classes --metrics --features --reals --stats --segmenter --teacher --generated --batch"
+    " --device --json",
     "stats": "DATA OVERRIDES --targets --side --features --out --split --size --aspect --center",
     "generate": "ARTIFACTS --out --seeds --columns --truncation --interpolate --frames --fps --source --reference",
-    "export": "ARTIFACT --out --target --size --aspect --weights --drop-style --verify",
+    "export": "ARTIFACT --out --target --size --aspect --weights --keep --range --bgr --network --drop-style --verify",
     "convert": "FILE --out --config --network --content --upsamplings --weights --keep --range --bgr --size --aspect --replace",
-    "inspect": "MODEL --size --aspect --multiple --weights --keep --range --bgr --json",
-    "latency": "ARTIFACTS --runtime --batch --size --aspect --threads --repeats --json",
+    "inspect": "MODEL --size --aspect --multiple --weights --keep --range --bgr --network --json",
+    "latency": "ARTIFACTS --runtime --batch --size --aspect --threads --repeats --keep --range --bgr --network --json",
     "report": "RUNS --out",
     "models": "--json",
     "methods": "--json",
@@ -147,12 +148,12 @@ PUBLIC = {
     "compare": "model data methods budgets objectives weights vary seeds out task size aspect steps epochs batch resume"
     " progress fields",
     "compress": "model data budget method preset out task size aspect steps epochs batch resume progress fields",
-    "evaluate": "model data targets task size aspect direction center classes metrics features teacher device progress"
-    " overrides options",
-    "export": "model out format size aspect drop_style verify",
+    "evaluate": "model data targets task size aspect direction center classes metrics features teacher keep range bgr"
+    " network device progress overrides options",
+    "export": "model out target size aspect drop_style verify keep range bgr network",
     "generate": "models out seeds interpolate source reference progress options",
-    "inspect": "model size aspect multiple keep range bgr",
-    "latency": "models runtimes batch size aspect threads repeats",
+    "inspect": "model size aspect multiple keep range bgr network",
+    "latency": "models runtimes batch size aspect threads repeats keep range bgr network",
     "load": "path factory",
     "train": "data task out arch size aspect steps epochs batch resume progress fields",
 }

@@ -157,7 +157,7 @@ def test_bands_that_a_network_cannot_read_are_refused_in_words(tmp_path, bands, 
     artifact, data = str(tmp_path / "g.safetensors"), str(tmp_path / "data")
     evaluate = ["evaluate", artifact, "--data", data, "--task", "inputs", "--teacher", artifact]
     assert main(evaluate) == 2
-    assert re.search(r"the generator reads 3 channels, .*have 4 .*data\.opacity=true", capsys.readouterr().err)
+    assert re.search(r"the generator reads 3 channels, .*have 4.*data\.opacity=true", capsys.readouterr().err)
     assert main([*evaluate[:2], "data.opacity=true", *evaluate[2:]]) == 0
 
 

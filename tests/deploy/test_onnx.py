@@ -84,7 +84,7 @@ def test_the_file_explains_itself(unet_file: Exported) -> None:
         "pocketgan.stride": "8",
         "pocketgan.min_side": "5",
         "pocketgan.value_range": "-1..1",
-        "pocketgan.layout": "NCHW RGB float32",
+        "pocketgan.layout": "NCHW float32",
     }
 
 

@@ -46,6 +46,7 @@ WRAPPED: dict[str, Callable[[State], object]] = {
     "compiled, in parallel, under a key": lambda state: {"state_dict": under("module._orig_mod.", state), "epoch": 3},
     "of a training module": lambda state: under("netG.", state) | under("netD.", OTHER),
     "beside its discriminator": lambda state: {"generator": state, "discriminator": OTHER, "step": 7},
+    "mean of weights": lambda state: {"n_averaged": torch.tensor(7), **under("module.", state)},
     "half": lambda state: {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()},
 }
 
@@ -77,6 +78,28 @@ def test_weights_that_do_not_fit_or_fit_twice(content: Callable[[State], object]
     torch.save(content(Net().state_dict()), tmp_path / "w.pth")
     with pytest.raises(ValueError, match=message):
         load_weights(Net(), tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        lambda a, b: {"params": a, "params_ema": b},
+        lambda a, b: under("params.", a) | under("params_ema.", b),
+        lambda a, b: {"params": under("module.", a), "params_ema": b},
+    ],
+)
+def test_of_two_networks_one_is_chosen(stored: Callable[[State, State], object], tmp_path: Path) -> None:
+    nets, file = [randomize_(Net(), seed=seed).state_dict() for seed in (1, 2)], tmp_path / "w.pth"
+    torch.save(stored(*nets), file)
+    model = Net()
+    with pytest.raises(ValueError, match=r"choose one by --network params") as error:
+        load_weights(model, file)
+    load_weights(model, file, str(error.value).partition("--network ")[2].partition(",")[0])  # as the error says
+    assert torch.equal(model.first.weight, nets[0]["first.weight"])
+    load_weights(model, file, "params_ema")
+    assert torch.equal(model.first.weight, nets[1]["first.weight"])
+    with pytest.raises(ValueError, match="Did you mean 'params_ema'"):
+        load_weights(model, file, "param_ema")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_the_channels_are_those_that_it_generates_from(channels: int) -> None:
 @pytest.mark.parametrize(
     ("net", "message"),
     [
-        (nn.Sequential(nn.Conv2d(3, 1, 1)), "makes 1x1x8x8 of 1x3x8x8"),
+        (nn.Sequential(nn.Conv2d(3, 1, 1), nn.Flatten(2)), "makes 1x1x64 of 1x3x8x8"),
         (nn.Sequential(nn.Conv2d(3, 12, 1), nn.PixelShuffle(2)), "makes 1x3x16x16 of 1x3x8x8"),
         (nn.LSTM(8, 8), "returns a tuple, not one tensor"),
     ],

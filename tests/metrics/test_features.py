@@ -99,8 +99,8 @@ def test_files_that_are_no_model_are_refused(tmp_path):
 
 def test_what_is_no_image_is_refused(tmp_path):
     extract = OnnxFeatures(write(tmp_path / "net.onnx", (None, 3, 16, 24)))
-    with pytest.raises(ValueError, match="RGB images; found 1 channel"):
-        extract(torch.zeros(2, 1, 16, 24))
+    with pytest.raises(ValueError, match="RGB or gray images; found 2 channels"):
+        extract(torch.zeros(2, 2, 16, 24))
     with pytest.raises(ValueError, match=r"\[-1, 1\]"):
         extract(torch.full((2, 3, 16, 24), 200.0))
     with pytest.raises(ValueError, match="threads=0: the least is 1"):

@@ -50,8 +50,8 @@ def test_half_precision_and_gradients_are_allowed():
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (torch.zeros(3, 16, 16), r"N x 3 x H x W floats; .*\(3, 16, 16\)"),
-        (torch.zeros(1, 16, 16, 3), r"found .*\(1, 16, 16, 3\)"),
+        (torch.zeros(3, 16, 16), r"N x C x H x W floats; .*\(3, 16, 16\)"),
+        (torch.zeros(1, 0, 16, 16), r"found .*\(1, 0, 16, 16\)"),
         (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), "torch.uint8"),
         (torch.full((1, 3, 16, 16), 255.0), r"\[-1, 1\]; found values from 255 to 255"),
         (torch.full((1, 3, 16, 16), torch.nan), "nan"),

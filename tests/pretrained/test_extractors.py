@@ -77,7 +77,7 @@ def test_features_are_the_networks_on_prepared_images(tmp_path: Path, monkeypatc
         assert (found.dtype, found.shape, extract.dim) == (np.float64, (1, 2048), 2048)
     assert extract(images[:0]).shape == (0, 2048)
     with pytest.raises(ValueError, match="RGB"):
-        extract(images[:, :1])
+        extract(images[:, :2])
     with pytest.raises(ValueError, match=r"in \[-1, 1\]"):
         extract(images * 2)
 

@@ -181,7 +181,7 @@ def test_missing_and_wrong_weights_are_refused(tmp_path: Path, monkeypatch: pyte
 
 def test_other_tensors_are_refused(write: Write) -> None:
     segmenter = OnnxSegmenter(write())
-    with pytest.raises(ValueError, match="segmenters need RGB images; found 1 channel"):
-        segmenter(torch.zeros(1, 1, 8, 8), (8, 8))
+    with pytest.raises(ValueError, match="segmenters need RGB or gray images; found 2 channels"):
+        segmenter(torch.zeros(1, 2, 8, 8), (8, 8))
     with pytest.raises(ValueError, match=r"must lie in \[-1, 1\]"):
         segmenter(torch.full((1, 3, 8, 8), 255.0), (8, 8))

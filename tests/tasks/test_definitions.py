@@ -56,6 +56,7 @@ def test_a_student_without_real_targets_has_no_discriminator_and_learns_from_its
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_discriminator_reads_the_input_only_of_pairs(name: TaskName) -> None:
-    pairs = {"paired": 3 + 5, "labels": 3 + 5}
-    assert TASKS[name].discriminator_channels(5) == pairs.get(name, 3)
-    assert patchgan(4, 1, in_channels=TASKS[name].discriminator_channels(5)).in_channels == pairs.get(name, 3)
+    generator = resnet(ngf=2, blocks=1, in_channels=5, out_channels=4).build(device="meta")
+    channels = TASKS[name].discriminator_channels(generator)
+    assert channels == (4 + 5 if name in ("paired", "labels") else 4)
+    assert patchgan(4, 1, in_channels=channels).in_channels == channels

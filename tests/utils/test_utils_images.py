@@ -15,16 +15,17 @@ def test_images_pass_as_they_are():
     assert check_images(x) is x
     assert check_images(x[:, :1]).shape == (2, 1, 5, 7)
     assert check_rgb(x, "features") is x
+    assert torch.equal(check_rgb(x[:, 1:2], "features"), x[:, [1, 1, 1]])
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (torch.zeros(3, 16, 16), r"N x 3 x H x W floats; .*\(3, 16, 16\)"),
+        (torch.zeros(3, 16, 16), r"N x C x H x W floats; .*\(3, 16, 16\)"),
         (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), "torch.uint8"),
         (torch.full((1, 3, 16, 16), 255.0), r"\[-1, 1\]; found values from 255 to 255"),
         (torch.full((1, 3, 16, 16), torch.nan), "nan"),
-        (torch.zeros(1, 1, 16, 16), r"features need RGB images; found 1 channel\(s\)"),
+        (torch.zeros(1, 4, 16, 16), "features need RGB or gray images; found 4 channels"),
     ],
 )
 def test_what_is_no_image_is_refused(images, message):

@@ -23,6 +23,10 @@ def evaluate(
     aspect: float | None = None,
     center: int | None = None,
     weights: str | None = None,
+    keep: tuple[str, ...] = (),
+    range: str = "-1..1",
+    bgr: Switch = False,
+    network: str | None = None,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     classes: int | str | None = None,
     metrics: str | None = None,
@@ -69,6 +73,10 @@ def evaluate(
         metrics=metrics.split(",") if metrics else None,
         features=features,
         teacher=teacher,
+        keep=keep,
+        range=range,
+        bgr=bgr,
+        network=network,
         device=device,
         reals=reals,
         stats=stats,
@@ -135,6 +143,10 @@ def latency(
     aspect: float | None = None,
     threads: int = 1,
     repeats: int = 50,
+    keep: tuple[str, ...] = (),
+    range: str = "-1..1",
+    bgr: Switch = False,
+    network: str | None = None,
     json: Switch = False,
 ) -> None:
     """Measure milliseconds on the CPU, with all generators and runtimes interleaved in one run.
@@ -146,7 +158,19 @@ def latency(
         threads: threads of each runtime.
         repeats: rounds; each runs every generator once in every runtime.
     """
-    found = api.latency(artifacts, runtimes=runtime, batch=batch, size=size, aspect=aspect, threads=threads, repeats=repeats)
+    found = api.latency(
+        artifacts,
+        runtimes=runtime,
+        batch=batch,
+        size=size,
+        aspect=aspect,
+        threads=threads,
+        repeats=repeats,
+        keep=keep,
+        range=range,
+        bgr=bgr,
+        network=network,
+    )
     if json:
         show_json(found)
         return
@@ -171,6 +195,7 @@ def inspect(
     keep: tuple[str, ...] = (),
     range: str = "-1..1",
     bgr: Switch = False,
+    network: str | None = None,
     json: Switch = False,
 ) -> None:
     """List the channel groups of a generator with widths and costs, and the lower limit of a budget.
@@ -184,7 +209,14 @@ def inspect(
     from pocketgan.foreign.factory import with_weights
 
     facts = api.inspect(
-        with_weights(model, weights), size=size, aspect=aspect, multiple=multiple, keep=keep, range=range, bgr=bgr
+        with_weights(model, weights),
+        size=size,
+        aspect=aspect,
+        multiple=multiple,
+        keep=keep,
+        range=range,
+        bgr=bgr,
+        network=network,
     )
     if json:
         show_json(facts)

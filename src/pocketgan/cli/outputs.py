@@ -69,6 +69,10 @@ def export(
     size: int | None = None,
     aspect: float | None = None,
     weights: str | None = None,
+    keep: tuple[str, ...] = (),
+    range: str = "-1..1",
+    bgr: Switch = False,
+    network: str | None = None,
     drop_style: Switch = False,
     verify: bool = True,
 ) -> None:
@@ -83,7 +87,19 @@ def export(
     from pocketgan.foreign.factory import with_weights
 
     named = with_weights(artifact, weights)
-    done = api.export(named, out, target=target, size=size, aspect=aspect, drop_style=drop_style, verify=verify)
+    done = api.export(
+        named,
+        out,
+        target=target,
+        size=size,
+        aspect=aspect,
+        drop_style=drop_style,
+        verify=verify,
+        keep=keep,
+        range=range,
+        bgr=bgr,
+        network=network,
+    )
     checked = f", at most {done.verification.max_abs_diff:.1e} from PyTorch" if done.verification else ""
     say(f"{done.path}: {done.bytes:,} bytes{checked}")
 

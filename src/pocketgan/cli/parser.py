@@ -17,7 +17,7 @@ GROUPS = {
     "image": ("size", "aspect", "center", "direction", "classes"),
     "training": ("steps", "epochs", "batch", "gan"),
     "metric": ("metrics", "features", "reals", "stats", "segmenter", "teacher", "generated"),
-    "custom network": ("weights", "keep", "range", "bgr"),
+    "custom network": ("weights", "keep", "range", "bgr", "network"),
     "run": ("device", "seed", "from_", "to", "resume", "dry_run"),
 }
 """Headings of a help page and the optional flags below each; all others come first. One flag alone gets no heading."""
@@ -38,6 +38,7 @@ SHARED_HELP = {
     "keep": "layers of the factory's generator that stay whole: names or patterns.",
     "range": "values of black and white of the factory's generator: 0..255.",
     "bgr": "blue is the first channel of the factory's generator.",
+    "network": "key or prefix of one network in a file of weights with several: params_ema.",
     "steps": "optimizer steps of each training; by default 2000.",
     "epochs": "passes over the data, instead of steps.",
     "batch": "images a step; by default as published for the task.",

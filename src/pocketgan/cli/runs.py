@@ -111,6 +111,7 @@ def compress(
     keep: tuple[str, ...] = (),
     range: str = "-1..1",
     bgr: Switch = False,
+    network: str | None = None,
     teacher_discriminator: str | None = None,
     gan: Literal["lsgan", "hinge", "vanilla"] | None = None,
     features: str | None = None,
@@ -143,6 +144,7 @@ def compress(
         keep: layers of your own generator that are not pruned: names or patterns.
         range: values of black and white in its input and output, such as 0..255.
         bgr: its channels are blue, green, red.
+        network: key or prefix of the generator in a file of several networks: params_ema.
         teacher_discriminator: file; by default the discriminator beside the teacher.
         from_: repeat this stage of the run in --out and all later ones: mobile, distill (both of --pipeline full), search
             (training of masks or a supernet), prune, recover, export, evaluate, report.
@@ -162,6 +164,7 @@ def compress(
         "foreign.keep": keep or None,
         "foreign.range": range,
         "foreign.bgr": bgr,
+        "foreign.network": network,
         "minutes": minutes,
         "budget": budget,
         "method": method,

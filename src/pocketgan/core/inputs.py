@@ -135,6 +135,13 @@ def image_channels(model: nn.Module) -> int:
     raise ValueError(f"{type(model).__name__} has no convolution: say how many channels its input has")
 
 
+def output_channels(model: nn.Module) -> int:
+    """Channels of the output image: ``out_channels`` of the spec; 3 where a spec states none."""
+    channels = getattr(getattr(model, "spec", None), "out_channels", 3)
+    assert isinstance(channels, int)
+    return channels
+
+
 def run(model: nn.Module, given: ModelInputs) -> Tensor:
     """Output of the network for an image, or for all of its inputs."""
     return model(*as_tuple(given))  # type: ignore[no-any-return]

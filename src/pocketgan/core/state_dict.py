@@ -16,6 +16,9 @@ from pocketgan.utils.registry import listed, unknown
 DEPTH = 3
 """Nesting of dicts down to which state dicts are looked for in a training checkpoint."""
 
+AVERAGED = "n_averaged"
+"""Number of averaged networks, which `torch.optim.swa_utils.AveragedModel` stores beside their mean."""
+
 
 class Contents(NamedTuple):
     """State dict of one network of a file."""
@@ -92,7 +95,7 @@ def _state_dicts(data: Any) -> dict[str, State]:
 
 def _as_state(data: Mapping[Any, Any]) -> State | None:
     if any(str(name).endswith("weight") for name in data) and all(isinstance(value, Tensor) for value in data.values()):
-        return {str(name): tensor for name, tensor in data.items()}
+        return {str(name): tensor for name, tensor in data.items() if name != AVERAGED}
     return None
 
 

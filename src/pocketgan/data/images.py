@@ -26,6 +26,7 @@ from pocketgan.data.labels import Labels
 from pocketgan.data.layout import locate
 from pocketgan.data.listing import Listing, is_aligned, list_files
 from pocketgan.data.survey import channels_of, sizes_of, value_notes
+from pocketgan.utils.images import as_channels
 
 _SPLITS: tuple[Split, ...] = get_args(Split)
 
@@ -89,6 +90,8 @@ class ImageData:
     """Unusual facts about these images, in one line; mostly empty."""
     latents: Mapping[str, int] = field(default_factory=dict)
     """``{name: length}`` of the latents that come with every image."""
+    network_channels: Mapping[str, int] = field(default_factory=dict)
+    """``{role: channels}`` of batches, where they are not those of the files."""
     count: int | None = None
     """Number of latents that come without any images."""
 
@@ -114,6 +117,23 @@ class ImageData:
     def counts(self) -> dict[Role, int]:
         """Number of different images of each role."""
         return self.source.counts
+
+    def with_channels(self, channels: Mapping[str, int]) -> ImageData:
+        """The same images as a network reads and makes them, with ``{role: channels}``: RGB becomes gray for one channel.
+
+        Raises ``ValueError`` for a role whose images cannot have that number.
+        """
+        for role, found in self.channels.items():
+            wanted = channels.get(role, found)
+            if wanted != found and (found, wanted) != (3, 1):
+                does = "reads" if role == "input" else "makes"
+                advice = "take task=inputs, which needs no targets, or " if role == "target" and "input" in self.counts else ""
+                bands = ", or set data.opacity=true if the fourth is opacity" if found == 4 and role not in self.latents else ""
+                raise ValueError(
+                    f"the generator {does} {wanted} channels, the {role}s in {self.config.path} have {found}: {advice}give "
+                    f"images of {wanted} channels, or let the factory return a module that converts them{bands}"
+                )
+        return replace(self, network_channels={**self.network_channels, **channels})
 
     def __len__(self) -> int:
         """Images an epoch: the inputs; in unpaired training the larger side, as published."""
@@ -148,7 +168,8 @@ class ImageData:
         if role in self.latents:
             return values
         if self.labels is None or role == "target":
-            return to_float(values)
+            images = to_float(values)
+            return as_channels(images, self.network_channels.get(role, images.shape[1]))
         return self.labels.one_hot(values[..., 0], values[..., 1] if self.labels.edges else None)
 
     def label_target(self, index: int) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import nn
 
-from pocketgan.core.inputs import Shape, Size, as_shape
+from pocketgan.core.inputs import Shape, Size, as_shape, output_channels
 from pocketgan.core.spec import spec_of
 from pocketgan.deploy.deployable import Deployable, frozen, reason_of
 from pocketgan.deploy.fold import fold_norms
@@ -56,11 +56,11 @@ class Exporter(Protocol):
 def export_onnx(generator: nn.Module, path: str | Path, *, size: Size, verify: bool = True) -> Exported:
     """Write ``generator`` as one ONNX file (opset 18, float32) for any batch, height and width.
 
-    Input ``image`` and output ``output`` are batch x C x height x width, RGB in [-1, 1]. Sides that are no multiples
-    of the generator's stride are padded and cropped inside, as ``Deployable`` does. A generator that reads a latent has the
-    input ``latent``, batch x length, standard normal. A generator that reads a style has a second input: ``style``, a latent
-    too, or, with its style encoder, a ``reference`` image of ``size``. ``path`` appears only once all is written and verified;
-    equal generators give equal bytes. The generator is not touched. Batch norms are folded away.
+    Input ``image`` and output ``output`` are batch x C x height x width in [-1, 1], RGB where C is 3. Sides that are no
+    multiples of the generator's stride are padded and cropped inside, as ``Deployable`` does. A generator that reads a latent
+    has the input ``latent``, batch x length, standard normal. A generator that reads a style has a second input: ``style``, a
+    latent too, or, with its style encoder, a ``reference`` image of ``size``. ``path`` appears only once all is written and
+    verified; equal generators give equal bytes. The generator is not touched. Batch norms are folded away.
 
     Args:
         generator: as ``Deployable`` takes it.
@@ -145,7 +145,8 @@ def _add_metadata(proto: ModelProto, model: Deployable, size: Shape) -> None:
     proto.graph.name = "generator"
     sides = {"stride": str(model.stride), "min_side": str(model.min_side)} if model.latent is None else {}
     facts = {"version": version, "size": "x".join(map(str, size)), **sides}
-    facts |= {"value_range": "-1..1", "layout": "NCHW RGB float32"}
+    channels = {model.in_channels, output_channels(model.generator)}
+    facts |= {"value_range": "-1..1", "layout": "NCHW RGB float32" if channels == {3} else "NCHW float32"}
     helper.set_model_props(proto, {f"pocketgan.{key}": value for key, value in facts.items()})
 
 

@@ -82,7 +82,10 @@ def evaluate(
         if not traits_of(data.task).has_targets:
             reals = accumulators[teacher or next(iter(accumulators))]
         elif not paired:
-            for batch in eval_batches(open_data(_target_side(data), "inputs", data.split), batch=config.batch):
+            targets_alone = open_data(_target_side(data), "inputs", data.split)
+            if "target" in data.network_channels:
+                targets_alone = targets_alone.with_channels({"input": data.network_channels["target"]})
+            for batch in eval_batches(targets_alone, batch=config.batch):
                 reals.add_features(batch.images["input"])
     scores = {name: one.scores(reals, stats, whose=whose, names=names) for name, one in accumulators.items()}
     if targets is not None:

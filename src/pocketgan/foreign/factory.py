@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from pocketgan.utils.registry import unknown
 
@@ -113,9 +114,9 @@ def call_factory(factory: Factory, name: str) -> nn.Module:
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The network inside ``DataParallel``, ``DistributedDataParallel`` or ``torch.compile``."""
+    """The network inside ``DataParallel``, ``DistributedDataParallel``, ``AveragedModel`` or ``torch.compile``."""
     inner = model._modules.get("_orig_mod")  # torch.compile's class takes seconds to import
-    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel | AveragedModel):
         inner = model.module
     return model if inner is None else unwrap(inner)
 

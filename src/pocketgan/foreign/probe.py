@@ -23,7 +23,7 @@ DISTILLED = 5
 
 
 def generate(model: nn.Module, image: Tensor) -> Tensor:
-    """The output image, without gradients. Raises ``ValueError`` for any output but one image of N x 3 x H x W."""
+    """The output image, without gradients. Raises ``ValueError`` for any output but one image of the input's size."""
     with torch.inference_mode():
         output = model(image)
     if not isinstance(output, Tensor):
@@ -31,16 +31,16 @@ def generate(model: nn.Module, image: Tensor) -> Tensor:
             f"the generator returns a {type(output).__name__}, not one tensor: let the factory return a module whose forward "
             "returns the image alone"
         )
-    if output.shape != (len(image), 3, *image.shape[2:]):
+    if output.ndim != 4 or (len(output), *output.shape[2:]) != (len(image), *image.shape[2:]):
         raise ValueError(
             f"the generator makes {shape_text(output.shape)} of {shape_text(image.shape)}: pocketgan compresses generators "
-            "whose output has three channels and the size of the input"
+            "whose output is an image of the size of the input"
         )
     return output
 
 
 def range_note(output: Tensor, low: float, high: float) -> str:
-    """Statement about the part of ``low`` to ``high`` that output images (N x 3 x H x W, in [-1, 1]) of real images use.
+    """Statement about the part of ``low`` to ``high`` that output images (N x C x H x W, in [-1, 1]) of real images use.
 
     The note begins with ``warning`` if the part is so small, or so far outside, that the range is hardly right.
     """
@@ -59,7 +59,7 @@ def input_channels(model: nn.Module, shape: Shape) -> int:
     """
     first = [int(module.in_channels) for module in model.modules() if isinstance(module, nn.Conv2d)][:1]
     refusal: Exception | None = None
-    for channels in dict.fromkeys((3, *first, 1, 4, 6)):
+    for channels in dict.fromkeys((3, *first, 1, 2, 4, 6)):
         try:
             with torch.inference_mode():
                 model(torch.zeros(1, channels, *shape))

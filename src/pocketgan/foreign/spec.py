@@ -91,13 +91,14 @@ class ForeignSpec(Spec):
     stride: int
     """Heights and widths of images are multiples of this."""
     in_channels: int
+    out_channels: int = 3
     images: PixelFormat = field(default_factory=PixelFormat)
     norm: Literal["instance", "instance_affine"] = "instance_affine"
     """``instance``: some norms have no scale; ``instance_affine``: all have one, if need be added to the factory's."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(self, self.name, stride=1, in_channels=1)
+        check_at_least(self, self.name, stride=1, in_channels=1, out_channels=1)
 
     def groups(self) -> tuple[str, ...]:
         return tuple(self.full_widths)

@@ -17,6 +17,7 @@ from pocketgan.foreign.laws import check_laws
 from pocketgan.foreign.probe import find_stride, generate, input_channels, proposed_layers
 from pocketgan.foreign.spec import ForeignSpec, PixelAdapter, PixelFormat, attach_dims_, copy_model, normalize_
 from pocketgan.foreign.trace import trace
+from pocketgan.utils.registry import unknown
 
 TRACED = 64
 """Side of the image for the trace and the laws, if the network accepts one so small."""
@@ -50,6 +51,9 @@ def wrap_foreign(
         raise ValueError(f"bgr=true: the generator reads {channels} channels, and only three have an order of colors")
     stride = find_stride(model, channels, shape)
     image = _example(model, channels, stride, shape)
+    generated = generate(model, image).shape[1]
+    if images.bgr and generated not in (1, 3):
+        raise ValueError(f"bgr=true: the generator makes {generated} channels, and only three have an order of colors")
     if isinstance(model, PixelAdapter):
         traced = trace(model.net, model.to_native(image), keep=keep).with_prefix("net")
     else:
@@ -66,6 +70,7 @@ def wrap_foreign(
         layers=proposed_layers(model, image),
         stride=stride,
         in_channels=channels,
+        out_channels=generated,
         images=images,
         norm="instance" if plain_norms else "instance_affine",
     )
@@ -75,12 +80,13 @@ def wrap_foreign(
     return model
 
 
-def load_weights(model: nn.Module, file: Path) -> None:
+def load_weights(model: nn.Module, file: Path, network: str | None = None) -> None:
     """Fill a foreign model from a ``.safetensors`` or ``.pth`` file with the names of its own ``state_dict``, in place.
 
     A prefix of all names (``module.`` of ``DataParallel``, ``_orig_mod.`` of ``torch.compile``) is removed, and of
-    several networks in the file the one with all names is taken. Nothing in the file is ever run. Raises ``ValueError``
-    as `read_state` does, and for a file that does not match: tensors missing, unknown, of another shape, or present twice.
+    several networks in the file the one with all names is taken, or the one under the key or prefix ``network``. Nothing in
+    the file is ever run. Raises ``ValueError`` as `read_state` does, and for a file that does not match: tensors missing,
+    unknown, of another shape, or present twice.
     """
     expected = model.state_dict()
     candidates = {
@@ -88,11 +94,15 @@ def load_weights(model: nn.Module, file: Path) -> None:
         for key, state in read_states(file)[0].items()
         for prefix in _prefixes(state, expected)
     }
+    if network is not None and network not in candidates:
+        raise ValueError(f"{file}: {unknown('network', network, (place for place in candidates if place))}")
+    candidates = {place: state for place, state in candidates.items() if network in (None, place)}
     complete = {place: state for place, state in candidates.items() if not _missing(state, expected)}
     if len(complete) > 1:
         places = ", ".join(f"'{place}'" for place in complete)
         raise ValueError(
-            f"{file} holds {len(complete)} networks that fit, under {places}: save the one that you mean to its own file"
+            f"{file} holds {len(complete)} networks that fit, under {places}: choose one by --network "
+            f"{next(iter(complete))}, or save it to its own file"
         )
     state = next(iter(complete.values()), min(candidates.values(), key=lambda state: len(_missing(state, expected))))
     if faults := faults_of(state, expected):

@@ -65,7 +65,7 @@ class OnnxFeatures:
 
     def __call__(self, images: Tensor) -> F64:
         """Features N x D in float64; ``ValueError`` for images that are not N x 3 x H x W in [-1, 1]."""
-        check_rgb(images, "features")
+        images = check_rgb(images, "features")
         if len(images) == 0:
             return np.empty((0, self.dim))
         return self._run(resize(to_8bit(images).cpu(), self.size))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pocketgan.core.inputs import Shape, image_channels, latent_inputs
+from pocketgan.core.inputs import Shape, image_channels, latent_inputs, output_channels
 from pocketgan.core.run import Run
 from pocketgan.core.spec import MODELS, stride_of
 from pocketgan.core.tasks import TaskName, traits_of
@@ -92,27 +92,28 @@ def check_stride(model: nn.Module, shape: Shape) -> None:
         )
 
 
-def check_channels(model: nn.Module, data: ImageData) -> None:
-    """Raise ``ValueError`` if the generator's input channels are not those of the data."""
+def for_network(model: nn.Module, data: ImageData) -> ImageData:
+    """Data with the channels of the generator's input and output. Raises ``ValueError`` where the images cannot have them."""
     check_latents(model, data.task)
-    if data.channels.get("target", 3) != 3:
-        raise ValueError(
-            f"the targets in {data.config.targets or data.config.path} have 4 bands, generators write 3: save RGB images, or "
-            "set data.opacity=true if the fourth is opacity"
-        )
-    if latent_inputs(model):
-        return
-    channels = data.channels.get("input", 3)
-    if data.labels is None and channels == 4 != image_channels(model):
-        raise ValueError(
-            f"the generator reads {image_channels(model)} channels, the images in {data.config.path} have 4 bands: save those "
-            "that it reads, or set data.opacity=true if the fourth is opacity"
-        )
-    if data.labels is None and image_channels(model) != channels:
-        raise ValueError(
-            f"the generator reads {image_channels(model)} channels, the images in {data.config.path} have {channels}: let its "
-            "factory return a module that converts RGB to its input"
-        )
+    if not latent_inputs(model):
+        _check_label_channels(model, data)
+    reads_images = data.labels is None and not traits_of(data.task).reads_latents
+    inputs = {"input": image_channels(model)} if reads_images else {}
+    return data.with_channels({**inputs, "target": output_channels(model)})
+
+
+def check_evaluation_channels(model: nn.Module, config: EvaluationConfig) -> None:
+    """Raise ``ValueError`` for metrics on networks that look at RGB where the generator makes neither RGB nor gray."""
+    channels = output_channels(model)
+    for name, value in (("features", config.features), ("segmenter", config.segmenter)):
+        if value is not None and channels not in (1, 3):
+            raise ValueError(
+                f"evaluation.{name}={value}: it looks at RGB or gray images, the generator makes {channels} channels; leave it "
+                "out, and images are compared by psnr and ssim"
+            )
+
+
+def _check_label_channels(model: nn.Module, data: ImageData) -> None:
     if data.labels is None or image_channels(model) == data.labels.channels:
         return
     parts = [f"{len(data.labels.classes)} classes", *["void"] * data.labels.void, *["instance edges"] * data.labels.edges]
@@ -171,7 +172,9 @@ def measured(
     The input is measured where it is an image, the real images under a segmenter. The first images are kept in the run.
     """
     traits, shape = traits_of(test.task), test.config.shape
-    unchanged = {} if traits.reads_labels or traits.reads_latents else {"input": nn.Identity()}
+    first = next(iter(generators.values()))
+    comparable = not traits.reads_labels and not traits.reads_latents and image_channels(first) == output_channels(first)
+    unchanged = {"input": nn.Identity()} if comparable else {}
     keep, reporter = run.path / "images", run.reporter
     found = evaluate({**generators, **unchanged}, test, config, device=device, teacher=teacher, keep=keep, reporter=reporter)
     speed, results = latencies(generators, shape, config), {}

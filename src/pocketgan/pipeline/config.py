@@ -83,6 +83,8 @@ class ForeignConfig:
     """Values of black and white in its input and output, such as 0..255."""
     bgr: bool = False
     """True if its channels are in the order blue, green, red."""
+    network: str | None = None
+    """Key or prefix of one network in a file of several, of published checkpoints too: ``params_ema``."""
 
     def __post_init__(self) -> None:
         PixelFormat.parse(self.range, self.bgr)

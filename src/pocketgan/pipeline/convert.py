@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,11 @@ def convert(
     if out.exists() and not replace:
         raise ValueError(f"{out} exists already: give another file, or --replace")
     if parse_reference(str(file)) is not None:
-        if any(given is not None for given in (config, network, content, upsamplings)):
-            raise ValueError(
-                f"config, network, content and upsamplings are for published checkpoints, {file} is none: leave them out"
-            )
-        source = load(file, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
+        if any(given is not None for given in (config, content, upsamplings)):
+            raise ValueError(f"config, content and upsamplings are for published checkpoints, {file} is none: leave them out")
+        source = load(
+            file, dataclasses.replace(foreign or ForeignConfig(), network=network), shape_of(size or PUBLISHED, aspect or 1.0)
+        )
     else:
         source = _read(Path(file), network, upsamplings, keep=out.suffix == CHECKPOINT and config is None)
     model, message = source.model, source.message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,11 +80,14 @@ def load(path: str | Path, foreign: ForeignConfig | None = None, shape: Shape | 
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"there is no file {file}")
-    if foreign is not None and foreign != ForeignConfig():
+    network = foreign.network if foreign is not None else None
+    if foreign is not None and replace(foreign, network=None) != ForeignConfig():
         raise ValueError(f"keep, range and bgr are for a generator given as file.py:factory; {file} needs none of them")
     if file.suffix == ".safetensors" and read_header(file) is not None:
+        if network is not None:
+            raise ValueError(f"network={network}: {file} is an artifact of pocketgan, which holds one network; leave it out")
         return _artifact(file)
-    recognized = load_checkpoint(file)
+    recognized = load_checkpoint(file, network=network)
     return LoadedGenerator(recognized.for_export(), None, recognized.message, {}, file)
 
 
@@ -129,7 +132,7 @@ def _made(reference: Reference, foreign: ForeignConfig | None, shape: Shape) -> 
     register_factory(name, factory)
     model = call_factory(factory, name)
     if file is not None:
-        load_weights(model, file)
+        load_weights(model, file, foreign.network if foreign is not None else None)
     return _wrapped(model, name, foreign, shape, f"weights {file.name}" if file else "weights as the factory leaves them", file)
 
 

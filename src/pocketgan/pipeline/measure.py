@@ -17,9 +17,10 @@ from pocketgan.data.config import DataConfig, Split
 from pocketgan.data.images import open_data
 from pocketgan.deploy import Exported, find_target
 from pocketgan.evaluation import EvaluationConfig, Result, cost_result, evaluate, latencies, real_moments
+from pocketgan.foreign.factory import parse_reference
 from pocketgan.models.layers import folded
 from pocketgan.models.munit import without_style_encoder
-from pocketgan.pipeline.common import check_channels, check_size, check_stride
+from pocketgan.pipeline.common import check_evaluation_channels, check_size, check_stride, for_network
 from pocketgan.pipeline.config import ForeignConfig
 from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, as_generator, load
 from pocketgan.pretrained.extractors import make_extractor
@@ -37,6 +38,7 @@ def measure(
     size: int | None = None,
     aspect: float | None = None,
     teacher: str | None = None,
+    foreign: ForeignConfig | None = None,
     device: str = "auto",
     reporter: Reporter | None = None,
 ) -> Result:
@@ -44,7 +46,7 @@ def measure(
 
     ``task`` is by default that of a generator that reads latents, else paired.
     """
-    source = load(artifact)
+    source = load(artifact, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
     task = task or (source.task(data) if latent_inputs(source.model) else "paired")
     generators = {"image": source.model}
     if teacher is not None:
@@ -56,7 +58,8 @@ def measure(
         (reporter or Reporter()).say(note)
     check_stride(source.model, data.shape)
     images = open_data(data, task, "test")
-    check_channels(source.model, images)
+    images = for_network(source.model, images)
+    check_evaluation_channels(source.model, config)
     (reporter or Reporter()).say(images.describe())
     quality = evaluate(
         generators,
@@ -86,12 +89,20 @@ def _check_comparable(config: EvaluationConfig, task: TaskName, teacher: str | N
 
 
 def measure_latency_of(
-    artifacts: Sequence[str], config: EvaluationConfig, *, size: int | None = None, aspect: float | None = None, batch: int = 1
+    artifacts: Sequence[str],
+    config: EvaluationConfig,
+    *,
+    size: int | None = None,
+    aspect: float | None = None,
+    batch: int = 1,
+    foreign: ForeignConfig | None = None,
 ) -> dict[str, dict[str, Any]]:
     """``{artifact: {runtime: milliseconds}}`` for ``batch`` images, all interleaved in one run at one size."""
     if not artifacts:
         raise ValueError("no artifact given: name at least one")
-    sources = {artifact: load(artifact) for artifact in artifacts}
+    meant = shape_of(size or PUBLISHED, aspect or 1.0)
+    own = {name: foreign if parse_reference(name) is not None or len(artifacts) == 1 else None for name in artifacts}
+    sources = {artifact: load(artifact, own[artifact], meant) for artifact in artifacts}
     # Published checkpoints have no size: they are measured at that of the artifacts beside them.
     sized = [source for source in sources.values() if source.size is not None] or [*sources.values()]
     shapes = {source.shape(size, aspect) for source in sized}
@@ -108,6 +119,7 @@ def export(
     target: str,
     size: int | None = None,
     aspect: float | None = None,
+    foreign: ForeignConfig | None = None,
     drop_style: bool = False,
     verify: bool = True,
 ) -> Exported:
@@ -116,7 +128,7 @@ def export(
     ``drop_style`` leaves out the style encoder. Raises ``ValueError`` for a generator without a style.
     """
     chosen = find_target(target)
-    source = load(artifact)
+    source = load(artifact, foreign, shape_of(size or PUBLISHED, aspect or 1.0))
     model = source.model
     if drop_style:
         if "style" not in latent_inputs(model):

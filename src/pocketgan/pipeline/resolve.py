@@ -19,7 +19,14 @@ from pocketgan.data.images import hold_out
 from pocketgan.foreign.probe import range_note
 from pocketgan.foreign.spec import ForeignSpec
 from pocketgan.methods import METHODS, make_method
-from pocketgan.pipeline.common import check_channels, check_size, check_stride, first_batch, open_splits
+from pocketgan.pipeline.common import (
+    check_evaluation_channels,
+    check_size,
+    check_stride,
+    first_batch,
+    for_network,
+    open_splits,
+)
 from pocketgan.pipeline.config import CompressConfig, ForeignConfig, FullConfig, assignments
 from pocketgan.pipeline.load_generator import PUBLISHED, LoadedGenerator, as_generator, load
 from pocketgan.pipeline.networks import fast_networks, mobile_config, mobile_file, placeholder_networks, trained_networks
@@ -32,6 +39,7 @@ from pocketgan.tasks import TASKS
 from pocketgan.training.distributed import choose_device
 from pocketgan.training.objectives import check_objectives
 from pocketgan.training.teacher_cache import parse_bytes
+from pocketgan.utils.images import false_color_note
 from pocketgan.utils.registry import unknown
 
 VARIANTS = 4
@@ -116,7 +124,8 @@ def resolve(
     if parse_bytes(config.cache) and config.data.is_augmented and not latent_inputs(original.model):
         config = replace(config, data=replace(config.data, variants=config.data.variants or VARIANTS))
     data, test = (split.with_latents(latent_inputs(original.model)) for split in open_splits(config.data, config.task))
-    check_channels(original.model, data)
+    data, test = for_network(original.model, data), for_network(original.model, test)
+    check_evaluation_channels(original.model, config.evaluation)
     searched, holdout = hold_out(data, method.holdout_size) if method.holdout_size else (data, None)
     splits = Splits(data, searched, holdout, test)
     if method.needs_segmenter and config.evaluation.segmenter is None:
@@ -157,6 +166,9 @@ def resolve(
     if isinstance(spec, ForeignSpec):
         with torch.inference_mode():
             notes.insert(0, range_note(original.model(first_batch(test)["input"]), *spec.images.range))
+    notes += [
+        note for channels in dict.fromkeys(data.network_channels.values()) if (note := false_color_note(channels)) is not None
+    ]
     return Plan(config, stages, method, networks, targets, tasks, splits, device, tuple(notes))
 
 

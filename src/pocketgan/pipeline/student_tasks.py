@@ -84,7 +84,7 @@ class StudentTasks:
     @property
     def discriminator_channels(self) -> int:
         """Channels that a student's discriminator reads."""
-        return self.definition.discriminator_channels(image_channels(self.teacher))
+        return self.definition.discriminator_channels(self.teacher)
 
     @property
     def teacher_discriminator_fits(self) -> bool:

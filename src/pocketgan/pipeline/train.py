@@ -20,13 +20,14 @@ from pocketgan.models.layers import folded
 from pocketgan.pipeline.common import (
     accepted_kwargs,
     batches_of,
-    check_channels,
+    check_evaluation_channels,
     check_latents,
     check_size,
     check_stride,
     descriptions,
     exists_on_main,
     first_batch,
+    for_network,
     machine,
     make_discriminator,
     measured,
@@ -65,8 +66,8 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, reporter: Rep
     task = check_teacher_task(config, data.labels, device)
     main = "G" if "G" in task.networks else "G_A"  # of two generators the run is about the one from A to B
     latents = latent_inputs(task.networks[main])
-    data, test = data.with_latents(latents), test.with_latents(latents)
-    check_channels(task.networks[main], data)
+    data, test = (for_network(task.networks[main], split.with_latents(latents)) for split in (data, test))
+    check_evaluation_channels(task.networks[main], config.evaluation)
     with open_run(out, config, resume=resume, reporter=reporter) as run:
         began = monotonic()
         for note in (*descriptions(data, test), *notes):
@@ -104,8 +105,12 @@ def check_teacher_task(config: TrainConfig, labels: Labels | None = None, device
     definition = TASKS[config.task]
     defaults = definition.defaults_for(config.arch)
 
-    def generator(**options: object) -> nn.Module:
-        model = MODELS[config.arch](**{**accepted_kwargs(config.arch, **options), **config.arch_options}).build()
+    def generator(*, reverse: bool = False, **options: object) -> nn.Module:
+        chosen = {**accepted_kwargs(config.arch, **options), **config.arch_options}
+        if reverse:  # of the other direction
+            ends = {"in_channels": chosen.get("out_channels", 3), "out_channels": chosen.get("in_channels", 3)}
+            chosen |= accepted_kwargs(config.arch, **ends)
+        model = MODELS[config.arch](**chosen).build()
         check_latents(model, config.task)
         return model
 

@@ -64,7 +64,7 @@ class InceptionFeatures:
 
     def __call__(self, images: Tensor) -> npt.NDArray[np.float64]:
         """Features N x 2048; ``ValueError`` for images that are not N x 3 x H x W in [-1, 1]."""
-        check_rgb(images, "features")
+        images = check_rgb(images, "features")
         if len(images) == 0:
             return np.empty((0, self.dim))
         with torch.inference_mode():

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pocketgan.core.inputs import select_inputs
+from pocketgan.core.inputs import image_channels, output_channels, select_inputs
 from pocketgan.core.tasks import TaskName, TaskTraits, traits_of
 from pocketgan.data.labels import Labels
 from pocketgan.losses.adversarial import GanMode, Logits, discriminator_loss, generator_loss
@@ -73,7 +73,8 @@ class TeacherParts:
     """Makers of the fresh networks that a teacher's task trains, and the settings of its losses."""
 
     generator: Callable[..., nn.Module]
-    """Fresh generator; keyword arguments go to the model's factory where it takes them."""
+    """Fresh generator; keyword arguments go to the model's factory where it takes them, ``reverse`` exchanges the channels of
+    input and output."""
     discriminator: Callable[[int], nn.Module]
     """Fresh discriminator for that number of channels."""
     size: int
@@ -115,9 +116,9 @@ class TaskDefinition(ABC):
         """Published defaults; of a generator of architecture ``arch``, where that has its own."""
         return self.architectures.get(arch or "", self.defaults)
 
-    def discriminator_channels(self, input_channels: int) -> int:
-        """Channels of a student's discriminator: the image, and the generator's input where the task has pairs."""
-        return 3 + (input_channels if self.traits.has_pairs else 0)
+    def discriminator_channels(self, generator: nn.Module) -> int:
+        """Channels of a discriminator: the generator's image, and its input where the task has pairs."""
+        return output_channels(generator) + (image_channels(generator) if self.traits.has_pairs else 0)
 
     @abstractmethod
     def teacher(self, parts: TeacherParts) -> Task:

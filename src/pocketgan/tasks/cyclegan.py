@@ -8,8 +8,9 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pocketgan.core.inputs import image_channels, output_channels
 from pocketgan.losses.adversarial import GanMode, discriminator_loss, generator_loss
-from pocketgan.tasks.base import TASKS, Defaults, StudentParts, TaskDefinition, TeacherParts
+from pocketgan.tasks.base import TASKS, Defaults, StudentParts, TaskDefinition, TeacherParts, module_of
 from pocketgan.tasks.pix2pix import Pix2PixTask
 from pocketgan.training.augment import ImagePool
 from pocketgan.training.task import Batch, Phase, Task
@@ -33,6 +34,9 @@ class CycleGANTask(Task):
         names = ("G_A", "G_B", "D_A", "D_B")
         networks = dict(zip(names, (*generators, *discriminators), strict=True))
         losses = {"gan": 1.0, "cycle": 10.0, "identity": 5.0, "d_adv": 0.5}
+        forward = module_of(generators[0])
+        if image_channels(forward) != output_channels(forward):
+            del losses["identity"]  # no generator can read the image that it is to reproduce
         super().__init__(networks, (Phase("G", names[:2]), Phase("D", names[2:])), losses)
         self.gan = gan
         self.pools = {"A": ImagePool(pool), "B": ImagePool(pool)}
@@ -58,7 +62,7 @@ class CycleGANTask(Task):
             + generator_loss(self.gan, self.networks["D_B"](outputs["B"])),
             "cycle": F.l1_loss(outputs["cycled_input"], image) + F.l1_loss(outputs["cycled_target"], target),
         }
-        if self.weights["identity"] != 0:  # two forwards that would count for nothing
+        if self.weights.get("identity", 0) != 0:  # two forwards that would count for nothing
             losses["identity"] = F.l1_loss(self.networks["G_A"](target), target)
             losses["identity"] = losses["identity"] + F.l1_loss(self.networks["G_B"](image), image)
         return losses
@@ -96,8 +100,9 @@ class Unpaired(TaskDefinition):
     defaults = Defaults(gan="lsgan")
 
     def teacher(self, parts: TeacherParts) -> Task:
-        generators = (parts.generator(), parts.generator())
-        return CycleGANTask(generators, (parts.discriminator(3), parts.discriminator(3)), gan=parts.gan)
+        generators = (parts.generator(), parts.generator(reverse=True))
+        discriminators = tuple(parts.discriminator(self.discriminator_channels(generator)) for generator in generators)
+        return CycleGANTask(generators, (discriminators[0], discriminators[1]), gan=parts.gan)
 
     def student(self, parts: StudentParts) -> Task:
         return Pix2PixTask(parts.generator, parts.discriminator, **parts.common)

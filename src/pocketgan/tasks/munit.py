@@ -149,10 +149,11 @@ class Multimodal(TaskDefinition):
     defaults = Defaults("munit", "ms-image", "lsgan", MUNIT)
 
     def teacher(self, parts: TeacherParts) -> Task:
-        generators = (parts.generator(), parts.generator())
+        generators = (parts.generator(), parts.generator(reverse=True))
         if getattr(generators[0], STYLE_ENCODER, None) is None:
             raise ValueError("task=multimodal: the generator has no style encoder; take arch_options.style_encoder=true")
-        return MunitTask(generators, (parts.discriminator(3), parts.discriminator(3)), gan=parts.gan)
+        discriminators = tuple(parts.discriminator(self.discriminator_channels(generator)) for generator in generators)
+        return MunitTask(generators, (discriminators[0], discriminators[1]), gan=parts.gan)
 
     def student(self, parts: StudentParts) -> Task:
         return MunitStudentTask(parts.generator, parts.discriminator, **parts.common)

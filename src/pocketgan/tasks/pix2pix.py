@@ -38,7 +38,8 @@ class Paired(TaskDefinition):
     name: TaskName = "paired"
 
     def teacher(self, parts: TeacherParts) -> Task:
-        return Pix2PixTask(parts.generator(), parts.discriminator(6), gan=parts.gan)
+        generator = parts.generator()
+        return Pix2PixTask(generator, parts.discriminator(self.discriminator_channels(generator)), gan=parts.gan)
 
     def student(self, parts: StudentParts) -> Task:
         return Pix2PixTask(parts.generator, parts.discriminator, **parts.common)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pocketgan.core.inputs import image_channels
+from pocketgan.core.inputs import image_channels, output_channels
 from pocketgan.losses.features import feature_matching, perceptual_distance
 from pocketgan.tasks.base import TASKS, Defaults, GeneratorTask, L1Target, StudentParts, TaskDefinition, TeacherParts
 from pocketgan.training.config import GAUGAN
@@ -100,7 +100,8 @@ class Labels(TaskDefinition):
     def teacher(self, parts: TeacherParts) -> Task:
         assert parts.labels is not None, "the data of this task are label maps"
         channels = parts.labels.channels
-        generator, discriminator = parts.generator(in_channels=channels), parts.discriminator(channels + 3)
+        generator = parts.generator(in_channels=channels)
+        discriminator = parts.discriminator(channels + output_channels(generator))
         if image_channels(generator) != channels:
             raise ValueError(
                 f"arch_options.in_channels={image_channels(generator)}: the label maps have {channels}; leave it out"

@@ -145,7 +145,9 @@ class Unconditional(TaskDefinition):
 
     def teacher(self, parts: TeacherParts) -> Task:
         generator = parts.generator(size=parts.size)
-        return UnconditionalTask(generator, parts.discriminator(3), gan=parts.gan, settings=parts.latents)
+        return UnconditionalTask(
+            generator, parts.discriminator(self.discriminator_channels(generator)), gan=parts.gan, settings=parts.latents
+        )
 
     def student(self, parts: StudentParts) -> Task:
         assert parts.discriminator is not None

@@ -15,9 +15,9 @@ from pocketgan.utils.files import atomic
 
 
 def check_images(images: Tensor) -> Tensor:
-    """Return ``images`` if they are N x 3 (or 1) x H x W floats in [-1, 1]; raise ``ValueError`` otherwise."""
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.is_floating_point():
-        raise ValueError(f"images must be N x 3 x H x W floats; found {images.dtype} of shape {tuple(images.shape)}")
+    """Return ``images`` if they are N x C x H x W floats in [-1, 1]; raise ``ValueError`` otherwise."""
+    if images.ndim != 4 or images.shape[1] == 0 or not images.is_floating_point():
+        raise ValueError(f"images must be N x C x H x W floats; found {images.dtype} of shape {tuple(images.shape)}")
     if images.numel():
         low, high = (float(bound) for bound in torch.aminmax(images.detach()))
         if not (low >= -1.001 and high <= 1.001):  # also true of NaN
@@ -26,10 +26,26 @@ def check_images(images: Tensor) -> Tensor:
 
 
 def check_rgb(images: Tensor, user: str) -> Tensor:
-    """`check_images` for three channels; ``user`` names who needs them in the error: ``"features"``."""
-    if check_images(images).shape[1] != 3:
-        raise ValueError(f"{user} need RGB images; found {images.shape[1]} channel(s)")
-    return images
+    """`check_images` for RGB, of gray images as three equal channels; ``user`` names who needs them: ``"features"``."""
+    if check_images(images).shape[1] not in (1, 3):
+        raise ValueError(f"{user} need RGB or gray images; found {images.shape[1]} channels")
+    return images if images.shape[1] == 3 else images.expand(-1, 3, -1, -1)
+
+
+def as_channels(images: Tensor, channels: int) -> Tensor:
+    """Images of files as a network reads them: unchanged, or RGB as the luma of ITU-R BT.601, as Pillow's mode L has it."""
+    if images.shape[1] == channels:
+        return images
+    assert (images.shape[1], channels) == (3, 1), f"no conversion of {images.shape[1]} channels to {channels}"
+    return (images * images.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
+
+
+def false_color_note(channels: int) -> str | None:
+    """Statement about how images of that many channels are shown; None for gray and RGB, which are shown as they are."""
+    if channels in (1, 3):
+        return None
+    blue = "blue is empty" if channels == 2 else "blue channel 3"
+    return f"images of {channels} channels are shown in false color: red is channel 1, green channel 2, {blue}"
 
 
 def to_8bit(images: Tensor) -> Tensor:
@@ -52,9 +68,11 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def to_uint8(image: Tensor) -> np.ndarray:
-    """C x H x W in [-1, 1] -> H x W x 3 uint8, rounded; one channel becomes gray."""
+    """C x H x W in [-1, 1] -> H x W x 3 uint8, rounded; one channel becomes gray, others as `false_color_note` says."""
     scaled = ((image.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return scaled.expand(3, -1, -1).permute(1, 2, 0).numpy()
+    if len(scaled) == 2:
+        scaled = torch.cat([scaled, torch.zeros_like(scaled[:1])])
+    return scaled[:3].expand(3, -1, -1).permute(1, 2, 0).numpy()
 
 
 def save_image(path: Path, image: Tensor) -> None:
