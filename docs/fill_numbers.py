@@ -21,7 +21,10 @@ METRICS = (("kernel", 2), ("psnr", 2), ("psnr_to_teacher", 2))
 ROOT = Path(__file__).parents[1]
 PAGES = (
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("numbers", "dmad", "gan_compression", "cat", "foreign", "reliability")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("numbers", "dmad", "gan_compression", "cat", "foreign", "reliability", "choosing")
+    ),
 )
 RESULTS = ROOT / "benchmarks" / "results"
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
@@ -229,6 +232,24 @@ def halving() -> str:
     return table(header, rows) + "\n" + note
 
 
+def time_to_quality() -> str:
+    """Table of the ideas of the recovery, added in turn, on a CycleGAN generator of other people."""
+    data = read("time_to_quality")
+    rows = [
+        [
+            run["recipe"],
+            run["budget"],
+            f"{run['cpu_seconds']:.0f}",
+            "-" if run["reconstructed"] is None else f"{run['reconstructed']:.1f}",
+            f"{run['psnr_to_teacher']:.2f}",
+            f"{run['ssim_to_teacher']:.3f}",
+        ]
+        for run in data["runs"]
+    ]
+    header = ["recipe", "budget", "CPU seconds", "before training, dB", "PSNR to the teacher, dB", "SSIM"]
+    return table(header, rows) + "\n" + fill(f"{data['note']} On {data['cpu']}, one thread a run.", 124) + "\n"
+
+
 def johnson128() -> str:
     """Table of a foreign generator by five methods."""
     data = read("johnson128")
@@ -338,6 +359,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "cat64": cat64,
     "camvid": camvid,
     "johnson128": johnson128,
+    "time_to_quality": time_to_quality,
     "latents-cats64": partial(latents, "cats64"),
     "latents-cifar10": partial(latents, "cifar10"),
     "horse2zebra-smoke": horse2zebra_smoke,
