@@ -252,10 +252,10 @@ def test_an_image_in_the_style_of_another(generate: Callable[..., Path], files: 
 
 def test_settings_that_exclude_each_other(refused: Refused, files: Path) -> None:
     photos = ("--source", files / "photos")
-    assert "is a resnet, which reads images alone" in refused("images")
-    assert "is a sagan, without a mapping network" in refused("teacher", "--truncation", "0.7")
-    assert "is a munit, without a mapping network" in refused("styles", *photos, "--truncation", "0.7")
-    assert "is a sagan, which reads latents alone: leave --source out" in refused("teacher", *photos)
+    assert "is a resnet generator, which reads images alone" in refused("images")
+    assert "is a sagan generator, without a mapping network" in refused("teacher", "--truncation", "0.7")
+    assert "is a munit generator, without a mapping network" in refused("styles", *photos, "--truncation", "0.7")
+    assert "is a sagan generator, which reads latents alone: leave --source out" in refused("teacher", *photos)
     assert "leave --reference out" in refused("mapped", "--reference", "x.png")
     assert "name the image with --source IMAGE_OR_FOLDER" in refused("styles")
     assert "has no style encoder: leave --reference out" in refused("latent-styles", *photos, "--reference", "x.png")

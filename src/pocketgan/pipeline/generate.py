@@ -237,7 +237,7 @@ def make_samplers(
 
 def _samplers(artifact: str, source: str | None, reference: str | None, psi: float | None) -> list[LatentSampler]:
     loaded = load(artifact)
-    model, kind = frozen(loaded.model), f"{artifact} is a {spec_of(loaded.model).name}"
+    model, kind = frozen(loaded.model), f"{artifact} is a {spec_of(loaded.model).name} generator"
     latent = next((read for read in inputs_of(model) if read.is_latent), None)
     if latent is None:
         raise ValueError(
