@@ -159,6 +159,14 @@ def test_the_cache_keeps_to_its_limit(teacher: nn.Module, calls: list[int], tmp_
     assert calls == [1] * (4 + 1)
 
 
+def test_files_that_another_process_writes_meanwhile_are_no_error(teacher: nn.Module, tmp_path: Path) -> None:
+    assert TeacherCache(tmp_path / "none", 2**30, 4).size == 0
+    cached(tmp_path, teacher)(batch())
+    written = sum(file.stat().st_size for file in entries(tmp_path))
+    (tmp_path / ".a.1.tmp.safetensors").symlink_to(tmp_path / "gone")  # listed, and gone when it is looked at
+    assert TeacherCache(tmp_path, 2**30, 4).size == written
+
+
 def test_a_full_disk_ends_no_training(
     teacher: nn.Module, calls: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

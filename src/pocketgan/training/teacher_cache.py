@@ -47,7 +47,7 @@ class TeacherCache:
         ``inputs`` is the number of different training inputs.
         """
         self.folder, self.limit, self.inputs = folder, limit, inputs
-        self.size = sum(file.stat().st_size for file in folder.rglob("*.safetensors")) if folder.exists() else 0
+        self.size = sum(map(_size, folder.rglob("*.safetensors")))
         self._refused = ""
 
     def of(self, teacher: nn.Module, layers: Iterable[str]) -> CachedTeacher | None:
@@ -137,6 +137,14 @@ class CachedTeacher:
             return {IMAGE: image, **taps.take()}
         finally:
             taps.close()
+
+
+def _size(file: Path) -> int:
+    """Bytes of a file; 0 for one that another process has renamed or removed meanwhile."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _key(inputs: tuple[Tensor, ...]) -> str:
