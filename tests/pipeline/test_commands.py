@@ -105,6 +105,12 @@ def test_sizes_that_differ_have_to_be_settled(student: Path, tmp_path: Path, cap
     )
 
 
+def test_minutes_are_for_methods_without_a_search(teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (teacher / "generator.safetensors", "--data", "shapes", "--minutes", "1", "--out", tmp_path / "run")
+    assert "the search of dmad follows a schedule in steps" in refused(capsys, "compress", *words, "--method", "dmad")
+    assert not (tmp_path / "run").exists()
+
+
 def test_inspect_adds_up(student: Path, capsys: pytest.CaptureFixture[str]) -> None:
     facts = answer(capsys, "inspect", student / "student.safetensors")
     result = read(student)

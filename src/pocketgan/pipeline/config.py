@@ -149,8 +149,8 @@ class CompressConfig:
     """Most disk space for what the teacher makes of the training images, each of which it then sees once; 0 for none. Its
     numbers are rounded to float16. Random crops and mirrors are drawn from a few for each image (``data.variants``)."""
     minutes: float | None = None
-    """Minutes of wall time from the first stage to the student, in place of steps: a method with a search takes 40 % of them
-    for it, the recovery what is left. The number of steps follows from the time of the first ones."""
+    """Minutes of wall time from the first stage to the student, in place of the recovery's steps, for methods without a search
+    training. The number of steps follows from the time of the first ones."""
     recovery: TrainingConfig = field(default_factory=TrainingConfig)
     search: TrainingConfig = field(default_factory=TrainingConfig)
     """Training of methods that learn where to cut."""

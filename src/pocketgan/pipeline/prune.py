@@ -24,8 +24,8 @@ from pocketgan.training.loop import fit
 from pocketgan.training.task import Learners, Task
 
 SEARCHED = "searched.safetensors"
-SEARCH, LEAST = 0.4, 0.1
-"""Parts of a run's time: that of a search, and the least of a recovery after a selection that took longer than it should."""
+LEAST = 0.1
+"""Least part of a run's time for the recovery, after a selection that took longer than it should."""
 
 
 def train_search(state: CompressionState) -> None:
@@ -106,18 +106,16 @@ def _fit(
     learners: Learners | None = None,
 ) -> None:
     plan, batches = state.plan, batches_of(data, training, state.plan.config.seed)
-    show, seconds = first_batch(plan.splits.test), _seconds(state, stage)
+    show, seconds = first_batch(plan.splits.test), _seconds(state)
     fit(task, batches, training, state.run, stage=stage, device=plan.device, show=show, learners=learners, seconds=seconds)
     task.close()
 
 
-def _seconds(state: CompressionState, stage: str) -> float | None:
+def _seconds(state: CompressionState) -> float | None:
     """Wall time of a training, where the run was given one."""
     if state.plan.config.minutes is None:
         return None
     whole = 60 * state.plan.config.minutes
-    if stage == "search":
-        return SEARCH * whole
     left = whole - sum(state.seconds.values())
     return max(left, LEAST * whole)
 

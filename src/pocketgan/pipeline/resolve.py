@@ -120,6 +120,11 @@ def resolve(
     mobile = spec_of(original.model).mobile(config.full.ngf)
     stages = stages_of(config.pipeline, searches=method.needs_search(original.model), mobile=mobile is not None)
     check_range(first, last, stages, out)
+    if config.minutes is not None and "search" in stages:
+        raise ValueError(
+            f"minutes={config.minutes:g}: the search of {config.method} follows a schedule in steps; give --steps or --epochs, "
+            "or take --method allocation, which needs no search training"
+        )
     check_stride(original.model, config.data.shape)
     if parse_bytes(config.cache) and config.data.is_augmented and not latent_inputs(original.model):
         config = replace(config, data=replace(config.data, variants=config.data.variants or VARIANTS))

@@ -135,7 +135,7 @@ def first_reader(field: str, plan: tuple[StageName, ...], method: Method) -> Sta
         **{f"method_options.{option}": "prune" for option in method.select_options},
         "weights": "prune",
         "recovery": "recover",
-        "minutes": "search" if "search" in plan else "recover",
+        "minutes": "recover",
         "cache": "search" if "search" in plan else "recover",
         "evaluation": "evaluate",
         **dict.fromkeys(_SCORING, "prune" if method.is_supernet else "evaluate"),
